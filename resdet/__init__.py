@@ -1,0 +1,58 @@
+"""resdet: detection and localization on a ResNet backbone, the whole system of He et al., 2015.
+
+The names below are imported when first used, so that ``import resdet`` stays instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from resdet.errors import ConfigError as ConfigError
+    from resdet.errors import DataError as DataError
+    from resdet.errors import ResdetError as ResdetError
+    from resdet.evaluation.score import score_files as evaluate
+    from resdet.inference.load import load
+    from resdet.models.build import create_model
+    from resdet.models.registry import list_backbones
+    from resdet.structures import Detections as Detections
+    from resdet.structures import Target as Target
+
+_HOMES = {
+    "ConfigError": ("resdet.errors", "ConfigError"),
+    "DataError": ("resdet.errors", "DataError"),
+    "Detections": ("resdet.structures", "Detections"),
+    "ResdetError": ("resdet.errors", "ResdetError"),
+    "Target": ("resdet.structures", "Target"),
+    "create_model": ("resdet.models.build", "create_model"),
+    "evaluate": ("resdet.evaluation.score", "score_files"),
+    "list_backbones": ("resdet.models.registry", "list_backbones"),
+    "load": ("resdet.inference.load", "load"),
+}
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "Detections",
+    "ResdetError",
+    "Target",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "list_backbones",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'resdet' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

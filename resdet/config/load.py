@@ -1,0 +1,208 @@
+"""From a run file to a checked config object: YAML, at most one ``base:``, ``key.path=value`` overrides.
+
+OmegaConf converts and checks each value against the dataclasses of ``schema``; what it finds is collected, so that one run
+shows every problem of a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from resdet.config.schema import RUN_CONFIGS, ClassificationRunConfig, DetectionRunConfig
+from resdet.errors import ConfigError, did_you_mean
+
+RunFile = DetectionRunConfig | ClassificationRunConfig
+_SHIPPED = Path(__file__).resolve().parents[2] / "configs"
+
+
+def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
+    """Read a run file.
+
+    Args:
+        name: a YAML file, or the name of one of ``configs/`` with or without ``.yaml``.
+        overrides: ``"key.path=value"`` strings, values in YAML, applied last: ``"optimizer.lr=1e-3"``, ``"data.train[0].root=x"``.
+
+    Returns:
+        The config of the file's ``task``, complete and in range.
+
+    Raises:
+        ConfigError: with every problem of the file and the overrides, one a line.
+    """
+    path = find_config(name)
+    values = _with_base(path)
+    task = values.get("task")
+    if task not in RUN_CONFIGS:
+        raise ConfigError(f"{path}: 'task' must be one of {', '.join(sorted(RUN_CONFIGS))}, got {task!r}")
+    node = OmegaConf.structured(RUN_CONFIGS[task])
+    problems = [f"{path}: {problem}" for problem in _apply(node, values)]
+    problems += [f"argument {text!r}: {problem}" for text in overrides for problem in _override(node, text)]
+    if problems:
+        raise ConfigError(problems)
+    config = typing.cast(RunFile, OmegaConf.to_object(node))
+    problems = [f"{path}: {problem}" for problem in (*_out_of_range(config), *_inconsistent(config))]
+    if problems:
+        raise ConfigError(problems)
+    if not config.output:
+        config.output = f"runs/{path.stem}"
+    return config
+
+
+def config_from_dict(config_class: type[Any], values: dict[str, Any]) -> Any:
+    """Build one dataclass of ``schema`` from plain values (``config_to_dict``'s inverse).
+
+    Raises:
+        ConfigError: with every unknown key, wrong type and value out of range.
+    """
+    node = OmegaConf.structured(config_class)
+    problems = _apply(node, values)
+    config = None if problems else OmegaConf.to_object(node)
+    problems = problems or list(_out_of_range(config))
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Any dataclass of ``schema`` as plain dicts, lists and scalars."""
+    return dataclasses.asdict(config)
+
+
+def config_to_yaml(config: Any) -> str:
+    """Any dataclass of ``schema`` as YAML, keys in the schema's order."""
+    return yaml.safe_dump(config_to_dict(config), sort_keys=False, allow_unicode=True, width=120)
+
+
+def find_config(name: str | Path) -> Path:
+    """The file that ``name`` means: itself, or ``configs/name[.yaml]`` here or beside the package.
+
+    Raises:
+        ConfigError: when there is none, naming the near ones.
+    """
+    given = Path(name)
+    for path in (given, Path("configs") / f"{name}.yaml", Path("configs") / name, _SHIPPED / f"{name}.yaml", _SHIPPED / name):
+        if path.is_file():
+            return path
+    shipped = sorted({path.stem for folder in (Path("configs"), _SHIPPED) for path in folder.glob("*.yaml")})
+    raise ConfigError(f"config {str(name)!r}: no such file{did_you_mean(given.stem, shipped)}")
+
+
+def _with_base(path: Path) -> dict[str, Any]:
+    values = _read(path)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: 'base' must be a file name, got {base!r}")
+    base_path = path.parent / base
+    if not base_path.is_file():
+        raise ConfigError(f"{path}: 'base' names {base_path}, no such file")
+    parent = _read(base_path)
+    if "base" in parent:
+        raise ConfigError(f"{path}: its base {base_path} has a 'base' itself; a run file has at most one")
+    return typing.cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(parent, values)))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(path))
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must be a mapping of option names to values, got {type(values).__name__}")
+    return typing.cast(dict[str, Any], values)
+
+
+def _apply(node: DictConfig, values: dict[str, Any], prefix: str = "") -> list[str]:
+    """Set every leaf of ``values`` in the typed ``node``; return what did not fit."""
+    types = typing.get_type_hints(OmegaConf.get_type(node))
+    problems: list[str] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if key not in types:
+            problems.append(f"unknown option {name!r}{did_you_mean(str(key), list(types))}")
+            continue
+        (element,) = typing.get_args(types[key]) or (None,)
+        if dataclasses.is_dataclass(types[key]):
+            if isinstance(value, dict):
+                problems += _apply(node[key], value, f"{name}.")
+            else:
+                problems.append(f"option {name!r} must be a mapping, got {value!r}")
+        elif dataclasses.is_dataclass(element):
+            if not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+                problems.append(f"option {name!r} must be a list of mappings, got {value!r}")
+                continue
+            items = [OmegaConf.structured(element) for _ in value]
+            for index, (item, given) in enumerate(zip(items, value, strict=True)):
+                problems += _apply(item, given, f"{name}[{index}].")
+            node[key] = items
+        else:
+            problems += _set(node, str(key), value, name)
+    return problems
+
+
+def _override(node: DictConfig, text: str) -> list[str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        return ["must look like key.path=value"]
+    try:
+        parsed = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[index, call-overload]
+    except (yaml.YAMLError, OmegaConfBaseException):
+        parsed = value
+    return _set(node, key, parsed, key)
+
+
+def _set(node: DictConfig, key: str, value: Any, name: str) -> list[str]:
+    try:
+        OmegaConf.update(node, key, value)
+    except (OmegaConfBaseException, TypeError, ValueError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        if "not in '" in reason:
+            near = reason.partition("Did you mean: ")[2].rstrip("?").strip("'")
+            return [f"unknown option {name!r}" + (f" (did you mean {near!r}?)" if near else "")]
+        return [f"option {name!r}: {reason}; got {value!r}"]
+    return []
+
+
+def _out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
+    for field in dataclasses.fields(config):
+        name, value = f"{prefix}{field.name}", getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _out_of_range(value, f"{name}.")
+            continue
+        low, high, choices = (field.metadata.get(key) for key in ("low", "high", "choices"))
+        for index, item in enumerate(value if isinstance(value, list) else [value]):
+            if dataclasses.is_dataclass(item):
+                yield from _out_of_range(item, f"{name}[{index}].")
+            elif choices and item not in choices:
+                yield f"option {name!r} must be one of {', '.join(choices)}{did_you_mean(str(item), choices)}, got {item!r}"
+            elif isinstance(item, (int, float)) and not isinstance(item, bool):
+                # written so that NaN, which no comparison accepts, is out of range too
+                if low is not None and not item >= low:
+                    yield f"option {name!r} must be at least {low:g}, got {item!r}"
+                elif not item < float("inf") or (high is not None and not item <= high):
+                    yield f"option {name!r} must be at most {high if high is not None else 'finite'}, got {item!r}"
+
+
+def _inconsistent(config: RunFile) -> Iterator[str]:
+    schedule = config.schedule
+    if schedule.milestones != sorted(set(schedule.milestones)):
+        yield f"option 'schedule.milestones' must increase, got {schedule.milestones}"
+    if isinstance(config, DetectionRunConfig):
+        for name, part in (("model.rpn", config.model.rpn), ("model.roi", config.model.roi)):
+            if part.bg_iou > part.fg_iou:
+                yield f"option '{name}.bg_iou' must be at most '{name}.fg_iou' ({part.fg_iou}), got {part.bg_iou}"
+        for name, values in (("data.short_side", config.data.short_side), ("model.anchors.sizes", config.model.anchors.sizes)):
+            if not values:
+                yield f"option {name!r} must not be empty"
+    elif len(config.data.short_side) not in (0, 2) or config.data.short_side != sorted(config.data.short_side):
+        yield f"option 'data.short_side' must be [] or [lowest, highest], got {config.data.short_side}"

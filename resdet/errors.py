@@ -1,0 +1,47 @@
+"""The errors a user can cause, each with the exit status of the command line.
+
+0 done, 1 failed, 2 wrong usage or config, 3 bad data, 130 interrupted. A message names the parameter or file, the rule,
+and the value that broke it; several problems found together are reported together, one a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ResdetError(Exception):
+    """A failure to be shown to the user as text, without a traceback."""
+
+    exit_status = 1
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ConfigError(ResdetError):
+    """A config, an argument, or weights that do not fit them."""
+
+    exit_status = 2
+
+
+class DataError(ResdetError):
+    """An annotation file or an image that cannot be used."""
+
+    exit_status = 3
+
+
+class TrainingError(ResdetError):
+    """Training cannot go on, a non-finite loss for instance."""
+
+    exit_status = 1
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, or the list of them when none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f" (did you mean {near[0]!r}?)"
+    return f" (known: {', '.join(sorted(known))})" if known else ""

@@ -1,0 +1,44 @@
+"""Images of different sizes as one padded tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from resdet.structures.pixels import PixelConvention
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """A batch of normalized images, padded with zeros at the right and the bottom.
+
+    Attributes:
+        tensor: float32 (N, 3, H, W), the network's input.
+        sizes: the true (height, width) of each image inside the padded tensor, in pixels.
+    """
+
+    tensor: Tensor
+    sizes: list[tuple[int, int]]
+
+    @classmethod
+    def from_images(cls, images: Sequence[Tensor], pixels: PixelConvention, device: object = None) -> ImageBatch:
+        """Move RGB uint8 images (3, H_i, W_i) to ``device``, normalize them and pad them to the largest height and width.
+
+        Padding comes after normalization, so a padded pixel has the value of the mean image, as the field does it.
+
+        Raises:
+            ValueError: when there is no image.
+        """
+        if not images:
+            raise ValueError("ImageBatch needs at least one image, got none")
+        sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+        normalized = [pixels.normalize(image.to(device, non_blocking=True)) for image in images]  # type: ignore[call-overload]
+        if len(normalized) == 1:
+            return cls(normalized[0][None], sizes)
+        height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
+        tensor = normalized[0].new_zeros(len(images), 3, height, width)
+        for slot, image in zip(tensor, normalized, strict=True):
+            slot[:, : image.shape[-2], : image.shape[-1]] = image
+        return cls(tensor, sizes)

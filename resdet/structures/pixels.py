@@ -1,0 +1,69 @@
+"""The pixel convention of a set of weights: what the network expects its input numbers to be."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resdet.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PixelConvention:
+    """How RGB bytes become network input: reorder channels, scale to ``[0, range]``, subtract ``mean``, divide by ``std``.
+
+    Attributes:
+        order: ``"RGB"`` or ``"BGR"``, the channel order the network sees; ``mean`` and ``std`` are in this order.
+        mean: subtracted, in units of ``range``.
+        std: divided by, in units of ``range``.
+        range: the value of a white pixel, 1 or 255.
+
+    Raises:
+        ConfigError: from the constructor, on an unknown order, a range other than 1 and 255, or a std not above 0.
+    """
+
+    order: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    range: float
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.order not in ("RGB", "BGR"):
+            problems.append(f"pixel convention: 'order' must be RGB or BGR, got {self.order!r}")
+        if self.range not in (1, 255):
+            problems.append(f"pixel convention: 'range' must be 1 or 255, got {self.range!r}")
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
+            problems.append(f"pixel convention: 'mean' and 'std' must be 3 numbers, std > 0, got {self.mean} and {self.std}")
+        if problems:
+            raise ConfigError(problems)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Turn RGB uint8 images (..., 3, H, W) in [0, 255] into the float32 input of the network, same shape."""
+        pixels = images.flip(-3) if self.order == "BGR" else images
+        mean = images.new_tensor(self.mean, dtype=torch.float32).view(3, 1, 1)
+        std = images.new_tensor(self.std, dtype=torch.float32).view(3, 1, 1)
+        return (pixels.to(torch.float32) * (self.range / 255) - mean) / std
+
+    def to_dict(self) -> dict[str, Any]:
+        """The convention as JSON-ready values; ``PixelConvention.from_dict`` is the inverse."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PixelConvention:
+        """Read what ``to_dict`` wrote; a ConfigError when a key is missing or wrong."""
+        try:
+            return cls(str(values["order"]), tuple(values["mean"]), tuple(values["std"]), float(values["range"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"pixel convention: needs order, mean, std and range, got {values!r}") from error
+
+
+PIXEL_CONVENTIONS: dict[str, PixelConvention] = {
+    # torchvision's and timm's ImageNet weights
+    "torchvision": PixelConvention("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1),
+    # the authors' released models (MSRA), Caffe's habit: BGR bytes minus the mean, no scaling
+    "msra": PixelConvention("BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), 255),
+}
