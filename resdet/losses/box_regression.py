@@ -1,0 +1,22 @@
+"""The box loss of Fast R-CNN (equation 3 there): smooth L1 on encoded deltas."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def box_regression_loss(deltas: Tensor, target_deltas: Tensor, *, beta: float, normalizer: int) -> Tensor:
+    """Sum of smooth L1 over all coordinates, divided by ``normalizer``.
+
+    Args:
+        deltas: float (P, 4), predictions for the P positive candidates; P may be 0, the loss is then a connected 0.
+        target_deltas: float (P, 4).
+        beta: where the loss turns from squared to absolute, in units of deltas; 0 is plain L1.
+        normalizer: how many candidates were sampled, positives and negatives together.
+    """
+    if beta > 0:
+        total = F.smooth_l1_loss(deltas.float(), target_deltas.float(), beta=beta, reduction="sum")
+    else:
+        total = F.l1_loss(deltas.float(), target_deltas.float(), reduction="sum")
+    return total / max(normalizer, 1)

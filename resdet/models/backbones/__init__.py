@@ -1,0 +1,1 @@
+"""Residual networks: blocks, shortcuts, whole networks, their split for detection."""

@@ -1,0 +1,63 @@
+"""The residual block: a branch of convolutions and a shortcut, added (paper, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """``y = relu(branch(x) + shortcut(x))``, the branch being conv, BN, ReLU, …, conv, BN.
+
+    Its convolutions and norms are the attributes ``conv1``, ``bn1``, ``conv2``, …; its shortcut is ``downsample``.
+
+    Args:
+        convolutions: those of the branch, in order, without bias.
+        norm: makes the BN of so many channels.
+        shortcut: same output shape as the branch; None for a block of a plain network.
+    """
+
+    def __init__(self, convolutions: Sequence[nn.Conv2d], norm: Callable[[int], nn.Module], shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.depth = len(convolutions)
+        for number, conv in enumerate(convolutions, start=1):
+            self.add_module(f"conv{number}", conv)
+            self.add_module(f"bn{number}", norm(conv.out_channels))
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The BN that ends the branch."""
+        return self.get_submodule(f"bn{self.depth}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H', W')."""
+        out = x
+        for number in range(1, self.depth + 1):
+            out = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(out))
+            if number < self.depth:
+                out = self.relu(out)
+        if self.downsample is not None:
+            out = out + self.downsample(x)
+        return self.relu(out)
+
+
+def basic_branch(in_channels: int, width: int, stride: int) -> list[nn.Conv2d]:
+    """The convolutions of a basic block: 3x3 with the stride, 3x3; ``width`` channels out."""
+    return [_conv3x3(in_channels, width, stride), _conv3x3(width, width, 1)]
+
+
+def bottleneck_branch(in_channels: int, width: int, stride: int, stride_in_1x1: bool) -> list[nn.Conv2d]:
+    """The convolutions of a bottleneck: 1x1, 3x3, 1x1; ``4 * width`` channels out; the stride in the first or the second."""
+    first, second = (stride, 1) if stride_in_1x1 else (1, stride)
+    return [
+        nn.Conv2d(in_channels, width, 1, first, bias=False),
+        _conv3x3(width, width, second),
+        nn.Conv2d(width, 4 * width, 1, bias=False),
+    ]
+
+
+def _conv3x3(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)

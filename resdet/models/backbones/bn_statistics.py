@@ -1,0 +1,109 @@
+"""BN statistics as true averages over images, computed after training (paper, appendix A)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resdet.errors import ConfigError
+
+
+@dataclass
+class _Moments:
+    """Count, mean (C,) and sum of squared deviations (C,) of what a layer has seen, float64."""
+
+    count: int
+    mean: Tensor
+    squares: Tensor
+
+    def add(self, x: Tensor) -> None:
+        """Join the positions of ``x`` (N, C, H, W), by the update that loses no digits (Chan, Golub, LeVeque 1979)."""
+        values = x.detach().double()
+        count = values.numel() // values.shape[1]
+        variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
+        total = self.count + count
+        delta = mean - self.mean
+        self.mean = self.mean + delta * (count / total)
+        self.squares = self.squares + variance * count + delta**2 * (self.count * count / total)
+        self.count = total
+
+
+@torch.no_grad()
+def recompute_bn_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Replace the running statistics of every ``nn.BatchNorm2d`` by exact ones over the given images.
+
+    One pass, in which each layer normalizes a batch by the batch's own statistics, as in training, so its weights meet the
+    inputs they were trained on. The mean and the variance of a layer are those of its input over *all* images together: every
+    image weighs the same, however the batches are cut, and the spread between batches counts, which an average of batch
+    variances would leave out. The variance is unbiased, as torch's ``running_var`` is. Sums are kept in float64.
+
+    Args:
+        model: takes what ``batches`` yields, on its own device; its training mode is left as it was.
+        batches: image tensors (N, …); batches of the training size or larger. A last batch of one image, whose statistics
+            are none, joins the one before it.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        ConfigError: when there are fewer than two images.
+    """
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None]
+    device = next(model.parameters()).device
+    moments = {norm: _Moments(0, *torch.zeros(2, norm.num_features, dtype=torch.float64, device=device)) for norm in norms}
+    images = 0
+    with _observing(model, moments):
+        for batch in _without_lone_image(batches):
+            model(batch.to(device))
+            images += len(batch)
+    for norm, seen in moments.items():
+        if seen.count > 1 and norm.running_mean is not None and norm.running_var is not None:
+            norm.running_mean.copy_(seen.mean)
+            norm.running_var.copy_(seen.squares / (seen.count - 1))
+    return images
+
+
+@contextmanager
+def _observing(model: nn.Module, moments: dict[nn.BatchNorm2d, _Moments]) -> Iterator[None]:
+    """Let each norm normalize by the batch, leave its running statistics alone, and collect the moments of its input."""
+
+    def collect(norm: nn.Module, inputs: tuple[Any, ...]) -> None:
+        moments[norm].add(inputs[0])  # type: ignore[index]
+
+    modes = {part: part.training for part in model.modules()}
+    momenta = {norm: norm.momentum for norm in moments}
+    hooks = [norm.register_forward_pre_hook(collect) for norm in moments]
+    model.eval()
+    for norm in moments:
+        norm.train()
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _without_lone_image(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The same images in the same order, none alone in its batch."""
+    ready: Tensor | None = None
+    short: Tensor | None = None
+    for batch in batches:
+        short = batch if short is None else torch.cat([short, batch])
+        if len(short) < 2:
+            continue
+        if ready is not None:
+            yield ready
+        ready, short = short, None
+    if ready is None:
+        raise ConfigError(f"BN statistics need at least 2 images, got {0 if short is None else len(short)}")
+    yield ready if short is None else torch.cat([ready, short])

@@ -1,0 +1,6 @@
+"""Reading pretrained weights, and checking that they are right for the network."""
+
+from resdet.models.backbones.weights.load import load_backbone_weights
+from resdet.models.backbones.weights.report import LoadReport
+
+__all__ = ["LoadReport", "load_backbone_weights"]

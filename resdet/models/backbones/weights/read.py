@@ -1,0 +1,115 @@
+"""From a weights file to tensors under torchvision's names; no pickle is executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from resdet.errors import ConfigError, DataError
+
+_OPTION = "option 'model.backbone.weights'"
+# what public files wrap a state dict in: DataParallel's name, our classifier's attribute
+_PREFIXES = ("module.", "backbone.")
+_CONTAINERS = ("state_dict", "model")
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a weights file holds.
+
+    Attributes:
+        path: the file.
+        state: tensors by torchvision's names; floating ones are float32.
+        card: the JSON that resdet writes beside its tensors; None in a foreign file.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    card: dict[str, Any] | None
+
+
+def read_weights(path: str | Path) -> WeightsFile:
+    """Read a safetensors file or a torch ``.pth`` state dict, plain or wrapped, on the CPU.
+
+    Half precision is cast up to float32; prefixes that all keys share (``module.``, ``backbone.``) are cut off; a classifier
+    called ``linear`` becomes ``fc``.
+
+    Raises:
+        ConfigError: no such file.
+        DataError: the file cannot be read without executing a pickle, is truncated, holds no tensors, or holds NaN or infinity.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{_OPTION}: no such file: {path}")
+    content, card = _read_safetensors(path) if _is_safetensors(path) else (_read_torch(path), None)
+    state = _rename({key: _full_precision(value) for key, value in content.items()})
+    broken = [key for key, value in state.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise DataError(
+            f"{path}: NaN or infinity in {', '.join(broken[:5])}" + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
+        )
+    return WeightsFile(path, state, card)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By name or by content: eight bytes of length, then a JSON object."""
+    with path.open("rb") as file:
+        return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+        card = json.loads(metadata["resdet"]) if "resdet" in metadata else None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path}: not a safetensors file, or a truncated one: {_line(error)}") from error
+    if card is not None and not isinstance(card, dict):
+        raise DataError(f"{path}: its resdet metadata must be a JSON object, got {type(card).__name__}")
+    return tensors, card
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file that is no torch file can make the unpickler raise anything
+        raise DataError(
+            f"{path}: not a torch weights file that can be read without executing a pickle, or a truncated one: {_line(error)}"
+        ) from error
+    for key in _CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise DataError(f"{path}: must hold a state dict (names to tensors), got {_describe(content)}")
+    return {str(key): value for key, value in content.items()}
+
+
+def _full_precision(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def _rename(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in _PREFIXES:
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: value for key, value in state.items()}
+
+
+def _describe(content: object) -> str:
+    if isinstance(content, Mapping):
+        others = [f"{key!r}: {type(value).__name__}" for key, value in content.items() if not isinstance(value, Tensor)]
+        return f"a mapping with {', '.join(others[:5])}" if others else "an empty mapping"
+    return f"a {type(content).__name__}"
+
+
+def _line(error: Exception) -> str:
+    """The first sentence of an error's text, on one line."""
+    return " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__

@@ -1,0 +1,95 @@
+"""What became of each tensor of a weights file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from resdet.structures import PixelConvention
+
+Shape = tuple[int, ...]
+
+# the five depths by block and blocks a stage
+_DEPTHS: dict[tuple[str, tuple[int, ...]], str] = {
+    ("basic", (2, 2, 2, 2)): "resnet18",
+    ("basic", (3, 4, 6, 3)): "resnet34",
+    ("bottleneck", (3, 4, 6, 3)): "resnet50",
+    ("bottleneck", (3, 4, 23, 3)): "resnet101",
+    ("bottleneck", (3, 8, 36, 3)): "resnet152",
+}
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of each tensor, and the pixel convention that the network now wants.
+
+    Attributes:
+        path: the weights file.
+        looks_like: the network that the file's keys belong to, ``"resnet50"`` for instance.
+        pixels: the pixel convention of the weights.
+        loaded: keys taken over.
+        missing: keys of the network that the file lacks.
+        unexpected: keys of the file that the network lacks.
+        mismatched: keys of both whose shapes differ: key to (shape in the file, shape in the network).
+    """
+
+    path: Path
+    looks_like: str
+    pixels: PixelConvention
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
+
+    def misfits(self) -> list[str]:
+        """The keys that do not fit, the classifier ``fc`` aside: class counts may differ."""
+        return [key for key in (*self.missing, *self.unexpected, *self.mismatched) if not key.startswith("fc.")]
+
+    def table(self, rows: int = 4) -> str:
+        """Counts of the four kinds, and the first ``rows`` keys of those that were not loaded, as text."""
+        kinds: tuple[tuple[str, list[str]], ...] = (
+            ("loaded", list(self.loaded)),
+            ("missing", list(self.missing)),
+            ("unexpected", list(self.unexpected)),
+            ("mismatched", [f"{key} {file}, wanted {wanted}" for key, (file, wanted) in self.mismatched.items()]),
+        )
+        lines = []
+        for kind, keys in kinds:
+            lines.append(f"{kind:<12}{len(keys):>5}")
+            if kind != "loaded":
+                lines += [f"    {key}" for key in keys[:rows]]
+            if kind != "loaded" and len(keys) > rows:
+                lines.append(f"    … {len(keys) - rows} more")
+        return "\n".join(lines)
+
+
+def describe_keys(keys: Iterable[str]) -> str:
+    """Name the network that keys in torchvision's style belong to: ``"resnet50"``, or its block and blocks a stage."""
+    names = set(keys)
+    places = [match.groups() for key in names if (match := re.match(r"layer(\d+)\.(\d+)\.", key))]
+    if "conv1.weight" not in names or not places:
+        return "not a ResNet in torchvision's naming"
+    stages = sorted({int(stage) for stage, _ in places})
+    layers = tuple(1 + max(int(block) for stage, block in places if int(stage) == wanted) for wanted in stages)
+    block = "bottleneck" if "layer1.0.conv3.weight" in names else "basic"
+    if len(layers) == 3 and block == "basic" and len(set(layers)) == 1:
+        return f"cifar_resnet{6 * layers[0] + 2}"
+    return _DEPTHS.get((block, layers), f"a ResNet of {block} blocks {list(layers)}")
+
+
+def compare(
+    file: Mapping[str, Tensor], network: Mapping[str, Tensor]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[str, tuple[Shape, Shape]]]:
+    """Sort the keys of a file and of a network into loaded, missing, unexpected and mismatched.
+
+    BN's ``num_batches_tracked`` is left out: it changes no output, and old files and frozen BN have none.
+    """
+    ours = {key: tuple(value.shape) for key, value in network.items() if not key.endswith("num_batches_tracked")}
+    theirs = {key: tuple(value.shape) for key, value in file.items() if not key.endswith("num_batches_tracked")}
+    mismatched = {key: (theirs[key], shape) for key, shape in ours.items() if key in theirs and theirs[key] != shape}
+    loaded = tuple(key for key in ours if key in theirs and key not in mismatched)
+    return loaded, tuple(key for key in ours if key not in theirs), tuple(key for key in theirs if key not in ours), mismatched

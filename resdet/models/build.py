@@ -1,0 +1,200 @@
+"""From config and files to modules: the only place that unpacks a config."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torchvision.ops import RoIAlign, RoIPool
+
+from resdet.config import config_from_dict
+from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig, RoIConfig, RPNConfig
+from resdet.errors import ConfigError
+from resdet.models.backbones.resnet import ResNet
+from resdet.models.backbones.split import freeze_stages, split_c4
+from resdet.models.backbones.weights import load_backbone_weights
+from resdet.models.classifier import Classifier
+from resdet.models.detection.anchors import AnchorGrid, cell_anchors
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.proposals import ProposalFilter
+from resdet.models.detection.roi_heads import BoxPredictor, RoIHeads
+from resdet.models.detection.rpn import RPN, RPNHead
+from resdet.models.model_file import ModelCard, read_model
+from resdet.models.registry import create_backbone
+from resdet.ops.frozen_bn import FrozenBatchNorm2d, looks_unloaded
+from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
+
+
+def build_backbone(
+    config: BackboneConfig, num_classes: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d
+) -> tuple[ResNet, PixelConvention]:
+    """The residual network of a config with its weights loaded, and the pixel convention they want.
+
+    Raises:
+        ConfigError: unknown backbone, or weights that do not fit it.
+        DataError: a weights file that cannot be read.
+    """
+    resnet = create_backbone(
+        config.name,
+        num_classes=num_classes,
+        norm=norm,
+        stride_in_1x1=config.stride_in_1x1,
+        shortcut=config.shortcut,
+        width=config.width,
+        zero_init_last=config.zero_init_last,
+    )
+    pixels = PIXEL_CONVENTIONS.get(config.pixels)
+    if not config.weights:
+        return resnet, pixels or PIXEL_CONVENTIONS["torchvision"]
+    report = load_backbone_weights(resnet, config.weights, pixels=pixels, stride_in_1x1=config.stride_in_1x1)
+    return resnet, report.pixels
+
+
+def build_classifier(config: ClassifierConfig, names: Sequence[str]) -> Classifier:
+    """The classifier of a config for the classes ``names``; errors of ``build_backbone``."""
+    resnet, pixels = build_backbone(config.backbone, len(names))
+    return Classifier(resnet, pixels, names)
+
+
+def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
+    """The detector of a config for the classes ``names``; errors of ``build_backbone``.
+
+    Warns when BN is frozen at statistics that were never loaded: such a network can hardly train.
+    """
+    resnet, pixels = build_backbone(config.backbone, 1, FrozenBatchNorm2d)
+    if looks_unloaded(resnet):
+        origin = f"{config.backbone.weights} holds no BN statistics" if config.backbone.weights else "no backbone weights are given"
+        warnings.warn(
+            f"frozen BN has mean 0 and variance 1 in every layer ({origin}): right only where the statistics were folded "
+            "into scale and shift",
+            stacklevel=2,
+        )
+    trunk, head = split_c4(resnet)
+    freeze_stages(trunk, head, config.freeze_at)
+    rpn = _build_rpn(config.rpn, AnchorGrid(cell_anchors(config.anchors.sizes, config.anchors.ratios), trunk.stride), trunk.out_channels)
+    test = config.test
+    roi = config.roi
+    roi_heads = RoIHeads(
+        _build_pooler(roi, 1 / trunk.stride),
+        head,
+        BoxPredictor(head.out_channels, len(names)),
+        batch=roi.batch,
+        positive_fraction=roi.positive_fraction,
+        fg_iou=roi.fg_iou,
+        bg_iou=roi.bg_iou,
+        smooth_l1_beta=roi.smooth_l1_beta,
+        score_thresh=test.score_thresh,
+        nms_iou=test.nms_iou,
+        detections_per_image=test.detections_per_image,
+    )
+    return FasterRCNN(trunk, rpn, roi_heads, pixels=pixels, names=names)
+
+
+def _build_rpn(config: RPNConfig, anchors: AnchorGrid, channels: int) -> RPN:
+    return RPN(
+        RPNHead(channels, anchors.per_position),
+        anchors,
+        train_filter=ProposalFilter(config.pre_nms_train, config.post_nms_train, config.nms_iou, config.min_size),
+        test_filter=ProposalFilter(config.pre_nms_test, config.post_nms_test, config.nms_iou, config.min_size),
+        batch=config.batch,
+        positive_fraction=config.positive_fraction,
+        fg_iou=config.fg_iou,
+        bg_iou=config.bg_iou,
+        smooth_l1_beta=config.smooth_l1_beta,
+    )
+
+
+def _build_pooler(config: RoIConfig, scale: float) -> nn.Module:
+    if config.pooling == "pool":
+        return RoIPool(config.pooled_size, scale)
+    return RoIAlign(config.pooled_size, scale, config.sampling_ratio, aligned=True)
+
+
+def load_model(
+    path: str | Path, config: DetectorConfig | ClassifierConfig | None = None
+) -> tuple[FasterRCNN | Classifier, ModelCard]:
+    """The network of a model file, in eval mode on the CPU, and its card.
+
+    Args:
+        path: a file of ``write_model``.
+        config: gives what is free at test time (numbers of proposals, thresholds, …); the file's own when None.
+
+    Raises:
+        ConfigError: no such file, an unknown task, a config of another network, or tensors that do not fit the card.
+        DataError: a file that cannot be read.
+    """
+    state, card = read_model(path)
+    if card.task not in _MODEL_CONFIGS:
+        raise ConfigError(f"{path}: 'task' must be one of {', '.join(_MODEL_CONFIGS)}, got {card.task!r}")
+    own = config_from_dict(_MODEL_CONFIGS[card.task], card.architecture)
+    if config is not None:
+        _check_same_network(path, own, config)
+        own = config
+    own = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BN statistics come with the state below
+        model = build_detector(own, card.names) if card.task == "detection" else build_classifier(own, card.names)
+    model.pixels = PixelConvention.from_dict(card.pixels)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: its tensors do not fit its card: {' '.join(str(error).split())[:600]}") from error
+    return model.eval(), card
+
+
+_MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig]] = {
+    "detection": DetectorConfig,
+    "classification": ClassifierConfig,
+}
+# options that are part of the trained network: another value would silently run another function on the same tensors
+_NETWORK_OPTIONS = (
+    "backbone.name",
+    "backbone.stride_in_1x1",
+    "backbone.shortcut",
+    "backbone.width",
+    "anchors.sizes",
+    "anchors.ratios",
+    "roi.pooling",
+    "roi.pooled_size",
+    "roi.sampling_ratio",
+)
+
+
+def _check_same_network(path: str | Path, own: Any, config: Any) -> None:
+    if type(own) is not type(config):
+        raise ConfigError(f"{path}: holds a {type(own).__name__}, the config a {type(config).__name__}")
+    problems = []
+    for name in _NETWORK_OPTIONS:
+        section, option = name.split(".")
+        if hasattr(own, section):
+            there, here = getattr(getattr(own, section), option), getattr(getattr(config, section), option)
+            if there != here:
+                problems.append(f"{path}: was trained with 'model.{name}' {there!r}, the config says {here!r}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def create_model(name: str, *, num_classes: int, weights: str = "", pixels: str = "auto") -> FasterRCNN | Classifier:
+    """A new network by name.
+
+    Args:
+        name: ``faster_rcnn_r18_c4`` … ``faster_rcnn_r152_c4``, or a backbone's name for a classifier.
+        num_classes: K, without background.
+        weights: file of pretrained backbone weights; empty: random initialization.
+        pixels: pixel convention of the weights: auto, torchvision or msra.
+
+    Raises:
+        ConfigError: an unknown name, or weights that do not fit.
+        DataError: a weights file that cannot be read.
+    """
+    names = [str(label) for label in range(num_classes)]
+    detector = re.fullmatch(r"faster_rcnn_r(\d+)_c4", name)
+    backbone = BackboneConfig(name=f"resnet{detector[1]}" if detector else name, weights=weights, pixels=pixels)
+    if detector:
+        return build_detector(DetectorConfig(backbone=backbone), names)
+    return build_classifier(ClassifierConfig(backbone=backbone), names)

@@ -1,0 +1,54 @@
+"""From the RPN's scores and deltas to proposals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from resdet.models.detection.box_coder import BoxCoder
+from resdet.structures.boxes import clip_boxes
+
+
+@dataclass(frozen=True)
+class ProposalFilter:
+    """How many proposals survive, and how.
+
+    Attributes:
+        pre_nms: best scored anchors that enter NMS.
+        post_nms: proposals kept.
+        nms_iou: proposals that overlap a better one by more are dropped.
+        min_size: proposals whose shorter side is not longer than this are dropped, pixels.
+    """
+
+    pre_nms: int
+    post_nms: int
+    nms_iou: float = 0.7
+    min_size: float = 0.0
+
+
+@torch.no_grad()
+def select_proposals(
+    objectness: Tensor, deltas: Tensor, anchors: Tensor, coder: BoxCoder, size: tuple[int, int], keep: ProposalFilter
+) -> tuple[Tensor, Tensor]:
+    """The proposals of one image, best first; no gradient flows through them (approximate joint training).
+
+    Args:
+        objectness: float (A,), logits.
+        deltas: float (A, 4), encoded by ``coder``.
+        anchors: float (A, 4) ``xyxy``.
+        coder: the RPN's box coder.
+        size: (height, width) of the image without padding; proposals are clipped to it.
+        keep: how many survive.
+
+    Returns:
+        boxes float32 (R, 4) ``xyxy`` and their logits float32 (R,), R <= ``keep.post_nms``.
+    """
+    scores, order = objectness.float().topk(min(keep.pre_nms, len(objectness)))
+    boxes = clip_boxes(coder.decode(deltas[order], anchors[order]), size)
+    usable = torch.isfinite(boxes).all(1) & torch.isfinite(scores) & (boxes[:, 2:] - boxes[:, :2] > keep.min_size).all(1)
+    boxes, scores = boxes[usable], scores[usable]
+    survivors = nms(boxes, scores, keep.nms_iou)[: keep.post_nms]
+    return boxes[survivors], scores[survivors]

@@ -1,0 +1,187 @@
+"""The region classifier: RoI pooling on C4, all of conv5 on each region, two sibling layers (paper, appendix A; Fast R-CNN).
+
+Legend: N images, R regions of all images together, K classes (label K is the background), C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resdet.losses.box_regression import box_regression_loss
+from resdet.models.detection.box_coder import BoxCoder
+from resdet.models.detection.matcher import match
+from resdet.models.detection.sampler import sample
+from resdet.ops.nms import class_nms
+from resdet.structures import Detections, Target
+from resdet.structures.boxes import clip_boxes
+
+REGION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+
+
+class BoxPredictor(nn.Module):
+    """Two sibling layers on a region's feature: K+1 class logits, and a box delta for each of the K classes.
+
+    Args:
+        channels: C of the region's feature.
+        num_classes: K.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.cls_score = nn.Linear(channels, num_classes + 1)
+        self.bbox_pred = nn.Linear(channels, num_classes * 4)
+        for layer, std in ((self.cls_score, 0.01), (self.bbox_pred, 0.001)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (R, C) to logits (R, K+1) and deltas (R, K, 4)."""
+        return self.cls_score(features), self.bbox_pred(features).unflatten(1, (-1, 4))
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The sampled regions of all images, with what they should become.
+
+    Attributes:
+        boxes: N tensors float32 (R_i, 4) ``xyxy``.
+        labels: int64 (R,), K for background.
+        target_boxes: float32 (P, 4), the matched ground truth of the P regions whose label is below K, in their order.
+    """
+
+    boxes: list[Tensor]
+    labels: Tensor
+    target_boxes: Tensor
+
+
+class RoIHeads(nn.Module):
+    """Classifies regions and regresses a box for each class.
+
+    Args:
+        pooler: called with features (N, C, H, W) and N box tensors, gives (R, C, 14, 14); torchvision's RoIAlign or RoIPool.
+        res5: conv5, (R, C, 14, 14) to (R, C', 7, 7).
+        predictor: the sibling layers on the averaged feature (R, C').
+        batch, positive_fraction: regions sampled for the loss an image, and the share of positives at most.
+        fg_iou, bg_iou: a region is positive from the one on, background below the other.
+        smooth_l1_beta: of the box loss.
+        score_thresh, nms_iou, detections_per_image: from scores to detections.
+        coder: of regions' deltas.
+    """
+
+    def __init__(
+        self,
+        pooler: nn.Module,
+        res5: nn.Module,
+        predictor: BoxPredictor,
+        *,
+        batch: int = 512,
+        positive_fraction: float = 0.25,
+        fg_iou: float = 0.5,
+        bg_iou: float = 0.5,
+        smooth_l1_beta: float = 1.0,
+        score_thresh: float = 0.05,
+        nms_iou: float = 0.5,
+        detections_per_image: int = 100,
+        coder: BoxCoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.pooler = pooler
+        self.res5 = res5
+        self.predictor = predictor
+        self.batch = batch
+        self.positive_fraction = positive_fraction
+        self.fg_iou = fg_iou
+        self.bg_iou = bg_iou
+        self.smooth_l1_beta = smooth_l1_beta
+        self.score_thresh = score_thresh
+        self.nms_iou = nms_iou
+        self.detections_per_image = detections_per_image
+        self.coder = coder or BoxCoder(REGION_WEIGHTS)
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.predictor.cls_score.out_features - 1
+
+    def forward(self, features: Tensor, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Features (N, C, H, W) and N region tensors (R_i, 4) ``xyxy`` to logits (R, K+1) and deltas (R, K, 4)."""
+        pooled = self.pooler(features, list(boxes))
+        logits, deltas = self.predictor(self.res5(pooled).mean(dim=(2, 3)))
+        return logits, deltas
+
+    @torch.no_grad()
+    def sample_regions(self, proposals: Sequence[Tensor], targets: Sequence[Target]) -> Regions:
+        """Match proposals, and the ground truth itself, to the targets, and draw a mini-batch of each image.
+
+        Raises:
+            ValueError: when a label is not below K.
+        """
+        boxes, labels, target_boxes = [], [], []
+        for image_proposals, target in zip(proposals, targets, strict=True):
+            objects, classes = target.boxes[~target.ignore], target.labels[~target.ignore]
+            if len(classes) and int(classes.max()) >= self.num_classes:
+                raise ValueError(f"{target.path}: label {int(classes.max())}, but the detector has {self.num_classes} classes")
+            candidates = torch.cat([image_proposals, objects])
+            matches = match(
+                candidates,
+                objects,
+                fg_iou=self.fg_iou,
+                bg_iou=self.bg_iou,
+                keep_best=False,
+                ignore=target.boxes[target.ignore],
+            )
+            positive, negative = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
+            boxes.append(candidates[torch.cat([positive, negative])])
+            labels += [classes[matches[positive]], classes.new_full((len(negative),), self.num_classes)]
+            target_boxes.append(objects[matches[positive]])
+        return Regions(boxes, torch.cat(labels), torch.cat(target_boxes))
+
+    def losses(self, features: Tensor, regions: Regions) -> dict[str, Tensor]:
+        """Cross-entropy over the regions and smooth L1 over the positives' true-class deltas, {"loss_roi_cls", "loss_roi_box"}.
+
+        Both are divided by the number of regions (Fast R-CNN, equation 1).
+        """
+        logits, deltas = self(features, regions.boxes)
+        count = len(regions.labels)
+        positive = (regions.labels < self.num_classes).nonzero()[:, 0]
+        references = torch.cat(regions.boxes)[positive]
+        return {
+            "loss_roi_cls": F.cross_entropy(logits.float(), regions.labels, reduction="sum") / max(count, 1),
+            "loss_roi_box": box_regression_loss(
+                deltas[positive, regions.labels[positive]],
+                self.coder.encode(regions.target_boxes, references),
+                beta=self.smooth_l1_beta,
+                normalizer=count,
+            ),
+        }
+
+    @torch.no_grad()
+    def detect(
+        self, features: Tensor, proposals: Sequence[Tensor], sizes: Sequence[tuple[int, int]], names: Sequence[str] = ()
+    ) -> list[Detections]:
+        """Detections of N images in pixels of the network's input, best first."""
+        logits, deltas = self(features, proposals)
+        scores = logits.float().softmax(dim=1)[:, :-1]
+        boxes = self.coder.decode(deltas, torch.cat(list(proposals))[:, None])
+        counts = [len(image_proposals) for image_proposals in proposals]
+        return [
+            self.select_detections(image_boxes, image_scores, size, names)
+            for image_boxes, image_scores, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
+        ]
+
+    def select_detections(
+        self, boxes: Tensor, scores: Tensor, size: tuple[int, int], names: Sequence[str] = ()
+    ) -> Detections:
+        """Clip, threshold, per-class NMS and top-k of one image: boxes (R, K, 4) and scores (R, K) to Detections."""
+        boxes = clip_boxes(boxes, size)
+        region, label = (scores > self.score_thresh).nonzero(as_tuple=True)
+        boxes, scores = boxes[region, label], scores[region, label]
+        finite = torch.isfinite(boxes).all(1)
+        boxes, scores, label = boxes[finite], scores[finite], label[finite]
+        keep = class_nms(boxes, scores, label, self.nms_iou, self.detections_per_image)
+        return Detections(boxes[keep], scores[keep], label[keep], size, names)

@@ -1,0 +1,131 @@
+"""Region proposal network (Faster R-CNN, section 3.1) on the C4 map.
+
+Legend: N images, A anchors of an image (H * W positions times the anchors of a position), C channels, R proposals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resdet.losses.box_regression import box_regression_loss
+from resdet.models.detection.anchors import AnchorGrid
+from resdet.models.detection.box_coder import BoxCoder
+from resdet.models.detection.matcher import match
+from resdet.models.detection.proposals import ProposalFilter, select_proposals
+from resdet.models.detection.sampler import sample
+from resdet.structures import Target
+
+
+class RPNHead(nn.Module):
+    """3×3 convolution and ReLU, then two sibling 1×1 convolutions: objectness and box deltas of every anchor.
+
+    Args:
+        channels: C of the feature map, and of the hidden layer.
+        anchors: anchors a position.
+    """
+
+    def __init__(self, channels: int, anchors: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.objectness = nn.Conv2d(channels, anchors, 1)
+        self.deltas = nn.Conv2d(channels, anchors * 4, 1)
+        for layer in (self.conv, self.objectness, self.deltas):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, C, H, W) to logits (N, A) and deltas (N, A, 4), in the order of ``AnchorGrid``."""
+        hidden = F.relu(self.conv(features))
+        logits = self.objectness(hidden).permute(0, 2, 3, 1).flatten(1)
+        deltas = self.deltas(hidden).permute(0, 2, 3, 1)
+        return logits, deltas.reshape(len(features), -1, 4)
+
+
+class RPN(nn.Module):
+    """Proposes regions, and learns to.
+
+    Args:
+        head: scores and deltas of every anchor.
+        anchors: the anchors of a map.
+        train_filter, test_filter: how many proposals survive in training and in testing.
+        batch, positive_fraction: anchors sampled for the loss an image, and the share of positives at most.
+        fg_iou, bg_iou: an anchor is positive from the one on, negative below the other.
+        smooth_l1_beta: of the box loss.
+        coder: of anchors' deltas.
+    """
+
+    def __init__(
+        self,
+        head: RPNHead,
+        anchors: AnchorGrid,
+        *,
+        train_filter: ProposalFilter,
+        test_filter: ProposalFilter,
+        batch: int = 256,
+        positive_fraction: float = 0.5,
+        fg_iou: float = 0.7,
+        bg_iou: float = 0.3,
+        smooth_l1_beta: float = 1 / 9,
+        coder: BoxCoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.head = head
+        self.anchors = anchors
+        self.train_filter = train_filter
+        self.test_filter = test_filter
+        self.batch = batch
+        self.positive_fraction = positive_fraction
+        self.fg_iou = fg_iou
+        self.bg_iou = bg_iou
+        self.smooth_l1_beta = smooth_l1_beta
+        self.coder = coder or BoxCoder()
+
+    def forward(
+        self, features: Tensor, sizes: Sequence[tuple[int, int]], targets: Sequence[Target] | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Propose regions, and compute the losses when there are targets.
+
+        Args:
+            features: (N, C, H, W), the C4 map.
+            sizes: the N images' (height, width) without padding.
+            targets: N targets on the features' device, or None.
+
+        Returns:
+            N proposal tensors float32 (R_i, 4) ``xyxy`` best first, and {"loss_rpn_cls", "loss_rpn_box"} ({} without targets).
+        """
+        logits, deltas = self.head(features)
+        anchors = self.anchors(features.shape[-2], features.shape[-1])
+        keep = self.train_filter if self.training else self.test_filter
+        proposals = [
+            select_proposals(logits[i].detach(), deltas[i].detach(), anchors, self.coder, size, keep)[0]
+            for i, size in enumerate(sizes)
+        ]
+        return proposals, {} if targets is None else self.losses(logits, deltas, anchors, targets)
+
+    def losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """Binary cross-entropy and box loss over the sampled anchors of all images (Faster R-CNN, equation 1).
+
+        Both are divided by the number of anchors sampled. Shapes: logits (N, A), deltas (N, A, 4), anchors (A, 4).
+        """
+        sampled_logits, labels, positive_deltas, target_deltas = [], [], [], []
+        for image_logits, image_deltas, target in zip(logits, deltas, targets, strict=True):
+            boxes = target.boxes[~target.ignore]
+            matches = match(
+                anchors, boxes, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True, ignore=target.boxes[target.ignore]
+            )
+            positive, negative = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
+            chosen = torch.cat([positive, negative])
+            sampled_logits.append(image_logits[chosen])
+            labels.append(torch.arange(len(chosen), device=chosen.device) < len(positive))
+            positive_deltas.append(image_deltas[positive])
+            target_deltas.append(self.coder.encode(boxes[matches[positive]], anchors[positive]))
+        joined, count = torch.cat(sampled_logits).float(), sum(map(len, labels))
+        objectness = F.binary_cross_entropy_with_logits(joined, torch.cat(labels).float(), reduction="sum") / max(count, 1)
+        box = box_regression_loss(
+            torch.cat(positive_deltas), torch.cat(target_deltas), beta=self.smooth_l1_beta, normalizer=count
+        )
+        return {"loss_rpn_cls": objectness, "loss_rpn_box": box}

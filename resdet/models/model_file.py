@@ -1,0 +1,77 @@
+"""Model files: safetensors with a JSON card, enough to run alone.
+
+The card lies in the file's metadata under the key ``resdet``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from resdet.errors import ConfigError, DataError
+from resdet.files import atomic_write
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says of itself.
+
+    Attributes:
+        task: ``"classification"`` or ``"detection"``.
+        architecture: the model section of the run config, plain values.
+        names: the class names, in label order.
+        pixels: ``PixelConvention.to_dict()``.
+        test: how images are resized before the network sees them, e.g. ``{"short_side": 600, "max_side": 1000}``.
+        provenance: versions, iterations, data: for people.
+        format: version of this layout.
+    """
+
+    task: str
+    architecture: dict[str, Any]
+    names: list[str]
+    pixels: dict[str, Any]
+    test: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def write_model(path: str | Path, state: dict[str, Tensor], card: ModelCard) -> None:
+    """Write tensors and card to ``path``, atomically."""
+    tensors = {key: value.detach().to("cpu").contiguous() for key, value in state.items()}
+    metadata = {"resdet": json.dumps(asdict(card))}
+    atomic_write(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def read_model(path: str | Path) -> tuple[dict[str, Tensor], ModelCard]:
+    """Read what ``write_model`` wrote.
+
+    Raises:
+        ConfigError: no such file, a safetensors file without a card, or one of a newer format.
+        DataError: not a safetensors file, or a truncated one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: not a safetensors model file: {error}") from error
+    if "resdet" not in metadata:
+        raise ConfigError(f"{path}: holds weights without a resdet card; name it as `model.backbone.weights` of a run file")
+    try:
+        card = ModelCard(**json.loads(metadata["resdet"]))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: its model card cannot be read: {error}") from error
+    if card.format > FORMAT:
+        raise ConfigError(f"{path}: model file format {card.format}, this version reads up to {FORMAT}")
+    return state, card

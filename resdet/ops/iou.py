@@ -1,0 +1,30 @@
+"""Overlaps of boxes. Legend: N and M boxes, float ``xyxy``, continuous (no +1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union (N, M) in [0, 1] of boxes (N, 4) and others (M, 4); 0 where both are empty."""
+    intersection = _intersection(boxes, others)
+    union = _area(boxes)[:, None] + _area(others)[None] - intersection
+    return torch.where(union > 0, intersection / union, torch.zeros_like(intersection))
+
+
+def box_ioa(boxes: Tensor, regions: Tensor) -> Tensor:
+    """Share (N, M) in [0, 1] of each box's own area that lies in each region: COCO's overlap with a crowd; 0 for empty boxes."""
+    area = _area(boxes)[:, None]
+    return torch.where(area > 0, _intersection(boxes, regions) / area, torch.zeros_like(area))
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def _intersection(boxes: Tensor, others: Tensor) -> Tensor:
+    left_top = torch.maximum(boxes[:, None, :2], others[None, :, :2])
+    right_bottom = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    sides = (right_bottom - left_top).clamp(min=0)
+    return sides[..., 0] * sides[..., 1]
