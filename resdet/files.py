@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 
-def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
+def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary_path)``, then fsync it and rename it to ``path``: the file is old or new, never between.
 
     Args:
@@ -33,7 +33,7 @@ def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from a shared group
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -43,4 +43,4 @@ def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
 def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     """Write ``value`` as strict JSON (NaN is refused), atomically."""
     text = json.dumps(value, indent=indent, allow_nan=False) + "\n"
-    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

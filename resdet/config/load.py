@@ -28,7 +28,8 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
 
     Args:
         name: a YAML file, or the name of one of ``configs/`` with or without ``.yaml``.
-        overrides: ``"key.path=value"`` strings, values in YAML, applied last: ``"optimizer.lr=1e-3"``, ``"data.train[0].root=x"``.
+        overrides: ``"key.path=value"`` strings, values in YAML, applied last: ``"optimizer.lr=1e-3"``,
+            ``"data.train[0].root=x"``.
 
     Returns:
         The config of the file's ``task``, complete and in range.
@@ -155,10 +156,16 @@ def _override(node: DictConfig, text: str) -> list[str]:
     if not equals or not key:
         return ["must look like key.path=value"]
     try:
-        parsed = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[index, call-overload]
+        parsed: Any = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[index, call-overload]
     except (yaml.YAMLError, OmegaConfBaseException):
         parsed = value
-    return _set(node, key, parsed, key)
+    if parsed is None:  # `key=` is the empty string: no option here can be None
+        parsed = ""
+    if "[" in key:
+        return _set(node, key, parsed, key)
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return _apply(node, parsed)
 
 
 def _set(node: DictConfig, key: str, value: Any, name: str) -> list[str]:
@@ -184,13 +191,15 @@ def _out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
             if dataclasses.is_dataclass(item):
                 yield from _out_of_range(item, f"{name}[{index}].")
             elif choices and item not in choices:
-                yield f"option {name!r} must be one of {', '.join(choices)}{did_you_mean(str(item), choices)}, got {item!r}"
+                yield f"option {name!r} must be one of {', '.join(choices)}, got {item!r}"
             elif isinstance(item, (int, float)) and not isinstance(item, bool):
                 # written so that NaN, which no comparison accepts, is out of range too
                 if low is not None and not item >= low:
                     yield f"option {name!r} must be at least {low:g}, got {item!r}"
-                elif not item < float("inf") or (high is not None and not item <= high):
-                    yield f"option {name!r} must be at most {high if high is not None else 'finite'}, got {item!r}"
+                elif not item < float("inf"):
+                    yield f"option {name!r} must be finite, got {item!r}"
+                elif high is not None and item > high:
+                    yield f"option {name!r} must be at most {high:g}, got {item!r}"
 
 
 def _inconsistent(config: RunFile) -> Iterator[str]:

@@ -43,9 +43,15 @@ class BackboneConfig:
         "pixel convention of the weights; auto: what the weights file says, torchvision's where there is no file",
         choices=("auto", "torchvision", "msra"),
     )
-    stride_in_1x1: bool = option(False, "stride of a bottleneck in its first 1x1 (paper, Caffe) instead of its 3x3 (torchvision)")
-    shortcut: str = option("B", "paper's shortcut options; none: a plain network", choices=("A", "B", "C", "none"))
-    width: int = option(64, "channels of the first stage; 64 is the paper's", low=1)
+    stride_in_1x1: bool = option(
+        False, "stride of a bottleneck in its first 1x1 (paper, Caffe) instead of its 3x3 (torchvision)"
+    )
+    shortcut: str = option(
+        "auto",
+        "paper's options; none: a plain network; auto: the network's own",
+        choices=("auto", "A", "B", "C", "none"),
+    )
+    width: int = option(0, "channels of the first stage; 0: the network's own (ImageNet 64, CIFAR 16)", low=0)
     zero_init_last: bool = option(False, "start the last BN scale of every branch at 0")
 
 
@@ -159,7 +165,9 @@ class ClassificationDataConfig:
     train: ClassificationSourceConfig = option(factory=ClassificationSourceConfig, text="training set")
     val: ClassificationSourceConfig = option(factory=ClassificationSourceConfig, text="validation set")
     crop: int = option(224, "side of the square the network sees, pixels", low=8)
-    short_side: list[int] = option([256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8)
+    short_side: list[int] = option(
+        [256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8
+    )
     test_short_side: int = option(256, "shorter side before the centre crop in testing, pixels; 0: not resized", low=0)
     pad: int = option(0, "zero padding before the random crop, pixels (CIFAR: 4)", low=0)
     hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)

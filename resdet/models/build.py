@@ -68,7 +68,9 @@ def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
     """
     resnet, pixels = build_backbone(config.backbone, 1, FrozenBatchNorm2d)
     if looks_unloaded(resnet):
-        origin = f"{config.backbone.weights} holds no BN statistics" if config.backbone.weights else "no backbone weights are given"
+        origin = (
+            f"{config.backbone.weights} holds no BN statistics" if config.backbone.weights else "no backbone weights are given"
+        )
         warnings.warn(
             f"frozen BN has mean 0 and variance 1 in every layer ({origin}): right only where the statistics were folded "
             "into scale and shift",
@@ -76,7 +78,9 @@ def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
         )
     trunk, head = split_c4(resnet)
     freeze_stages(trunk, head, config.freeze_at)
-    rpn = _build_rpn(config.rpn, AnchorGrid(cell_anchors(config.anchors.sizes, config.anchors.ratios), trunk.stride), trunk.out_channels)
+    rpn = _build_rpn(
+        config.rpn, AnchorGrid(cell_anchors(config.anchors.sizes, config.anchors.ratios), trunk.stride), trunk.out_channels
+    )
     test = config.test
     roi = config.roi
     roi_heads = RoIHeads(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _Builder = TypeVar("_Builder", bound="Callable[..., ResNet]")
 _BACKBONES: dict[str, Callable[..., ResNet]] = {}
+_NETWORKS_OWN: dict[str, Any] = {"width": 0, "shortcut": "auto"}
 # these modules register the networks that come with resdet when they are imported
 _MODULES = ("resdet.models.backbones.resnet", "resdet.models.backbones.cifar")
 
@@ -36,7 +37,8 @@ def create_backbone(name: str, **options: Any) -> ResNet:
     Args:
         name: one of ``list_backbones()``.
         options: keyword arguments of ``resdet.models.backbones.resnet.build_resnet``: num_classes, norm, stride_in_1x1,
-            shortcut, width, zero_init_last, in_channels.
+            shortcut, width, zero_init_last, in_channels. ``width=0`` and ``shortcut="auto"`` mean the network's own: 64 and B,
+            16 and A for CIFAR's, none for plain ones.
 
     Raises:
         ConfigError: unknown name, or an option out of range.
@@ -44,7 +46,8 @@ def create_backbone(name: str, **options: Any) -> ResNet:
     known = list_backbones()
     if name not in known:
         raise ConfigError(f"unknown backbone {name!r}{did_you_mean(name, known)}")
-    return _BACKBONES[name](**options)
+    given = {key: value for key, value in options.items() if not (key in _NETWORKS_OWN and value == _NETWORKS_OWN[key])}
+    return _BACKBONES[name](**given)
 
 
 def list_backbones() -> list[str]:

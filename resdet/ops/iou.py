@@ -14,7 +14,7 @@ def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def box_ioa(boxes: Tensor, regions: Tensor) -> Tensor:
-    """Share (N, M) in [0, 1] of each box's own area that lies in each region: COCO's overlap with a crowd; 0 for empty boxes."""
+    """Share (N, M) in [0, 1] of a box's own area in each region, COCO's overlap with a crowd; 0 for empty boxes."""
     area = _area(boxes)[:, None]
     return torch.where(area > 0, _intersection(boxes, regions) / area, torch.zeros_like(area))
 

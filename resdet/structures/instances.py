@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from resdet.errors import DataError
 from resdet.structures.boxes import scale_boxes, xyxy_to_xywh
+from resdet.structures.drawing import class_color, draw_boxes
 
 
 def _no_flags() -> Tensor:
@@ -132,6 +134,14 @@ class Detections:
             scores=self.scores.to(device),  # type: ignore[call-overload]
             labels=self.labels.to(device),  # type: ignore[call-overload]
         )
+
+    def draw(self, image: Image.Image, text_size: int | None = None) -> Image.Image:
+        """A copy of ``image``, of any size, with the boxes, class names and scores on it; ``text_size`` in pixels."""
+        rows = zip(self.labels.tolist(), self.scores.tolist(), strict=True)
+        captions = [f"{self.names[label] if self.names else label} {score:.2f}" for label, score in rows]
+        colors = [class_color(label) for label in self.labels.tolist()]
+        boxes = scale_boxes(self.boxes.cpu(), self.size, (image.height, image.width))
+        return draw_boxes(image, boxes, captions, colors, text_size)
 
     def to_coco(self, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """COCO result rows: ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``, floats unrounded.

@@ -23,7 +23,9 @@ class FasterRCNN(nn.Module):
         names: the K class names, in label order.
     """
 
-    def __init__(self, trunk: nn.Module, rpn: RPN, roi_heads: RoIHeads, *, pixels: PixelConvention, names: Sequence[str]) -> None:
+    def __init__(
+        self, trunk: nn.Module, rpn: RPN, roi_heads: RoIHeads, *, pixels: PixelConvention, names: Sequence[str]
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self.rpn = rpn

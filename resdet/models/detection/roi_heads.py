@@ -174,9 +174,7 @@ class RoIHeads(nn.Module):
             for image_boxes, image_scores, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
         ]
 
-    def select_detections(
-        self, boxes: Tensor, scores: Tensor, size: tuple[int, int], names: Sequence[str] = ()
-    ) -> Detections:
+    def select_detections(self, boxes: Tensor, scores: Tensor, size: tuple[int, int], names: Sequence[str] = ()) -> Detections:
         """Clip, threshold, per-class NMS and top-k of one image: boxes (R, K, 4) and scores (R, K) to Detections."""
         boxes = clip_boxes(boxes, size)
         region, label = (scores > self.score_thresh).nonzero(as_tuple=True)

@@ -5,7 +5,9 @@ from resdet.models.detection.proposals import ProposalFilter, select_proposals
 from resdet.ops.iou import box_iou
 
 
-def naive(logits: torch.Tensor, deltas: torch.Tensor, anchors: torch.Tensor, size: tuple[int, int], keep: ProposalFilter) -> list:
+def naive(
+    logits: torch.Tensor, deltas: torch.Tensor, anchors: torch.Tensor, size: tuple[int, int], keep: ProposalFilter
+) -> list:
     """Decode everything, then walk down the scores: the definition, with numbers instead of tensors."""
     boxes = BoxCoder().decode(deltas, anchors)
     ranked = logits.argsort(descending=True).tolist()[: keep.pre_nms]
@@ -38,7 +40,8 @@ def test_non_finite_predictions_are_dropped() -> None:
     anchors = torch.tensor([[0.0, 0, 10, 10], [20.0, 20, 30, 30], [40.0, 40, 50, 50]])
     deltas = torch.zeros(3, 4)
     deltas[1, 0] = torch.nan
-    boxes, _ = select_proposals(torch.tensor([1.0, 2.0, torch.inf]), deltas, anchors, BoxCoder(), (64, 64), ProposalFilter(10, 10))
+    logits = torch.tensor([1.0, 2.0, torch.inf])
+    boxes, _ = select_proposals(logits, deltas, anchors, BoxCoder(), (64, 64), ProposalFilter(10, 10))
     assert boxes.tolist() == [[0.0, 0.0, 10.0, 10.0]]
 
 

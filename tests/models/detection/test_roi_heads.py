@@ -18,7 +18,8 @@ def build_heads(**options: float) -> RoIHeads:
 
 def target(boxes: list[list[float]], labels: list[int], ignore: list[bool] | None = None) -> Target:
     flags = torch.tensor(ignore or [False] * len(labels), dtype=torch.bool)
-    return Target(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64), (64, 96), ignore=flags)
+    rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    return Target(rows, torch.tensor(labels, dtype=torch.int64), (64, 96), ignore=flags)
 
 
 def test_the_ground_truth_is_a_candidate_and_background_is_label_k() -> None:
@@ -45,7 +46,8 @@ def test_losses_by_hand() -> None:
     regions = heads.sample_regions([torch.tensor([[50.0, 0, 90, 40]])], [target([[10, 10, 40, 40]], [1])])
     logits, deltas = heads(features, regions.boxes)
     losses = heads.losses(features, regions)
-    chosen = [math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(logits.tolist(), (1, CLASSES), strict=True)]
+    rows = zip(logits.tolist(), (1, CLASSES), strict=True)
+    chosen = [math.log(sum(math.exp(value) for value in row)) - row[label] for row, label in rows]
     assert losses["loss_roi_cls"].item() == pytest.approx(sum(chosen) / 2, rel=1e-5)
     d = deltas[0, 1].abs()  # the region is the object itself: the target deltas are 0
     assert losses["loss_roi_box"].item() == pytest.approx((0.5 * d * d).sum().item() / 2, rel=1e-5)

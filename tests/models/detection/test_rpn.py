@@ -18,7 +18,8 @@ def build_rpn(**options: float) -> RPN:
 
 def target(*boxes: list[float], ignore: list[bool] | None = None) -> Target:
     flags = torch.tensor(ignore if ignore is not None else [False] * len(boxes), dtype=torch.bool)
-    return Target(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.zeros(len(boxes), dtype=torch.int64), (64, 96), ignore=flags)
+    rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    return Target(rows, torch.zeros(len(boxes), dtype=torch.int64), (64, 96), ignore=flags)
 
 
 def test_head_order_is_the_grids() -> None:

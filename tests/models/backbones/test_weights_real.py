@@ -1,0 +1,137 @@
+"""The real ImageNet weights: what they are refused for, and their errors on real photos."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resdet.errors import ConfigError, DataError
+from resdet.models.backbones.weights import LoadReport, load_backbone_weights
+from resdet.models.backbones.weights.evidence import input_scale
+from resdet.models.backbones.weights.read import read_weights
+from resdet.models.classifier import Classifier
+from resdet.models.registry import create_backbone
+from resdet.ops.frozen_bn import freeze_batch_norm, looks_unloaded
+from resdet.structures import PIXEL_CONVENTIONS
+
+pytestmark = pytest.mark.real
+
+PQ18, MSRA50 = "resnet18_imagenet_pq.fp16.pth", "resnet50_msra_bgr_stride_in_1x1.fp16.pth"
+
+
+@pytest.fixture(scope="module")
+def weights(shared_data: Path) -> Path:
+    return shared_data / "weights"
+
+
+def _load(path: Path, name: str, pixels: str | None, stride_in_1x1: bool = False) -> LoadReport:
+    network = create_backbone(name, stride_in_1x1=stride_in_1x1)
+    return load_backbone_weights(network, path, pixels=pixels and PIXEL_CONVENTIONS[pixels], stride_in_1x1=stride_in_1x1)
+
+
+def test_loads_the_resnet18_whose_statistics_are_folded(weights: Path) -> None:
+    network = create_backbone("resnet18")
+    report = load_backbone_weights(network, weights / PQ18, pixels=None, stride_in_1x1=False)
+    assert (len(report.loaded), report.missing, report.unexpected, dict(report.mismatched)) == (102, (), (), {})
+    assert report.pixels == PIXEL_CONVENTIONS["torchvision"]
+    assert looks_unloaded(freeze_batch_norm(network))
+    assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+
+
+def test_loads_the_authors_resnet50(weights: Path) -> None:
+    report = _load(weights / MSRA50, "resnet50", "msra", stride_in_1x1=True)
+    assert (len(report.loaded), report.misfits()) == (267, [])
+    assert report.pixels == PIXEL_CONVENTIONS["msra"]
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "pixels", "stride", "messages"),
+    [
+        (PQ18, "resnet34", None, False, ["look like resnet18 do not fit option 'model.backbone.name'=resnet34"]),
+        (PQ18, "resnet50", None, False, ["look like resnet18"]),
+        (MSRA50, "resnet101", "msra", True, ["look like resnet50 do not fit option 'model.backbone.name'=resnet101"]),
+        (MSRA50, "resnet50", None, True, ["set model.backbone.pixels=msra"]),
+        (MSRA50, "resnet50", "torchvision", True, ["set model.backbone.pixels=msra"]),
+        (MSRA50, "resnet50", "msra", False, ["set model.backbone.stride_in_1x1=true"]),
+        (MSRA50, "resnet50", None, False, ["set model.backbone.pixels=msra", "set model.backbone.stride_in_1x1=true"]),
+    ],
+)
+def test_wrong_uses_are_refused(
+    weights: Path, file: str, name: str, pixels: str | None, stride: bool, messages: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _load(weights / file, name, pixels, stride)
+    assert len(caught.value.problems) == len(messages)
+    for message, problem in zip(messages, caught.value.problems, strict=True):
+        assert message in problem
+
+
+def test_evidence_of_the_real_files(weights: Path) -> None:
+    assert input_scale(read_weights(weights / PQ18).state) is None
+    msra = read_weights(weights / MSRA50).state
+    assert input_scale(msra) == pytest.approx(58, rel=0.25)
+    # the same network rewritten for torchvision's pixels: other filters, the same outputs, so the same statistics
+    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    assert input_scale({**msra, "conv1.weight": msra["conv1.weight"].flip(1) * 255 * std}) == pytest.approx(1, rel=0.25)
+
+
+@pytest.mark.parametrize("file", ["cifar10_resnet20-12fca82f.th", "cifar10_resnet56-4bfd9763.th"])
+def test_public_cifar_weights_fit(weights: Path, file: str) -> None:
+    name = f"cifar_resnet{file.removeprefix('cifar10_resnet')[:2]}"
+    assert _load_cifar(weights / file, name).misfits() == []
+
+
+def _load_cifar(path: Path, name: str) -> LoadReport:
+    return load_backbone_weights(create_backbone(name), path, pixels=None, stride_in_1x1=False)
+
+
+def test_a_truncated_real_file_is_bad_data(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.pth"
+    path.write_bytes((weights / PQ18).read_bytes()[:10_000_000])
+    with pytest.raises(DataError, match=r"cut\.pth: .*truncated"):
+        _load(path, "resnet18", None)
+
+
+def _validation_images(folder: Path) -> tuple[Tensor, Tensor]:
+    """The 100 images, shorter side 256 by PIL bilinear, centre 224, and their classes by the order of the synset list.
+
+    Longer side cut to a whole pixel, crop corner rounded to the nearest: torchvision's rule, on which the numbers rest.
+    """
+    synsets = [line.split()[0] for line in (folder / "LOC_synset_mapping.txt").read_text().splitlines() if line]
+    with (folder / "LOC_val_solution.csv").open() as file:
+        classes = {row["ImageId"]: synsets.index(row["PredictionString"].split()[0]) for row in csv.DictReader(file)}
+    images, labels = [], []
+    for path in sorted(folder.rglob("*.JPEG")):
+        picture = Image.open(path).convert("RGB")
+        short = min(picture.size)
+        picture = picture.resize((256 * picture.width // short, 256 * picture.height // short), Image.Resampling.BILINEAR)
+        left, top = round((picture.width - 224) / 2), round((picture.height - 224) / 2)
+        images.append(torch.from_numpy(np.array(picture.crop((left, top, left + 224, top + 224)))).permute(2, 0, 1))
+        labels.append(classes[path.stem])
+    return torch.stack(images), torch.tensor(labels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "name", "pixels", "stride", "errors"),
+    [(PQ18, "resnet18", "torchvision", False, (28.0, 11.0)), (MSRA50, "resnet50", "msra", True, (28.0, 4.0))],
+)
+def test_errors_on_100_imagenet_images(
+    shared_data: Path, weights: Path, file: str, name: str, pixels: str, stride: bool, errors: tuple[float, float]
+) -> None:
+    images, labels = _validation_images(shared_data / "imagenet_val100")
+    assert len(images) == 100
+    network = create_backbone(name, stride_in_1x1=stride)
+    report = load_backbone_weights(network, weights / file, pixels=PIXEL_CONVENTIONS[pixels], stride_in_1x1=stride)
+    classifier = Classifier(network, report.pixels, [str(label) for label in range(1000)]).eval()
+    with torch.no_grad():
+        logits = torch.cat([classifier(batch) for batch in images.split(20)])
+    right = logits.topk(5).indices == labels[:, None]
+    top1, top5 = (100 * (1 - right[:, :k].any(1).double().mean()).item() for k in (1, 5))
+    assert (top1, top5) == pytest.approx(errors, abs=1e-6)
