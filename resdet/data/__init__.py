@@ -1,0 +1,1 @@
+"""Data sets in, batches out: decoding, annotation readers, transforms, samplers, loaders."""

@@ -1,0 +1,175 @@
+"""What every annotation reader does: collect images, objects and problems, then build the data set or report them all."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from resdet.data.dataset import DetectionDataset
+from resdet.errors import DataError, did_you_mean
+
+# a box with a shorter side, in pixels, is as good as empty: float32 arithmetic on it may make it so
+_SMALLEST_SIDE = 0.01
+
+
+class DatasetBuilder:
+    """Collects the images and objects of one source.
+
+    ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.problems: list[str] = []
+        self._images: list[tuple[bytes, int, int, int]] = []
+        self._objects: list[tuple[int, int, bool, bool, bool, float, int]] = []
+        self._boxes: list[tuple[float, float, float, float]] = []
+        self._missing: list[str] = []
+        self._empty: list[str] = []
+        self._outside: list[tuple[float, str]] = []
+
+    @property
+    def image_count(self) -> int:
+        """Images added so far, which is the index of the next one."""
+        return len(self._images)
+
+    @property
+    def object_count(self) -> int:
+        """Objects added and kept so far."""
+        return len(self._objects)
+
+    def add_image(self, where: str, folder: Path, name: str, image_id: int, height: int, width: int) -> int:
+        """Add an image whose file is ``folder/name``; returns its index. Complains of an unsafe name or a missing file."""
+        index = len(self._images)
+        if problem := unsafe_name(name):
+            self.problems.append(f"{where}: {problem}")
+            self._images.append((b"", image_id, height, width))
+            return index
+        path = folder / name
+        if not os.path.isfile(path):  # noqa: PTH113  # unlike Path.is_file it is False, not an error, for a name too long
+            self._missing.append(f"{where}: no such image file: {path}")
+        self._images.append((os.fsencode(path), image_id, height, width))
+        return index
+
+    def add_object(
+        self,
+        where: str,
+        image: int,
+        label: int,
+        box: tuple[float, float, float, float],
+        annotation_id: int,
+        *,
+        area: float | None = None,
+        crowd: bool = False,
+        difficult: bool = False,
+        ignore: bool = False,
+    ) -> None:
+        """Add an object of image index ``image``; ``box`` is ``x, y, width, height`` in continuous pixels.
+
+        An empty box is left out and a box partly outside is clipped, both counted for one warning at the end; a box that is not
+        finite, of negative size, or wholly outside is a problem.
+        """
+        x, y, width, height = box
+        _, _, image_height, image_width = self._images[image]
+        if not all(map(math.isfinite, box)):
+            self.problems.append(f"{where}: box must be finite, got {_show(box)}")
+        elif width < 0 or height < 0:
+            self.problems.append(f"{where}: box must have a positive width and height, got {_show(box)}")
+        elif width == 0 or height == 0:
+            self._empty.append(where)
+        elif x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0:
+            self.problems.append(
+                f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
+            )
+        else:
+            overshoot = max(-x, -y, x + width - image_width, y + height - image_height)
+            visible_width = min(x + width, image_width) - max(x, 0)
+            visible_height = min(y + height, image_height) - max(y, 0)
+            if min(visible_width, visible_height) < _SMALLEST_SIDE:
+                self._empty.append(where)
+                return
+            if overshoot > 0:
+                self._outside.append((overshoot, where))
+            self._boxes.append(box)
+            area = width * height if area is None else area
+            self._objects.append((image, label, crowd, difficult, ignore, area, annotation_id))
+
+    def build(self, names: Sequence[str], category_ids: Sequence[int]) -> DetectionDataset:
+        """The data set, objects ordered by image.
+
+        Raises:
+            DataError: with every problem found.
+        """
+        if self._missing and len(self._missing) == len(self._images) > 1:
+            self.problems.append(f"{self.source}: none of its {len(self._missing)} image files exists; {self._missing[0]}")
+        else:
+            self.problems += self._missing
+        if not self._images and not self.problems:
+            self.problems.append(f"{self.source}: holds no image")
+        if self.problems:
+            raise DataError(self.problems)
+        self._warn()
+        files, ids, heights, widths = zip(*self._images, strict=True)
+        image, label, crowd, difficult, ignore, area, key = zip(*self._objects, strict=True) if self._objects else ((),) * 7
+        owners = np.array(image, dtype=np.int64)
+        order = np.argsort(owners, kind="stable")
+        return DetectionDataset(
+            names=tuple(names),
+            category_ids=tuple(category_ids),
+            source=self.source,
+            files=np.array(files, dtype=np.bytes_),
+            ids=np.array(ids, dtype=np.int64),
+            sizes=np.stack([np.array(heights, dtype=np.int64), np.array(widths, dtype=np.int64)], axis=1),
+            offsets=np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(ids)))]).astype(np.int64),
+            boxes=np.array(self._boxes, dtype=np.float64).reshape(-1, 4)[order],
+            labels=np.array(label, dtype=np.int64)[order],
+            crowd=np.array(crowd, dtype=np.bool_)[order],
+            difficult=np.array(difficult, dtype=np.bool_)[order],
+            ignore=np.array(ignore, dtype=np.bool_)[order],
+            areas=np.array(area, dtype=np.float64)[order],
+            annotation_ids=np.array(key, dtype=np.int64)[order],
+        )
+
+    def _warn(self) -> None:
+        if self._empty:
+            warnings.warn(
+                f"{self.source}: {len(self._empty)} boxes without area were left out, the first: {self._empty[0]}", stacklevel=4
+            )
+        if self._outside:
+            overshoot, where = max(self._outside)
+            warnings.warn(
+                f"{self.source}: {len(self._outside)} boxes reach out of their images and were clipped, "
+                f"by {overshoot:.3g} pixels at most: {where}",
+                stacklevel=4,
+            )
+
+
+def unsafe_name(name: str) -> str | None:
+    """Why a file name of an annotation file may not be used; None when it stays in its folder."""
+    # the Windows rules cover both separators, and drive letters
+    parsed = PureWindowsPath(name)
+    if not name or "\0" in name or parsed.anchor or ".." in parsed.parts:
+        return f"file name must be relative and stay in the images' folder, got {name!r}"
+    return None
+
+
+def class_mismatch(found: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Problems of a file's class names ``found`` against those asked for: unknown ones, with the difference of the two lists.
+
+    Classes that the file lacks are no problem: a small split need not hold every class.
+    """
+    unknown = [name for name in found if name not in names]
+    if not unknown:
+        return []
+    lines = [f"class {name!r} is not among the classes asked for{did_you_mean(name, list(names))}" for name in unknown]
+    lacking = [name for name in names if name not in found]
+    return [*lines, f"only in the file: {', '.join(unknown)}; only asked for: {', '.join(lacking) or 'none'}"]
+
+
+def _show(box: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in box) + "] (x, y, width, height)"

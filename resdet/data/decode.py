@@ -1,0 +1,76 @@
+"""Image files to RGB pixels, upright."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from resdet.errors import DataError
+
+_ORIENTATION_TAG = 0x0112
+# EXIF orientation -> what turns the stored pixels upright; 1 and values out of the standard need nothing
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(path: str | Path) -> Image.Image:
+    """Decode an image file completely, turn it upright by its EXIF orientation, and make it RGB.
+
+    Grey is repeated three times; 16-bit grey is scaled from 0 … 65535 to 0 … 255; transparency is dropped; palettes and CMYK
+    are converted; of an animation the first frame is taken.
+
+    Returns:
+        A PIL image of mode RGB.
+
+    Raises:
+        DataError: naming the file when it is missing, empty, truncated, not an image, or of a pixel type without a fixed range.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            orientation = _orientation(image)
+            rgb = _to_rgb(image)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such image file") from error
+    except MemoryError:
+        raise
+    # PIL's decoders raise nearly anything on broken bytes: OSError, SyntaxError, struct.error, ValueError, zlib.error …
+    except Exception as error:
+        reason = "the file is empty" if path.is_file() and path.stat().st_size == 0 else _reason(error, path)
+        raise DataError(f"{path}: cannot be read as an image: {reason}") from error
+    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+
+
+def _orientation(image: Image.Image) -> object:
+    try:
+        return image.getexif().get(_ORIENTATION_TAG)
+    # a broken EXIF block, on which PIL raises nearly anything, says nothing of the pixels, which were read well
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"its pixels must be 8 or 16 bits, got {image.mode} values {values.min()} … {values.max()}")
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its pixels must be 8 or 16 bits, got floats")
+    return image.convert("RGB")
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).replace(f" {str(path)!r}", "").split()) or type(error).__name__

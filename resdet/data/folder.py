@@ -1,0 +1,89 @@
+"""One sub-folder a class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from resdet.data.annotations import class_mismatch
+from resdet.data.decode import read_image
+from resdet.errors import DataError
+
+_EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+
+
+@dataclass(frozen=True, eq=False)
+class FolderDataset:
+    """Labelled image files.
+
+    Attributes:
+        names: K class names, in label order.
+        files: bytes (M,), the image files' paths, encoded for the file system.
+        labels: int64 (M,), 0 … K-1.
+    """
+
+    names: tuple[str, ...]
+    files: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def path(self, index: int) -> Path:
+        """The image's file."""
+        return Path(os.fsdecode(bytes(self.files[index])))
+
+    def label(self, index: int) -> int:
+        """The image's label, 0 … K-1."""
+        return int(self.labels[index])
+
+    def load(self, index: int) -> Image.Image:
+        """The image, upright RGB; a DataError names a file that cannot be read."""
+        return read_image(self.path(index))
+
+
+def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FolderDataset:
+    """Read a folder of class folders; the images may lie in folders below these. Other files and hidden folders are left alone.
+
+    Args:
+        root: the folder.
+        names: class names in label order; the names of the sub-folders, sorted, when not given.
+
+    Raises:
+        DataError: when there is no class folder, a class folder holds no image, or one is not among ``names``.
+    """
+    root = Path(root)
+    try:
+        found = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{root}: cannot be read: {error.strerror}") from error
+    names = found if names is None else list(names)
+    problems = [f"{root}: {problem}" for problem in class_mismatch(found, names)]
+    if not found:
+        problems.append(f"{root}: must hold one folder a class, got none")
+    files: list[bytes] = []
+    labels: list[int] = []
+    for name in found:
+        images = _images(root / name)
+        if not images:
+            problems.append(f"{root / name}: holds no image ({' '.join(sorted(_EXTENSIONS))})")
+        files += images
+        labels += [names.index(name) if name in names else 0] * len(images)
+    if problems:
+        raise DataError(problems)
+    return FolderDataset(tuple(names), np.array(files, dtype=np.bytes_), np.array(labels, dtype=np.int64))
+
+
+def _images(folder: Path) -> list[bytes]:
+    return sorted(
+        os.fsencode(Path(parent) / file)
+        for parent, _, files in os.walk(folder, followlinks=True)
+        for file in files
+        if Path(file).suffix.lower() in _EXTENSIONS and not file.startswith(".")
+    )

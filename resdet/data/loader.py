@@ -1,0 +1,219 @@
+"""From data sets to batches, in worker processes or without them: the batches are the same.
+
+Randomness is stateless. A sample is asked for as ``(index, draw)``, and its transform runs with the random generators seeded
+from (seed, draw); so no worker has a state that a resumed run would need.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.errors import DataError
+from resdet.structures import Target
+
+B_co = TypeVar("B_co", covariant=True)
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DetectionBatch:
+    """Images of different sizes and what they hold.
+
+    Attributes:
+        images: uint8 (3, H_i, W_i), RGB.
+        targets: their targets, boxes in pixels of these tensors.
+        original_sizes: (height, width) of the images before the transform, pixels.
+    """
+
+    images: list[Tensor]
+    targets: list[Target]
+    original_sizes: list[tuple[int, int]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def names(self) -> list[str]:
+        """The image files."""
+        return [target.path for target in self.targets]
+
+    def to(self, device: object) -> DetectionBatch:
+        """The same batch with its tensors on ``device``."""
+        images = [image.to(device, non_blocking=True) for image in self.images]  # type: ignore[call-overload]
+        return replace(self, images=images, targets=[target.to(device) for target in self.targets])
+
+
+@dataclass(frozen=True)
+class ClassificationBatch:
+    """Images of one size and their labels.
+
+    Attributes:
+        images: uint8 (N, 3, H, W), RGB.
+        labels: int64 (N,), 0 … K-1.
+        paths: the image files.
+    """
+
+    images: Tensor
+    labels: Tensor
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def names(self) -> list[str]:
+        """The image files."""
+        return list(self.paths)
+
+    def to(self, device: object) -> ClassificationBatch:
+        """The same batch with its tensors on ``device``."""
+        images = self.images.to(device, non_blocking=True)  # type: ignore[call-overload]
+        return replace(self, images=images, labels=self.labels.to(device))  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class DetectionView:
+    """A detection data set as its transform shows it: what a loader loads."""
+
+    dataset: DetectionDataset
+    transform: Callable[[Image.Image, Target], tuple[Tensor, Target]]
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, keys: Sequence[Key]) -> DetectionBatch:
+        """Load the samples ``(index, draw)``; a DataError names the image."""
+        images, targets = zip(*(self._sample(*key) for key in keys), strict=True)
+        return DetectionBatch(list(images), list(targets), [self.dataset.size(index) for index, _ in keys])
+
+    def _sample(self, index: int, draw: int) -> tuple[Tensor, Target]:
+        image, target = self.dataset.load(index)
+        with seeded(self.seed, draw):
+            return self.transform(image, target)
+
+
+@dataclass(frozen=True)
+class ClassificationView:
+    """A classification data set as its transform shows it: what a loader loads."""
+
+    dataset: ClassificationDataset
+    transform: Callable[[Image.Image], Tensor]
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, keys: Sequence[Key]) -> ClassificationBatch:
+        """Load the samples ``(index, draw)``; a DataError names the image."""
+        images = torch.stack([self._sample(*key) for key in keys])
+        labels = torch.tensor([self.dataset.label(index) for index, _ in keys], dtype=torch.int64)
+        return ClassificationBatch(images, labels, tuple(str(self.dataset.path(index)) for index, _ in keys))
+
+    def _sample(self, index: int, draw: int) -> Tensor:
+        image = self.dataset.load(index)
+        try:
+            with seeded(self.seed, draw):
+                return self.transform(image)
+        except DataError as error:
+            raise DataError([f"{self.dataset.path(index)}: {problem}" for problem in error.problems]) from error
+
+
+class View(Protocol[B_co]):
+    """What a loader needs of a data set."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, keys: Sequence[Key]) -> B_co:
+        """The samples ``(index, draw)`` as one batch."""
+
+
+def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int) -> Iterator[B_co]:
+    """Load ``batches`` (``samplers.endless_batches``) in order, ahead of use, in ``workers`` processes (0: in this one).
+
+    Raises:
+        DataError: for an image that cannot be read, as if it had been read in this process.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        _Fetch(view),
+        sampler=batches,  # an element is a whole batch
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_quiet_worker,
+    )
+    for loaded in loader:
+        if isinstance(loaded, _Failure):
+            raise DataError(loaded.problems)
+        yield loaded
+
+
+def test_loader(view: View[B_co], workers: int, batch: int = 1) -> Iterator[B_co]:  # noqa: PT028  # no test of pytest
+    """Load every image once, in order, ``batch`` images at a time; raises as ``train_loader`` does."""
+    keys = [(index, 0) for index in range(len(view))]
+    return train_loader(view, [keys[first : first + batch] for first in range(0, len(keys), batch)], workers)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, draw: int) -> Iterator[None]:
+    """Seed the CPU generators of torch, numpy and random from (seed, draw); put their states back on leaving."""
+    value = int(np.random.SeedSequence((seed, draw)).generate_state(1, np.uint64)[0])
+    # numpy's global generator and not one of our own: this is for transforms of others, which may draw from any
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    # not torch.manual_seed, which would seed the accelerators too
+    torch.default_generator.manual_seed(value)
+    np.random.seed(value % 2**32)  # noqa: NPY002
+    random.seed(value)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A DataError on its way out of a worker, whose message torch would bury in a traceback."""
+
+    problems: tuple[str, ...]
+
+
+class _Fetch(Dataset[Any]):
+    def __init__(self, view: View[Any]) -> None:
+        self.view = view
+
+    def __getitem__(self, keys: list[Key]) -> Any:
+        try:
+            return self.view.batch(keys)
+        except DataError as error:
+            return _Failure(error.problems)
+
+
+def _quiet_worker(_: int) -> None:
+    """One thread a worker; Ctrl-C and signals to the process group reach the main process alone, which ends the workers."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    sys.excepthook = _no_hangups
+
+
+def _no_hangups(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say nothing of a main process that left while a batch was handed over; errors of samples do not come this way."""
+    if not issubclass(kind, (OSError, EOFError)):
+        sys.__excepthook__(kind, error, trace)

@@ -1,0 +1,168 @@
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from resdet.data import loader
+from resdet.data.coco import read_coco
+from resdet.data.dataset import aspect_groups, usable_indices
+from resdet.data.folder import read_folder
+from resdet.data.loader import ClassificationView, DetectionView, seeded, train_loader
+from resdet.data.samplers import endless_batches
+from resdet.data.transforms import ClassificationTrainTransform, DetectionTestTransform, DetectionTrainTransform
+from resdet.errors import DataError
+
+
+@pytest.fixture
+def detection(tiny_coco) -> DetectionView:
+    dataset = read_coco(tiny_coco.images, tiny_coco.annotations)
+    return DetectionView(dataset, DetectionTrainTransform((40, 50, 60), 100, 0.5), seed=3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "classes" / name).mkdir(parents=True)
+        for number in range(4):
+            image = Image.fromarray(pixels.integers(0, 255, (30, 40, 3), dtype=np.uint8))
+            image.save(tmp_path / "classes" / name / f"{number}.png")
+    return tmp_path / "classes"
+
+
+def same_detection(one, other) -> bool:
+    return (
+        one.names == other.names
+        and one.original_sizes == other.original_sizes
+        and all(torch.equal(a, b) for a, b in zip(one.images, other.images, strict=True))
+        and all(torch.equal(a.boxes, b.boxes) for a, b in zip(one.targets, other.targets, strict=True))
+    )
+
+
+def test_any_number_of_workers_gives_the_same_detection_batches(detection: DetectionView) -> None:
+    indices = usable_indices(detection.dataset)
+    groups = aspect_groups(detection.dataset, indices)
+    runs = [list(islice(train_loader(detection, endless_batches(indices, 2, 1, groups), workers), 6)) for workers in (0, 1, 2)]
+    for batches in zip(*runs, strict=True):
+        assert same_detection(batches[0], batches[1])
+        assert same_detection(batches[0], batches[2])
+    resumed = list(islice(train_loader(detection, endless_batches(indices, 2, 1, groups, start=4), 0), 2))
+    assert all(same_detection(a, b) for a, b in zip(runs[0][4:], resumed, strict=True))
+    assert len({str(image.shape) for batch in runs[0] for image in batch.images}) > 2  # it is augmented
+
+
+def test_any_number_of_workers_gives_the_same_classification_batches(folder: Path) -> None:
+    view = ClassificationView(read_folder(folder), ClassificationTrainTransform(24, (26, 32), 0, 0.5, 0.1), seed=9)
+    runs = [list(islice(train_loader(view, endless_batches(len(view), 3, 1), workers), 5)) for workers in (0, 2)]
+    for one, other in zip(*runs, strict=True):
+        assert one.names == other.names
+        assert torch.equal(one.images, other.images)
+        assert one.images.shape == (3, 3, 24, 24)
+        assert one.images.dtype == torch.uint8
+        assert [Path(path).parent.name for path in one.paths] == [("cat", "dog")[label] for label in one.labels.tolist()]
+
+
+def test_testing_gives_every_image_once_in_order(detection: DetectionView) -> None:
+    view = DetectionView(detection.dataset, DetectionTestTransform(48, 100))
+    batches = list(loader.test_loader(view, workers=0, batch=4))
+    assert [len(batch) for batch in batches] == [4, 2]
+    assert [target.image_id for batch in batches for target in batch.targets] == [1, 2, 3, 4, 5, 6]
+    assert batches[0].original_sizes == [(48, 64), (64, 48)] * 2
+    assert batches[1].targets[0].boxes.shape == (0, 4)
+    moved = batches[0].to("cpu")
+    assert same_detection(moved, batches[0])
+    assert batches[0].names[0].endswith("000001.png")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_arrives_as_it_was_raised(detection: DetectionView, workers: int) -> None:
+    path = detection.dataset.path(2)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError) as caught:
+        list(loader.test_loader(detection, workers))
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(f"{path}: cannot be read as an image")
+
+
+def test_an_image_too_small_for_the_crop_is_named(folder: Path) -> None:
+    view = ClassificationView(read_folder(folder), ClassificationTrainTransform(64, (), 0, 0.5, 0))
+    with pytest.raises(DataError, match=r"cat/0\.png: 40 x 30 pixels are less than the crop of 64"):
+        view.batch([(0, 0)])
+
+
+def test_views_can_be_sent_to_spawned_workers(detection: DetectionView, folder: Path) -> None:
+    copied = pickle.loads(pickle.dumps(detection))
+    assert same_detection(copied.batch([(0, 5), (2, 6)]), detection.batch([(0, 5), (2, 6)]))
+    view = ClassificationView(read_folder(folder), ClassificationTrainTransform(24, (), 0, 0.5, 0))
+    assert torch.equal(pickle.loads(pickle.dumps(view)).batch([(1, 1)]).images, view.batch([(1, 1)]).images)
+
+
+def test_seeding_is_stateless_and_leaves_no_trace() -> None:
+    def draws() -> tuple[float, float, float]:
+        return float(torch.rand(())), float(np.random.rand()), random.random()  # noqa: NPY002
+
+    torch.manual_seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+    with seeded(3, 4):
+        first = draws()
+    with seeded(3, 5):
+        other = draws()
+    with seeded(3, 4):
+        assert draws() == first
+    assert all(a != b for a, b in zip(first, other, strict=True))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert random.getstate() == before[2]
+
+
+ENDLESS = """
+import sys, time
+from resdet.data.coco import read_coco
+from resdet.data.loader import DetectionView, train_loader
+from resdet.data.samplers import endless_batches
+from resdet.data.transforms import DetectionTestTransform
+
+view = DetectionView(read_coco(sys.argv[1], sys.argv[2]), DetectionTestTransform(48, 100))
+received = []
+import signal
+signal.signal(signal.SIGTERM, lambda *_: received.append(1))
+try:
+    for batch in train_loader(view, endless_batches(len(view), 2, 0), 2):
+        print("batch", flush=True)
+        if received:
+            break
+        time.sleep(0.02)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+else:
+    print("finished", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are POSIX")
+@pytest.mark.parametrize(("number", "last"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "finished")])
+def test_a_signal_to_the_group_reaches_the_main_process_alone(tiny_coco, number: int, last: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, str(tiny_coco.images), str(tiny_coco.annotations)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(4):
+        assert process.stdout.readline() == "batch\n"
+    time.sleep(0.3)
+    os.killpg(process.pid, number)
+    output, errors = process.communicate(timeout=60)
+    assert (output.splitlines()[-1], errors, process.returncode) == (last, "", 0)
