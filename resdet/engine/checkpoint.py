@@ -1,0 +1,157 @@
+"""The training state: one file, replaced as a whole, from which a run continues bit for bit."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resdet.errors import ConfigError, DataError, TrainingError
+from resdet.files import atomic_write
+
+_FORMAT = "resdet training state 1"
+_SHOWN = 10
+
+
+class Checkpointer:
+    """The state file of a run, what goes into it, and the notes (``extra``) that hooks keep in it.
+
+    Args:
+        path: the file, ``state.pt``.
+        model: saved with all its buffers.
+        optimizer: of that model.
+
+    Attributes:
+        extra: names to plain values (scalars, strings, tensors, lists and dicts of them); saved and restored with the rest.
+    """
+
+    def __init__(self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.path = path
+        self.model = model
+        self.optimizer = optimizer
+        self.extra: dict[str, Any] = {}
+
+    def load(self) -> int:
+        """Restore everything and return the number of steps taken; 0 when the run was ended before its first checkpoint.
+
+        Raises:
+            ConfigError: when the file is of another model.
+            DataError: when it cannot be read.
+        """
+        if not self.path.exists():
+            return 0
+        iteration, self.extra = load_state(self.path, self.model, self.optimizer)
+        return iteration
+
+    def save(self, iteration: int) -> None:
+        """Write the state after ``iteration`` steps.
+
+        Raises:
+            TrainingError: when a weight is not finite; the file stays as it was.
+        """
+        broken = _not_finite(self.model)
+        if broken:
+            raise TrainingError(f"iteration {iteration}: {broken} of the model is not finite; {self.path} stays as it was")
+        save_state(self.path, self.model, self.optimizer, iteration, self.extra)
+
+
+def save_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, iteration: int, extra: dict[str, Any] | None = None
+) -> None:
+    """Write model, optimizer, iteration and ``extra`` to one file, atomically.
+
+    Raises:
+        TypeError: when ``extra`` holds something that reading without pickle would refuse, a NumPy scalar for instance.
+    """
+    _check_plain(extra, "extra")
+    state = {
+        "format": _FORMAT,
+        "iteration": iteration,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "extra": extra or {},
+    }
+    atomic_write(path, lambda temporary: torch.save(state, temporary))
+
+
+def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
+    """Put the state of ``path`` into ``model`` and ``optimizer``, both or neither.
+
+    Returns:
+        The iteration and ``extra`` of ``save_state``.
+
+    Raises:
+        ConfigError: when the file is missing, or names and shapes are not those of the model.
+        DataError: when it is not a training state, or damaged.
+    """
+    state = _read(path)
+    problems = [*_model_problems(state["model"], model), *_optimizer_problems(state["optimizer"], optimizer)]
+    if problems:
+        more = [f"{path}: … and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        raise ConfigError([f"{path} is of another model: {problem}" for problem in problems[:_SHOWN]] + more)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["iteration"], state["extra"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path}: not a readable training state: {reason}") from error
+    if not isinstance(state, dict) or state.get("format") != _FORMAT:
+        raise DataError(f"{path}: not a training state of this version ({_FORMAT!r})")
+    return state
+
+
+def _model_problems(saved: dict[str, Tensor], model: nn.Module) -> Iterator[str]:
+    wanted = model.state_dict()
+    for name, tensor in wanted.items():
+        if name not in saved:
+            yield f"it lacks {name!r}"
+        elif saved[name].shape != tensor.shape:
+            yield f"{name!r} has shape {tuple(saved[name].shape)}, the model's {tuple(tensor.shape)}"
+    for name in saved:
+        if name not in wanted:
+            yield f"the model has no {name!r}"
+
+
+def _optimizer_problems(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> Iterator[str]:
+    ours = [len(group["params"]) for group in optimizer.param_groups]
+    theirs = [len(group["params"]) for group in saved["param_groups"]]
+    if ours != theirs:
+        yield f"it trains {sum(theirs)} parameters, the optimizer {sum(ours)}"
+        return
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, parameter in enumerate(parameters):
+        momentum = saved["state"].get(index, {}).get("momentum_buffer")
+        if momentum is not None and momentum.shape != parameter.shape:
+            yield f"momentum {index} has shape {tuple(momentum.shape)}, its parameter {tuple(parameter.shape)}"
+
+
+def _not_finite(model: nn.Module) -> str:
+    """The first floating-point tensor of the model that holds inf or NaN; "" when none does. One synchronization."""
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    if not tensors:
+        return ""
+    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
+    return next((repr(name) for name, good in zip(tensors, finite, strict=True) if not good), "")
+
+
+def _check_plain(value: Any, name: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_plain(item, f"{name}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _check_plain(item, f"{name}[{index}]")
+    # type and not isinstance: NumPy's float64 is a float too, but is not read back
+    elif type(value) not in (Tensor, bool, int, float, str, type(None)):
+        raise TypeError(f"{name} must be a plain value or tensor, got {type(value).__name__}")

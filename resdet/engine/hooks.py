@@ -1,0 +1,257 @@
+"""What happens around the steps of training: logs, evaluations, checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from resdet.engine.checkpoint import Checkpointer
+from resdet.engine.logging import LogWriter
+from resdet.engine.progress import ProgressDisplay
+from resdet.engine.seed import preserved_randomness
+
+
+@dataclass
+class Progress:
+    """Where training is, as the loop tells its hooks.
+
+    Attributes:
+        iteration: steps taken.
+        iterations: steps of the whole run.
+        lr: learning rate of the last step.
+        losses: of the last step, with their sum as "loss".
+        data_time: seconds that the last step waited for its batch.
+        step_time: seconds of the last step, ``data_time`` included.
+        stopping: a signal asked for the end; hooks leave out what can wait for the resumed run.
+    """
+
+    iteration: int
+    iterations: int
+    lr: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    data_time: float = 0.0
+    step_time: float = 0.0
+    stopping: bool = False
+
+    def due(self, every: int) -> bool:
+        """Whether something done each ``every`` iterations (0: never), and at the end, is to be done now."""
+        return self.iteration == self.iterations or (every > 0 and self.iteration > 0 and self.iteration % every == 0)
+
+
+class Hook:
+    """Called by the training loop; overrides what it needs."""
+
+    def before_train(self, progress: Progress) -> None:
+        """Before the first step of this process."""
+
+    def after_step(self, progress: Progress) -> None:
+        """After every step."""
+
+    def on_interrupt(self, progress: Progress) -> None:
+        """After the last step before a requested stop, following ``after_step``."""
+
+    def close(self) -> None:
+        """When the loop is left, by an error too."""
+
+
+class LogHook(Hook):
+    """Writes a line each ``every`` iterations: losses and times averaged over the iterations since the line before.
+
+    Keys: ``iteration``, ``lr``, ``loss`` and each loss, ``time`` and ``data_time`` (seconds an iteration), ``eta`` (seconds of
+    steps left), ``memory`` (peak, MB: of the GPU's tensors, or of this process on the CPU).
+
+    Args:
+        writers: get every line; closed with the hook.
+        display: shows the line and each step; closed with the hook.
+        every: iterations between lines.
+        device: where the model is.
+        notes: holds the unfinished window; kept in the checkpoint, so that a resumed run writes the lines of an unbroken one.
+    """
+
+    def __init__(
+        self,
+        writers: Sequence[LogWriter],
+        display: ProgressDisplay,
+        *,
+        every: int,
+        device: torch.device,
+        notes: dict[str, Any],
+    ) -> None:
+        self.writers = writers
+        self.display = display
+        self.every = every
+        self.device = device
+        self._window: dict[str, list[float]] = notes.setdefault("log_window", {})
+        self._times: list[tuple[float, float]] = []  # not in the checkpoint: a resumed run has a pace of its own
+
+    def before_train(self, progress: Progress) -> None:
+        """Begin the display."""
+        self.display.start(progress.iteration, progress.iterations)
+
+    def after_step(self, progress: Progress) -> None:
+        """Collect, show, and write when it is time."""
+        for name, value in progress.losses.items():
+            self._window.setdefault(name, []).append(value)
+        self._times.append((progress.step_time, progress.data_time))
+        self.display.step(progress.iteration, progress.losses["loss"])
+        if progress.due(self.every):
+            record = self._record(progress)
+            for writer in (*self.writers, self.display):
+                writer.write(record)
+            self._window.clear()
+            self._times.clear()
+
+    def close(self) -> None:
+        """Close the display and the writers."""
+        for writer in (self.display, *self.writers):
+            writer.close()
+
+    def _record(self, progress: Progress) -> dict[str, Any]:
+        step_time, data_time = (math.fsum(times) / len(times) for times in zip(*self._times, strict=True))
+        return {
+            "iteration": progress.iteration,
+            "lr": progress.lr,
+            **{name: math.fsum(values) / len(values) for name, values in self._window.items()},
+            "time": step_time,
+            "data_time": data_time,
+            "eta": step_time * (progress.iterations - progress.iteration),
+            "memory": _peak_memory(self.device),
+        }
+
+
+class EvalHook(Hook):
+    """Evaluates each ``every`` iterations and at the end, and keeps the best model.
+
+    The evaluation changes nothing of the training: mode and random generators are put back, and the state is saved before it,
+    so that one which fails or is killed costs no step. A stop that is asked for leaves the evaluation to the resumed run.
+
+    Args:
+        model: put into evaluation mode meanwhile.
+        evaluate: to a dict that JSON can hold.
+        score: of such a dict, higher is better; NaN is never the best.
+        every: iterations between evaluations; 0: only at the end.
+        best: where the best model goes.
+        save_model: writes the model to a path, atomically.
+        checkpoint: saves the state; remembers the best score and the last evaluation.
+        writers: get the line ``{"iteration", "eval", "score"}``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        evaluate: Callable[[], dict[str, Any]],
+        score: Callable[[dict[str, Any]], float],
+        *,
+        every: int,
+        best: Path,
+        save_model: Callable[[Path], None],
+        checkpoint: Checkpointer,
+        writers: Sequence[LogWriter],
+    ) -> None:
+        self.model = model
+        self.evaluate = evaluate
+        self.score = score
+        self.every = every
+        self.best = best
+        self.save_model = save_model
+        self.checkpoint = checkpoint
+        self.writers = writers
+
+    def before_train(self, progress: Progress) -> None:
+        """Evaluate now what the run before was stopped or killed in."""
+        if progress.iteration > 0 and progress.due(self.every) and last_evaluation(self.checkpoint) < progress.iteration:
+            self._evaluate(progress.iteration)
+
+    def after_step(self, progress: Progress) -> None:
+        """Evaluate when it is time."""
+        if progress.due(self.every) and not progress.stopping:
+            self.checkpoint.save(progress.iteration)
+            self._evaluate(progress.iteration)
+
+    def _evaluate(self, iteration: int) -> None:
+        with _evaluation_mode(self.model), preserved_randomness():
+            metrics = self.evaluate()
+        score = float(self.score(metrics))  # a plain float also of NumPy's: it goes into the checkpoint
+        best = self.checkpoint.extra.get("best_score")
+        if math.isfinite(score) and (best is None or score > best):
+            self.save_model(self.best)
+            self.checkpoint.extra["best_score"] = score
+        self.checkpoint.extra["evaluated"] = iteration
+        for writer in self.writers:
+            writer.write({"iteration": iteration, "eval": metrics, "score": score})
+
+
+class CheckpointHook(Hook):
+    """Saves the state and the model each ``every`` iterations, at the end, and when training is asked to stop.
+
+    It stands after the hooks whose notes it saves.
+
+    Args:
+        checkpoint: saves the state.
+        save_model: writes the model to a path, atomically.
+        model_path: where the model goes.
+        every: iterations between checkpoints.
+    """
+
+    def __init__(self, checkpoint: Checkpointer, save_model: Callable[[Path], None], model_path: Path, *, every: int) -> None:
+        self.checkpoint = checkpoint
+        self.save_model = save_model
+        self.model_path = model_path
+        self.every = every
+        self._saved = -1
+
+    def before_train(self, progress: Progress) -> None:
+        """Bring up to date what the run before was killed in: the model's file, the notes of a made-up evaluation."""
+        if progress.iteration > 0:
+            self._save(progress.iteration)
+
+    def after_step(self, progress: Progress) -> None:
+        """Save when it is time."""
+        if progress.due(self.every):
+            self._save(progress.iteration)
+
+    def on_interrupt(self, progress: Progress) -> None:
+        """Save now."""
+        if self._saved != progress.iteration:
+            self._save(progress.iteration)
+
+    def _save(self, iteration: int) -> None:
+        self.checkpoint.save(iteration)
+        self.save_model(self.model_path)
+        self._saved = iteration
+
+
+def last_evaluation(checkpoint: Checkpointer) -> int:
+    """The iteration of the last evaluation that the state knows of; 0: none."""
+    return int(checkpoint.extra.get("evaluated", 0))
+
+
+@contextlib.contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    # each module has its own mode: frozen parts of a model in training are in evaluation mode already
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

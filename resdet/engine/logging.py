@@ -1,0 +1,118 @@
+"""Where log lines go: a file of JSON lines, TensorBoard.
+
+A line is a dict. Training: ``iteration``, ``lr``, ``loss`` and each loss, ``time``, ``data_time``, ``eta``, ``memory``.
+Evaluation: ``iteration``, ``eval`` (the metrics), ``score``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from resdet.errors import DataError
+from resdet.files import atomic_write
+
+
+class LogWriter(Protocol):
+    """Takes log lines."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Keep one line."""
+
+    def close(self) -> None:
+        """No more lines will come."""
+
+
+class JsonLog:
+    """Appends each line to a file at once; numbers that are not finite become null."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one line."""
+        self._file.write(json.dumps(_finite(record), allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class TensorBoardLog:
+    """Event files in ``folder``: ``train/…`` and ``eval/…`` scalars.
+
+    Args:
+        folder: of the event files.
+        start: steps that the run already took; what older event files say of later ones is hidden.
+    """
+
+    def __init__(self, folder: Path, start: int = 0) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=start + 1)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Add every finite number of the line."""
+        values = {"eval": {**record["eval"], "score": record["score"]}} if "eval" in record else {"train": record}
+        for name, value in _numbers(values):
+            if not name.endswith("/iteration"):
+                self._writer.add_scalar(name, value, record["iteration"])
+
+    def close(self) -> None:
+        """Flush and close the event file."""
+        self._writer.close()
+
+
+def drop_lines_after(path: Path, iteration: int, evaluated: int) -> None:
+    """Forget the lines that the checkpoint knows nothing of: the run will write them again.
+
+    Args:
+        path: the JSON lines file; nothing happens where there is none.
+        iteration: the checkpoint's; later training lines go, and a last line that a kill cut short.
+        evaluated: the checkpoint's last evaluation; later evaluation lines go.
+
+    Raises:
+        DataError: when a line before the last is not a JSON object with an iteration.
+    """
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    records = [_record(line) for line in lines]
+    broken = [number for number, record in enumerate(records[:-1], 1) if record is None]
+    if broken:
+        raise DataError([f"{path}:{number}: not a line of a training log: {lines[number - 1][:80]!r}" for number in broken])
+    kept = [
+        f"{line}\n"
+        for line, record in zip(lines, records, strict=True)
+        if record is not None and record["iteration"] <= (evaluated if "eval" in record else iteration)
+    ]
+    atomic_write(path, lambda temporary: temporary.write_text("".join(kept), encoding="utf-8"))
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("iteration"), int) else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """The finite numbers of nested dicts, each with its path."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _numbers(item, f"{name}/{key}" if name else str(key))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        yield name, value

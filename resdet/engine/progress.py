@@ -1,0 +1,109 @@
+"""What a person sees while training runs: one live line on a terminal, one plain line a log interval elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn
+
+
+class ProgressDisplay(Protocol):
+    """Shows log lines, and steps between them."""
+
+    def start(self, iteration: int, iterations: int) -> None:
+        """Begin at ``iteration`` of ``iterations``."""
+
+    def step(self, iteration: int, loss: float) -> None:
+        """Show that ``iteration`` steps are done, the last with this loss."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Show a log line."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+def make_display(stream: TextIO | None = None) -> ProgressDisplay:
+    """The display for ``stream`` (standard error when not given), live where it is a terminal."""
+    stream = stream or sys.stderr
+    return LiveDisplay(stream) if stream.isatty() else PlainDisplay(stream)
+
+
+class PlainDisplay:
+    """A line of text for each log line: for files and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._iterations = 0
+
+    def start(self, iteration: int, iterations: int) -> None:
+        """Remember the length of the run; say where a resumed one goes on."""
+        self._iterations = iterations
+        if iteration:
+            self._print(f"continuing after iteration {iteration}/{iterations}")
+
+    def step(self, iteration: int, loss: float) -> None:
+        """Show nothing."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Print the line."""
+        self._print(f"{record['iteration']}/{self._iterations}  {describe(record)}")
+
+    def close(self) -> None:
+        """Leave the stream as it is."""
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class LiveDisplay:
+    """One line at the foot of a terminal; evaluations scroll by above it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        columns = (MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+        # standard output belongs to results
+        self._progress = Progress(*columns, console=Console(file=stream), redirect_stdout=False, refresh_per_second=4)
+        self._task = self._progress.add_task("", total=None)
+        self._logged = False
+
+    def start(self, iteration: int, iterations: int) -> None:
+        """Show the line."""
+        self._progress.update(self._task, completed=iteration, total=iterations)
+        self._progress.start()
+
+    def step(self, iteration: int, loss: float) -> None:
+        """Count; until the first log line comes, show the loss of the step."""
+        self._progress.update(self._task, completed=iteration)
+        if not self._logged:
+            self._progress.update(self._task, description=f"loss {loss:.4f}")
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Show the numbers of the line, or print those of an evaluation."""
+        if "eval" in record:
+            self._progress.console.print(f"iteration {record['iteration']}: {describe(record)}", markup=False, highlight=False)
+        else:
+            self._progress.update(self._task, description=describe(record, each_loss=False))
+            self._logged = True
+
+    def close(self) -> None:
+        """Draw the line a last time and give the terminal back."""
+        self._progress.stop()
+
+
+def describe(record: dict[str, Any], each_loss: bool = True) -> str:
+    """A log line for people: ``loss 1.2345 (loss_cls 0.5000 …)  lr 0.01  0.312 s/it (data 0.010)  eta 0:12:03  1234 MB``.
+
+    Without each loss it fits a terminal of 80 columns.
+    """
+    if "eval" in record:
+        return f"evaluation score {record['score']:.4f}"
+    known = {"iteration", "lr", "loss", "time", "data_time", "eta", "memory"}
+    parts = " ".join(f"{name} {value:.4f}" for name, value in record.items() if name not in known)
+    return (
+        f"loss {record['loss']:.4f}{f' ({parts})' if each_loss and parts else ''}  lr {record['lr']:.4g}  "
+        f"{record['time']:.3f} s/it (data {record['data_time']:.3f})  "
+        f"eta {dt.timedelta(seconds=round(record['eta']))}  {record['memory']:.0f} MB"
+    )

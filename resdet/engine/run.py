@@ -1,0 +1,95 @@
+"""A whole training run in its folder: begun or resumed, logged, evaluated, saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resdet.engine.checkpoint import Checkpointer
+from resdet.engine.hooks import CheckpointHook, EvalHook, Hook, LogHook, last_evaluation
+from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
+from resdet.engine.progress import make_display
+from resdet.engine.run_folder import RunFolder
+from resdet.engine.train_loop import BatchT, train
+
+
+def run_training(
+    run: RunFolder,
+    model: nn.Module,
+    step: Callable[[BatchT], Mapping[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    schedule: Callable[[int], float],
+    batches: Callable[[int], Iterator[BatchT]],
+    *,
+    evaluate: Callable[[], dict[str, Any]] | None,
+    score: Callable[[dict[str, Any]], float],
+    save_model: Callable[[Path], None],
+    iterations: int,
+    seed: int,
+    device: torch.device,
+    log_every: int,
+    checkpoint_every: int,
+    eval_every: int,
+    clip_norm: float = 0.0,
+) -> None:
+    """Train from where the run folder is to ``iterations``; ``train`` and the hooks say what the parts are.
+
+    Args:
+        run: of ``open_run``; its state, when there is one, is loaded into ``model`` and ``optimizer``.
+        model: on ``device``.
+        step: see ``train``.
+        optimizer: of the model.
+        schedule: see ``train``.
+        batches: the number of steps already taken to the batches that follow.
+        evaluate: see ``EvalHook``; None: there is nothing to evaluate on, and no best model.
+        score: see ``EvalHook``.
+        save_model: writes the model to a path, atomically.
+        iterations: steps of the whole run.
+        seed: seed of the run.
+        device: where the model is.
+        log_every: iterations between log lines.
+        checkpoint_every: iterations between checkpoints.
+        eval_every: iterations between evaluations; 0: only at the end.
+        clip_norm: see ``train``.
+
+    Raises:
+        ConfigError, DataError: when the state is of another model, or damaged.
+        TrainingError, Interrupted: see ``train``.
+    """
+    checkpoint = Checkpointer(run.state, model, optimizer)
+    start = checkpoint.load()
+    drop_lines_after(run.log, start, last_evaluation(checkpoint))
+    writers = (JsonLog(run.log), TensorBoardLog(run.folder, start))
+    display = make_display()
+    hooks: list[Hook] = [LogHook(writers, display, every=log_every, device=device, notes=checkpoint.extra)]
+    if evaluate is not None:
+        hooks.append(
+            EvalHook(
+                model,
+                evaluate,
+                score,
+                every=eval_every,
+                best=run.best,
+                save_model=save_model,
+                checkpoint=checkpoint,
+                writers=(*writers, display),
+            )
+        )
+    hooks.append(CheckpointHook(checkpoint, save_model, run.model, every=checkpoint_every))
+    train(
+        model,
+        step,
+        optimizer,
+        schedule,
+        batches(start),
+        start=start,
+        iterations=iterations,
+        seed=seed,
+        device=device,
+        hooks=hooks,
+        clip_norm=clip_norm,
+    )

@@ -1,0 +1,104 @@
+"""The folder of a run: which files it holds, and who may write there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resdet.errors import ConfigError
+from resdet.files import atomic_write
+
+# options that change neither the weights nor what they are scored on
+_NEUTRAL = {"output", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run; ``resumed`` says whether the folder held it before."""
+
+    folder: Path
+    resumed: bool
+
+    @property
+    def config(self) -> Path:
+        """The complete config."""
+        return self.folder / "config.yaml"
+
+    @property
+    def log(self) -> Path:
+        """One JSON object a line: training and evaluation."""
+        return self.folder / "log.jsonl"
+
+    @property
+    def state(self) -> Path:
+        """The training state."""
+        return self.folder / "state.pt"
+
+    @property
+    def model(self) -> Path:
+        """The model of the last checkpoint."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The model of the best evaluation."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """The numbers of the last evaluation."""
+        return self.folder / "metrics.json"
+
+
+def open_run(folder: str | Path, config_yaml: str, resume: bool) -> RunFolder:
+    """Make the folder of a run, or enter it again.
+
+    Args:
+        folder: created when missing.
+        config_yaml: the complete config, written to ``config.yaml``.
+        resume: continue the run that the folder holds; where it holds none, a new one begins.
+
+    Raises:
+        ConfigError: when the folder holds a run and ``resume`` is false; when it holds one of another config, with every option
+            that differs (the number of workers and how often to log, save and evaluate may change); when it cannot be written.
+    """
+    folder = Path(folder)
+    run = RunFolder(folder, resumed=any((folder / name).exists() for name in ("config.yaml", "state.pt", "log.jsonl")))
+    if run.resumed and not resume:
+        raise ConfigError(f"{folder} holds a run; pass --resume to continue it or choose another --output")
+    try:
+        differences = list(_differences(run.config, config_yaml)) if run.resumed else []
+        if differences:
+            raise ConfigError([f"{folder} holds a run of another config: {difference}" for difference in differences])
+        atomic_write(run.config, lambda temporary: temporary.write_text(config_yaml, encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--output {folder}: {error.filename or folder}: {error.strerror}") from error
+    return run
+
+
+def _differences(config: Path, config_yaml: str) -> Iterator[str]:
+    try:
+        before = dict(_leaves(yaml.safe_load(config.read_text(encoding="utf-8"))))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{config}: not YAML: {' '.join(str(error).split())}") from error
+    now = dict(_leaves(yaml.safe_load(config_yaml)))
+    for name in sorted(before.keys() | now.keys()):
+        old, new = (values.get(name, "<absent>") for values in (before, now))
+        if name not in _NEUTRAL and old != new:
+            yield f"option {name!r} is {old!r} there and {new!r} now"
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every option of nested mappings with its dotted name; a list of mappings as ``name[0].key``."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{name}[{index}]")
+    else:
+        yield name, value

@@ -1,0 +1,41 @@
+"""Where random numbers start: once a run, and again at every step."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (all devices); call it before the model is made."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries draw from the global generator
+    torch.manual_seed(seed)
+
+
+def step_seed(seed: int, iteration: int) -> int:
+    """The seed of one training step, in [0, 2**63).
+
+    A hash, so that neighbouring runs and iterations share nothing: what a step draws depends on (seed, iteration) alone, and a
+    resumed run needs no generator state.
+    """
+    digest = hashlib.blake2b(f"{seed}/{iteration}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+@contextlib.contextmanager
+def preserved_randomness() -> Iterator[None]:
+    """Put the generators of Python, NumPy and torch (all devices in use) back on leaving."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

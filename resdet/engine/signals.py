@@ -1,0 +1,37 @@
+"""Stopping on request: a signal becomes a flag that the training loop looks at between steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class StopSignals:
+    """Inside this context the first SIGINT or SIGTERM only sets ``received``; one more SIGINT raises KeyboardInterrupt.
+
+    The former handlers come back on leaving. Off the main thread, where Python allows no handlers, nothing is installed.
+    """
+
+    def __init__(self) -> None:
+        self.received = ""  # the signal's name, "" as long as none came
+        self._former: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it was not set from Python
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number).name
+        # not print: the handler may interrupt a print to the same stream, which Python refuses to nest
+        os.write(2, f"\n{self.received}: saving after this step; Ctrl-C stops at once\n".encode())

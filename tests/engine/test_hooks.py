@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from resdet.engine.checkpoint import Checkpointer
+from resdet.engine.hooks import CheckpointHook, EvalHook, LogHook, Progress
+from resdet.engine.optimizer import build_sgd
+from resdet.errors import TrainingError
+
+CPU = torch.device("cpu")
+
+
+class Lines:
+    """A writer and a display that remember."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.steps: list[tuple[int, float]] = []
+        self.closed = 0
+
+    def start(self, iteration: int, iterations: int) -> None:
+        pass
+
+    def step(self, iteration: int, loss: float) -> None:
+        self.steps.append((iteration, loss))
+
+    def write(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2))
+
+
+@pytest.fixture
+def checkpoint(model: nn.Module, tmp_path: Path) -> Checkpointer:
+    return Checkpointer(tmp_path / "state.pt", model, build_sgd(model, 0.1, 0.9, 0))
+
+
+def at(iteration: int, iterations: int = 10, **others: Any) -> Progress:
+    return Progress(
+        iteration, iterations, 0.1 * iteration, {"loss": 2.0 * iteration, "loss_cls": 1.0 * iteration}, 0.5, 2.0, **others
+    )
+
+
+@pytest.mark.parametrize(
+    ("every", "due"), [(0, [10]), (1, list(range(1, 11))), (4, [4, 8, 10]), (5, [5, 10]), (10, [10]), (11, [10])]
+)
+def test_due(every: int, due: list[int]) -> None:
+    assert [iteration for iteration in range(11) if at(iteration).due(every)] == due
+
+
+def test_log_lines_average_their_window() -> None:
+    lines, display = Lines(), Lines()
+    hook = LogHook([lines], display, every=4, device=CPU, notes={})
+    hook.before_train(at(0))
+    for iteration in range(1, 11):
+        hook.after_step(at(iteration))
+    hook.close()
+    assert [record["iteration"] for record in lines.records] == [4, 8, 10]
+    assert [record["loss"] for record in lines.records] == [5.0, 13.0, 19.0]
+    assert [record["eta"] for record in lines.records] == [12.0, 4.0, 0.0]
+    assert list(lines.records[0]) == ["iteration", "lr", "loss", "loss_cls", "time", "data_time", "eta", "memory"]
+    assert lines.records[0].items() >= {"lr": 0.4, "loss_cls": 2.5, "time": 2.0, "data_time": 0.5}.items()
+    assert 10 < lines.records[0]["memory"] < 100_000
+    assert display.records == lines.records
+    assert display.steps == [(iteration, 2.0 * iteration) for iteration in range(1, 11)]
+    assert (lines.closed, display.closed) == (1, 1)
+
+
+def test_log_window_survives_in_the_notes() -> None:
+    notes: dict[str, Any] = {}
+    broken, resumed = Lines(), Lines()
+    for lines, steps in ((broken, (1, 2, 3)), (resumed, (4,))):
+        hook = LogHook([lines], Lines(), every=4, device=CPU, notes=notes)
+        for iteration in steps:
+            hook.after_step(at(iteration))
+    assert broken.records == []
+    assert [record["loss"] for record in resumed.records] == [5.0]
+    assert notes == {"log_window": {}}
+
+
+def eval_hook(checkpoint: Checkpointer, scores: list[float], saved: list[str], lines: Lines, every: int = 2) -> EvalHook:
+    remaining = iter(scores)
+    return EvalHook(
+        checkpoint.model,
+        evaluate=lambda: {"AP": next(remaining)},
+        score=lambda metrics: metrics["AP"],
+        every=every,
+        best=Path("best.safetensors"),
+        save_model=lambda path: saved.append(path.name),
+        checkpoint=checkpoint,
+        writers=[lines],
+    )
+
+
+def test_best_is_the_highest_score(checkpoint: Checkpointer) -> None:
+    saved: list[str] = []
+    lines = Lines()
+    hook = eval_hook(checkpoint, [math.nan, np.float64(0.2), 0.5, 0.5, 0.4], saved, lines)  # type: ignore[list-item]
+    counts = []
+    for iteration in range(1, 11):
+        hook.after_step(at(iteration))
+        counts.append(len(saved))
+    assert counts == [0, 0, 0, 1, 1, 2, 2, 2, 2, 2]
+    assert set(saved) == {"best.safetensors"}
+    assert checkpoint.extra == {"best_score": 0.5, "evaluated": 10}
+    assert [record["iteration"] for record in lines.records] == [2, 4, 6, 8, 10]
+    assert lines.records[2] == {"iteration": 6, "eval": {"AP": 0.5}, "score": 0.5}
+    checkpoint.save(10)  # also a score that came from NumPy can be saved
+
+
+def test_best_score_survives_a_resume(checkpoint: Checkpointer) -> None:
+    saved: list[str] = []
+    eval_hook(checkpoint, [0.5], saved, Lines()).after_step(at(2))
+    checkpoint.save(2)
+    checkpoint.extra = {}
+    assert checkpoint.load() == 2
+    eval_hook(checkpoint, [0.4], saved, Lines()).after_step(at(4))
+    assert len(saved) == 1
+
+
+def test_state_is_saved_before_an_evaluation_that_fails(checkpoint: Checkpointer) -> None:
+    hook = eval_hook(checkpoint, [], [], Lines())
+    with pytest.raises(StopIteration):
+        hook.after_step(at(2))
+    assert checkpoint.load() == 2
+    assert checkpoint.extra == {}
+
+
+def test_evaluation_that_was_missed_is_made_up_for(checkpoint: Checkpointer) -> None:
+    lines = Lines()
+    hook = eval_hook(checkpoint, [0.1, 0.2], [], lines)
+    hook.after_step(at(2, stopping=True))
+    assert lines.records == []
+    hook.before_train(at(2))
+    hook.before_train(at(2))
+    hook.before_train(at(3))
+    hook.before_train(at(0))
+    assert [record["iteration"] for record in lines.records] == [2]
+
+
+def test_evaluation_leaves_modes_and_randomness_alone(checkpoint: Checkpointer) -> None:
+    model = checkpoint.model
+    model.train()
+    model[2].eval()
+    modes = []
+    hook = eval_hook(checkpoint, [], [], Lines())
+
+    def evaluate() -> dict[str, Any]:
+        modes.append([module.training for module in model.modules()])
+        torch.rand(5)
+        np.random.rand()  # noqa: NPY002
+        return {"AP": 0.0}
+
+    hook.evaluate = evaluate
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    expected = float(torch.rand(())), float(np.random.rand())  # noqa: NPY002
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    hook.after_step(at(2))
+    assert (float(torch.rand(())), float(np.random.rand())) == expected  # noqa: NPY002
+    assert modes == [[False] * 4]
+    assert [module.training for module in model.modules()] == [True, True, True, False]
+
+
+def test_checkpoints(checkpoint: Checkpointer) -> None:
+    saved: list[tuple[int, str]] = []
+    iteration = 0
+    hook = CheckpointHook(checkpoint, lambda path: saved.append((iteration, path.name)), Path("model.safetensors"), every=4)
+    for iteration in range(1, 11):
+        hook.after_step(at(iteration))
+    assert saved == [(4, "model.safetensors"), (8, "model.safetensors"), (10, "model.safetensors")]
+    assert checkpoint.load() == 10
+
+
+def test_resumed_run_writes_the_model_that_a_kill_left_old(checkpoint: Checkpointer) -> None:
+    saved: list[Path] = []
+    hook = CheckpointHook(checkpoint, saved.append, Path("model.safetensors"), every=4)
+    hook.before_train(at(0))
+    assert saved == []
+    hook.before_train(at(10))
+    assert saved == [Path("model.safetensors")]
+
+
+def test_checkpoint_on_interrupt_once(checkpoint: Checkpointer) -> None:
+    saved: list[Path] = []
+    hook = CheckpointHook(checkpoint, saved.append, Path("model.safetensors"), every=4)
+    hook.on_interrupt(at(3))
+    assert checkpoint.load() == 3
+    hook.after_step(at(4))
+    hook.on_interrupt(at(4))
+    assert len(saved) == 2
+
+
+def test_broken_weights_keep_the_files(checkpoint: Checkpointer) -> None:
+    saved: list[Path] = []
+    hook = CheckpointHook(checkpoint, saved.append, Path("model.safetensors"), every=1)
+    hook.after_step(at(1))
+    with torch.no_grad():
+        checkpoint.model[0].bias[0] = math.nan
+    with pytest.raises(TrainingError, match=r"iteration 2: '0\.bias'"):
+        hook.after_step(at(2))
+    assert len(saved) == 1
+    with torch.no_grad():
+        checkpoint.model[0].bias[0] = 0
+    assert checkpoint.load() == 1

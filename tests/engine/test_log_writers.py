@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
+from resdet.errors import DataError
+
+
+def train_line(iteration: int) -> dict[str, Any]:
+    return {"iteration": iteration, "lr": 0.1, "loss": 1.0 / iteration}
+
+
+def eval_line(iteration: int) -> dict[str, Any]:
+    return {"iteration": iteration, "eval": {"bbox": {"AP": 0.5, "APs": None}}, "score": 0.5}
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_lines_are_on_disk_at_once_and_strict_json(tmp_path: Path) -> None:
+    log = JsonLog(tmp_path / "log.jsonl")
+    log.write({"iteration": 1, "eval": {"AP": float("nan"), "list": [1.0, float("inf")]}, "score": float("-inf")})
+    assert written(tmp_path / "log.jsonl") == [{"iteration": 1, "eval": {"AP": None, "list": [1.0, None]}, "score": None}]
+    log.close()
+    again = JsonLog(tmp_path / "log.jsonl")
+    again.write(train_line(2))
+    again.close()
+    assert [line["iteration"] for line in written(tmp_path / "log.jsonl")] == [1, 2]
+
+
+def test_lines_past_the_checkpoint_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    lines = [train_line(4), eval_line(4), train_line(8), eval_line(8), train_line(12)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"iteration": 16, "lo')
+    drop_lines_after(path, iteration=8, evaluated=4)
+    assert written(path) == lines[:3]
+    drop_lines_after(path, iteration=0, evaluated=0)
+    assert path.read_text() == ""
+
+
+def test_nothing_to_drop(tmp_path: Path) -> None:
+    drop_lines_after(tmp_path / "log.jsonl", 0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", ["", "{", "[1]", '{"loss": 1}', '{"iteration": "4"}', "\x00\x00"])
+def test_damage_before_the_last_line(tmp_path: Path, bad: str) -> None:
+    path = tmp_path / "log.jsonl"
+    content = f"{bad}\n{json.dumps(train_line(4))}\n"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"log\.jsonl:1: not a line of a training log"):
+        drop_lines_after(path, 8, 8)
+    assert path.read_text() == content
+
+
+def test_tensorboard_events_read_back(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for start, lines in ((0, [train_line(4), eval_line(4), train_line(8)]), (4, [train_line(8)])):
+        log = TensorBoardLog(tmp_path, start)
+        for line in lines:
+            log.write(line)
+        log.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"train/lr", "train/loss", "eval/bbox/AP", "eval/score"}
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(4, 0.25), (8, 0.125)]

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from resdet.engine.optimizer import build_sgd
+from resdet.errors import ConfigError
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    (group,) = build_sgd(model, 0.1, 0.9, 1e-4).param_groups
+    assert [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in model[1].parameters()]
+
+
+def test_update_follows_the_formula() -> None:
+    model = nn.Linear(3, 1, bias=False)
+    optimizer = build_sgd(model, lr=0.1, momentum=0.9, weight_decay=0.01)
+    weight, velocity = model.weight.detach().double().clone(), torch.zeros(1, 3, dtype=torch.float64)
+    for scale in (1.0, -2.0, 0.5):
+        model.weight.grad = torch.full((1, 3), scale)
+        optimizer.step()
+        velocity = 0.9 * velocity + scale + 0.01 * weight
+        weight = weight - 0.1 * velocity
+    torch.testing.assert_close(model.weight.detach().double(), weight, rtol=1e-6, atol=1e-6)
+
+
+def test_nothing_to_train_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="every parameter of Linear is frozen"):
+        build_sgd(nn.Linear(2, 2).requires_grad_(False), 0.1, 0.9, 0)

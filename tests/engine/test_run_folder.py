@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resdet.config import config_to_yaml
+from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
+from resdet.engine.run_folder import open_run
+from resdet.errors import ConfigError
+
+
+def config(**run: int) -> DetectionRunConfig:
+    made = DetectionRunConfig()
+    made.data.train = [DetectionSourceConfig(root="a"), DetectionSourceConfig(root="b")]
+    for name, value in run.items():
+        setattr(made.run, name, value)
+    return made
+
+
+def test_new_folder_gets_the_config(tmp_path: Path) -> None:
+    run = open_run(tmp_path / "runs" / "one", config_to_yaml(config()), resume=False)
+    assert not run.resumed
+    assert run.config.read_text() == config_to_yaml(config())
+    names = [path.name for path in (run.log, run.state, run.model, run.best, run.metrics)]
+    assert names == ["log.jsonl", "state.pt", "model.safetensors", "best.safetensors", "metrics.json"]
+
+
+def test_resume_without_a_run_begins_one(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert not open_run(tmp_path, "run: {}\n", resume=True).resumed
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "state.pt", "log.jsonl"])
+def test_folder_of_another_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match="holds a run; pass --resume to continue it or choose another --output"):
+        open_run(tmp_path, "run: {}\n", resume=False)
+    assert (tmp_path / name).read_bytes() == b""
+
+
+def test_resume_with_the_same_config_or_another_pace(tmp_path: Path) -> None:
+    open_run(tmp_path, config_to_yaml(config()), resume=False)
+    changed = config(log_every=3, checkpoint_every=7, eval_every=11)
+    changed.data.workers, changed.output = 9, "moved"
+    assert open_run(tmp_path, config_to_yaml(config()), resume=True).resumed
+    run = open_run(tmp_path, config_to_yaml(changed), resume=True)
+    assert run.config.read_text() == config_to_yaml(changed)
+
+
+def test_resume_with_another_config_names_every_difference(tmp_path: Path) -> None:
+    open_run(tmp_path, config_to_yaml(config()), resume=False)
+    changed = config(batch=2)
+    changed.data.train[1].root = "c"
+    changed.optimizer.lr = 0.02
+    with pytest.raises(ConfigError) as caught:
+        open_run(tmp_path, config_to_yaml(changed), resume=True)
+    assert [problem.partition("config: ")[2] for problem in caught.value.problems] == [
+        "option 'data.train[1].root' is 'b' there and 'c' now",
+        "option 'optimizer.lr' is 0.01 there and 0.02 now",
+        "option 'run.batch' is 16 there and 2 now",
+    ]
+    assert open_run(tmp_path, config_to_yaml(config()), resume=True).resumed  # the old config is still there
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"--output .*file"):
+        open_run(tmp_path / "file", "run: {}\n", resume=False)
+    (tmp_path / "config.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match="not YAML"):
+        open_run(tmp_path, "run: {}\n", resume=True)
+    (tmp_path / "config.yaml").unlink()
+    (tmp_path / "state.pt").touch()
+    with pytest.raises(ConfigError, match="No such file"):
+        open_run(tmp_path, "run: {}\n", resume=True)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+from resdet.engine.seed import preserved_randomness, seed_everything, step_seed
+
+
+def draw() -> tuple[float, float, float]:
+    return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+
+def test_step_seeds_differ_and_are_stable() -> None:
+    seeds = {step_seed(seed, iteration) for seed in range(20) for iteration in range(200)}
+    assert len(seeds) == 4000
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert step_seed(1, 23) != step_seed(12, 3)
+    assert step_seed(0, 0) == 1576848291327681832  # resumed runs of older versions count on it
+
+
+def test_seeded_runs_draw_the_same() -> None:
+    seed_everything(5)
+    first = draw()
+    seed_everything(5)
+    assert draw() == first
+    seed_everything(2**40)
+    assert draw() != first
+
+
+def test_preserved_randomness_after_an_error_too() -> None:
+    seed_everything(5)
+    expected = draw()
+    seed_everything(5)
+    try:
+        with preserved_randomness():
+            draw()
+            raise KeyError
+    except KeyError:
+        pass
+    assert draw() == expected

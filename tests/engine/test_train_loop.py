@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toy_run import ToyBatch, toy_batches, toy_model, toy_step
+
+from resdet.engine.hooks import Hook, Progress
+from resdet.engine.optimizer import build_sgd
+from resdet.engine.seed import step_seed
+from resdet.engine.train_loop import Interrupted, train
+from resdet.errors import TrainingError
+
+CPU = torch.device("cpu")
+Step = Callable[[ToyBatch], dict[str, Tensor]]
+
+
+class Recorder(Hook):
+    """Remembers its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.seen: list[dict[str, Any]] = []
+
+    def before_train(self, progress: Progress) -> None:
+        self.calls.append(f"before {progress.iteration}")
+
+    def after_step(self, progress: Progress) -> None:
+        self.calls.append(f"after {progress.iteration}")
+        self.seen.append(vars(progress).copy())
+
+    def on_interrupt(self, progress: Progress) -> None:
+        self.calls.append(f"interrupt {progress.iteration}")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def run(step: Step, model: nn.Module, hook: Hook, start: int = 0, iterations: int = 4, clip_norm: float = 0.0) -> None:
+    optimizer = build_sgd(model, lr=1.0, momentum=0.9, weight_decay=1e-2)
+    train(
+        model,
+        step,
+        optimizer,
+        lambda iteration: 0.1 / (iteration + 1),
+        toy_batches(start),
+        start=start,
+        iterations=iterations,
+        seed=7,
+        device=CPU,
+        hooks=[hook],
+        clip_norm=clip_norm,
+    )
+
+
+def fresh() -> nn.Module:
+    torch.manual_seed(0)
+    return toy_model()
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.05])
+def test_equals_steps_written_out(clip_norm: float) -> None:
+    model, recorder = fresh().eval(), Recorder()
+    run(toy_step(model), model, recorder, clip_norm=clip_norm)
+
+    expected, losses = fresh(), []
+    velocity = [torch.zeros_like(parameter) for parameter in expected.parameters()]
+    for iteration, batch in zip(range(4), toy_batches(0), strict=False):
+        torch.manual_seed(step_seed(7, iteration))
+        loss = sum(toy_step(expected)(batch).values())
+        gradients = torch.autograd.grad(loss, list(expected.parameters()))
+        norm = torch.sqrt(sum(gradient.square().sum() for gradient in gradients))
+        scale = min(1.0, clip_norm / float(norm)) if clip_norm else 1.0
+        with torch.no_grad():
+            for parameter, speed, gradient in zip(expected.parameters(), velocity, gradients, strict=True):
+                speed.mul_(0.9).add_(scale * gradient + 1e-2 * parameter)
+                parameter.sub_(0.1 / (iteration + 1) * speed)
+        losses.append(loss.item())
+
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
+    assert recorder.calls == ["before 0", "after 1", "after 2", "after 3", "after 4", "close"]
+    assert [seen["losses"]["loss"] for seen in recorder.seen] == pytest.approx(losses, rel=1e-4)
+    assert [seen["lr"] for seen in recorder.seen] == [0.1, 0.05, 0.1 / 3, 0.025]
+    for seen in recorder.seen:
+        assert seen["losses"]["loss"] == pytest.approx(seen["losses"]["loss_cls"] + seen["losses"]["loss_size"])
+        assert 0 <= seen["data_time"] < seen["step_time"]
+
+
+def test_a_start_in_the_middle_draws_what_the_whole_run_draws() -> None:
+    drawn: dict[int, list[float]] = {0: [], 2: []}
+    for start, values in drawn.items():
+        model = fresh()
+
+        def step(batch: ToyBatch, model: nn.Module = model, values: list[float] = values) -> dict[str, Tensor]:
+            values.append(float(torch.rand(())))
+            return {"loss": model(batch.images).square().mean()}
+
+        run(step, model, Hook(), start=start)
+    assert drawn[0][2:] == drawn[2]
+    assert len(set(drawn[0])) == 4
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_loss_that_is_not_finite(value: float) -> None:
+    model, recorder = fresh(), Recorder()
+
+    def step(batch: ToyBatch) -> dict[str, Tensor]:
+        loss = model(batch.images).square().mean()
+        return {"loss_cls": loss, "loss_box": loss * (value if batch.iteration == 2 else 1.0)}
+
+    weights = []
+    recorder.after_step = lambda progress: weights.append(model[0].weight.detach().clone())  # type: ignore[method-assign]
+    with pytest.raises(TrainingError) as caught:
+        run(step, model, recorder)
+    message = str(caught.value)
+    assert f"iteration 3: the loss is not finite (loss {value}, loss_cls " in message
+    assert f"loss_box {value})" in message
+    assert "learning rate 0.0333333, images image_2_0.png, image_2_1.png, image_2_2.png, image_2_3.png;" in message
+    assert len(caught.value.problems) == 1
+    assert torch.equal(model[0].weight, weights[-1])  # the broken step did not reach the weights
+    assert recorder.calls[-1] == "close"
+
+
+def test_opposite_infinities_are_not_finite() -> None:
+    model = fresh()
+
+    def step(batch: ToyBatch) -> dict[str, Tensor]:
+        loss = model(batch.images).square().mean()
+        return {"loss_cls": loss + float("inf"), "loss_box": loss - float("inf")}
+
+    with pytest.raises(TrainingError, match=r"loss nan, loss_cls inf, loss_box -inf"):
+        run(step, model, Hook())
+
+
+def test_batches_that_end() -> None:
+    model = fresh()
+    with pytest.raises(TrainingError, match="the batches ended before iteration 3"):
+        train(
+            model,
+            toy_step(model),
+            build_sgd(model, 0.1, 0.9, 0),
+            lambda _: 0.1,
+            itertools.islice(toy_batches(0), 2),
+            start=0,
+            iterations=4,
+            seed=0,
+            device=CPU,
+            hooks=[],
+        )
+
+
+def test_errors_of_a_step_close_the_hooks_and_put_the_handlers_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    model, recorder = fresh(), Recorder()
+
+    def step(batch: ToyBatch) -> dict[str, Tensor]:
+        raise KeyError(batch.iteration)
+
+    with pytest.raises(KeyError):
+        run(step, model, recorder)
+    assert recorder.calls == ["before 0", "close"]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def signalling(model: nn.Module, at: int, *numbers: signal.Signals) -> Step:
+    def step(batch: ToyBatch) -> dict[str, Tensor]:
+        if batch.iteration == at:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+        return toy_step(model)(batch)
+
+    return step
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGTERM, signal.SIGTERM)])
+def test_signal_finishes_the_step_and_saves(numbers: tuple[signal.Signals, ...], capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    model, recorder = fresh(), Recorder()
+    with pytest.raises(Interrupted, match=f"stopped by {numbers[0].name} after iteration 2; --resume continues") as caught:
+        run(signalling(model, 1, *numbers), model, recorder)
+    assert caught.value.exit_status == 130
+    assert recorder.calls == ["before 0", "after 1", "after 2", "interrupt 2", "close"]
+    assert [seen["stopping"] for seen in recorder.seen] == [False, True]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert f"{numbers[0].name}: saving after this step" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_one_more_sigint_stops_at_once(first: signal.Signals) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    model, recorder = fresh(), Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        run(signalling(model, 1, first, signal.SIGINT), model, recorder)
+    assert recorder.calls == ["before 0", "after 1", "close"]
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_signal_before_the_first_step_takes_none() -> None:
+    model, recorder = fresh(), Recorder()
+    recorder.before_train = lambda progress: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
+    with pytest.raises(Interrupted, match="after iteration 2"):
+        run(toy_step(model), model, recorder, start=2)
+    assert recorder.calls == ["interrupt 2", "close"]
+
+
+def test_training_off_the_main_thread_installs_no_handlers() -> None:
+    model, recorder, seen = fresh(), Recorder(), []
+
+    def step(batch: ToyBatch) -> dict[str, Tensor]:
+        seen.append(signal.getsignal(signal.SIGINT))
+        return toy_step(model)(batch)
+
+    thread = threading.Thread(target=run, args=(step, model, recorder))
+    thread.start()
+    thread.join()
+    assert recorder.calls[-2:] == ["after 4", "close"]
+    assert set(seen) == {signal.getsignal(signal.SIGINT)}
