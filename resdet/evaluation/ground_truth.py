@@ -1,0 +1,151 @@
+"""Ground truth as columns of numbers: checked once, then shared by every metric.
+
+Legend: G annotated objects; boxes ``(x, y, width, height)`` in pixels, as COCO files hold them. Images and categories are
+numbered in the sorted order of their ids, the order in which the official code visits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resdet.evaluation.problems import BOX_RULE, Problems, is_box, is_number, knows, shown
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """The ground truth of a data set.
+
+    Attributes:
+        image_ids: the file's image ids, sorted.
+        category_ids: the file's category ids, sorted.
+        names: their class names; equal names are told apart by their ids.
+        image: int64 (G,), index into ``image_ids``.
+        category: int64 (G,), index into ``category_ids``.
+        boxes: float64 (G, 4) ``(x, y, width, height)``, pixels.
+        area: float64 (G,), square pixels, the file's own (often of a mask); width * height where the file has none.
+        crowd: bool (G,), COCO's ``iscrowd``.
+        difficult: bool (G,), VOC's ``difficult``, or ``ignore``, or a crowd: left out of the VOC metrics.
+        has_id_zero: whether an annotation has id 0, which the official COCO code can never match.
+    """
+
+    image_ids: tuple[int | str, ...]
+    category_ids: tuple[int, ...]
+    names: tuple[str, ...]
+    image: Integers
+    category: Integers
+    boxes: Floats
+    area: Floats
+    crowd: Flags
+    difficult: Flags
+    has_id_zero: bool = False
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> GroundTruth:
+        """Read a COCO-format dict with "images", "annotations" and "categories".
+
+        An annotation needs "id", "image_id", "category_id" and "bbox"; "area", "iscrowd", "difficult" and "ignore" may be
+        missing. Annotation ids only have to be unique.
+
+        Raises:
+            DataError: with all problems, the first 20 of them written out.
+        """
+        problems = Problems()
+        images, categories, annotations = _sections(values, problems)
+        image_ids = _unique_ids(images, "image", (int, str), problems)
+        category_ids = _unique_ids(categories, "category", (int,), problems)
+        if len({type(image_id) for image_id in image_ids}) > 1:
+            problems.add("images", "'id' must be numbers or strings throughout, got both")
+            problems.raise_if_any()
+        image_index = {key: index for index, key in enumerate(sorted(image_ids))}
+        category_index = {key: index for index, key in enumerate(sorted(category_ids))}
+        _unique_ids(annotations, "annotation", (int, str), problems)
+        for row in images:
+            for key in ("width", "height"):
+                if row.get(key) is not None and not (is_number(row[key]) and row[key] > 0):
+                    problems.add(f"image {shown(row.get('id'))}", f"{key!r} must be a number above 0, got {shown(row[key])}")
+        for position, row in enumerate(annotations):
+            where = f"annotation {shown(row['id'])}" if "id" in row else f"annotations[{position}]"
+            _check_annotation(row, where, image_index, category_index, problems)
+        problems.raise_if_any()
+
+        names = {row["id"]: str(row.get("name", row["id"])) for row in categories}
+        boxes = np.array([row["bbox"] for row in annotations], dtype=np.float64).reshape(-1, 4)
+        crowd = np.array([bool(row.get("iscrowd")) for row in annotations], dtype=np.bool_)
+        ignored = [bool(row.get("difficult")) or bool(row.get("ignore")) for row in annotations]
+        return cls(
+            image_ids=tuple(image_index),
+            category_ids=tuple(category_index),
+            names=distinct_names([names[key] for key in category_index], list(category_index)),
+            image=np.array([image_index[row["image_id"]] for row in annotations], dtype=np.int64),
+            category=np.array([category_index[row["category_id"]] for row in annotations], dtype=np.int64),
+            boxes=boxes,
+            area=np.array([row.get("area", row["bbox"][2] * row["bbox"][3]) for row in annotations], dtype=np.float64),
+            crowd=crowd,
+            difficult=np.array(ignored, dtype=np.bool_) | crowd,
+            has_id_zero=any(row["id"] == 0 for row in annotations),
+        )
+
+
+def distinct_names(names: Sequence[str], ids: Sequence[int | str]) -> tuple[str, ...]:
+    """``names`` with the id added to those that occur more than once (ImageNet has two cranes)."""
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return tuple(f"{name} [{key}]" if counts[name] > 1 else name for name, key in zip(names, ids, strict=True))
+
+
+def _sections(values: Mapping[str, Any], problems: Problems) -> list[list[dict[str, Any]]]:
+    if not isinstance(values, Mapping):
+        problems.add("ground truth", f"must be an object with images, annotations and categories, got {shown(values)}")
+        problems.raise_if_any()
+    sections = []
+    for key in ("images", "categories", "annotations"):
+        rows = values.get(key)
+        if not isinstance(rows, list):
+            got = f"got {shown(rows)}" if key in values else "it is missing"
+            problems.add("ground truth", f"{key!r} must be a list, {got}")
+            rows = []
+        for position, row in enumerate(rows):
+            if not isinstance(row, dict):
+                problems.add(f"{key}[{position}]", f"must be an object, got {shown(row)}")
+        sections.append([row for row in rows if isinstance(row, dict)])
+    return sections
+
+
+def _unique_ids(rows: list[dict[str, Any]], kind: str, types: tuple[type, ...], problems: Problems) -> list[Any]:
+    """The distinct ids of ``rows``; ids that are missing, of another type or repeated are noted."""
+    ids: dict[Any, None] = {}
+    for position, row in enumerate(rows):
+        value = row.get("id")
+        if not isinstance(value, types) or isinstance(value, bool):
+            wanted = " or ".join({"int": "a whole number", "str": "a string"}[kind.__name__] for kind in types)
+            problems.add(f"{kind} at index {position}", f"'id' must be {wanted}, got {shown(value)}")
+        elif value in ids:
+            problems.add(f"{kind} {shown(value)}", "'id' must be unique, it occurs again at index " + str(position))
+        else:
+            ids[value] = None
+    return list(ids)
+
+
+def _check_annotation(
+    row: dict[str, Any], where: str, images: Mapping[Any, int], categories: Mapping[Any, int], problems: Problems
+) -> None:
+    for key, known in (("image_id", images), ("category_id", categories)):
+        if not knows(known, row.get(key)):
+            problems.add(where, f"{key!r} must be one of the file's {len(known)} ids, got {shown(row.get(key))}")
+    if not is_box(row.get("bbox")):
+        problems.add(where, f"{BOX_RULE} {shown(row.get('bbox'))}")
+    if "area" in row and not (is_number(row["area"]) and row["area"] >= 0):
+        problems.add(where, f"'area' must be a finite number >= 0, got {shown(row['area'])}")
+    for key in ("iscrowd", "difficult", "ignore"):
+        if row.get(key, 0) not in (0, 1):
+            problems.add(where, f"{key!r} must be 0 or 1, got {shown(row[key])}")

@@ -1,0 +1,79 @@
+"""From detections to the content of ``metrics.json``, for one metric or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from resdet.errors import ConfigError, did_you_mean
+from resdet.evaluation.coco import evaluate_coco
+from resdet.evaluation.files import read_detections, read_ground_truth
+from resdet.evaluation.voc import VOC_METRICS, evaluate_voc
+
+DETECTION_METRICS = ("coco", *VOC_METRICS)
+
+
+def score_files(
+    ground_truth_path: str | Path, detections_path: str | Path, metric: str = "coco", backend: str = "hotcoco"
+) -> dict[str, Any]:
+    """Score a COCO results file against a COCO annotation file, without a model.
+
+    Args:
+        ground_truth_path: json with "images", "annotations" and "categories".
+        detections_path: json, a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
+        metric: ``"coco"``, ``"voc07"`` or ``"voc10"``.
+        backend: of ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
+
+    Returns:
+        The content of ``metrics.json``; see ``score_detections``.
+
+    Raises:
+        ConfigError: on an unknown metric or backend, or a file that cannot be read.
+        DataError: with every problem of a file.
+    """
+    _check_metrics([metric])
+    ground_truth = read_ground_truth(ground_truth_path)
+    return score_detections(ground_truth, read_detections(detections_path, ground_truth), [metric], backend)
+
+
+def score_detections(
+    ground_truth: Mapping[str, Any],
+    detections: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    metrics: Sequence[str] = ("coco",),
+    backend: str = "hotcoco",
+) -> dict[str, Any]:
+    """Score detections by each of ``metrics`` ("coco" and at most one of "voc07", "voc10").
+
+    Returns:
+        The content of ``metrics.json``: "coco" gives "bbox" (the 12 numbers) and "per_class" (AP and AP50 by name), the VOC
+        metrics give "voc" (metric, iou, mAP, per_class); "meta" holds how, by metric. None stands where nothing can be
+        measured.
+
+    Raises:
+        ConfigError: on an unknown metric or backend.
+        DataError: with every problem of the ground truth or the detections.
+    """
+    _check_metrics(metrics)
+    result: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
+    for metric in metrics:
+        if metric == "coco":
+            part = evaluate_coco(ground_truth, detections, backend=backend).to_dict()
+        else:
+            part = evaluate_voc(ground_truth, detections, metric).to_dict()
+        meta[metric] = part.pop("meta")
+        result |= part
+    return {**result, "meta": meta}
+
+
+def _check_metrics(metrics: Sequence[str]) -> None:
+    problems = [
+        f"metric {metric!r}: no such one{did_you_mean(metric, DETECTION_METRICS)}"
+        for metric in metrics
+        if metric not in DETECTION_METRICS
+    ]
+    if not metrics or len(set(metrics) & set(VOC_METRICS)) > 1:
+        problems.append(f"metrics: need at least one, and at most one of {', '.join(VOC_METRICS)}, got {list(metrics)}")
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,151 @@
+"""Learning curves from a run's ``log.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resdet.errors import ConfigError, DataError
+from resdet.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Curve = tuple[list[int], list[float]]
+
+
+@dataclass
+class Log:
+    """The curves of a run by name, each as iterations and values: of training steps, and of evaluations."""
+
+    steps: dict[str, Curve] = field(default_factory=dict)
+    scores: dict[str, Curve] = field(default_factory=dict)
+
+
+def plot_log(logs: str | Path | Sequence[str | Path], png: str | Path) -> Path:
+    """Draw losses, learning rate and, where there was any, evaluation over the iterations.
+
+    Args:
+        logs: a ``log.jsonl``; or several, compared and named by their folders.
+        png: the picture to write, atomically.
+
+    Returns:
+        ``png`` as a path.
+
+    Raises:
+        ConfigError: when no log is given or one cannot be read.
+        DataError: when a log holds no step or a line that is no record.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    paths = [Path(logs)] if isinstance(logs, (str, Path)) else [Path(log) for log in logs]
+    if not paths:
+        raise ConfigError("learning curves: need at least one log, got none")
+    folders = [path.parent.name for path in paths]
+    names = folders if len(set(folders)) == len(paths) else [str(path.parent) for path in paths]
+    runs = {name: read_log(path) for name, path in zip(names, paths, strict=True)}
+    panels = [_draw_losses, _draw_rate] + ([_draw_scores] if any(run.scores for run in runs.values()) else [])
+    figure = Figure(figsize=(6 * len(panels), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, draw in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        draw(axes, runs)
+        axes.set_xlabel("iteration")
+        axes.grid(alpha=0.3)
+        axes.set_xlim(left=0)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize="small", framealpha=0.8)
+    atomic_write(png, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
+    return Path(png)
+
+
+def read_log(path: str | Path) -> Log:
+    """Read a ``log.jsonl``: lines ``{"iteration", "lr", "loss", "loss_…", …}`` and ``{"iteration", "eval": {…}}``.
+
+    An evaluation without "iteration" belongs to the step before it. A last line without its end, as a killed run leaves it,
+    is passed over.
+
+    Raises:
+        ConfigError: when the file cannot be read.
+        DataError: when it holds no step, or a line that is no record, naming file and line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    log = Log()
+    iteration = 0
+    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            iteration = int(record.get("iteration", iteration))
+            values, curves = (_scores(record["eval"]), log.scores) if "eval" in record else (record, log.steps)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: line {number} must be a record of the log, got {line[:80]!r}") from error
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                steps, heights = curves.setdefault(name, ([], []))
+                steps.append(iteration)
+                heights.append(value)
+    if "loss" not in log.steps:
+        raise DataError(f"{path}: must hold at least one line with a loss, got none")
+    return log
+
+
+def _scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The headline numbers of a ``metrics.json``."""
+    bbox, voc = metrics.get("bbox") or {}, metrics.get("voc") or {}
+    found = {name: bbox.get(name) for name in ("AP", "AP50", "AP75")}
+    found |= {f"{voc.get('metric', 'VOC')} mAP": voc.get("mAP")}
+    found |= {name.replace("_", " ").replace("top", "top-"): metrics.get(name) for name in ("top1_error", "top5_error")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _draw_losses(axes: Axes, runs: Mapping[str, Log]) -> None:
+    axes.set_title("loss")
+    heights: list[float] = []
+    for number, (name, run) in enumerate(runs.items()):
+        color = "black" if len(runs) == 1 else f"C{number}"
+        axes.plot(*run.steps["loss"], color=color, alpha=0.2, linewidth=0.8)
+        axes.plot(*_smooth(run.steps["loss"]), color=color, linewidth=2, label="loss" if len(runs) == 1 else name)
+        heights += run.steps["loss"][1]
+        parts = [part for part in run.steps if part.startswith("loss_")] if len(runs) == 1 else []
+        for part in parts if len(parts) > 1 else []:
+            axes.plot(*_smooth(run.steps[part]), linewidth=1.3, label=part)
+    # the first steps may be far above everything that comes after
+    top = sorted(heights)[math.ceil(0.98 * len(heights)) - 1]
+    axes.set_ylim(0, 1.15 * top or 1)
+
+
+def _draw_rate(axes: Axes, runs: Mapping[str, Log]) -> None:
+    axes.set_title("learning rate")
+    for number, (name, run) in enumerate(runs.items()):
+        axes.plot(*run.steps.get("lr", ([], [])), color=f"C{number}", label=name if len(runs) > 1 else None)
+    axes.set_ylim(bottom=0)
+
+
+def _draw_scores(axes: Axes, runs: Mapping[str, Log]) -> None:
+    axes.set_title("validation")
+    axes.set_ylim(0, 1)
+    for number, (name, run) in enumerate(runs.items()):
+        for index, (score, curve) in enumerate(run.scores.items()):
+            color, style = (f"C{index}", "-") if len(runs) == 1 else (f"C{number}", ("-", "--", ":", "-.")[index % 4])
+            label = f"{score} (last {curve[1][-1]:.3f})" if len(runs) == 1 else f"{name} {score}"
+            axes.plot(*curve, style, color=color, marker="o", markersize=4, label=label)
+
+
+def _smooth(curve: Curve) -> Curve:
+    """Running mean over about 2 % of the points, so that the trend shows through the noise of the batches."""
+    steps, heights = curve
+    half = len(heights) // 100
+    means = []
+    for index in range(len(heights)):
+        window = heights[max(0, index - half) : index + half + 1]
+        means.append(sum(window) / len(window))
+    return steps, means

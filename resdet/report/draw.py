@@ -1,0 +1,96 @@
+"""Pictures of ground truth and of detections, one by one and on a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from resdet.structures import Detections, Target
+from resdet.structures.boxes import scale_boxes
+from resdet.structures.drawing import Color, caption_size, class_color, draw_boxes
+
+_GAP = 8
+_IGNORED: Color = (150, 150, 150)
+_PAPER: Color = (255, 255, 255)
+_INK: Color = (40, 40, 40)
+
+
+class Sample(NamedTuple):
+    """One picture of a contact sheet.
+
+    Attributes:
+        image: the original picture.
+        target: its ground truth, boxes in pixels of the original.
+        detections: what was found, boxes in pixels of the original.
+        names: the class names, by label.
+    """
+
+    image: Image.Image
+    target: Target
+    detections: Detections
+    names: Sequence[str]
+
+
+def draw_target(image: Image.Image, target: Target, names: Sequence[str], text_size: int | None = None) -> Image.Image:
+    """Draw the ground truth of a picture of any size; ignored objects (crowds, difficult ones) are grey."""
+    labels, ignore = target.labels.tolist(), target.ignore.tolist()
+    captions = [names[label] + (" (ignored)" if skip else "") for label, skip in zip(labels, ignore, strict=True)]
+    colors = [_IGNORED if skip else class_color(label) for label, skip in zip(labels, ignore, strict=True)]
+    boxes = scale_boxes(target.boxes.cpu(), target.size, (image.height, image.width))
+    return draw_boxes(image, boxes, captions, colors, text_size)
+
+
+def contact_sheet(
+    samples: Sequence[Sample], *, rows: int = 4, max_width: int = 1600, score: float = 0.5, columns: int = 2
+) -> Image.Image:
+    """Lay out pictures in pairs, ground truth at the left, detections at the right.
+
+    Args:
+        samples: the first ``rows * columns`` are shown.
+        rows: pairs below each other, at most.
+        max_width: of the sheet, pixels.
+        score: detections below it are left out.
+        columns: pairs beside each other, at most.
+
+    Raises:
+        ValueError: when there is no sample, or the numbers leave no room for a picture.
+    """
+    columns = min(columns, len(samples))
+    cell = (max_width - _GAP * (2 * columns + 1)) // (2 * columns) if columns else 0
+    if rows < 1 or cell < 32:
+        raise ValueError(f"contact_sheet needs samples, rows and 80 pixels for a pair, got {len(samples)}, {rows}, {max_width}")
+    shown = samples[: rows * columns]
+    lines = [shown[start : start + columns] for start in range(0, len(shown), columns)]
+    panels = [[panel for sample in line for panel in _pair(sample, cell, score)] for line in lines]
+    size = caption_size(cell, cell) + 2
+    font = ImageFont.load_default(size)
+    head = round(1.6 * size)
+    heights = [max(panel.height for panel in line) for line in panels]
+    width = 2 * columns * (cell + _GAP) + _GAP
+    sheet = Image.new("RGB", (width, head + sum(height + _GAP for height in heights)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    titles = ("ground truth", f"detections (score >= {score:g})")
+    for column in range(2 * columns):
+        x = _GAP + column * (cell + _GAP)
+        draw.text((x + cell / 2, head / 2), titles[column % 2], fill=_INK, font=font, anchor="mm")
+    y = head
+    for line, height in zip(panels, heights, strict=True):
+        for column, panel in enumerate(line):
+            sheet.paste(panel, (_GAP + column * (cell + _GAP) + (cell - panel.width) // 2, y + (height - panel.height) // 2))
+        y += height + _GAP
+    return sheet
+
+
+def _pair(sample: Sample, cell: int, score: float) -> tuple[Image.Image, Image.Image]:
+    """Both pictures, resized to ``cell`` pixels wide (at most as high), drawn after resizing: the letters stay sharp."""
+    image = sample.image.convert("RGB")
+    scale = min(cell / image.width, cell / image.height)
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS)
+    size = caption_size(cell, cell)
+    return (
+        draw_target(image, sample.target, sample.names, size),
+        replace(sample.detections.above(score), names=sample.names).draw(image, size),
+    )

@@ -1,0 +1,96 @@
+"""Metrics as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# the lines of the official tools' summary: metric, kind, IoU, area, detections an image
+_COCO_LINES = (
+    ("AP", "Average Precision", "(AP)", "0.50:0.95", "all", 100),
+    ("AP50", "Average Precision", "(AP)", "0.50", "all", 100),
+    ("AP75", "Average Precision", "(AP)", "0.75", "all", 100),
+    ("APs", "Average Precision", "(AP)", "0.50:0.95", "small", 100),
+    ("APm", "Average Precision", "(AP)", "0.50:0.95", "medium", 100),
+    ("APl", "Average Precision", "(AP)", "0.50:0.95", "large", 100),
+    ("AR1", "Average Recall", "(AR)", "0.50:0.95", "all", 1),
+    ("AR10", "Average Recall", "(AR)", "0.50:0.95", "all", 10),
+    ("AR100", "Average Recall", "(AR)", "0.50:0.95", "all", 100),
+    ("ARs", "Average Recall", "(AR)", "0.50:0.95", "small", 100),
+    ("ARm", "Average Recall", "(AR)", "0.50:0.95", "medium", 100),
+    ("ARl", "Average Recall", "(AR)", "0.50:0.95", "large", 100),
+)
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> str:
+    """The content of ``metrics.json`` as text, without a newline at the end.
+
+    Of a detector: COCO's twelve lines as the official tools print them (-1 where there is nothing to measure) and the classes
+    in columns, VOC's AP by class; of a classifier: the errors in percent and the classes with the greatest.
+    """
+    parts = []
+    if "bbox" in metrics:
+        parts.append(coco_summary(metrics["bbox"]))
+        parts.append(_per_class_coco(metrics.get("per_class", {})))
+    if "voc" in metrics:
+        parts.append(_voc(metrics["voc"]))
+    if "top1_error" in metrics:
+        parts.append(_classification(metrics))
+    return "\n\n".join(part for part in parts if part)
+
+
+def coco_summary(bbox: Mapping[str, float | None]) -> str:
+    """COCO's twelve numbers, as the official tools print them."""
+    return "\n".join(
+        f" {kind:<18} {short} @[ IoU={iou:<9} | area={area:>6} | maxDets={limit:>3} ] = {_or(bbox[name], -1.0):0.3f}"
+        for name, kind, short, iou, area, limit in _COCO_LINES
+    )
+
+
+def _per_class_coco(per_class: Mapping[str, Mapping[str, float | None]]) -> str:
+    cells = [[name, _fraction(values["AP"]), _fraction(values["AP50"])] for name, values in per_class.items()]
+    return _side_by_side(["class", "AP", "AP50"], cells)
+
+
+def _voc(voc: Mapping[str, Any]) -> str:
+    cells = [[name, _fraction(ap)] for name, ap in voc["per_class"].items()]
+    head = f"{voc['metric'].upper()} mAP at IoU >= {voc['iou']}: {_fraction(voc['mAP'])}"
+    return "\n\n".join(part for part in (head, _side_by_side(["class", "AP"], cells)) if part)
+
+
+def _classification(metrics: Mapping[str, Any]) -> str:
+    head = f"top-1 error {_percent(metrics['top1_error'])}   top-5 error {_percent(metrics['top5_error'])}"
+    seen = [(name, row) for name, row in metrics.get("per_class", {}).items() if row["top1_error"] is not None]
+    worst = sorted(seen, key=lambda item: -item[1]["top1_error"])[:20]
+    cells = [[name, _percent(row["top1_error"]), str(row["images"])] for name, row in worst]
+    title = "class" if len(worst) == len(seen) else f"worst {len(worst)} of {len(seen)} classes"
+    return "\n\n".join(part for part in (head, _side_by_side([title, "top-1 error", "images"], cells)) if part)
+
+
+def _side_by_side(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 110) -> str:
+    """A table broken into as many columns of tables as fit into ``width`` letters; the first cell left, the others right."""
+    if not rows:
+        return ""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    across = max(1, min(-(-len(rows) // 10), (width + 4) // (sum(widths) + 2 * len(widths) + 2)))
+    down = -(-len(rows) // across)
+    lines = [[_line(header, widths)] * across, ["  ".join("-" * w for w in widths)] * across]
+    lines += [[_line(row, widths) for row in rows[start::down]] for start in range(down)]
+    return "\n".join("    ".join(line).rstrip() for line in lines)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(row, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])
+
+
+def _or(value: float | None, missing: float) -> float:
+    return missing if value is None else value
+
+
+def _fraction(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
