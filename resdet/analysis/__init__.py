@@ -1,0 +1,1 @@
+"""Measurements of networks: what they cost, what they compute."""

@@ -1,0 +1,108 @@
+"""The command line: ``resdet COMMAND …``.
+
+Exit status: 0 done, 1 failed, 2 wrong usage or config, 3 bad data, 130 interrupted. A user's mistake is told in one line,
+without a traceback. Only the command that is run is imported, and it imports torch when it needs it, so help is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from resdet.errors import ConfigError, ResdetError, did_you_mean
+
+# a command's module has ``add_arguments(parser)`` and ``run(args) -> exit status``; its docstring's first line is the help
+COMMANDS = {
+    "train-cls": "resdet.commands.train_cls",
+    "train-det": "resdet.commands.train_det",
+    "eval": "resdet.commands.evaluate",
+    "predict": "resdet.commands.predict",
+    "data": "resdet.commands.data",
+    "info": "resdet.commands.info",
+}
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the command's name and its arguments; those of the process when not given.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        SystemExit: from argparse, 2 on wrong usage and 0 after ``--help``.
+    """
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
+        print(_overview(), end="", file=sys.stderr)
+        return ConfigError.exit_status
+    name, *arguments = given
+    if name in ("-h", "--help"):
+        print(_overview(), end="")
+        return 0
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return _run(name, arguments)
+    except ResdetError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        if error.filename is None:  # not about a file of the user's
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return ResdetError.exit_status
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    if name not in COMMANDS:
+        raise ConfigError(f"unknown command {name!r}{did_you_mean(name, list(COMMANDS))}")
+    command = import_module(COMMANDS[name])
+    parser = argparse.ArgumentParser(prog=f"resdet {name}", description=_summary(command))
+    command.add_arguments(parser)
+    return int(command.run(_parse(parser, arguments)))
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse options and ``key=value`` arguments in any order, which argparse cannot do for a command with sub-commands."""
+    try:
+        return parser.parse_intermixed_args(arguments)
+    except TypeError:
+        return parser.parse_args(arguments)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {_summary(import_module(module))}" for name, module in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: resdet COMMAND ...",
+            "",
+            "Residual networks for image classification and object detection.",
+            "",
+            *lines,
+            "",
+            "resdet COMMAND --help describes a command.",
+            "",
+        ]
+    )
+
+
+def _summary(command: ModuleType) -> str:
+    return (command.__doc__ or "").partition("\n")[0]
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    # one line; where in the code a warning was raised says nothing to a user
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,51 @@
+"""Arguments and steps that the commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, TypeVar
+
+from resdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resdet.config.load import RunFile
+
+ConfigT = TypeVar("ConfigT", bound="RunFile")
+
+
+def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """``--config``, ``--output`` and ``key.path=value``."""
+    parser.add_argument("--config", required=required, metavar="FILE", help="a run file, or the name of one of configs/")
+    parser.add_argument("--output", metavar="DIR", help="where results go (default: the config's output, runs/<config name>)")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key.path=value", help="options to change, for instance optimizer.lr=0.001"
+    )
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """``--device``."""
+    parser.add_argument("--device", default="auto", help="auto (a GPU when there is one), cpu or cuda (default: auto)")
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every training command."""
+    add_config_arguments(parser)
+    parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
+    add_device_argument(parser)
+
+
+def run_config(args: argparse.Namespace, expected: type[ConfigT]) -> ConfigT:
+    """Load ``--config`` with its overrides and ``--output``.
+
+    Raises:
+        ConfigError: with every problem of the file, or when it is of another task than ``expected``.
+    """
+    from resdet.config import load_config
+
+    config = load_config(args.config, args.overrides)
+    if not isinstance(config, expected):
+        command = {"detection": "train-det", "classification": "train-cls"}[config.task]
+        raise ConfigError(f"{args.config}: 'task' is {config.task}; its command is {command}")
+    if args.output:
+        config.output = args.output
+    return config

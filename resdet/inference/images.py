@@ -1,0 +1,30 @@
+"""What a user may hand in as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from resdet.data.decode import read_image
+
+ImageInput = str | Path | Image.Image | NDArray[np.uint8]
+
+
+def to_image(source: ImageInput) -> Image.Image:
+    """Turn a file, a PIL image or an RGB uint8 array (H, W, 3) into a PIL image in RGB.
+
+    Raises:
+        DataError: a file that is missing or no image.
+        TypeError: anything else, or an array of another shape or dtype.
+    """
+    if isinstance(source, (str, Path)):
+        return read_image(source)
+    if isinstance(source, Image.Image):
+        return source.convert("RGB")
+    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3:
+        return Image.fromarray(source)
+    got = f"{source.dtype} {source.shape}" if isinstance(source, np.ndarray) else type(source).__name__
+    raise TypeError(f"an image must be a path, a PIL image or an RGB uint8 array (H, W, 3), got {got}")

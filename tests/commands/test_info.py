@@ -1,0 +1,67 @@
+"""`resdet info`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from resdet.commands import info
+from resdet.config.schema import RUN_CONFIGS
+from resdet.errors import ConfigError, DataError
+from resdet.models.registry import create_backbone, list_backbones
+
+
+def _run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    info.add_arguments(parser)
+    return info.run(parser.parse_args(arguments))
+
+
+def test_lists_versions_and_the_cost_of_every_backbone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run() == 0
+    output = capsys.readouterr().out
+    assert f"torch                   {torch.__version__.split('+')[0]}" in output
+    rows = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line}
+    assert set(list_backbones()) <= set(rows)
+    assert rows["resnet50"] == ["25,557,032", "3.858", "G"]
+
+
+def test_lists_every_option_with_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--options") == 0
+    output = capsys.readouterr().out
+    assert [line for line in output.splitlines() if line.endswith(":")] == [f"run file of task {task}:" for task in RUN_CONFIGS]
+    assert "  model.backbone.width = 64: " in output
+    assert "  data.train[0].format = 'coco': " in output
+    assert "  data.hflip = 0.5: probability of a horizontal flip in training [0 … 1]" in output
+
+
+def test_prints_a_run_file_and_its_backbone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text("task: detection\nmodel:\n  backbone:\n    name: resnet18\n")
+    assert _run("--config", str(path)) == 0
+    output = capsys.readouterr().out
+    assert "name: resnet18" in output
+    assert "short_side:" in output
+    assert "11,689,512" in output
+
+
+def test_says_what_a_weights_file_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(create_backbone("resnet34", num_classes=7).state_dict(), path)
+    assert _run("--weights", str(path)) == 0
+    output = capsys.readouterr().out
+    assert "looks like    resnet34" in output
+    assert "classes       7" in output
+    assert "unknown, no BN statistics" in output
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        _run("--weights", str(tmp_path / "absent.pth"))
+    broken = tmp_path / "broken.pth"
+    broken.write_text("not weights")
+    with pytest.raises(DataError, match=r"broken\.pth: not a torch weights file"):
+        _run("--weights", str(broken))

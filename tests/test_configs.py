@@ -1,0 +1,56 @@
+"""Every shipped run file loads, says what it must, and names the paper's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resdet.config import load_config
+from resdet.config.schema import DetectionRunConfig
+
+CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+NAMES = {"coco_r50", "coco_r101", "coco_r152", "voc07_r101", "imagenet_r50", "imagenet_r101", "demo_cls", "demo_det"}
+
+
+def test_the_promised_run_files_are_there() -> None:
+    assert {path.stem for path in CONFIGS} >= NAMES
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_loads_and_its_schedule_makes_sense(path: Path) -> None:
+    config = load_config(path)
+    schedule = config.schedule
+    assert schedule.warmup_iterations < schedule.iterations
+    assert all(milestone < schedule.iterations for milestone in schedule.milestones)
+    assert config.run.checkpoint_every <= schedule.iterations
+    assert config.output
+    if isinstance(config, DetectionRunConfig):
+        assert config.data.train
+        assert all(source.root for source in [*config.data.train, config.data.val])
+        assert config.model.backbone.weights
+    else:
+        assert config.data.train.root
+        assert config.data.val.root
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_its_head_says_command_hardware_time_and_number(path: Path) -> None:
+    head = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    for word in ("Command:", "Hardware:", "Time:", "To reach:"):
+        assert any(line.startswith(f"# {word}") for line in head), f"{path.name}: no {word}"
+
+
+def test_the_settings_of_the_paper() -> None:
+    coco, voc, imagenet = load_config("coco_r101"), load_config("voc07_r101"), load_config("imagenet_r101")
+    assert isinstance(coco, DetectionRunConfig)
+    assert isinstance(voc, DetectionRunConfig)
+    for config, anchors, regions in ((coco, 15, 512), (voc, 9, 128)):
+        assert len(config.model.anchors.sizes) * len(config.model.anchors.ratios) == anchors
+        assert config.model.roi.batch == regions
+        assert config.model.rpn.post_nms_test == 300
+        assert (config.data.test_short_side, config.data.max_side) == (600, 1000)
+        assert config.optimizer.lr == 0.001
+    assert (coco.run.batch, coco.schedule.milestones, coco.schedule.iterations) == (8, [240_000], 320_000)
+    assert len(voc.data.names) == 20
+    assert (imagenet.run.batch, imagenet.optimizer.lr, imagenet.optimizer.weight_decay) == (256, 0.1, 1e-4)
