@@ -45,14 +45,14 @@ $(VENV)/.development: pyproject.toml setup.py | $(VENV)/bin/python
 
 demo: $(RUNTIME)
 	@rm -rf demo
-	$(PY) -m resdet data make shapes demo/data --train 800 --val 200 --size 160 --seed 0
+	$(PY) -m resdet data make shapes demo/data --train 1000 --val 200 --size 224 --seed 0
 	$(PY) -m resdet train-cls --config demo_cls
 	$(PY) -m resdet train-det --config demo_det
 	@echo
-	@echo "Numbers:   demo/det/metrics.json"
-	@echo "Pictures:  demo/det/report/"
-	@echo "Model:     demo/det/model.safetensors; try it: $(PY) -m resdet predict --weights demo/det/model.safetensors PHOTO"
-	@echo "Your data: README.md, 'Train on your own data'"
+	@echo "Numbers:     demo/det/metrics.json (the table above), demo/cls/metrics.json"
+	@echo "Pictures:    demo/det/report/detections.png (beside the ground truth), demo/det/report/curves.png, demo/cls/report/curves.png"
+	@echo "Next:        $(PY) -m resdet predict --weights demo/det/model.safetensors demo/data/images/val --output demo/predict"
+	@echo "Your photos: README.md, 'Train on your own data'; then $(PY) -m resdet train-det --config mine.yaml"
 
 test: $(DEVELOPMENT)
 	@mkdir -p build

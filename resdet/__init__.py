@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from resdet.errors import DataError as DataError
     from resdet.errors import ResdetError as ResdetError
     from resdet.evaluation.score import score_files as evaluate
-    from resdet.inference.load import load
+    from resdet.inference.load import load, predict
     from resdet.models.build import create_model
     from resdet.models.registry import list_backbones
     from resdet.structures import Detections as Detections
@@ -31,6 +31,7 @@ _HOMES = {
     "evaluate": ("resdet.evaluation.score", "score_files"),
     "list_backbones": ("resdet.models.registry", "list_backbones"),
     "load": ("resdet.inference.load", "load"),
+    "predict": ("resdet.inference.load", "predict"),
 }
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate",
     "list_backbones",
     "load",
+    "predict",
 ]
 
 

@@ -7,6 +7,7 @@ without a traceback. Only the command that is run is imported, and it imports to
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not given:
         print(_overview(), end="", file=sys.stderr)
         return ConfigError.exit_status
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("resdet").setLevel(logging.INFO)
     name, *arguments = given
     if name in ("-h", "--help"):
         print(_overview(), end="")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from resdet.config.schema import ClassificationDataConfig, DetectionDataConfig
     from resdet.models.classifier import Classifier
     from resdet.models.detection.faster_rcnn import FasterRCNN
+    from resdet.structures import Detections
+
+_SHOWN = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +106,8 @@ class DetectorEvaluation:
         self.view = DetectionView(dataset, DetectionTestTransform(data.test_short_side, data.max_side))
         self.workers = data.workers
         self.metrics: dict[str, Any] = {}
+        # pictures for the report, spread over the set
+        self.shown: dict[int, Detections | None] = {index * len(dataset) // _SHOWN: None for index in range(_SHOWN)}
 
     def run(self, model: FasterRCNN) -> dict[str, Any]:
         """Detect on every image and return the metrics, as in ``metrics.json``."""
@@ -110,17 +115,31 @@ class DetectorEvaluation:
         from resdet.inference.detector import detect_batches
 
         self.evaluator.reset()
-        self.evaluator.process(detect_batches(model, test_loader(self.view, self.workers)))
+        for index, found in enumerate(detect_batches(model, test_loader(self.view, self.workers))):
+            self.evaluator.process([found])
+            if index in self.shown:
+                self.shown[index] = found
         self.metrics = self.evaluator.evaluate()
         return self.metrics
 
     def write(self, model: FasterRCNN, folder: Path) -> dict[str, Any]:
-        """Write ``metrics.json`` and ``detections.json``, and print the table; evaluates unless ``run`` has."""
+        """Write metrics, detections and a sheet of pictures, and print the table; evaluates unless ``run`` has."""
+        from resdet.files import atomic_write
+        from resdet.report.draw import Sample, contact_sheet
         from resdet.report.results import write_detections, write_metrics
         from resdet.report.tables import metrics_table
 
         metrics = self.metrics or self.run(model)
         paths = [write_metrics(folder, metrics), write_detections(folder, self.evaluator.results())]
+        samples = [
+            Sample(*self.view.dataset.load(index), found, model.names)
+            for index, found in self.shown.items()
+            if found is not None
+        ]
+        if samples:
+            sheet = contact_sheet(samples)
+            paths.append(folder / "report" / "detections.png")
+            atomic_write(paths[-1], lambda temporary: sheet.save(temporary, format="PNG"))
         print(metrics_table(metrics))
         print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
         return metrics

@@ -16,6 +16,7 @@ from resdet.engine.run import run_training
 from resdet.engine.run_folder import RunFolder, open_run
 from resdet.engine.train_loop import BatchT
 from resdet.models.model_file import ModelCard
+from resdet.report.curves import plot_log
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,4 +84,5 @@ def train_model(
         eval_every=config.run.eval_every,
         clip_norm=optimizer.clip_norm,
     )
+    plot_log(run.log, run.folder / "report" / "curves.png")
     return run

@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import functional as F
 from resdet.errors import DataError
 from resdet.structures import Target
 
-# colour statistics of ImageNet, RGB in [0, 1] (paper.md's constants, from AlexNet): the eigenvectors are the columns
+# colour statistics of ImageNet, RGB in [0, 1] (AlexNet's noise); the eigenvectors are the columns
 _EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
 _EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 

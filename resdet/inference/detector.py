@@ -14,7 +14,7 @@ from resdet.data.transforms import DetectionTestTransform
 from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.structures import Detections, Target
+from resdet.structures import Detections, Target, clip_boxes
 
 
 class Detector:
@@ -65,7 +65,7 @@ class Detector:
         pixels, _ = self.transform(image, empty)
         (found,) = _detect(self.model, [pixels])
         name = str(source) if isinstance(source, (str, Path)) else 0
-        return replace(found.to("cpu").resized(size), image_id=name).above(score_thresh)
+        return replace(_on_original(found, size), image_id=name).above(score_thresh)
 
 
 def detect_batches(model: FasterRCNN, batches: Iterable[DetectionBatch]) -> Iterator[Detections]:
@@ -73,9 +73,15 @@ def detect_batches(model: FasterRCNN, batches: Iterable[DetectionBatch]) -> Iter
     for batch in batches:
         found = _detect(model, batch.images)
         for item, target, size in zip(found, batch.targets, batch.original_sizes, strict=True):
-            yield replace(item.to("cpu").resized(size), image_id=target.image_id)
+            yield replace(_on_original(item, size), image_id=target.image_id)
 
 
 def _detect(model: FasterRCNN, images: Sequence[torch.Tensor]) -> list[Detections]:
     with evaluating(model):
         return model.detect(images)
+
+
+def _on_original(found: Detections, size: tuple[int, int]) -> Detections:
+    """``found`` on the CPU, in pixels of the original image of ``size`` (height, width)."""
+    resized = found.to("cpu").resized(size)
+    return replace(resized, boxes=clip_boxes(resized.boxes, size))  # once more: scaling rounds a box past the edge

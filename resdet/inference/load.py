@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,15 +21,14 @@ def select_device(name: str = "auto") -> torch.device:
     Raises:
         ConfigError: an unknown name, or a GPU that is not there.
     """
-    available = torch.cuda.is_available()
     if name == "auto":
-        return torch.device("cuda" if available else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device must be auto, cpu or cuda, got {name!r}") from error
-    if device.type == "cuda" and not available:
-        raise ConfigError(f"device {name!r}: torch sees no CUDA device on this machine")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    device = torch.device(name)
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(f"device {name!r}: torch sees {count or 'no'} CUDA device{'s'[: count != 1]} on this machine")
     return device
 
 
@@ -47,3 +48,14 @@ def load(path: str | Path, *, device: str = "auto") -> Detector | ImageClassifie
     if isinstance(model, Classifier):
         return ImageClassifier(model, short_side=card.test["short_side"], crop=card.test["crop"])
     return Detector(model, short_side=card.test["short_side"], max_side=card.test["max_side"])
+
+
+def predict(weights: str | Path, images: Any, *, device: str = "auto") -> Any:
+    """``load(weights).predict(images)``: for one call; keep what ``load`` returns for more than one.
+
+    Args:
+        weights: a model file.
+        images: a picture, as ``Detector.predict`` and ``ImageClassifier.predict`` take it.
+        device: auto, cpu or cuda.
+    """
+    return load(weights, device=device).predict(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d, looks_unloaded
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
+_log = logging.getLogger(__name__)
+
 
 def build_backbone(
     config: BackboneConfig, num_classes: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d
@@ -52,6 +55,7 @@ def build_backbone(
     if not config.weights:
         return resnet, pixels or PIXEL_CONVENTIONS["torchvision"]
     report = load_backbone_weights(resnet, config.weights, pixels=pixels, stride_in_1x1=config.stride_in_1x1)
+    _log.info("backbone %s from %s:\n%s", config.name, config.weights, report.table())
     return resnet, report.pixels
 
 
@@ -135,7 +139,7 @@ def load_model(
     state, card = read_model(path)
     if card.task not in _MODEL_CONFIGS:
         raise ConfigError(f"{path}: 'task' must be one of {', '.join(_MODEL_CONFIGS)}, got {card.task!r}")
-    own = config_from_dict(_MODEL_CONFIGS[card.task], card.architecture)
+    own = _own_config(path, card)
     if config is not None:
         _check_same_network(path, own, config)
         own = config
@@ -149,6 +153,13 @@ def load_model(
     except RuntimeError as error:
         raise ConfigError(f"{path}: its tensors do not fit its card: {' '.join(str(error).split())[:600]}") from error
     return model.eval(), card
+
+
+def _own_config(path: str | Path, card: ModelCard) -> Any:
+    try:
+        return config_from_dict(_MODEL_CONFIGS[card.task], card.architecture)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: its card: {problem}" for problem in error.problems]) from error
 
 
 _MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig]] = {
@@ -171,7 +182,8 @@ _NETWORK_OPTIONS = (
 
 def _check_same_network(path: str | Path, own: Any, config: Any) -> None:
     if type(own) is not type(config):
-        raise ConfigError(f"{path}: holds a {type(own).__name__}, the config a {type(config).__name__}")
+        there, here = (next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(each, kind)) for each in (own, config))
+        raise ConfigError(f"{path}: holds a {there} model, the config describes a {here} model")
     problems = []
     for name in _NETWORK_OPTIONS:
         section, option = name.split(".")

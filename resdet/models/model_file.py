@@ -18,6 +18,7 @@ from resdet.errors import ConfigError, DataError
 from resdet.files import atomic_write
 
 FORMAT = 1
+_KINDS: dict[str, type] = {"task": str, "architecture": dict, "names": list, "pixels": dict, "test": dict}
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,19 @@ def read_model(path: str | Path) -> tuple[dict[str, Tensor], ModelCard]:
         raise DataError(f"{path}: not a safetensors model file: {error}") from error
     if "resdet" not in metadata:
         raise ConfigError(f"{path}: holds weights without a resdet card; name it as `model.backbone.weights` of a run file")
+    return state, _read_card(path, metadata["resdet"])
+
+
+def _read_card(path: Path, text: str) -> ModelCard:
     try:
-        card = ModelCard(**json.loads(metadata["resdet"]))
-    except (TypeError, ValueError) as error:
+        values = json.loads(text)
+        # before the keys are looked at: a newer format may have others
+        if values.get("format", FORMAT) > FORMAT:
+            raise ConfigError(f"{path}: model file format {values['format']}, this version reads up to {FORMAT}")
+        card = ModelCard(**values)
+    except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{path}: its model card cannot be read: {error}") from error
-    if card.format > FORMAT:
-        raise ConfigError(f"{path}: model file format {card.format}, this version reads up to {FORMAT}")
-    return state, card
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(getattr(card, name), kind)]
+    if wrong:
+        raise DataError([f"{path}: its model card: {name!r} must be a {_KINDS[name].__name__}" for name in wrong])
+    return card

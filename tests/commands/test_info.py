@@ -33,7 +33,7 @@ def test_lists_every_option_with_its_meaning(capsys: pytest.CaptureFixture[str])
     assert _run("--options") == 0
     output = capsys.readouterr().out
     assert [line for line in output.splitlines() if line.endswith(":")] == [f"run file of task {task}:" for task in RUN_CONFIGS]
-    assert "  model.backbone.width = 64: " in output
+    assert "  model.backbone.width = 0: " in output
     assert "  data.train[0].format = 'coco': " in output
     assert "  data.hflip = 0.5: probability of a horizontal flip in training [0 … 1]" in output
 

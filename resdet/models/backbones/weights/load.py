@@ -45,11 +45,13 @@ def load_backbone_weights(
     loaded, missing, unexpected, mismatched = compare(file.state, resnet.state_dict())
     agreed = pixels or _card_pixels(file) or PIXEL_CONVENTIONS["torchvision"]
     report = LoadReport(file.path, describe_keys(file.state), agreed, loaded, missing, unexpected, mismatched)
+    if file.card and file.card.get("task") == "detection":
+        raise ConfigError(f"{file.path}: holds a detector; option 'model.backbone.weights' takes a classifier or a backbone")
     if report.misfits():
         spec = resnet.spec
         raise ConfigError(
             f"{file.path}: weights that look like {report.looks_like} do not fit option 'model.backbone.name'={spec.name} "
-            f"(shortcut {spec.shortcut}, width {spec.width})\n{report.table()}"
+            f"(shortcut {spec.shortcut}, width {spec.width}): {report.summary()}"
         )
     if file.card is None:
         problems = _foreign_problems(file, resnet.spec, agreed, stride_in_1x1)

@@ -51,14 +51,8 @@ class LoadReport:
 
     def table(self, rows: int = 4) -> str:
         """Counts of the four kinds, and the first ``rows`` keys of those that were not loaded, as text."""
-        kinds: tuple[tuple[str, list[str]], ...] = (
-            ("loaded", list(self.loaded)),
-            ("missing", list(self.missing)),
-            ("unexpected", list(self.unexpected)),
-            ("mismatched", [f"{key} {file}, wanted {wanted}" for key, (file, wanted) in self.mismatched.items()]),
-        )
         lines = []
-        for kind, keys in kinds:
+        for kind, keys in self._kinds().items():
             lines.append(f"{kind:<12}{len(keys):>5}")
             if kind != "loaded":
                 lines += [f"    {key}" for key in keys[:rows]]
@@ -66,13 +60,29 @@ class LoadReport:
                 lines.append(f"    … {len(keys) - rows} more")
         return "\n".join(lines)
 
+    def summary(self, keys: int = 2) -> str:
+        """The table in one line: ``"60 loaded, 0 missing, 2 unexpected (a.weight, a.bias), 0 mismatched"``."""
+        parts = []
+        for kind, names in self._kinds().items():
+            shown = [*names[:keys], *["…"][: len(names) - keys]] if kind != "loaded" else []
+            parts.append(f"{len(names)} {kind}" + (f" ({', '.join(shown)})" if shown else ""))
+        return ", ".join(parts)
+
+    def _kinds(self) -> dict[str, list[str]]:
+        return {
+            "loaded": list(self.loaded),
+            "missing": list(self.missing),
+            "unexpected": list(self.unexpected),
+            "mismatched": [f"{key} {file}, wanted {wanted}" for key, (file, wanted) in self.mismatched.items()],
+        }
+
 
 def describe_keys(keys: Iterable[str]) -> str:
     """Name the network that keys in torchvision's style belong to: ``"resnet50"``, or its block and blocks a stage."""
     names = set(keys)
     places = [match.groups() for key in names if (match := re.match(r"layer(\d+)\.(\d+)\.", key))]
     if "conv1.weight" not in names or not places:
-        return "not a ResNet in torchvision's naming"
+        return "something else than a ResNet in torchvision's naming"
     stages = sorted({int(stage) for stage, _ in places})
     layers = tuple(1 + max(int(block) for stage, block in places if int(stage) == wanted) for wanted in stages)
     block = "bottleneck" if "layer1.0.conv3.weight" in names else "basic"

@@ -1,0 +1,346 @@
+"""From generated data to pictures with boxes on them, each verb on what the one before wrote."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import resdet
+from resdet.cli import main
+from resdet.data.shapes import CLASS_NAMES
+from resdet.inference.classifier import ImageClassifier
+from resdet.inference.detector import Detector
+
+NUMBERS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
+RUN_FILES = {"config.yaml", "log.jsonl", "metrics.json", "model.safetensors", "best.safetensors", "state.pt", "report"}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What ``eval`` wrote about the detector."""
+
+    folder: Path
+    metrics: dict
+    detections: list[dict]
+    ground_truth: Path
+
+
+@pytest.fixture(scope="module")
+def evaluated(detector_run: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    folder = tmp_path_factory.mktemp("evaluated")
+    run = ["--config", str(detector_run / "config.yaml"), "--weights", str(detector_run / "model.safetensors")]
+    assert main(["eval", *run, "--output", str(folder), "model.test.score_thresh=0.01"]) == 0
+    metrics, detections = (json.loads((folder / name).read_text()) for name in ("metrics.json", "detections.json"))
+    return Evaluated(folder, metrics, detections, shapes / "annotations" / "instances_val.json")
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+def test_classifier_run_folder(classifier_run: Path) -> None:
+    names = {path.name.partition(".out")[0] for path in classifier_run.iterdir()}
+    assert names == RUN_FILES | {"events"}
+    metrics = json.loads((classifier_run / "metrics.json").read_text())
+    assert 0 <= metrics["top5_error"] <= metrics["top1_error"] <= 1
+    assert set(metrics["per_class"]) == set(CLASS_NAMES)
+    assert Image.open(classifier_run / "report" / "curves.png").size > (100, 100)
+
+
+def test_bn_statistics_are_recomputed_in_the_model_and_not_in_the_state(classifier_run: Path) -> None:
+    model = load_file(classifier_run / "model.safetensors")
+    state = torch.load(classifier_run / "state.pt", weights_only=True)["model"]
+    differing = {name for name in model if not torch.equal(model[name], state[name])}
+    assert differing == {name for name in model if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+
+
+def test_detector_run_folder(detector_run: Path) -> None:
+    names = {path.name.partition(".out")[0] for path in detector_run.iterdir()}
+    assert names == RUN_FILES | {"events", "detections.json"}
+    assert {path.name for path in (detector_run / "report").iterdir()} == {"curves.png", "detections.png"}
+
+
+def test_detector_keeps_the_classifier_s_frozen_parts(classifier_run: Path, detector_run: Path) -> None:
+    before, after = (load_file(run / "model.safetensors") for run in (classifier_run, detector_run))
+    assert torch.equal(before["backbone.conv1.weight"], after["trunk.conv1.weight"])  # freeze_at: 1
+    for part, prefix in (("layer1.0.bn1", "trunk."), ("layer3.1.bn2", "trunk."), ("layer4.1.bn2", "roi_heads.res5.")):
+        key = next(
+            key for key in after if key.startswith(prefix) and key.endswith(f"{part[6:]}.running_var") and part[:6] in key
+        )
+        assert torch.equal(before[f"backbone.{part}.running_var"], after[key])
+    assert not torch.equal(before["backbone.layer2.0.conv1.weight"], after["trunk.layer2.0.conv1.weight"])
+
+
+def test_training_without_a_validation_set(
+    detection_values: dict, classification_values: dict, run_file: Callable[..., str], tmp_path: Path
+) -> None:
+    changes = {"schedule": {"iterations": 2}, "data.workers": 0}
+    for command, values in (("train-det", detection_values), ("train-cls", classification_values)):
+        file = run_file(values, {**changes, "data.val": {}}, f"{command}.yaml")
+        assert main([command, "--config", file, "--output", str(tmp_path / command)]) == 0
+        made = {path.name for path in (tmp_path / command).iterdir()}
+        assert {"model.safetensors", "state.pt", "log.jsonl"} <= made
+        assert not made & {"best.safetensors", "metrics.json", "detections.json"}
+
+
+def test_training_and_evaluation_on_voc_files(
+    detection_values: dict, shapes: Path, run_file: Callable[..., str], tmp_path: Path
+) -> None:
+    root = voc_copy(shapes, tmp_path / "voc")
+    sources = {"data.train": [{"format": "voc", "root": str(root), "split": "train"}]}
+    val = {"data.val": {"format": "voc", "root": str(root), "split": "val"}, "data.metric": "voc07"}
+    file = run_file(detection_values, {**sources, **val, "schedule": {"iterations": 3}, "data.workers": 0})
+    assert main(["train-det", "--config", file, "--output", str(tmp_path / "run")]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert list(metrics["bbox"]) == NUMBERS
+    assert metrics["voc"]["metric"] == "voc07"
+    assert 0 <= metrics["voc"]["mAP"] <= 1
+    assert resdet.load(tmp_path / "run" / "model.safetensors").names == tuple(sorted(CLASS_NAMES))
+
+
+# ----------------------------------------------------------------------------------------------------------- evaluation
+
+
+def test_metrics_and_detections_files(evaluated: Evaluated) -> None:
+    assert list(evaluated.metrics) == ["bbox", "per_class", "meta"]
+    assert list(evaluated.metrics["bbox"]) == NUMBERS
+    assert all(value is None or 0 <= value <= 1 for value in evaluated.metrics["bbox"].values())
+    assert list(evaluated.metrics["per_class"]) == list(CLASS_NAMES)
+    assert all(set(row) == {"AP", "AP50"} for row in evaluated.metrics["per_class"].values())
+    assert len(evaluated.detections) > 10
+    for row in evaluated.detections:
+        assert set(row) == {"image_id", "category_id", "bbox", "score"}
+        assert row["image_id"] in range(1, 7)
+        assert row["category_id"] in range(1, 9)
+        assert min(row["bbox"][2:]) > 0
+        assert 0.01 < row["score"] <= 1
+
+
+@pytest.mark.parametrize("evaluator", ["hotcoco", "pycocotools"])
+def test_the_results_file_alone_gives_the_same_numbers(evaluated: Evaluated, evaluator: str, tmp_path: Path) -> None:
+    files = ["--ground-truth", str(evaluated.ground_truth), "--detections", str(evaluated.folder / "detections.json")]
+    assert main(["eval", *files, "--evaluator", evaluator, "--output", str(tmp_path)]) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["bbox"] == pytest.approx(evaluated.metrics["bbox"], abs=1e-12)
+    assert metrics["per_class"] == evaluated.metrics["per_class"]
+
+
+def test_evaluation_by_pycocotools_and_by_default_options(evaluated: Evaluated, detector_run: Path) -> None:
+    """Without ``--weights`` and ``--output`` the files are those of the config's output."""
+    file = str(detector_run / "config.yaml")
+    assert main(["eval", "--config", file, "--evaluator", "pycocotools", "model.test.score_thresh=0.01"]) == 0
+    metrics = json.loads((detector_run / "eval" / "metrics.json").read_text())
+    shutil.rmtree(detector_run / "eval")
+    assert metrics["bbox"] == pytest.approx(evaluated.metrics["bbox"], abs=1e-12)
+
+
+def test_perfect_and_empty_results_files(evaluated: Evaluated, tmp_path: Path) -> None:
+    truth = json.loads(evaluated.ground_truth.read_text())
+    kept = ("image_id", "category_id", "bbox")
+    perfect = [{**{key: row[key] for key in kept}, "score": 0.5} for row in truth["annotations"] if not row["iscrowd"]]
+    for name, rows, expected in (("perfect", perfect, 1.0), ("empty", [], 0.0)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+        files = ["--ground-truth", str(evaluated.ground_truth), "--detections", str(tmp_path / f"{name}.json")]
+        assert main(["eval", *files]) == 0
+        bbox = json.loads((tmp_path / "metrics.json").read_text())["bbox"]
+        assert (bbox["AP"], bbox["AR100"]) == (expected, expected)
+
+
+def test_classifier_evaluation(classifier_run: Path, tmp_path: Path) -> None:
+    run = ["--config", str(classifier_run / "config.yaml"), "--weights", str(classifier_run / "model.safetensors")]
+    assert main(["eval", *run, "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "metrics.json").read_bytes() == (classifier_run / "metrics.json").read_bytes()
+
+
+# ----------------------------------------------------------------------------------------------------------- prediction
+
+
+def test_predict_on_a_folder_and_a_video(detector_run: Path, shapes: Path, tmp_path: Path) -> None:
+    folder = shapes / "images" / "val"
+    frames = video(tmp_path / "clip.avi", sorted(folder.iterdir())[:2], copies=2)
+    output = tmp_path / "out"
+    weights = ["--weights", str(detector_run / "best.safetensors")]
+    threshold = ["--score-thresh", "0.02"]
+    assert main(["predict", *weights, *threshold, "--output", str(output), str(folder), str(tmp_path / "clip.avi")]) == 0
+
+    rows = json.loads((output / "predictions.json").read_text())
+    pictures = sorted(folder.iterdir())
+    assert [row["file"] for row in rows] == [*map(str, pictures), *[str(tmp_path / "clip.avi")] * frames]
+    assert [row["frame"] for row in rows[len(pictures) :]] == list(range(frames))
+    for row in rows:
+        for found in row["detections"]:
+            assert set(found) == {"box", "score", "label", "name"}
+            x1, y1, x2, y2 = found["box"]
+            assert 0 <= x1 < x2 <= row["width"]
+            assert 0 <= y1 < y2 <= row["height"]
+            assert 0.02 <= found["score"] <= 1
+            assert found["name"] == CLASS_NAMES[found["label"]]
+    assert sum(len(row["detections"]) for row in rows) > 0
+    for picture, row in zip(pictures, rows, strict=False):
+        with Image.open(picture) as source, Image.open(output / picture.name) as annotated:
+            assert annotated.size == source.size == (row["width"], row["height"])
+            assert annotated.format == source.format
+    capture = cv2.VideoCapture(str(output / "clip.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == frames
+    assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (
+        rows[-1]["width"],
+        rows[-1]["height"],
+    )
+    capture.release()
+    assert {path.name for path in output.iterdir()} == {"predictions.json", "clip.mp4", *(path.name for path in pictures)}
+
+
+def test_predict_on_other_formats_and_equal_names(detector_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    Image.new("L", (50, 40), 90).save(tmp_path / "a" / "x.png")
+    Image.new("RGBA", (40, 50), (9, 9, 9, 0)).save(tmp_path / "b" / "x.png")
+    Image.new("P", (44, 33)).save(tmp_path / "b" / "anim.gif")
+    pattern = str(tmp_path / "?" / "*")
+    assert (
+        main(["predict", "--weights", str(detector_run / "model.safetensors"), "--output", str(tmp_path / "out"), pattern]) == 0
+    )
+    sizes = {path.name: Image.open(path).size for path in (tmp_path / "out").glob("*.png")}
+    assert sizes == {"x.png": (50, 40), "anim.png": (44, 33), "x_2.png": (40, 50)}
+
+
+def test_predict_names_pictures(classifier_run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shapes / "crops" / "val" / "disk"
+    weights = str(classifier_run / "model.safetensors")
+    assert main(["predict", "--weights", weights, "--output", str(tmp_path), str(folder)]) == 0
+    rows = json.loads((tmp_path / "predictions.json").read_text())
+    assert [row["file"] for row in rows] == sorted(map(str, folder.iterdir()))
+    for row in rows:
+        scores = [best["score"] for best in row["classes"]]
+        assert len(scores) == 5
+        assert scores == sorted(scores, reverse=True)
+        assert {best["name"] for best in row["classes"]} <= set(CLASS_NAMES)
+    assert f"{rows[0]['file']}: {rows[0]['classes'][0]['name']}" in capsys.readouterr().out
+
+
+# ----------------------------------------------------------------------------------------------------------- Python API
+
+
+def test_predict_in_python_gives_the_boxes_of_the_results_file(evaluated: Evaluated, detector_run: Path, shapes: Path) -> None:
+    # the file's own score threshold is 0.05
+    detector = resdet.load(detector_run / "model.safetensors", device="cpu")
+    assert isinstance(detector, Detector)
+    truth = json.loads(evaluated.ground_truth.read_text())
+    total = 0
+    for image in truth["images"]:
+        found = detector.predict(shapes / "images" / "val" / image["file_name"], score_thresh=0.0)
+        expected = [row for row in evaluated.detections if row["image_id"] == image["id"] and row["score"] > 0.05]
+        ours = [{**row, "image_id": image["id"]} for row in found.to_coco(range(1, 9))]
+        assert ours == expected
+        assert found.size == (image["height"], image["width"])
+        total += len(ours)
+    assert total > 0
+
+
+def test_a_path_an_image_an_array_and_a_list_give_the_same(detector_run: Path, shapes: Path) -> None:
+    detector = resdet.load(str(detector_run / "model.safetensors"))
+    assert isinstance(detector, Detector)
+    path = shapes / "images" / "val" / "000001.jpg"
+    image = Image.open(path)
+    results = [detector.predict(source) for source in (path, str(path), image, np.asarray(image))]
+    results += detector.predict([path, image])
+    assert all(torch.equal(found.boxes, results[0].boxes) for found in results)
+    assert [found.image_id for found in results] == [str(path), str(path), 0, 0, str(path), 0]
+    some = detector.predict(path, score_thresh=float(results[0].scores.median()))
+    assert 0 < len(some) <= len(results[0])
+
+
+def test_drawing_detections(detector_run: Path, shapes: Path) -> None:
+    image = Image.open(shapes / "images" / "val" / "000001.jpg")
+    found = resdet.Detections(
+        torch.tensor([[10.0, 20.0, 60.0, 50.0]]), torch.tensor([0.9]), torch.tensor([0]), (image.height, image.width), ["disk"]
+    )
+    picture = found.draw(image)
+    assert picture.size == image.size
+    changed = np.abs(np.asarray(picture, dtype=int) - np.asarray(image, dtype=int)).sum(2) > 100
+    assert changed[20, 30:60].all() or changed[21, 30:60].all()  # the upper edge
+    assert not changed[30:45, 20:55].any()  # the inside
+
+
+def test_coco_rows_and_back() -> None:
+    boxes = torch.tensor([[1.25, 2.5, 30.125, 40.0], [0.0, 0.0, 96.0, 72.0]])
+    found = resdet.Detections(boxes, torch.tensor([0.75, 0.5]), torch.tensor([1, 0]), (72, 96), ("box", "disk"), 6)
+    rows = json.loads(json.dumps(found.to_coco([1, 7])))
+    assert [(row["image_id"], row["category_id"], row["score"]) for row in rows] == [(6, 7, 0.75), (6, 1, 0.5)]
+    xywh = torch.tensor([row["bbox"] for row in rows])
+    assert torch.equal(torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], dim=1), boxes)
+    assert [row["category_id"] for row in found.to_coco()] == [2, 1]
+
+
+def test_classifier_in_python(classifier_run: Path, shapes: Path) -> None:
+    classifier = resdet.load(classifier_run / "model.safetensors")
+    assert isinstance(classifier, ImageClassifier)
+    assert classifier.names == tuple(sorted(CLASS_NAMES))
+    best = classifier.predict(shapes / "crops" / "val" / "ring" / "000001.jpg", top=100)
+    assert {name for name, _ in best} == set(CLASS_NAMES)
+    assert math.fsum(score for _, score in best) == pytest.approx(1)
+
+
+# ----------------------------------------------------------------------------------------------------------------- info
+
+
+def test_info_about_model_files(classifier_run: Path, detector_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for run, task in ((classifier_run, "classification"), (detector_run, "detection")):
+        assert main(["info", "--weights", str(run / "model.safetensors")]) == 0
+        text = capsys.readouterr().out
+        assert task in text
+        assert "crescent" in text
+        assert "resnet18" in text
+
+
+# -------------------------------------------------------------------------------------------------------------- helpers
+
+
+def voc_copy(shapes: Path, root: Path) -> Path:
+    """The shapes data set as VOC files, the crowds as difficult objects."""
+    for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        (root / folder).mkdir(parents=True)
+    for split in ("train", "val"):
+        content = json.loads((shapes / "annotations" / f"instances_{split}.json").read_text())
+        names = {row["id"]: row["name"] for row in content["categories"]}
+        keys = []
+        for image in content["images"]:
+            key = f"{split}_{image['id']:06d}"
+            keys.append(key)
+            shutil.copy(shapes / "images" / split / image["file_name"], root / "JPEGImages" / f"{key}.jpg")
+            objects = "".join(
+                f"<object><name>{escape(names[row['category_id']])}</name><difficult>{row['iscrowd']}</difficult><bndbox>"
+                f"<xmin>{row['bbox'][0] + 1}</xmin><ymin>{row['bbox'][1] + 1}</ymin>"
+                f"<xmax>{row['bbox'][0] + row['bbox'][2]}</xmax><ymax>{row['bbox'][1] + row['bbox'][3]}</ymax></bndbox></object>"
+                for row in content["annotations"]
+                if row["image_id"] == image["id"]
+            )
+            size = f"<size><width>{image['width']}</width><height>{image['height']}</height><depth>3</depth></size>"
+            (root / "Annotations" / f"{key}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(keys) + "\n")
+    return root
+
+
+def video(path: Path, pictures: list[Path], copies: int) -> int:
+    """Write a Motion JPEG video of pictures, all as large as the first; returns the number of frames."""
+    first = cv2.imread(str(pictures[0]))
+    height, width = first.shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (width, height))
+    assert writer.isOpened()
+    for picture in pictures:
+        frame = cv2.resize(cv2.imread(str(picture)), (width, height))
+        for _ in range(copies):
+            writer.write(frame)
+    writer.release()
+    return len(pictures) * copies
