@@ -1,4 +1,4 @@
-"""resdet: detection and localization on a ResNet backbone, the whole system of He et al., 2015.
+"""resdet: classification and detection on a ResNet backbone, after He et al., 2015.
 
 The names below are imported when first used, so that ``import resdet`` stays instant.
 """

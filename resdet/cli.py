@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -50,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         print(_overview(), end="")
         return 0
+    return _guarded(name, arguments)
+
+
+def _guarded(name: str, arguments: Sequence[str]) -> int:
+    """Run a command and turn what a user can cause into text and an exit status."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -58,10 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # whoever read our output has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ResdetError.exit_status
     except OSError as error:
-        if error.filename is None:  # not about a file of the user's
+        if error.strerror is None:  # not the system's word on a file or a disk
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
         return ResdetError.exit_status
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -39,9 +39,12 @@ class TrainingError(ResdetError):
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, or the list of them when none is near."""
+    return near_miss(name, known) or (f" (known: {', '.join(sorted(known))})" if known else "")
+
+
+def near_miss(name: str, known: Sequence[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, "" when none is near."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f" (did you mean {near[0]!r}?)"
-    return f" (known: {', '.join(sorted(known))})" if known else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""

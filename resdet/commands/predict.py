@@ -42,15 +42,18 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--score-thresh must be in [0, 1], got {args.score_thresh}")
     files = find_inputs(args.paths)
     output = Path(args.output)
+    targets = distinct_targets(files, output)
     model = load(args.weights, device=args.device)
+    if not isinstance(model, ImageClassifier):  # which draws nothing
+        _refuse_to_overwrite(files, targets)
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
-    for source, target in zip(files, distinct_targets(files, output), strict=True):
+    for source, target in zip(files, targets, strict=True):
         try:
             if isinstance(model, ImageClassifier):
                 rows.append(_classify(model, source))
             elif source.suffix.lower() in VIDEO_SUFFIXES:
-                rows.extend(_detect_video(model, source, target.with_suffix(".mp4"), args.score_thresh))
+                rows.extend(_detect_video(model, source, target, args.score_thresh))
             else:
                 rows.append(_detect_image(model, source, target, args.score_thresh))
         except DataError as error:
@@ -90,16 +93,33 @@ def find_inputs(paths: Sequence[str]) -> list[Path]:
 
 
 def distinct_targets(files: Sequence[Path], output: Path) -> list[Path]:
-    """Where each annotated picture goes: its own name in ``output``, numbered where two files share a name."""
+    """Where each annotated picture goes: its own name in ``output``, numbered where two would share one.
+
+    The suffix is that of the format written: pictures stay JPEG or PNG, others become PNG, videos MP4.
+    """
     taken: set[str] = set()
     targets = []
     for file in files:
-        name, number = file.name, 2
+        suffix = _written_suffix(file)
+        name, number = f"{file.stem}{suffix}", 2
         while name.lower() in taken:
-            name, number = f"{file.stem}_{number}{file.suffix}", number + 1
+            name, number = f"{file.stem}_{number}{suffix}", number + 1
         taken.add(name.lower())
         targets.append(output / name)
     return targets
+
+
+def _written_suffix(file: Path) -> str:
+    if file.suffix.lower() in VIDEO_SUFFIXES:
+        return ".mp4"
+    return file.suffix if file.suffix.lower() in (".jpg", ".jpeg", ".png") else ".png"
+
+
+def _refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
+    sources = {file.resolve() for file in files}
+    lost = [target for target in targets if target.resolve() in sources]
+    if lost:
+        raise ConfigError([f"--output {target.parent}: would overwrite the input {target.name}" for target in lost])
 
 
 def _classify(model: ImageClassifier, source: Path) -> dict[str, Any]:
@@ -116,8 +136,6 @@ def _detect_image(model: Detector, source: Path, target: Path, score_thresh: flo
     image = read_image(source)
     found = model.predict(image, score_thresh=score_thresh)
     picture = found.draw(image)
-    # the picture is named like its source, but always holds a format that can hold it
-    target = target if target.suffix.lower() in (".jpg", ".jpeg", ".png") else target.with_suffix(".png")
     kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
     atomic_write(target, lambda temporary: picture.save(temporary, format=kind, quality=92))
     print(f"{source}: {_summary(found)}")

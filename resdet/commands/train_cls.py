@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resdet.commands.common import add_train_arguments, run_config
@@ -45,8 +44,8 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
     """
-    from resdet.commands.evaluate import ClassifierEvaluation
-    from resdet.commands.training import model_card, train_model
+    from resdet.commands.evaluation import ClassifierEvaluation
+    from resdet.commands.training import draw_curves, model_card, train_model
     from resdet.data.catalog import build_classification_dataset
     from resdet.data.loader import ClassificationView, train_loader
     from resdet.data.samplers import endless_batches
@@ -73,6 +72,7 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
         lambda start: train_loader(view, endless_batches(len(dataset), config.run.batch, seed, start=start), data.workers),
         evaluate=None if evaluation is None else lambda: evaluation.run(model),
         score=_score,
+        images=len(dataset),
         save_model=lambda path: write_model(path, model.state_dict(), card),
         device=where,
         resume=resume,
@@ -82,7 +82,9 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
         write_model(run.model, model.state_dict(), card)
         if evaluation:
             evaluation.run(model)
-    return evaluation.write(model, Path(config.output)) if evaluation else {}
+    metrics = evaluation.write(model, run.folder) if evaluation else {}
+    draw_curves(run)
+    return metrics
 
 
 def _score(metrics: dict[str, Any]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resdet.commands.common import add_train_arguments, run_config
@@ -41,8 +40,8 @@ def train_detector(config: DetectionRunConfig, *, device: str = "auto", resume: 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
     """
-    from resdet.commands.evaluate import DetectorEvaluation
-    from resdet.commands.training import model_card, train_model
+    from resdet.commands.evaluation import DetectorEvaluation
+    from resdet.commands.training import draw_curves, model_card, train_model
     from resdet.data.catalog import build_dataset
     from resdet.data.dataset import aspect_groups, usable_indices
     from resdet.data.loader import DetectionView, train_loader
@@ -65,18 +64,21 @@ def train_detector(config: DetectionRunConfig, *, device: str = "auto", resume: 
     seed_everything(seed)
     model = build_detector(config.model, dataset.names).to(where)
     card = model_card(config, model, {"short_side": data.test_short_side, "max_side": data.max_side}, dataset.source)
-    train_model(
+    run = train_model(
         config,
         model,
         lambda batch: model.losses(batch.images, batch.targets),
         lambda start: train_loader(view, endless_batches(indices, config.run.batch, seed, groups, start), data.workers),
         evaluate=None if evaluation is None else lambda: evaluation.run(model),
         score=detection_score,
+        images=len(indices),
         save_model=lambda path: write_model(path, model.state_dict(), card),
         device=where,
         resume=resume,
     )
-    return evaluation.write(model, Path(config.output)) if evaluation else {}
+    metrics = evaluation.write(model, run.folder) if evaluation else {}
+    draw_curves(run)
+    return metrics
 
 
 def detection_score(metrics: dict[str, Any]) -> float:

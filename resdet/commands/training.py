@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from resdet.engine.optimizer import build_sgd
 from resdet.engine.run import run_training
 from resdet.engine.run_folder import RunFolder, open_run
 from resdet.engine.train_loop import BatchT
+from resdet.errors import ResdetError
 from resdet.models.model_file import ModelCard
 from resdet.report.curves import plot_log
 
@@ -54,11 +56,12 @@ def train_model(
     *,
     evaluate: Callable[[], dict[str, Any]] | None,
     score: Callable[[dict[str, Any]], float],
+    images: int,
     save_model: Callable[[Path], None],
     device: torch.device,
     resume: bool,
 ) -> RunFolder:
-    """Open the run folder of ``config`` and train in it; ``run_training`` says what the parts are.
+    """Open the run folder of ``config`` and train in it on so many ``images``; ``run_training`` says what the parts are.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: what is written so far stays.
@@ -75,6 +78,7 @@ def train_model(
         batches,
         evaluate=evaluate,
         score=score,
+        data={"names": list(model.names), "images": images},
         save_model=save_model,
         iterations=schedule.iterations,
         seed=config.run.seed,
@@ -84,5 +88,12 @@ def train_model(
         eval_every=config.run.eval_every,
         clip_norm=optimizer.clip_norm,
     )
-    plot_log(run.log, run.folder / "report" / "curves.png")
     return run
+
+
+def draw_curves(run: RunFolder) -> None:
+    """Draw ``report/curves.png``; a log that cannot be drawn is a warning, for the run itself is done."""
+    try:
+        plot_log(run.log, run.folder / "report" / "curves.png")
+    except ResdetError as error:
+        warnings.warn(f"no learning curves: {error}", stacklevel=2)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resdet.config.schema import RUN_CONFIGS, ClassificationRunConfig, DetectionRunConfig
-from resdet.errors import ConfigError, did_you_mean
+from resdet.errors import ConfigError, did_you_mean, near_miss
 
 RunFile = DetectionRunConfig | ClassificationRunConfig
 _SHIPPED = Path(__file__).resolve().parents[2] / "configs"
@@ -47,7 +47,10 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
     problems += [f"argument {text!r}: {problem}" for text in overrides for problem in _override(node, text)]
     if problems:
         raise ConfigError(problems)
-    config = typing.cast(RunFile, OmegaConf.to_object(node))
+    try:
+        config = typing.cast(RunFile, OmegaConf.to_object(node))
+    except OmegaConfBaseException as error:  # an interpolation, ${…}, of something that is not there
+        raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from error
     problems = [f"{path}: {problem}" for problem in (*_out_of_range(config), *_inconsistent(config))]
     if problems:
         raise ConfigError(problems)
@@ -102,9 +105,11 @@ def _with_base(path: Path) -> dict[str, Any]:
         return values
     if not isinstance(base, str):
         raise ConfigError(f"{path}: 'base' must be a file name, got {base!r}")
-    base_path = path.parent / base
-    if not base_path.is_file():
-        raise ConfigError(f"{path}: 'base' names {base_path}, no such file")
+    beside = path.parent / base
+    try:
+        base_path = beside if beside.is_file() else find_config(base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: 'base': {error}") from error
     parent = _read(base_path)
     if "base" in parent:
         raise ConfigError(f"{path}: its base {base_path} has a 'base' itself; a run file has at most one")
@@ -191,7 +196,7 @@ def _out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
             if dataclasses.is_dataclass(item):
                 yield from _out_of_range(item, f"{name}[{index}].")
             elif choices and item not in choices:
-                yield f"option {name!r} must be one of {', '.join(choices)}, got {item!r}"
+                yield f"option {name!r} must be one of {', '.join(choices)}{near_miss(str(item), choices)}, got {item!r}"
             elif isinstance(item, (int, float)) and not isinstance(item, bool):
                 # written so that NaN, which no comparison accepts, is out of range too
                 if low is not None and not item >= low:
@@ -210,8 +215,18 @@ def _inconsistent(config: RunFile) -> Iterator[str]:
         for name, part in (("model.rpn", config.model.rpn), ("model.roi", config.model.roi)):
             if part.bg_iou > part.fg_iou:
                 yield f"option '{name}.bg_iou' must be at most '{name}.fg_iou' ({part.fg_iou}), got {part.bg_iou}"
-        for name, values in (("data.short_side", config.data.short_side), ("model.anchors.sizes", config.model.anchors.sizes)):
+        anchors, data = config.model.anchors, config.data
+        lists = (
+            ("data.short_side", data.short_side),
+            ("model.anchors.sizes", anchors.sizes),
+            ("model.anchors.ratios", anchors.ratios),
+        )
+        for name, values in lists:
             if not values:
                 yield f"option {name!r} must not be empty"
+        if len(set(data.names)) != len(data.names):
+            yield f"option 'data.names' must not name a class twice, got {data.names}"
+        if data.val.annotations and not data.val.root:
+            yield "option 'data.val.root' must name a folder where 'data.val.annotations' is given"
     elif len(config.data.short_side) not in (0, 2) or config.data.short_side != sorted(config.data.short_side):
         yield f"option 'data.short_side' must be [] or [lowest, highest], got {config.data.short_side}"

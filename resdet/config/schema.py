@@ -163,7 +163,7 @@ class ClassificationDataConfig:
     """Classification data and its transforms."""
 
     train: ClassificationSourceConfig = option(factory=ClassificationSourceConfig, text="training set")
-    val: ClassificationSourceConfig = option(factory=ClassificationSourceConfig, text="validation set")
+    val: ClassificationSourceConfig = option(factory=lambda: ClassificationSourceConfig(split="test"), text="validation set")
     crop: int = option(224, "side of the square the network sees, pixels", low=8)
     short_side: list[int] = option(
         [256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8
@@ -201,7 +201,7 @@ class RunConfig:
     """The run itself."""
 
     batch: int = option(16, "images an optimizer step", low=1)
-    seed: int = option(0, "seed of everything random", low=0)
+    seed: int = option(0, "seed of everything random", low=0, high=2**63 - 1)
     log_every: int = option(20, "iterations between log lines", low=1)
     checkpoint_every: int = option(1000, "iterations between checkpoints", low=1)
     eval_every: int = option(0, "iterations between evaluations; 0: only at the end", low=0)

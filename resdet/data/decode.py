@@ -9,6 +9,8 @@ from PIL import Image
 
 from resdet.errors import DataError
 
+# those that PIL decodes itself: EPS, for one, would start an external program
+_FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 _ORIENTATION_TAG = 0x0112
 # EXIF orientation -> what turns the stored pixels upright; 1 and values out of the standard need nothing
 _UPRIGHT = {
@@ -36,10 +38,10 @@ def read_image(path: str | Path) -> Image.Image:
     """
     path = Path(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             image.load()
             orientation = _orientation(image)
-            rgb = _to_rgb(image)
+            rgb = to_rgb(image)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such image file") from error
     except MemoryError:
@@ -59,7 +61,8 @@ def _orientation(image: Image.Image) -> object:
         return None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A copy in mode RGB, as ``read_image`` converts pixels; a ValueError for pixels without a fixed range."""
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:

@@ -205,9 +205,10 @@ class _Fetch(Dataset[Any]):
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread a worker; Ctrl-C and signals to the process group reach the main process alone, which ends the workers."""
+    """One thread a worker; signals that end a run (Ctrl-C, a scheduler's SIGTERM) are left to the main process."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     sys.excepthook = _no_hangups

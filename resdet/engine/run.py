@@ -15,6 +15,7 @@ from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
 from resdet.engine.progress import make_display
 from resdet.engine.run_folder import RunFolder
 from resdet.engine.train_loop import BatchT, train
+from resdet.errors import ConfigError
 
 
 def run_training(
@@ -28,6 +29,7 @@ def run_training(
     evaluate: Callable[[], dict[str, Any]] | None,
     score: Callable[[dict[str, Any]], float],
     save_model: Callable[[Path], None],
+    data: dict[str, Any],
     iterations: int,
     seed: int,
     device: torch.device,
@@ -48,6 +50,7 @@ def run_training(
         evaluate: see ``EvalHook``; None: there is nothing to evaluate on, and no best model.
         score: see ``EvalHook``.
         save_model: writes the model to a path, atomically.
+        data: what the model is trained on, plain values: its class names, how many images; a resumed run must have the same.
         iterations: steps of the whole run.
         seed: seed of the run.
         device: where the model is.
@@ -57,11 +60,17 @@ def run_training(
         clip_norm: see ``train``.
 
     Raises:
-        ConfigError, DataError: when the state is of another model, or damaged.
+        ConfigError, DataError: when the state is of another model or other data, or damaged.
         TrainingError, Interrupted: see ``train``.
     """
     checkpoint = Checkpointer(run.state, model, optimizer)
     start = checkpoint.load()
+    before = checkpoint.extra.setdefault("data", data)
+    if before != data:
+        changed = [key for key in data if before.get(key) != data[key]]
+        raise ConfigError(
+            [f"{run.state}: trained on {key} {before.get(key)!r}, the data has {data[key]!r} now" for key in changed]
+        )
     drop_lines_after(run.log, start, last_evaluation(checkpoint))
     writers = (JsonLog(run.log), TensorBoardLog(run.folder, start))
     display = make_display()

@@ -47,8 +47,8 @@ class Detector:
             score_thresh: detections below this score, in [0, 1], are left out.
 
         Returns:
-            Detections on the CPU, boxes in pixels of the original picture (EXIF orientation applied), best first; a list
-            for a list.
+            Detections on the CPU, boxes in pixels of the original picture (of a file: upright, by its EXIF orientation), best
+            first; a list for a list.
 
         Raises:
             DataError: a file that is missing or no image.

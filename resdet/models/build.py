@@ -195,7 +195,9 @@ def _check_same_network(path: str | Path, own: Any, config: Any) -> None:
         raise ConfigError(problems)
 
 
-def create_model(name: str, *, num_classes: int, weights: str = "", pixels: str = "auto") -> FasterRCNN | Classifier:
+def create_model(
+    name: str, *, num_classes: int, weights: str = "", pixels: str = "auto", stride_in_1x1: bool = False
+) -> FasterRCNN | Classifier:
     """A new network by name.
 
     Args:
@@ -203,6 +205,7 @@ def create_model(name: str, *, num_classes: int, weights: str = "", pixels: str 
         num_classes: K, without background.
         weights: file of pretrained backbone weights; empty: random initialization.
         pixels: pixel convention of the weights: auto, torchvision or msra.
+        stride_in_1x1: where the weights have a bottleneck's stride; True for msra.
 
     Raises:
         ConfigError: an unknown name, or weights that do not fit.
@@ -210,7 +213,7 @@ def create_model(name: str, *, num_classes: int, weights: str = "", pixels: str 
     """
     names = [str(label) for label in range(num_classes)]
     detector = re.fullmatch(r"faster_rcnn_r(\d+)_c4", name)
-    backbone = BackboneConfig(name=f"resnet{detector[1]}" if detector else name, weights=weights, pixels=pixels)
+    backbone = BackboneConfig(f"resnet{detector[1]}" if detector else name, weights, pixels, stride_in_1x1)
     if detector:
         return build_detector(DetectorConfig(backbone=backbone), names)
     return build_classifier(ClassifierConfig(backbone=backbone), names)

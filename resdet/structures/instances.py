@@ -74,7 +74,9 @@ class Target:
         return len(self.labels)
 
     def to(self, device: object) -> Target:
-        """The same target with its tensors on ``device``."""
+        """The same target with its tensors on ``device``; itself when they are there."""
+        if self.boxes.device == device:
+            return self
         return replace(
             self,
             boxes=self.boxes.to(device),  # type: ignore[call-overload]

@@ -72,7 +72,7 @@ def test_overrides_reach_into_lists_and_come_last() -> None:
         ("model.rpn.foo=3", r"unknown option 'model\.rpn\.foo'"),
         ("optimizer.lr=abc", r"option 'optimizer\.lr'.*abc"),
         ("optimizer.lr=true", r"option 'optimizer\.lr'.*True"),
-        ("optimizer.lr=", r"option 'optimizer\.lr'.*None"),
+        ("optimizer.lr=", r"option 'optimizer\.lr'.*got ''$"),
         ("optimizer.lr=-1", r"option 'optimizer\.lr' must be at least 0, got -1"),
         ("optimizer.lr=nan", r"option 'optimizer\.lr' must be at least 0, got nan"),
         ("optimizer.lr=.inf", r"option 'optimizer\.lr' must be .*got inf"),
@@ -114,7 +114,7 @@ def test_bad_overrides_are_refused_and_named(override: str, message: str) -> Non
         ("task: classification\ndata: {short_side: [256]}", r"must be \[\] or \[lowest, highest\], got \[256\]"),
         ("task: classification\ndata: {short_side: [480, 256]}", r"must be \[\] or \[lowest, highest\]"),
         ("base: [x]", "'base' must be a file name"),
-        ("base: absent.yaml", r"'base' names .*absent\.yaml, no such file"),
+        ("base: absent.yaml", r"'base': config 'absent\.yaml': no such file"),
     ],
 )
 def test_bad_files_are_refused_and_named(tmp_path: Path, text: str, message: str) -> None:

@@ -113,6 +113,7 @@ def toy_training(folder: Path, die: str = "") -> nn.Module:
         evaluate=evaluate,
         score=lambda metrics: -metrics["top1"]["error"],
         save_model=save_model,
+        data={"images": 8},
         iterations=ITERATIONS,
         seed=3,
         device=torch.device("cpu"),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from run_files import RunFile, changed, write_run_file
 
 from resdet.cli import main
 from resdet.data.synthetic import make_shapes
-
-sys.path.insert(0, str(Path(__file__).parent))
-from run_files import RunFile, changed, write_run_file
 
 BACKBONE = {"name": "resnet18", "width": 8}
 

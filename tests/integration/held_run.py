@@ -15,6 +15,8 @@ from pathlib import Path
 from resdet.cli import main
 from resdet.engine.hooks import CheckpointHook, Progress
 
+STOPS = {signal.SIGINT, signal.SIGTERM}
+
 
 def hold_after(step: int) -> None:
     after_step = CheckpointHook.after_step
@@ -22,11 +24,11 @@ def hold_after(step: int) -> None:
     def hold(self: CheckpointHook, progress: Progress) -> None:
         if progress.iteration == step:
             # blocked before it is announced, so that a signal that comes at once is not lost
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
             Path("held").touch()
-            signal.sigwait({signal.SIGTERM})
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            os.kill(os.getpid(), signal.SIGTERM)
+            received = signal.sigwait(STOPS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+            os.kill(os.getpid(), received)
         after_step(self, progress)
 
     CheckpointHook.after_step = hold  # type: ignore[method-assign]

@@ -206,13 +206,13 @@ def test_predict_on_other_formats_and_equal_names(detector_run: Path, tmp_path: 
     (tmp_path / "b").mkdir()
     Image.new("L", (50, 40), 90).save(tmp_path / "a" / "x.png")
     Image.new("RGBA", (40, 50), (9, 9, 9, 0)).save(tmp_path / "b" / "x.png")
-    Image.new("P", (44, 33)).save(tmp_path / "b" / "anim.gif")
+    Image.new("P", (44, 33)).save(tmp_path / "b" / "x.gif")
     pattern = str(tmp_path / "?" / "*")
     assert (
         main(["predict", "--weights", str(detector_run / "model.safetensors"), "--output", str(tmp_path / "out"), pattern]) == 0
     )
     sizes = {path.name: Image.open(path).size for path in (tmp_path / "out").glob("*.png")}
-    assert sizes == {"x.png": (50, 40), "anim.png": (44, 33), "x_2.png": (40, 50)}
+    assert sizes == {"x.png": (50, 40), "x_2.png": (44, 33), "x_3.png": (40, 50)}
 
 
 def test_predict_names_pictures(classifier_run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,7 +322,8 @@ def voc_copy(shapes: Path, root: Path) -> Path:
             objects = "".join(
                 f"<object><name>{escape(names[row['category_id']])}</name><difficult>{row['iscrowd']}</difficult><bndbox>"
                 f"<xmin>{row['bbox'][0] + 1}</xmin><ymin>{row['bbox'][1] + 1}</ymin>"
-                f"<xmax>{row['bbox'][0] + row['bbox'][2]}</xmax><ymax>{row['bbox'][1] + row['bbox'][3]}</ymax></bndbox></object>"
+                f"<xmax>{row['bbox'][0] + row['bbox'][2]}</xmax><ymax>{row['bbox'][1] + row['bbox'][3]}</ymax>"
+                "</bndbox></object>"
                 for row in content["annotations"]
                 if row["image_id"] == image["id"]
             )

@@ -13,12 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
-from safetensors.torch import load_file
-
-from resdet.cli import main
-
-sys.path.insert(0, str(Path(__file__).parent))
 from error_lab import (
     Lab,
     broken_image,
@@ -38,7 +32,11 @@ from error_lab import (
     voc,
     written,
 )
+from PIL import Image
 from run_files import changed
+from safetensors.torch import load_file
+
+from resdet.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -573,6 +571,12 @@ PREDICTION = [
         ),
     ),
     row(
+        "an output that would overwrite the pictures",
+        lambda lab: lab.predict(lab.crops / "red" / "1.png", "--output", lab.crops / "red"),
+        2,
+        r"--output .*crops/red: would overwrite the input 1\.png",
+    ),
+    row(
         "a video that is none",
         lambda lab: lab.predict(written(lab.folder / "clip.mp4", b"hello"), lab.crops / "red" / "0.png"),
         3,
@@ -608,8 +612,8 @@ TRAINING = [
         "a detector's loss that explodes",
         lambda lab: lab.train_det("optimizer.lr=1e30", "run.checkpoint_every=100", schedule__warmup_iterations=0),
         1,
-        r"iteration \d+: the loss is not finite \(loss \w+, .*loss_roi_cls .*\) at learning rate 1e\+30, images .*\.png, .*\.png; "
-        r"the last checkpoint stays",
+        r"iteration \d+: the loss is not finite \(loss \w+, .*loss_roi_cls .*\) at learning rate 1e\+30, "
+        r"images .*\.png, .*\.png; the last checkpoint stays",
     ),
     row(
         "a classifier's loss that explodes after a checkpoint",

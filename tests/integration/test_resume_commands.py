@@ -1,4 +1,4 @@
-"""Both trainers: 20 steps are 15, kill -9 (10 of them saved), 7, SIGTERM and 3, bit for bit, in worker processes or not."""
+"""Both trainers: 20 steps are 15, kill -9 (10 of them saved), 7, a stop and 3, bit for bit, in worker processes or not."""
 
 from __future__ import annotations
 
@@ -65,11 +65,12 @@ def test_killed_then_stopped_then_finished_is_the_unbroken_run(
 
     stopped = start_held(17, [*arguments(command, config, folder), "--resume"], tmp_path, session_of_processes)
     assert iterations(folder) == [3, 6, 9, 12, 15]
-    os.kill(stopped.pid, signal.SIGTERM)
+    stop = {"train-det": signal.SIGTERM, "train-cls": signal.SIGINT}[command]
+    os.killpg(stopped.pid, stop)
     _, errors = stopped.communicate(timeout=PATIENCE)
     assert stopped.returncode == 130, errors
     assert "continuing after iteration 10/20" in errors
-    assert "error: stopped by SIGTERM after iteration 17; --resume continues from there" in errors
+    assert f"error: stopped by {stop.name} after iteration 17; --resume continues from there" in errors
     assert "Traceback" not in errors
     assert not members(stopped.pid), "its workers are gone"
     assert torch.load(folder / "state.pt", weights_only=True)["iteration"] == 17

@@ -53,7 +53,8 @@ def match(
     matches = torch.full_like(best_box, BETWEEN)
     matches[best_iou < bg_iou] = NEGATIVE
     if ignore is not None and len(ignore):
-        inside = (box_ioa(candidates, ignore) >= _IGNORE_IOA).any(dim=1)
-        matches[inside & (matches == NEGATIVE)] = BETWEEN
+        for regions in ignore.split(_CHUNK):
+            inside = (box_ioa(candidates, regions) >= _IGNORE_IOA).any(dim=1)
+            matches[inside & (matches == NEGATIVE)] = BETWEEN
     positive = (best_iou >= fg_iou) & (best_iou > 0) | is_best
     return torch.where(positive, best_box, matches)

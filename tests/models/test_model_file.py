@@ -1,0 +1,134 @@
+"""Model files: what is written comes back, and what is no model file is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from resdet.errors import ConfigError, DataError
+from resdet.models.model_file import FORMAT, ModelCard, read_model, write_model
+
+CARD = ModelCard(
+    task="detection",
+    architecture={"backbone": {"name": "resnet18", "width": 8}, "anchors": {"sizes": [16.0, 32.0]}},
+    names=["cat", "Schnabeltier ü"],
+    pixels={"order": "RGB", "mean": [0.5, 0.4, 0.3], "std": [1.0, 1.0, 1.0], "range": 1.0},
+    test={"short_side": 600, "max_side": 1000},
+    provenance={"resdet": "0.1.0", "batch": 2},
+)
+
+
+def _state() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "weight": torch.randn(4, 3, 3, 3, generator=generator),
+        "transposed": torch.randn(5, 7, generator=generator).T,
+        "half": torch.randn(6, generator=generator).half(),
+        "count": torch.tensor(7),
+        "empty": torch.zeros(0, 4),
+    }
+
+
+def _write(path: Path, metadata: dict[str, str] | None) -> Path:
+    save_file({"weight": torch.zeros(3)}, path, metadata)
+    return path
+
+
+def _card(**changes: Any) -> dict[str, str]:
+    values = {**CARD.__dict__, **changes}
+    return {"resdet": json.dumps({key: value for key, value in values.items() if value is not ...})}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "model.safetensors"
+    write_model(path, _state(), CARD)
+    state, card = read_model(path)
+    assert card == CARD
+    assert state.keys() == _state().keys()
+    for key, value in _state().items():
+        assert state[key].dtype == value.dtype
+        assert torch.equal(state[key], value)
+
+
+def test_writing_again_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_model(path, _state(), CARD)
+    write_model(path, {"weight": torch.ones(2)}, replace(CARD, names=["dog"]))
+    state, card = read_model(str(path))
+    assert (list(state), card.names) == (["weight"], ["dog"])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_any_reader_of_safetensors_can_read_it(tmp_path: Path) -> None:
+    write_model(tmp_path / "model.safetensors", _state(), CARD)
+    with safe_open(tmp_path / "model.safetensors", framework="numpy") as file:
+        assert json.loads(file.metadata()["resdet"])["names"] == CARD.names
+
+
+def test_weights_that_are_parameters_are_written_without_their_graph(tmp_path: Path) -> None:
+    write_model(tmp_path / "model.safetensors", {"weight": torch.nn.Parameter(torch.ones(2))}, CARD)
+    state, _ = read_model(tmp_path / "model.safetensors")
+    assert not state["weight"].requires_grad
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.safetensors: no such model file"):
+        read_model(tmp_path / "gone.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, -1], ids=["empty", "in the length", "in the header", "in the tensors"])
+def test_truncated_file(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "model.safetensors"
+    write_model(path, _state(), CARD)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"model\.safetensors: not a safetensors model file: ") as caught:
+        read_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_file_of_something_else(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "model.pth")
+    with pytest.raises(DataError, match=r"model\.pth: not a safetensors model file: "):
+        read_model(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_file_without_a_card(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    with pytest.raises(ConfigError, match=r"holds weights without a resdet card; name it as `model\.backbone\.weights`"):
+        read_model(_write(tmp_path / "model.safetensors", metadata))
+
+
+def test_newer_format_is_told_whatever_its_keys(tmp_path: Path) -> None:
+    path = _write(tmp_path / "model.safetensors", _card(format=FORMAT + 1, a_new_key=1, task=...))
+    with pytest.raises(ConfigError, match=rf"model file format {FORMAT + 1}, this version reads up to {FORMAT}"):
+        read_model(path)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"resdet": "{"},
+        {"resdet": "[1]"},
+        _card(a_new_key=1),
+        _card(names=...),
+        _card(format="two"),
+    ],
+    ids=["no JSON", "a list", "an unknown key", "a missing key", "a format that is no number"],
+)
+def test_broken_card(tmp_path: Path, metadata: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=r"model\.safetensors: its model card cannot be read: "):
+        read_model(_write(tmp_path / "model.safetensors", metadata))
+
+
+def test_card_of_wrong_types_tells_each(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_model(_write(tmp_path / "model.safetensors", _card(names="cat", architecture=None)))
+    rules = [problem.partition("model card: ")[2] for problem in caught.value.problems]
+    assert rules == ["'architecture' must be a dict", "'names' must be a list"]
