@@ -10,7 +10,7 @@ from PIL import Image
 from resdet.errors import DataError
 
 # those that PIL decodes itself: EPS, for one, would start an external program
-_FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _ORIENTATION_TAG = 0x0112
 # EXIF orientation -> what turns the stored pixels upright; 1 and values out of the standard need nothing
 _UPRIGHT = {
@@ -37,6 +37,7 @@ def read_image(path: str | Path) -> Image.Image:
         DataError: naming the file when it is missing, empty, truncated, not an image, or of a pixel type without a fixed range.
     """
     path = Path(path)
+    Image.init()  # PIL loads some of its decoders late, and knows no format by name before
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()

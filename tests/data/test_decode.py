@@ -127,3 +127,10 @@ def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
 def test_the_truncated_real_photo_is_named(shared_data: Path) -> None:
     with pytest.raises(DataError, match=r"00090\.jpg: cannot be read as an image: image file is truncated"):
         read_image(shared_data / "kangaroo_voc" / "JPEGImages" / "00090.jpg")
+
+
+def test_a_format_that_starts_an_external_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+    with pytest.raises(DataError, match=r"photo\.jpg: cannot be read as an image"):
+        read_image(path)

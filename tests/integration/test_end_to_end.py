@@ -153,7 +153,7 @@ def test_perfect_and_empty_results_files(evaluated: Evaluated, tmp_path: Path) -
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
         files = ["--ground-truth", str(evaluated.ground_truth), "--detections", str(tmp_path / f"{name}.json")]
         assert main(["eval", *files]) == 0
-        bbox = json.loads((tmp_path / "metrics.json").read_text())["bbox"]
+        bbox = json.loads((tmp_path / "eval" / "metrics.json").read_text())["bbox"]
         assert (bbox["AP"], bbox["AR100"]) == (expected, expected)
 
 
