@@ -91,6 +91,12 @@ def test_errors_are_lines_and_a_status(
     assert captured.out == ""
 
 
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -m resdet info --options | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError("not about a file")])
 def test_a_bug_is_not_hidden(command: MakeCommand, error: Exception) -> None:
     command(_raise(error))

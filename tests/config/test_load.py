@@ -146,6 +146,14 @@ def test_base_is_merged_under_the_file_and_lists_are_replaced(tmp_path: Path) ->
     assert config.schedule.milestones == [9]
 
 
+def test_a_base_may_be_a_shipped_name(tmp_path: Path) -> None:
+    assert load_config(_write(tmp_path, "base: coco_r50\noptimizer: {lr: 2}")).model.backbone.name == "resnet50"
+
+
+def test_a_broken_interpolation_is_told(tmp_path: Path) -> None:
+    assert "nowhere" in _problems(_write(tmp_path, "task: detection\noutput: ${nowhere}"))[0]
+
+
 def test_a_base_of_a_base_is_refused(tmp_path: Path) -> None:
     _write(tmp_path, "base: other.yaml", "base.yaml")
     assert "at most one" in _problems(_write(tmp_path, "base: base.yaml"))[0]

@@ -166,3 +166,23 @@ def test_a_signal_to_the_group_reaches_the_main_process_alone(tiny_coco, number:
     os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=60)
     assert (output.splitlines()[-1], errors, process.returncode) == (last, "", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
+def test_a_scheduler_that_signals_every_process_loses_no_step(tiny_coco) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, str(tiny_coco.images), str(tiny_coco.annotations)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(4):
+        assert process.stdout.readline() == "batch\n"
+    workers = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    assert len(workers) >= 2
+    for number in (*workers, process.pid):
+        os.kill(number, signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert (output.splitlines()[-1], errors, process.returncode) == ("finished", "", 0)

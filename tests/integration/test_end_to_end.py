@@ -94,6 +94,26 @@ def test_training_without_a_validation_set(
         assert not made & {"best.safetensors", "metrics.json", "detections.json"}
 
 
+def test_resuming_on_other_data_is_refused(
+    detection_values: dict, run_file: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source,) = detection_values["data"]["train"]
+    annotations = tmp_path / "train.json"
+    content = json.loads(Path(source["annotations"]).read_text())
+    annotations.write_text(json.dumps(content))
+    changes = {"data.train": [{**source, "annotations": str(annotations)}], "data.val": {}, "data.workers": 0}
+    file = run_file(detection_values, {**changes, "schedule": {"iterations": 2}})
+    command = ["train-det", "--config", file, "--output", str(tmp_path / "run")]
+    assert main(command) == 0
+    model = (tmp_path / "run" / "model.safetensors").read_bytes()
+    content["categories"][0]["name"] = "renamed"
+    annotations.write_text(json.dumps(content))
+    capsys.readouterr()
+    assert main([*command, "--resume"]) == 2
+    assert "trained on names ['disk'" in capsys.readouterr().err
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
+
+
 def test_training_and_evaluation_on_voc_files(
     detection_values: dict, shapes: Path, run_file: Callable[..., str], tmp_path: Path
 ) -> None:
