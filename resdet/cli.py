@@ -27,6 +27,7 @@ COMMANDS = {
     "info": "resdet.commands.info",
 }
 _INTERRUPTED = 130
+_SHOWN = 100  # problems: a data set without its images has one a file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,8 +62,10 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
             warnings.showwarning = _show_warning
             return _run(name, arguments)
     except ResdetError as error:
-        for problem in error.problems:
+        for problem in error.problems[:_SHOWN]:
             print(f"error: {problem}", file=sys.stderr)
+        if len(error.problems) > _SHOWN:
+            print(f"error: … and {len(error.problems) - _SHOWN} more", file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:  # whoever read our output has seen enough: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -91,6 +91,13 @@ def test_errors_are_lines_and_a_status(
     assert captured.out == ""
 
 
+def test_many_problems_are_cut(command: MakeCommand, capsys: pytest.CaptureFixture[str]) -> None:
+    command(_raise(DataError([f"problem {number}" for number in range(250)])))
+    assert cli.main(["fake"]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [*(f"error: problem {number}" for number in range(100)), "error: … and 150 more"]
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = f"{sys.executable} -m resdet info --options | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)

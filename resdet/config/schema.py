@@ -230,7 +230,12 @@ class ClassificationRunConfig:
     optimizer: OptimizerConfig = option(factory=OptimizerConfig)
     schedule: ScheduleConfig = option(factory=ScheduleConfig)
     run: RunConfig = option(factory=RunConfig)
-    recompute_bn: int = option(0, "training images over which BN statistics are recomputed at the end; 0: not at all", low=0)
+    recompute_bn: int = option(
+        0,
+        "training images over which the BN statistics of model.safetensors are recomputed at the end; 0: not at all; "
+        "best.safetensors keeps the moving averages",
+        low=0,
+    )
     output: str = option("", "the run folder; empty: runs/<config name>")
 
 

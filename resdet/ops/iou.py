@@ -5,22 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from resdet.structures.boxes import box_area
+
 
 def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Intersection over union (N, M) in [0, 1] of boxes (N, 4) and others (M, 4); 0 where both are empty."""
     intersection = _intersection(boxes, others)
-    union = _area(boxes)[:, None] + _area(others)[None] - intersection
+    union = box_area(boxes)[:, None] + box_area(others)[None] - intersection
     return torch.where(union > 0, intersection / union, torch.zeros_like(intersection))
 
 
 def box_ioa(boxes: Tensor, regions: Tensor) -> Tensor:
     """Share (N, M) in [0, 1] of a box's own area in each region, COCO's overlap with a crowd; 0 for empty boxes."""
-    area = _area(boxes)[:, None]
+    area = box_area(boxes)[:, None]
     return torch.where(area > 0, _intersection(boxes, regions) / area, torch.zeros_like(area))
-
-
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def _intersection(boxes: Tensor, others: Tensor) -> Tensor:
