@@ -149,10 +149,8 @@ else:
 """
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are POSIX")
-@pytest.mark.parametrize(("number", "last"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "finished")])
-def test_a_signal_to_the_group_reaches_the_main_process_alone(tiny_coco, number: int, last: str) -> None:
+def start_endless(tiny_coco) -> subprocess.Popen:
+    """A process that is in the midst of loading, with two workers."""
     process = subprocess.Popen(
         [sys.executable, "-c", ENDLESS, str(tiny_coco.images), str(tiny_coco.annotations)],
         stdout=subprocess.PIPE,
@@ -162,6 +160,14 @@ def test_a_signal_to_the_group_reaches_the_main_process_alone(tiny_coco, number:
     )
     for _ in range(4):
         assert process.stdout.readline() == "batch\n"
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are POSIX")
+@pytest.mark.parametrize(("number", "last"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "finished")])
+def test_a_signal_to_the_group_reaches_the_main_process_alone(tiny_coco, number: int, last: str) -> None:
+    process = start_endless(tiny_coco)
     time.sleep(0.3)
     os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=60)
@@ -171,15 +177,7 @@ def test_a_signal_to_the_group_reaches_the_main_process_alone(tiny_coco, number:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_scheduler_that_signals_every_process_loses_no_step(tiny_coco) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", ENDLESS, str(tiny_coco.images), str(tiny_coco.annotations)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    for _ in range(4):
-        assert process.stdout.readline() == "batch\n"
+    process = start_endless(tiny_coco)
     workers = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     assert len(workers) >= 2
     for number in (*workers, process.pid):
