@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +45,14 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     """Write ``value`` as strict JSON (NaN is refused), atomically."""
     text = json.dumps(value, indent=indent, allow_nan=False) + "\n"
     atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def json_ready(value: Any) -> Any:
+    """``value`` with None for numbers that JSON does not have, and lists for tuples."""
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

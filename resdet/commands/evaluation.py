@@ -39,7 +39,6 @@ class DetectorEvaluation:
     """
 
     def __init__(self, data: DetectionDataConfig, names: Sequence[str], backend: str = "hotcoco") -> None:
-
         dataset = build_dataset([data.val], names, option="data.val")
         metrics = ("coco",) if data.metric == "coco" else ("coco", data.metric)
         self.evaluator = CocoEvaluator(dataset.ground_truth(), dataset.category_ids, dataset.names, metrics, backend)
@@ -89,7 +88,6 @@ class ClassifierEvaluation:
     """
 
     def __init__(self, data: ClassificationDataConfig, names: Sequence[str]) -> None:
-
         dataset = build_classification_dataset(data.val, names, option="data.val")
         self.view = ClassificationView(dataset, ClassificationTestTransform(data.test_short_side, data.crop))
         self.workers = data.workers

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resdet.errors import DataError
-from resdet.files import atomic_write
+from resdet.files import atomic_write, json_ready
 
 
 class LogWriter(Protocol):
@@ -34,7 +34,7 @@ class JsonLog:
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one line."""
-        self._file.write(json.dumps(_finite(record), allow_nan=False) + "\n")
+        self._file.write(json.dumps(json_ready(record), allow_nan=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -99,14 +99,6 @@ def _record(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) and isinstance(record.get("iteration"), int) else None
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resdet.files import write_json
+from resdet.files import json_ready, write_json
 
 
 def write_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> Path:
@@ -22,14 +21,3 @@ def write_detections(folder: str | Path, results: Sequence[Mapping[str, Any]]) -
     path = Path(folder) / "detections.json"
     write_json(path, list(results), indent=None)
     return path
-
-
-def json_ready(value: Any) -> Any:
-    """``value`` with None for numbers that JSON does not have, and lists for tuples."""
-    if isinstance(value, Mapping):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_ready(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
