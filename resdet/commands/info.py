@@ -1,7 +1,7 @@
 """Show versions, backbones with their cost, every option of run files, or what a weights or run file says.
 
 The multiply-adds are those of one image of 224x224 pixels (CIFAR nets: 32x32) with the stride in the first 1x1, as in the
-paper.
+paper; the figure that the paper prints stands beside them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,30 @@ import platform
 import typing
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from resdet.models.backbones.resnet import ResNet
+
+# the paper's table 1 (multiply-adds, 1e9, at 224x224 pixels) and table 6 (parameters, 1e6)
+_PRINTED = {
+    "resnet18": "1.8 G",
+    "resnet34": "3.6 G",
+    "resnet50": "3.8 G",
+    "resnet101": "7.6 G",
+    "resnet152": "11.3 G",
+    "plain18": "1.8 G",
+    "plain34": "3.6 G",
+    "cifar_resnet20": "0.27 M",
+    "cifar_resnet32": "0.46 M",
+    "cifar_resnet44": "0.66 M",
+    "cifar_resnet56": "0.85 M",
+    "cifar_resnet110": "1.7 M",
+    "cifar_resnet1202": "19.4 M",
+}
+_NOTES = """\
+printed: the paper's multiply-adds (G, table 1) or parameters (M, table 6). They are ours, rounded, but for two: resnet34 rounds
+to 3.6 G with shortcut A (3.644 G; here it has B), and the 3.858 G of resnet50 are printed as 3.8, cut and not rounded."""
 _PACKAGES = ("resdet", "torch", "torchvision", "numpy", "safetensors", "omegaconf", "hotcoco", "pycocotools")
 
 
@@ -59,10 +81,12 @@ def _version(package: str) -> str:
 
 
 def _backbones_text() -> str:
-    from resdet.models.registry import list_backbones
+    from resdet.models.registry import family_rules, list_backbones
 
-    header = f"{'backbone':<20}{'parameters':>12}{'multiply-adds':>16}"
-    return "\n".join([header, *(_cost_line(name) for name in list_backbones())])
+    header = f"{'backbone':<25}{'parameters':>12}{'multiply-adds':>16}{'printed':>10}"
+    rows = [f"{_cost_line(name)}{_PRINTED.get(name, ''):>10}".rstrip() for name in list_backbones()]
+    others = [f"{name + 'DEPTH':<33}{rule}" for name, rule in family_rules().items()]
+    return "\n".join([header, *rows, "", _NOTES, "", f"{'of any depth':<33}layers", *others])
 
 
 def _cost_line(name: str, **options: Any) -> str:
@@ -70,13 +94,25 @@ def _cost_line(name: str, **options: Any) -> str:
     import torch
 
     from resdet.analysis.flops import count_multiply_adds, count_parameters
-    from resdet.models.registry import create_backbone
 
     with torch.device("meta"):  # shapes without memory or arithmetic
-        model = create_backbone(name, **{"stride_in_1x1": True, **options})
+        model = _shapes_alone(name, **{"stride_in_1x1": True, **options})
         side = 32 if model.spec.stem == "cifar" else 224
         multiply_adds = count_multiply_adds(model, torch.empty(1, model.spec.in_channels, side, side))
-    return f"{name:<20}{count_parameters(model):>12,}{multiply_adds / 1e9:>13.3f} G"
+    return f"{name:<25}{count_parameters(model):>12,}{multiply_adds / 1e9:>14.3f} G"
+
+
+def _shapes_alone(name: str, **options: Any) -> ResNet:
+    """The backbone ``name`` whose BN layers pass their input on: they take nearly all the time on the meta device."""
+    from torch import Tensor, nn
+
+    from resdet.models.registry import create_backbone
+
+    class PassingNorm(nn.BatchNorm2d):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+            return input
+
+    return create_backbone(name, norm=PassingNorm, **options)
 
 
 def _config_text(name: str) -> str:
@@ -85,7 +121,7 @@ def _config_text(name: str) -> str:
     config = load_config(name)
     backbone = config.model.backbone
     options = {key: getattr(backbone, key) for key in ("stride_in_1x1", "shortcut", "width")}
-    return f"{config_to_yaml(config)}\n{_cost_line(backbone.name, **options)} for its backbone with 1000 classes"
+    return f"{config_to_yaml(config)}\n{_cost_line(backbone.name, **options)} for its backbone (1000 classes; CIFAR nets 10)"
 
 
 def _weights_text(path: str) -> str:

@@ -8,7 +8,11 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """``y = relu(branch(x) + shortcut(x))``, the branch being conv, BN, ReLU, …, conv, BN.
+    """A branch and a shortcut, added; the branch's parts come in one of two orders.
+
+    Post-activation (the paper): ``y = relu(branch(x) + shortcut(x))``, the branch being conv, BN, ReLU, …, conv, BN.
+    Pre-activation (He et al. 2016): ``y = branch(x) + shortcut(x)``, the branch being BN, ReLU, conv, …, BN, ReLU, conv. An
+    identity shortcut takes ``x`` itself; one that changes the map takes what the branch's first ReLU gives.
 
     Its convolutions and norms are the attributes ``conv1``, ``bn1``, ``conv2``, …; its shortcut is ``downsample``.
 
@@ -16,24 +20,43 @@ class ResidualBlock(nn.Module):
         convolutions: those of the branch, in order, without bias.
         norm: makes the BN of so many channels.
         shortcut: same output shape as the branch; None for a block of a plain network.
+        preactivation: the order of the branch.
+        activated_input: a pre-activation block's input comes from a ReLU already, as the first one's does from the stem's: the
+            block starts with its convolution, and ``bn1`` is None.
     """
 
-    def __init__(self, convolutions: Sequence[nn.Conv2d], norm: Callable[[int], nn.Module], shortcut: nn.Module | None) -> None:
+    def __init__(
+        self,
+        convolutions: Sequence[nn.Conv2d],
+        norm: Callable[[int], nn.Module],
+        shortcut: nn.Module | None,
+        *,
+        preactivation: bool = False,
+        activated_input: bool = False,
+    ) -> None:
         super().__init__()
         self.depth = len(convolutions)
+        self.preactivation = preactivation
         for number, conv in enumerate(convolutions, start=1):
-            self.add_module(f"conv{number}", conv)
-            self.add_module(f"bn{number}", norm(conv.out_channels))
+            if preactivation:
+                self.add_module(f"bn{number}", None if activated_input and number == 1 else norm(conv.in_channels))
+                self.add_module(f"conv{number}", conv)
+            else:
+                self.add_module(f"conv{number}", conv)
+                self.add_module(f"bn{number}", norm(conv.out_channels))
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut
 
     @property
     def last_norm(self) -> nn.Module:
-        """The BN that ends the branch."""
+        """The last BN of the branch: its end, or the one before the last convolution of a pre-activation block."""
         return self.get_submodule(f"bn{self.depth}")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
+        return self._preactivated(x) if self.preactivation else self._postactivated(x)
+
+    def _postactivated(self, x: Tensor) -> Tensor:
         out = x
         for number in range(1, self.depth + 1):
             out = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(out))
@@ -42,6 +65,19 @@ class ResidualBlock(nn.Module):
         if self.downsample is not None:
             out = out + self.downsample(x)
         return self.relu(out)
+
+    def _preactivated(self, x: Tensor) -> Tensor:
+        activated = out = x
+        for number in range(1, self.depth + 1):
+            norm = getattr(self, f"bn{number}")
+            if norm is not None:
+                out = self.relu(norm(out))
+            if number == 1:
+                activated = out
+            out = getattr(self, f"conv{number}")(out)
+        if self.downsample is not None:
+            out = out + self.downsample(x if isinstance(self.downsample, nn.Identity) else activated)
+        return out
 
 
 def basic_branch(in_channels: int, width: int, stride: int) -> list[nn.Conv2d]:

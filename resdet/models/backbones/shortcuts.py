@@ -31,7 +31,7 @@ class PaddedIdentity(nn.Module):
 
 
 def make_shortcut(
-    option: str, in_channels: int, out_channels: int, stride: int, norm: Callable[[int], nn.Module]
+    option: str, in_channels: int, out_channels: int, stride: int, norm: Callable[[int], nn.Module] | None
 ) -> nn.Module | None:
     """The shortcut from ``in_channels`` to ``out_channels`` at ``stride``.
 
@@ -41,7 +41,8 @@ def make_shortcut(
         in_channels: channels of the block's input.
         out_channels: channels of the block's output.
         stride: of the block.
-        norm: makes the BN that follows a projection (our choice where the paper is silent; the authors' models have it).
+        norm: makes the BN that follows a projection (our choice where the paper is silent; the authors' models have it); None
+            for no BN, as in a pre-activation network, whose blocks end with a convolution (He et al. 2016).
 
     Returns:
         A module, or None for a plain network.
@@ -50,5 +51,6 @@ def make_shortcut(
         return None
     same_shape = stride == 1 and in_channels == out_channels
     if option == "C" or (option == "B" and not same_shape):
-        return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm(out_channels))
+        projection = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+        return nn.Sequential(projection) if norm is None else nn.Sequential(projection, norm(out_channels))
     return nn.Identity() if same_shape else PaddedIdentity(out_channels - in_channels, stride)

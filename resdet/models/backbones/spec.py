@@ -26,6 +26,8 @@ class BackboneSpec:
         stride_in_1x1: a bottleneck's stride sits in its first 1x1 (the paper) instead of its 3x3 (torchvision).
         zero_init_last: the last BN scale of every branch starts at 0.
         in_channels: channels of the input.
+        preactivation: BN and ReLU come before each convolution of a branch, and once more after the last block (He et al.
+            2016), instead of after each convolution and addition.
 
     Raises:
         ConfigError: from the constructor, with every option out of range.
@@ -41,6 +43,7 @@ class BackboneSpec:
     stride_in_1x1: bool = False
     zero_init_last: bool = False
     in_channels: int = 3
+    preactivation: bool = False
 
     def __post_init__(self) -> None:
         problems = [
@@ -57,6 +60,8 @@ class BackboneSpec:
             problems.append(f"{self.name}: 'layers' must be blocks a stage, each at least 1, got {self.layers}")
         if self.zero_init_last and self.shortcut == "none":
             problems.append(f"{self.name}: 'zero_init_last' needs shortcuts; a plain network would give 0 everywhere")
+        if self.zero_init_last and self.preactivation:
+            problems.append(f"{self.name}: 'zero_init_last' needs a BN that ends each branch; a pre-activation branch has none")
         if problems:
             raise ConfigError(problems)
 

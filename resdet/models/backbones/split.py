@@ -13,6 +13,8 @@ from resdet.models.backbones.resnet import ResNet
 class Trunk(nn.Module):
     """conv1 … conv4_x, the part shared by all regions; attributes ``conv1``, ``bn1``, ``layer1``, ``layer2``, ``layer3``.
 
+    The map of a pre-activation network is not activated yet: the BN and ReLU that follow it are conv5_1's own.
+
     Attributes:
         out_channels: C, channels of the map.
         stride: pixels of the image between positions of the map, 16.
@@ -36,7 +38,7 @@ class Trunk(nn.Module):
 
 
 class Head(nn.Module):
-    """conv5_x, the part that runs on each pooled region; attribute ``layer4``.
+    """conv5_x, the part that runs on each pooled region; attribute ``layer4``, and a pre-activation network's ``bn_last``.
 
     Attributes:
         in_channels: C, channels of the pooled regions.
@@ -50,10 +52,13 @@ class Head(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = resnet.spec.stage_channels[2:]
         self.layer4 = resnet.stages()[3]
+        self.bn_last = resnet.bn_last
+        self.relu = resnet.relu
 
     def forward(self, x: Tensor) -> Tensor:
         """Regions (R, C, h, w) to (R, C', ceil(h / 2), ceil(w / 2)): 14x14 to 7x7."""
-        return cast(Tensor, self.layer4(x))
+        x = self.layer4(x)
+        return x if self.bn_last is None else cast(Tensor, self.relu(self.bn_last(x)))
 
 
 def split_c4(resnet: ResNet) -> tuple[Trunk, Head]:
@@ -71,13 +76,13 @@ def split_c4(resnet: ResNet) -> tuple[Trunk, Head]:
 
 
 def freeze_stages(trunk: Trunk, head: Head, freeze_at: int) -> None:
-    """Stop the first ``freeze_at`` stages from training: 1 conv1 and its BN, 2 layer1 too, … 5 layer4 too; 0 none.
+    """Stop the first ``freeze_at`` stages from training: 1 conv1 and its BN, 2 layer1 too, … 5 the head too; 0 none.
 
     Raises:
         ConfigError: when ``freeze_at`` is not in 0 … 5.
     """
     if not 0 <= freeze_at <= 5:
         raise ConfigError(f"'freeze_at' must be in 0 … 5, got {freeze_at}")
-    stages = (nn.ModuleList([trunk.conv1, trunk.bn1]), trunk.layer1, trunk.layer2, trunk.layer3, head.layer4)
+    stages: tuple[nn.Module, ...] = (nn.ModuleList([trunk.conv1, trunk.bn1]), trunk.layer1, trunk.layer2, trunk.layer3, head)
     for stage in stages[:freeze_at]:
         stage.requires_grad_(False)

@@ -11,6 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
@@ -32,23 +33,30 @@ def test_parameter_count_and_state_dict_are_torchvisions(name: str, count: int) 
     assert shapes == [(key, value.shape) for key, value in theirs.state_dict().items()]
 
 
+_SINGLE, _DOUBLE = (torch.float32, 1e-5), (torch.float64, 1e-10)
+
+
 @pytest.mark.parametrize(
     ("name", "stride_in_1x1", "dtype", "tolerance"),
     [
-        ("resnet18", False, torch.float64, 1e-10),
-        ("resnet18", False, torch.float32, 1e-5),
-        ("resnet34", False, torch.float32, 1e-5),
-        pytest.param("resnet34", False, torch.float64, 1e-10, marks=pytest.mark.slow),
-        ("resnet50", False, torch.float32, 1e-5),
-        pytest.param("resnet50", False, torch.float64, 1e-10, marks=pytest.mark.slow),
-        ("resnet50", True, torch.float64, 1e-10),
-        pytest.param("resnet101", False, torch.float64, 1e-10, marks=pytest.mark.slow),
-        pytest.param("resnet101", True, torch.float64, 1e-10, marks=pytest.mark.slow),
-        pytest.param("resnet152", False, torch.float64, 1e-10, marks=pytest.mark.slow),
-        pytest.param("resnet152", True, torch.float64, 1e-10, marks=pytest.mark.slow),
+        ("resnet18", False, *_SINGLE),
+        ("resnet18", False, *_DOUBLE),
+        ("resnet34", False, *_SINGLE),
+        pytest.param("resnet34", False, *_DOUBLE, marks=pytest.mark.slow),
+        ("resnet50", False, *_SINGLE),
+        pytest.param("resnet50", False, *_DOUBLE, marks=pytest.mark.slow),
+        pytest.param("resnet50", True, *_DOUBLE, marks=pytest.mark.slow),
+        pytest.param("resnet101", False, *_SINGLE, marks=pytest.mark.slow),
+        pytest.param("resnet101", False, *_DOUBLE, marks=pytest.mark.slow),
+        pytest.param("resnet152", False, *_SINGLE, marks=pytest.mark.slow),
+        pytest.param("resnet152", False, *_DOUBLE, marks=pytest.mark.slow),
     ],
 )
-def test_outputs_and_gradients_equal_torchvisions(name: str, stride_in_1x1: bool, dtype: torch.dtype, tolerance: float) -> None:
+def test_training_steps_equal_torchvisions(name: str, stride_in_1x1: bool, dtype: torch.dtype, tolerance: float) -> None:
+    """Three steps of SGD side by side: logits, all gradients, running statistics and weights; then the logits in eval mode.
+
+    Every tensor is held to ``tolerance`` times its largest number (at least 1).
+    """
     torch.manual_seed(0)
     theirs = getattr(torchvision.models, name)(num_classes=7).to(dtype)
     if stride_in_1x1:
@@ -57,19 +65,30 @@ def test_outputs_and_gradients_equal_torchvisions(name: str, stride_in_1x1: bool
                 block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
     ours = create_backbone(name, num_classes=7, stride_in_1x1=stride_in_1x1).to(dtype)
     ours.load_state_dict(theirs.state_dict(), strict=True)
-    images, labels = torch.randn(2, 3, 65, 64, dtype=dtype), torch.tensor([1, 5])
-    for mode in (True, False):  # batch statistics first, so that eval mode has running ones to use
-        expected, actual = theirs.train(mode)(images), ours.train(mode)(images)
-        torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
-        for model, logits in ((theirs, expected), (ours, actual)):
-            model.zero_grad()
-            F.cross_entropy(logits, labels).backward()
-        gradients = dict(theirs.named_parameters())
-        for key, parameter in ours.named_parameters():
-            largest = float(gradients[key].grad.abs().max())
-            torch.testing.assert_close(parameter.grad, gradients[key].grad, rtol=tolerance, atol=tolerance * max(largest, 1))
-    for key, value in theirs.state_dict().items():
-        torch.testing.assert_close(ours.state_dict()[key], value, rtol=tolerance, atol=tolerance)
+    images, labels = torch.randn(3, 2, 3, 40, 33, dtype=dtype), torch.tensor([[1, 5], [0, 6], [3, 3]])
+    optimizers = [torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-4) for model in (ours, theirs)]
+    for batch, wanted in zip(images, labels, strict=True):
+        logits = []
+        for model, optimizer in zip((ours, theirs), optimizers, strict=True):
+            logits.append(model(batch))
+            optimizer.zero_grad()
+            F.cross_entropy(logits[-1], wanted).backward()
+        _assert_close("logits", *logits, tolerance)
+        for (key, actual), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            _assert_close(f"gradient of {key}", actual.grad, expected.grad, tolerance)
+        for optimizer in optimizers:
+            optimizer.step()
+        actual_state, expected_state = ours.state_dict(), theirs.state_dict()
+        for key, expected in expected_state.items():
+            _assert_close(key, actual_state[key], expected, tolerance)
+    with torch.no_grad():
+        _assert_close("logits in eval mode", ours.eval()(images[0]), theirs.eval()(images[0]), tolerance)
+
+
+def _assert_close(what: str, actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    if not torch.equal(actual, expected):  # quick where all digits agree
+        scale = max(float(expected.detach().abs().max()), 1)
+        torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance * scale, msg=lambda text: f"{what}: {text}")
 
 
 @pytest.mark.parametrize(("stride_in_1x1", "expected"), [(True, [(2, 2), (1, 1), (1, 1)]), (False, [(1, 1), (2, 2), (1, 1)])])
@@ -106,13 +125,14 @@ def test_zero_init_last_makes_every_block_its_shortcut() -> None:
     assert torch.equal(block(x), x)
 
 
-def test_plain_networks_have_no_shortcut() -> None:
+@pytest.mark.parametrize(("name", "residual"), [("plain34", "resnet34"), ("cifar_plain26", "cifar_resnet26")])
+def test_plain_networks_have_no_shortcut(name: str, residual: str) -> None:
     with torch.device("meta"):
-        plain, residual = create_backbone("plain34"), create_backbone("resnet34", shortcut="A")
+        plain, with_identities = create_backbone(name), create_backbone(residual, shortcut="A")
     assert all(block.downsample is None for block in plain.blocks())
-    assert [key for key, _ in plain.named_parameters()] == [key for key, _ in residual.named_parameters()]
-    with pytest.raises(ConfigError, match="plain18: 'shortcut' must be none"):
-        create_backbone("plain18", shortcut="B")
+    assert [key for key, _ in plain.named_parameters()] == [key for key, _ in with_identities.named_parameters()]
+    with pytest.raises(ConfigError, match=f"{name}: 'shortcut' must be none, a plain network has no shortcuts, got 'B'"):
+        create_backbone(name, shortcut="B")
 
 
 def test_width_channels_and_norm_are_free() -> None:
@@ -123,47 +143,34 @@ def test_width_channels_and_norm_are_free() -> None:
     assert not any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
 
 
-def _reference_block(x: Tensor, state: dict[str, Tensor], prefix: str, option: str, stride: int) -> Tensor:
-    """A basic block of option ``option`` on torch.nn.functional alone, BN with batch statistics written out."""
-
-    def norm(values: Tensor, name: str) -> Tensor:
-        mean = values.mean((0, 2, 3), keepdim=True)
-        variance = (values - mean).square().mean((0, 2, 3), keepdim=True)
-        scaled = (values - mean) / (variance + 1e-5).sqrt()
-        return scaled * state[f"{name}.weight"].view(1, -1, 1, 1) + state[f"{name}.bias"].view(1, -1, 1, 1)
-
-    branch = F.conv2d(x, state[f"{prefix}.conv1.weight"], stride=stride, padding=1)
-    branch = norm(branch, f"{prefix}.bn1").clamp(min=0)
-    branch = norm(F.conv2d(branch, state[f"{prefix}.conv2.weight"], padding=1), f"{prefix}.bn2")
-    if option == "none":
-        return branch.clamp(min=0)
-    if f"{prefix}.downsample.0.weight" in state:
-        shortcut = norm(F.conv2d(x, state[f"{prefix}.downsample.0.weight"], stride=stride), f"{prefix}.downsample.1")
-    else:
-        shortcut = torch.zeros_like(branch)
-        first = (branch.shape[1] - x.shape[1]) // 2
-        shortcut[:, first : first + x.shape[1]] = x[:, :, ::stride, ::stride]
-    return (branch + shortcut).clamp(min=0)
+@pytest.mark.parametrize(
+    ("name", "projections"),
+    [("resnet18", {"A": 0, "B": 3, "C": 8, "none": 0}), ("preact_resnet50", {"A": 0, "B": 4, "C": 16, "none": 0})],
+)
+def test_projections_of_each_shortcut_option(name: str, projections: dict[str, int]) -> None:
+    for option, count in projections.items():
+        with torch.device("meta"):
+            keys = create_backbone(name, shortcut=option).state_dict()
+        assert sum(key.endswith("downsample.0.weight") for key in keys) == count
+        # BN follows a projection, but leaves a pre-activation network's path clean
+        assert sum(key.endswith("downsample.1.weight") for key in keys) == (count if name == "resnet18" else 0)
 
 
-@pytest.mark.parametrize(("option", "projections"), [("A", 0), ("B", 3), ("C", 8), ("none", 0)])
-def test_shortcut_options_against_hand_computation(option: str, projections: int) -> None:
-    torch.manual_seed(1)
-    network = create_backbone("resnet18", shortcut=option, width=4, num_classes=3).double()
-    for key, value in network.state_dict().items():
-        if "bn" in key and key.endswith(("weight", "bias")):
-            value.normal_()
-    state = network.state_dict()
-    assert sum(key.endswith("downsample.0.weight") for key in state) == projections
-    x = torch.randn(2, 3, 40, 37, dtype=torch.float64)
-    expected = F.conv2d(x, state["conv1.weight"], stride=2, padding=3)
-    mean, variance = expected.mean((0, 2, 3), keepdim=True), expected.var((0, 2, 3), unbiased=False, keepdim=True)
-    expected = (expected - mean) / (variance + 1e-5).sqrt()
-    expected = expected * state["bn1.weight"].view(1, -1, 1, 1) + state["bn1.bias"].view(1, -1, 1, 1)
-    expected = F.max_pool2d(expected.clamp(min=0), 3, 2, 1)
-    for stage in range(1, 5):
-        for index in range(2):
-            stride = 2 if stage > 1 and index == 0 else 1
-            expected = _reference_block(expected, state, f"layer{stage}.{index}", option, stride)
-    expected = expected.mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
-    torch.testing.assert_close(network(x), expected, rtol=1e-10, atol=1e-10)
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_of_preactivation_networks(name: str) -> None:
+    """The convolutions and ``fc`` are those of the paper's network; each BN has the channels of the map it stands on."""
+    with torch.device("meta"):
+        ours, post = create_backbone(f"preact_{name}"), create_backbone(name)
+
+    def convolutions(network: nn.Module) -> list:
+        return [(key, value.shape) for key, value in network.named_parameters() if value.ndim != 1 or key == "fc.bias"]
+
+    assert sorted(convolutions(ours)) == sorted(convolutions(post))
+    # the stem's BN, one before each convolution of a branch but the very first, and the last one
+    inputs = [conv.in_channels for block in ours.blocks() for conv in _branch(block)]
+    norms = [64, *inputs[1:], ours.spec.stage_channels[-1]]
+    assert [part.num_features for part in ours.modules() if isinstance(part, nn.BatchNorm2d)] == norms
+
+
+def _branch(block: ResidualBlock) -> list[nn.Conv2d]:
+    return [getattr(block, f"conv{number}") for number in range(1, block.depth + 1)]

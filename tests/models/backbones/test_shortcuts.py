@@ -35,3 +35,8 @@ def test_projection_is_a_1x1_convolution_without_bias_and_a_norm() -> None:
     conv, norm = make_shortcut("B", 8, 16, 2, nn.BatchNorm2d)
     assert (conv.kernel_size, conv.stride, conv.bias) == ((1, 1), (2, 2), None)
     assert isinstance(norm, nn.BatchNorm2d)
+
+
+def test_projection_of_a_preactivation_network_is_the_convolution_alone() -> None:
+    (conv,) = make_shortcut("C", 8, 8, 1, None)
+    assert (conv.kernel_size, conv.stride, conv.bias) == ((1, 1), (1, 1), None)

@@ -14,12 +14,13 @@ from resdet.models.backbones.split import Trunk, freeze_stages, split_c4
 from resdet.models.registry import create_backbone
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "preact_resnet18", "preact_resnet50"])
 @pytest.mark.parametrize("shortcut", ["A", "B", "C", "none"])
 def test_trunk_then_head_is_the_whole_network(name: str, shortcut: str) -> None:
     network = create_backbone(name, shortcut=shortcut, width=8, num_classes=5, stride_in_1x1=True).double()
     trunk, head = split_c4(network)
     images = torch.randn(2, 3, 65, 97, dtype=torch.float64)
+    network(images)  # statistics that are not 0 and 1
     network.eval()
     features = head(trunk(images))
     assert torch.equal(features, network.forward_features(images))
@@ -27,7 +28,8 @@ def test_trunk_then_head_is_the_whole_network(name: str, shortcut: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "channels"), [("resnet18", (256, 512)), ("resnet34", (256, 512)), ("resnet101", (1024, 2048))]
+    ("name", "channels"),
+    [("resnet18", (256, 512)), ("resnet34", (256, 512)), ("resnet101", (1024, 2048)), ("preact_resnet50", (1024, 2048))],
 )
 def test_channels_and_strides(name: str, channels: tuple[int, int]) -> None:
     with torch.device("meta"):
@@ -52,19 +54,32 @@ def test_map_of_any_image_is_its_size_over_16_rounded_up(meta_trunk: Trunk, heig
     assert features.shape[2:] == (math.ceil(height / 16), math.ceil(width / 16))
 
 
-def test_state_dict_keys_are_torchvisions() -> None:
+def test_map_of_a_preactivation_trunk_is_not_activated_and_its_head_is() -> None:
+    torch.manual_seed(0)
+    trunk, head = split_c4(create_backbone("preact_resnet18", width=8).requires_grad_(False))
+    features = trunk(torch.randn(2, 3, 64, 64))
+    assert float(features.min()) < 0
+    before = features.clone()
+    assert float(head(features).min()) == 0
+    assert torch.equal(features, before)  # the region classifier and the RPN share the map
+
+
+@pytest.mark.parametrize("name", ["resnet50", "preact_resnet50"])
+def test_state_dict_keys_are_the_networks(name: str) -> None:
     with torch.device("meta"):
-        network = create_backbone("resnet50")
+        network = create_backbone(name)
     trunk, head = split_c4(network)
+    assert any(key.startswith("bn_last.") for key in head.state_dict()) == (name == "preact_resnet50")
     assert [*trunk.state_dict(), *head.state_dict()] == [key for key in network.state_dict() if not key.startswith("fc.")]
 
 
+@pytest.mark.parametrize("name", ["resnet50", "preact_resnet50"])
 @pytest.mark.parametrize("freeze_at", range(6))
-def test_freezing_stops_exactly_the_first_stages(freeze_at: int) -> None:
-    network = create_backbone("resnet50", width=4)
+def test_freezing_stops_exactly_the_first_stages(name: str, freeze_at: int) -> None:
+    network = create_backbone(name, width=4)
     trunk, head = split_c4(network)
     freeze_stages(trunk, head, freeze_at)
-    stages = [("conv1.", "bn1."), ("layer1.",), ("layer2.",), ("layer3.",), ("layer4.",)]
+    stages = [("conv1.", "bn1."), ("layer1.",), ("layer2.",), ("layer3.",), ("layer4.", "bn_last.")]
     frozen = tuple(prefix for stage in stages[:freeze_at] for prefix in stage)
     for key, parameter in network.named_parameters():
         assert parameter.requires_grad != key.startswith(frozen or "nothing"), key

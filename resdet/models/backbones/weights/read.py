@@ -70,6 +70,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | N
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
         card = json.loads(metadata["resdet"]) if "resdet" in metadata else None
+        tensors.pop("mean_image", None)  # a classifier's per-pixel mean; its mean colour stands in the card
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a safetensors file, or a truncated one: {_line(error)}") from error
     if card is not None and not isinstance(card, dict):

@@ -86,9 +86,12 @@ def describe_keys(keys: Iterable[str]) -> str:
     stages = sorted({int(stage) for stage, _ in places})
     layers = tuple(1 + max(int(block) for stage, block in places if int(stage) == wanted) for wanted in stages)
     block = "bottleneck" if "layer1.0.conv3.weight" in names else "basic"
-    if len(layers) == 3 and block == "basic" and len(set(layers)) == 1:
-        return f"cifar_resnet{6 * layers[0] + 2}"
-    return _DEPTHS.get((block, layers), f"a ResNet of {block} blocks {list(layers)}")
+    preact = "preact_" if "bn_last.weight" in names else ""
+    if len(layers) == 3 and len(set(layers)) == 1 and (block == "basic" or preact):
+        family, period = ("resnet", 6) if block == "basic" else ("bottleneck", 9)
+        return f"cifar_{preact}{family}{period * layers[0] + 2}"
+    known = _DEPTHS.get((block, layers))
+    return f"{preact}{known}" if known else f"a ResNet of {block} blocks {list(layers)}"
 
 
 def compare(

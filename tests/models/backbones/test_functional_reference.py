@@ -1,0 +1,222 @@
+"""BN, every kind of residual block and whole networks against the functional reference: outputs, gradients, statistics."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from functional_reference import Layers, block_strides, post_activation_block, pre_activation_block, residual_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from resdet.models.backbones.blocks import ResidualBlock, basic_branch, bottleneck_branch
+from resdet.models.backbones.resnet import ResNet
+from resdet.models.backbones.shortcuts import make_shortcut
+from resdet.models.registry import create_backbone
+from resdet.ops.frozen_bn import freeze_batch_norm
+
+
+def _randomize(module: nn.Module) -> None:
+    """Numbers that tell one tensor from another: BN starts at scales of 1 and shifts of 0."""
+    for key, value in module.state_dict().items():
+        if key.endswith("running_var"):
+            value.uniform_(0.5, 2)
+        elif value.is_floating_point() and value.ndim == 1:
+            value.normal_()
+
+
+def _reference_of(module: nn.Module, prefix: str = "") -> tuple[Layers, dict[str, Tensor]]:
+    """The functional twin of a module with the same numbers, and its parameters as leaves of a graph of their own."""
+    state = {f"{prefix}{key}": value.clone() for key, value in module.state_dict().items()}
+    parameters = {f"{prefix}{key}": state[f"{prefix}{key}"].requires_grad_() for key, _ in module.named_parameters()}
+    return Layers(state, module.training), parameters
+
+
+def _assert_same(
+    module: nn.Module, prefix: str, x: Tensor, reference_x: Tensor, output: Tensor, reference: Tensor, twin: Layers
+) -> None:
+    """Outputs, gradients of the input and of all parameters, and running statistics, in float64."""
+    close = {"rtol": 1e-10, "atol": 1e-10}
+    torch.testing.assert_close(output, reference, **close)
+    weights = torch.randn_like(reference)
+    (output * weights).sum().backward()
+    (reference * weights).sum().backward()
+    torch.testing.assert_close(x.grad, reference_x.grad, **close)
+    for key, parameter in module.named_parameters():
+        torch.testing.assert_close(
+            parameter.grad, twin.state[f"{prefix}{key}"].grad, msg=lambda text, key=key: f"{key}: {text}", **close
+        )
+    for key, value in module.named_buffers():
+        if not key.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, twin.state[f"{prefix}{key}"], msg=lambda text, key=key: f"{key}: {text}", **close)
+
+
+@settings(max_examples=40)
+@given(
+    images=st.integers(1, 4),
+    channels=st.integers(1, 5),
+    height=st.integers(1, 4),
+    width=st.integers(2, 5),
+    offset=st.sampled_from([0.0, -3.0, 1e3]),
+    training=st.booleans(),
+)
+def test_batch_norm(images: int, channels: int, height: int, width: int, offset: float, training: bool) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(channels).double().train(training)
+    _randomize(norm)
+    twin, _ = _reference_of(norm, "bn.")
+    values = torch.randn(images, channels, height, width, dtype=torch.float64) + offset
+    x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
+    # at an offset of 1e3 both lose the same digits in x - mean
+    torch.testing.assert_close(norm(x), twin.batch_norm(reference_x, "bn"), rtol=1e-9, atol=1e-9)
+    if offset != 1e3:
+        x.grad = reference_x.grad = None
+        _assert_same(norm, "bn.", x, reference_x, norm(x), twin.batch_norm(reference_x, "bn"), twin)
+
+
+def test_batch_norm_by_hand() -> None:
+    """Four numbers: mean 4, variance 5 (unbiased 20 / 3), from running statistics 10 and 2."""
+    state = {"bn.weight": [3.0], "bn.bias": [1.0], "bn.running_mean": [10.0], "bn.running_var": [2.0]}
+    layers = Layers({key: torch.tensor(value, dtype=torch.float64) for key, value in state.items()}, training=True)
+    x = torch.tensor([1.0, 3.0, 5.0, 7.0], dtype=torch.float64).view(2, 1, 1, 2)
+    expected = [1 + 3 * deviation / (5 + 1e-5) ** 0.5 for deviation in (-3, -1, 1, 3)]
+    assert layers.batch_norm(x, "bn").flatten().tolist() == pytest.approx(expected, rel=1e-14)
+    assert layers.state["bn.running_mean"].item() == pytest.approx(0.9 * 10 + 0.1 * 4, rel=1e-14)
+    assert layers.state["bn.running_var"].item() == pytest.approx(0.9 * 2 + 0.1 * 20 / 3, rel=1e-14)
+    layers.training = False
+    layers.state |= {"bn.running_mean": torch.tensor([2.0]).double(), "bn.running_var": torch.tensor([4.0]).double()}
+    assert layers.batch_norm(x, "bn")[0, 0, 0, 0].item() == pytest.approx(1 - 3 / (4 + 1e-5) ** 0.5, rel=1e-14)
+
+
+# kind of block, order of its parts, shortcut, (input channels, width, stride), the first block after the stem
+_BLOCKS = [
+    (block, preactivation, option, shape, follows_stem)
+    for block, preactivation, option, follows_stem in itertools.product(
+        ("basic", "bottleneck"), (False, True), ("A", "B", "C", "none"), (False, True)
+    )
+    for shape in ((2, 2, 1), (8, 2, 1), (3, 4, 1), (3, 4, 2), (4, 4, 2))
+    if preactivation or not follows_stem
+    # zero channels can be added, not taken away
+    if option != "A" or shape[0] <= shape[1] * (4 if block == "bottleneck" else 1)
+]
+
+
+@pytest.mark.parametrize(("block", "preactivation", "option", "shape", "follows_stem"), _BLOCKS)
+@pytest.mark.parametrize("training", [True, False])
+def test_blocks(
+    block: str, preactivation: bool, option: str, shape: tuple[int, int, int], follows_stem: bool, training: bool
+) -> None:
+    torch.manual_seed(0)
+    in_channels, width, stride = shape
+    for stride_in_1x1 in (False, True)[: 2 if block == "bottleneck" else 1]:
+        out_channels = width * (4 if block == "bottleneck" else 1)
+        if block == "bottleneck":
+            branch = bottleneck_branch(in_channels, width, stride, stride_in_1x1)
+        else:
+            branch = basic_branch(in_channels, width, stride)
+        norm = None if preactivation else nn.BatchNorm2d
+        shortcut = make_shortcut(option, in_channels, out_channels, stride, norm)
+        module = ResidualBlock(
+            branch, nn.BatchNorm2d, shortcut, preactivation=preactivation, activated_input=follows_stem
+        ).double()
+        module.train(training)
+        _randomize(module)
+        twin, _ = _reference_of(module, "block.")
+        values = torch.randn(3, in_channels, 5, 4, dtype=torch.float64)
+        x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
+        strides = block_strides(block, stride, stride_in_1x1)
+        if preactivation:
+            expected = pre_activation_block(reference_x, twin, "block", option, strides, follows_stem=follows_stem)
+        else:
+            expected = post_activation_block(reference_x, twin, "block", option, strides)
+        _assert_same(module, "block.", x, reference_x, module(x), expected, twin)
+        assert torch.equal(x, values)  # nothing is overwritten in place
+
+
+def test_reference_gradients_against_finite_differences() -> None:
+    torch.manual_seed(0)
+    for preactivation, reference in ((False, post_activation_block), (True, pre_activation_block)):
+        module = ResidualBlock(
+            basic_branch(2, 3, 2),
+            nn.BatchNorm2d,
+            make_shortcut("B", 2, 3, 2, None if preactivation else nn.BatchNorm2d),
+            preactivation=preactivation,
+        ).double()
+        _randomize(module)
+        twin, parameters = _reference_of(module, "block.")
+
+        def output(x: Tensor, *_: Tensor, reference=reference, twin=twin) -> Tensor:
+            return reference(x, twin, "block", "B", [2, 1])
+
+        x = torch.randn(2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(output, (x, *parameters.values()))
+
+
+def _networks() -> list[tuple[str, dict]]:
+    options = [{"shortcut": option} for option in ("A", "B", "C", "none")]
+    small = {"width": 4, "num_classes": 3}
+    cases = [
+        (name, {**option, **small})
+        for name in ("resnet18", "preact_resnet18", "cifar_resnet8", "cifar_preact_resnet14")
+        for option in options
+    ]
+    cases += [
+        (name, {**option, **small, "stride_in_1x1": stride_in_1x1})
+        for name in ("cifar_preact_bottleneck20",)
+        for option in options
+        for stride_in_1x1 in (False, True)
+    ]
+    cases += [
+        (name, {**small, "stride_in_1x1": True}) for name in ("resnet50", "preact_resnet50", "preact_resnet34", "plain18")
+    ]
+    return [*cases, ("cifar_plain20", small), ("cifar_preact_resnet164", small)]
+
+
+@pytest.mark.parametrize(("name", "options"), _networks())
+@pytest.mark.parametrize("training", [True, False])
+def test_whole_networks(name: str, options: dict, training: bool) -> None:
+    torch.manual_seed(1)
+    network = create_backbone(name, **options).double().train(training)
+    _randomize(network)
+    twin, _ = _reference_of(network)
+    size = (40, 37) if network.spec.stem == "imagenet" else (10, 9)
+    values = torch.randn(3, 3, *size, dtype=torch.float64)
+    x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
+    output, expected = network(x), _reference_network(network, reference_x, twin)
+    scale = float(expected.detach().abs().max())
+    torch.testing.assert_close(output, expected, rtol=1e-10, atol=1e-10 * scale)
+    output.sum().backward()
+    expected.sum().backward()
+    for key, parameter in network.named_parameters():
+        reference = twin.state[key].grad
+        tolerance = 1e-9 * max(float(reference.abs().max()), 1)
+        torch.testing.assert_close(parameter.grad, reference, rtol=1e-9, atol=tolerance)
+    for key, value in network.named_buffers():
+        if not key.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, twin.state[key], rtol=1e-10, atol=1e-10)
+
+
+def _reference_network(network: ResNet, images: Tensor, twin: Layers) -> Tensor:
+    spec = network.spec
+    return residual_network(
+        images,
+        twin,
+        block=spec.block,
+        blocks=spec.layers,
+        option=spec.shortcut,
+        stem=spec.stem,
+        stride_in_1x1=spec.stride_in_1x1,
+        preactivation=spec.name.startswith(("preact", "cifar_preact")),
+    )
+
+
+def test_frozen_networks_are_the_reference_outside_training() -> None:
+    torch.manual_seed(2)
+    network = create_backbone("preact_resnet18", width=4, num_classes=3).double()
+    _randomize(network)
+    twin, _ = _reference_of(network.eval())
+    images = torch.randn(2, 3, 40, 37, dtype=torch.float64)
+    frozen = freeze_batch_norm(network).train()
+    torch.testing.assert_close(frozen(images), _reference_network(network, images, twin), rtol=1e-10, atol=1e-10)
