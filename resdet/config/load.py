@@ -208,9 +208,7 @@ def _out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _inconsistent(config: RunFile) -> Iterator[str]:
-    schedule = config.schedule
-    if schedule.milestones != sorted(set(schedule.milestones)):
-        yield f"option 'schedule.milestones' must increase, got {schedule.milestones}"
+    yield from _inconsistent_schedule(config)
     if isinstance(config, DetectionRunConfig):
         for name, part in (("model.rpn", config.model.rpn), ("model.roi", config.model.roi)):
             if part.bg_iou > part.fg_iou:
@@ -228,5 +226,29 @@ def _inconsistent(config: RunFile) -> Iterator[str]:
             yield f"option 'data.names' must not name a class twice, got {data.names}"
         if data.val.annotations and not data.val.root:
             yield "option 'data.val.root' must name a folder where 'data.val.annotations' is given"
-    elif len(config.data.short_side) not in (0, 2) or config.data.short_side != sorted(config.data.short_side):
-        yield f"option 'data.short_side' must be [] or [lowest, highest], got {config.data.short_side}"
+        return
+    for name, pair in (("data.short_side", config.data.short_side), ("data.area", config.data.area)):
+        allowed = (0, 2) if name == "data.short_side" else (2,)
+        if len(pair) not in allowed or pair != sorted(pair):
+            yield f"option {name!r} must be {'[] or ' if 0 in allowed else ''}[lowest, highest], got {pair}"
+    if config.test.flip and config.test.views != "dense":
+        yield f"option 'test.flip' goes with 'test.views' dense, got {config.test.views!r}"
+
+
+def _inconsistent_schedule(config: RunFile) -> Iterator[str]:
+    schedule = config.schedule
+    for name, steps in (("milestones", schedule.milestones), ("milestone_epochs", schedule.milestone_epochs)):
+        if steps != sorted(set(steps)):
+            yield f"option 'schedule.{name}' must increase, got {steps}"
+    if schedule.milestones and schedule.milestone_epochs:
+        yield "give either option 'schedule.milestones' or 'schedule.milestone_epochs', got both"
+    if schedule.warmup_until_error and schedule.warmup_iterations:
+        yield "give either option 'schedule.warmup_iterations' or 'schedule.warmup_until_error', got both"
+    if schedule.warmup_until_error and isinstance(config, DetectionRunConfig):
+        yield "option 'schedule.warmup_until_error' is for classifiers; a detector has no training error"
+    if schedule.policy == "plateau" and not config.run.eval_every:
+        yield "option 'schedule.policy' plateau needs evaluations: set 'run.eval_every', in iterations, got 0"
+    if 1 < config.run.accumulate > config.run.batch:
+        yield f"option 'run.accumulate' must be at most 'run.batch' ({config.run.batch}), got {config.run.accumulate}"
+    if config.run.ema >= 1:
+        yield f"option 'run.ema' must be below 1, got {config.run.ema}"

@@ -155,6 +155,10 @@ def unsafe_name(name: str) -> str | None:
     parsed = PureWindowsPath(name)
     if not name or "\0" in name or parsed.anchor or ".." in parsed.parts:
         return f"file name must be relative and stay in the images' folder, got {name!r}"
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+        return f"file name must be text, got {name!r}"
     return None
 
 

@@ -20,6 +20,9 @@ from resdet.data.annotations import class_mismatch
 from resdet.errors import DataError
 
 _PIXELS = 3 * 32 * 32
+# the training images in the official order, and where the paper's part for choosing begins (section 4.2)
+_TRAINING_IMAGES, _CHOOSING = 50_000, 45_000
+_PARTS = {"train45k": slice(None, _CHOOSING), "val5k": slice(_CHOOSING, None)}
 
 
 @dataclass(frozen=True)
@@ -87,23 +90,26 @@ class CifarDataset:
 
     def load(self, index: int) -> Image.Image:
         """The image, RGB."""
-        return Image.fromarray(np.ascontiguousarray(self.pixels[index].transpose(1, 2, 0)))
+        rows = self.pixels[index].transpose(1, 2, 0).tobytes()
+        return Image.frombytes("RGB", (32, 32), rows)
 
 
 def read_cifar(root: str | Path, split: str, kind: str = "cifar10", names: Sequence[str] | None = None) -> CifarDataset:
-    """Read ``split`` ("train" or "test") of ``kind`` ("cifar10" or "cifar100") from the folder of its official batches.
+    """Read ``split`` of ``kind`` ("cifar10" or "cifar100") from the folder of its official batches.
 
     Args:
         root: the folder that holds ``data_batch_1`` or ``data_batch_1.bin`` (CIFAR-100: ``train`` or ``train.bin``) and so on.
-        split: which part.
+        split: "train" or "test"; "train45k" or "val5k": of 50,000 training images the first 45,000 in the official order, or
+            the last 5,000.
         kind: which data set.
         names: class names in label order; the data set's own when not given.
 
     Raises:
-        DataError: with every file that is missing, of a wrong size, or holds a label out of range or anything but arrays.
+        DataError: with every file that is missing, of a wrong size, or holds a label out of range or anything but arrays; when
+            a part is asked for of other than 50,000 training images.
     """
     root, layout = Path(root), _KINDS[kind]
-    stems = layout.train if split == "train" else layout.test
+    stems = layout.test if split == "test" else layout.train
     binary = (root / f"{stems[0]}{layout.binary_suffix}").is_file()
     read: Callable[[Path, _Kind], tuple[NDArray[np.uint8], NDArray[np.int64]]] = _read_binary if binary else _read_python
     problems: list[str] = []
@@ -129,6 +135,10 @@ def read_cifar(root: str | Path, split: str, kind: str = "cifar10", names: Seque
         raise DataError(problems)
     order = np.array([names.index(name) for name in found])
     pixels, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if split in _PARTS:
+        if len(labels) != _TRAINING_IMAGES:
+            raise DataError(f"{root}: {split} is a part of {_TRAINING_IMAGES} training images, got {len(labels)}")
+        pixels, labels = pixels[_PARTS[split]], labels[_PARTS[split]]
     return CifarDataset(tuple(names), pixels, order[labels], root)
 
 

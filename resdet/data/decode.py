@@ -34,12 +34,14 @@ def read_image(path: str | Path) -> Image.Image:
         A PIL image of mode RGB.
 
     Raises:
-        DataError: naming the file when it is missing, empty, truncated, not an image, or of a pixel type without a fixed range.
+        DataError: naming the file when it is missing, empty, truncated, not an image, of a pixel type without a fixed range, or
+            of more pixels than PIL takes for safe (``PIL.Image.MAX_IMAGE_PIXELS``, 89 million).
     """
     path = Path(path)
     Image.init()  # PIL loads some of its decoders late, and knows no format by name before
     try:
         with Image.open(path, formats=_FORMATS) as image:
+            _check_size(image)
             image.load()
             orientation = _orientation(image)
             rgb = to_rgb(image)
@@ -52,6 +54,14 @@ def read_image(path: str | Path) -> Image.Image:
         reason = "the file is empty" if path.is_file() and path.stat().st_size == 0 else _reason(error, path)
         raise DataError(f"{path}: cannot be read as an image: {reason}") from error
     return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+
+
+def _check_size(image: Image.Image) -> None:
+    # PIL itself only warns, up to twice its limit
+    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(
+            f"it has {image.width} x {image.height} pixels, more than {Image.MAX_IMAGE_PIXELS} are not safe to decode"
+        )
 
 
 def _orientation(image: Image.Image) -> object:
@@ -71,6 +81,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("its pixels must be 8 or 16 bits, got floats")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # the same colours; straight to RGB, PIL warns of the transparency that it drops
     return image.convert("RGB")
 
 

@@ -15,11 +15,11 @@ from resdet.data.annotations import class_mismatch
 from resdet.data.decode import read_image
 from resdet.errors import DataError
 
-_EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
-class FolderDataset:
+class FileDataset:
     """Labelled image files.
 
     Attributes:
@@ -48,7 +48,7 @@ class FolderDataset:
         return read_image(self.path(index))
 
 
-def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FolderDataset:
+def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FileDataset:
     """Read a folder of class folders; the images may lie in folders below these. Other files and hidden folders are left alone.
 
     Args:
@@ -59,10 +59,7 @@ def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FolderD
         DataError: when there is no class folder, a class folder holds no image, or one is not among ``names``.
     """
     root = Path(root)
-    try:
-        found = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{root}: cannot be read: {error.strerror}") from error
+    found = sub_folders(root)
     names = found if names is None else list(names)
     problems = [f"{root}: {problem}" for problem in class_mismatch(found, names)]
     if not found:
@@ -72,18 +69,31 @@ def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FolderD
     for name in found:
         images = _images(root / name)
         if not images:
-            problems.append(f"{root / name}: holds no image ({' '.join(sorted(_EXTENSIONS))})")
+            problems.append(f"{root / name}: holds no image ({' '.join(_EXTENSIONS)})")
         files += images
         labels += [names.index(name) if name in names else 0] * len(images)
     if problems:
         raise DataError(problems)
-    return FolderDataset(tuple(names), np.array(files, dtype=np.bytes_), np.array(labels, dtype=np.int64))
+    return FileDataset(tuple(names), np.array(files, dtype=np.bytes_), np.array(labels, dtype=np.int64))
+
+
+def sub_folders(root: Path) -> list[str]:
+    """The names of a folder's folders, sorted, without hidden ones; a DataError when it cannot be read."""
+    try:
+        return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{root}: cannot be read: {error.strerror}") from error
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image: by its suffix, and not hidden."""
+    return name.lower().endswith(_EXTENSIONS) and not name.startswith(".")
 
 
 def _images(folder: Path) -> list[bytes]:
     return sorted(
-        os.fsencode(Path(parent) / file)
+        os.fsencode(f"{parent}{os.sep}{file}")
         for parent, _, files in os.walk(folder, followlinks=True)
         for file in files
-        if Path(file).suffix.lower() in _EXTENSIONS and not file.startswith(".")
+        if is_image_name(file)
     )

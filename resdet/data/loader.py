@@ -52,6 +52,13 @@ class DetectionBatch:
         """The image files."""
         return [target.path for target in self.targets]
 
+    def split(self, parts: int) -> list[DetectionBatch]:
+        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
+        return [
+            DetectionBatch(self.images[piece], self.targets[piece], self.original_sizes[piece])
+            for piece in _pieces(len(self), parts)
+        ]
+
     def to(self, device: object) -> DetectionBatch:
         """The same batch with its tensors on ``device``."""
         images = [image.to(device, non_blocking=True) for image in self.images]  # type: ignore[call-overload]
@@ -80,6 +87,13 @@ class ClassificationBatch:
         """The image files."""
         return list(self.paths)
 
+    def split(self, parts: int) -> list[ClassificationBatch]:
+        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
+        return [
+            ClassificationBatch(self.images[piece], self.labels[piece], self.paths[piece])
+            for piece in _pieces(len(self), parts)
+        ]
+
     def to(self, device: object) -> ClassificationBatch:
         """The same batch with its tensors on ``device``."""
         images = self.images.to(device, non_blocking=True)  # type: ignore[call-overload]
@@ -99,13 +113,14 @@ class DetectionView:
 
     def batch(self, keys: Sequence[Key]) -> DetectionBatch:
         """Load the samples ``(index, draw)``; a DataError names the image."""
-        images, targets = zip(*(self._sample(*key) for key in keys), strict=True)
+        with preserved_generators():
+            images, targets = zip(*(self._sample(*key) for key in keys), strict=True)
         return DetectionBatch(list(images), list(targets), [self.dataset.size(index) for index, _ in keys])
 
     def _sample(self, index: int, draw: int) -> tuple[Tensor, Target]:
         image, target = self.dataset.load(index)
-        with seeded(self.seed, draw):
-            return self.transform(image, target)
+        seed_generators(self.seed, draw)
+        return self.transform(image, target)
 
 
 @dataclass(frozen=True)
@@ -121,15 +136,16 @@ class ClassificationView:
 
     def batch(self, keys: Sequence[Key]) -> ClassificationBatch:
         """Load the samples ``(index, draw)``; a DataError names the image."""
-        images = torch.stack([self._sample(*key) for key in keys])
+        with preserved_generators():
+            images = torch.stack([self._sample(*key) for key in keys])
         labels = torch.tensor([self.dataset.label(index) for index, _ in keys], dtype=torch.int64)
         return ClassificationBatch(images, labels, tuple(str(self.dataset.path(index)) for index, _ in keys))
 
     def _sample(self, index: int, draw: int) -> Tensor:
         image = self.dataset.load(index)
+        seed_generators(self.seed, draw)
         try:
-            with seeded(self.seed, draw):
-                return self.transform(image)
+            return self.transform(image)
         except DataError as error:
             raise DataError([f"{self.dataset.path(index)}: {problem}" for problem in error.problems]) from error
 
@@ -169,21 +185,33 @@ def test_loader(view: View[B_co], workers: int, batch: int = 1) -> Iterator[B_co
 
 
 @contextlib.contextmanager
-def seeded(seed: int, draw: int) -> Iterator[None]:
-    """Seed the CPU generators of torch, numpy and random from (seed, draw); put their states back on leaving."""
-    value = int(np.random.SeedSequence((seed, draw)).generate_state(1, np.uint64)[0])
+def preserved_generators() -> Iterator[None]:
+    """Put the states of the CPU generators of torch, numpy and random back on leaving."""
     # numpy's global generator and not one of our own: this is for transforms of others, which may draw from any
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    # not torch.manual_seed, which would seed the accelerators too
-    torch.default_generator.manual_seed(value)
-    np.random.seed(value % 2**32)  # noqa: NPY002
-    random.seed(value)
     try:
         yield
     finally:
         torch.set_rng_state(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
         random.setstate(states[2])
+
+
+def seed_generators(seed: int, draw: int) -> None:
+    """Seed the CPU generators of torch, numpy and random from (seed, draw)."""
+    value = int(np.random.SeedSequence((seed, draw)).generate_state(1, np.uint64)[0])
+    # not torch.manual_seed, which would seed the accelerators too
+    torch.default_generator.manual_seed(value)
+    np.random.seed(value % 2**32)  # noqa: NPY002
+    random.seed(value)
+
+
+def _pieces(count: int, parts: int) -> list[slice]:
+    """``range(count)`` in at most ``parts`` consecutive pieces, whose lengths differ by 1 at most."""
+    if parts < 1:
+        raise ValueError(f"a batch can be split into at least 1 part, got {parts}")
+    parts = min(parts, count)
+    return [slice(part * count // parts, (part + 1) * count // parts) for part in range(parts)]
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,20 @@ Resizing is PIL's bilinear filter, which antialiases. What is random draws from 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
+from resdet.data.lighting import IMAGENET_COMPONENTS, ColorComponents, lighting_noise
 from resdet.errors import DataError
 from resdet.structures import Target
-
-# colour statistics of ImageNet, RGB in [0, 1] (AlexNet's noise); the eigenvectors are the columns
-_EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
-_EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 
 def resized_size(size: tuple[int, int], short_side: int, max_side: int) -> tuple[int, int]:
@@ -32,6 +31,12 @@ def resized_size(size: tuple[int, int], short_side: int, max_side: int) -> tuple
     scale = min(short_side / min(size), max_side / max(size))
     height, width = (max(1, math.floor(side * scale + 0.5)) for side in size)
     return height, width
+
+
+def resize_short_side(image: Image.Image, short_side: int) -> Image.Image:
+    """The image with its shorter side brought to ``short_side`` pixels, the longer cut to whole ones; 0: as it is."""
+    resized: Image.Image = F.resize(image, [short_side], InterpolationMode.BILINEAR) if short_side else image
+    return resized
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class DetectionTestTransform:
 
 @dataclass(frozen=True)
 class ClassificationTrainTransform:
-    """The paper's training view: resize, pad, random crop, flip, PCA lighting.
+    """A training view: a random square, flipped or not, with PCA lighting.
 
     Attributes:
         crop: side of the square, pixels.
@@ -75,6 +80,10 @@ class ClassificationTrainTransform:
         pad: zeros around the image before the crop, pixels.
         hflip: probability of a horizontal flip.
         lighting: standard deviation of the PCA colour noise; 0: none.
+        crop_from: "short_side": a window of the resized and padded image (paper, section 3.4); "area": a window of a random
+            ``area`` and an aspect ratio of 3/4 … 4/3, resized to the square, and ``short_side`` is not used.
+        area: least and greatest share of the padded image's area, in (0, 1].
+        pca: the directions and sizes of the colour noise.
     """
 
     crop: int
@@ -82,28 +91,38 @@ class ClassificationTrainTransform:
     pad: int
     hflip: float
     lighting: float
+    crop_from: str = field(default="short_side", kw_only=True)
+    area: tuple[float, float] = field(default=(0.08, 1.0), kw_only=True)
+    pca: ColorComponents = field(default=IMAGENET_COMPONENTS, kw_only=True)
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Turn an RGB image into a uint8 tensor (3, crop, crop).
 
         Raises:
-            DataError: when the image is smaller than the crop after resizing and padding.
+            DataError: when the image is smaller than the crop after resizing and padding; not with ``crop_from`` "area".
         """
+        square = np.asarray(self._by_area(image) if self.crop_from == "area" else self._by_short_side(image))
+        if torch.rand(()) < self.hflip:
+            square = square[:, ::-1]
+        pixels = torch.from_numpy(np.array(square.transpose(2, 0, 1), order="C"))
+        return lighting_noise(pixels, self.lighting, self.pca) if self.lighting else pixels
+
+    def _by_area(self, image: Image.Image) -> Image.Image:
+        padded = image.crop((-self.pad, -self.pad, image.width + self.pad, image.height + self.pad)) if self.pad else image
+        window: Image.Image = RandomResizedCrop(self.crop, scale=self.area, antialias=True)(padded)
+        return window
+
+    def _by_short_side(self, image: Image.Image) -> Image.Image:
         if self.short_side:
             low, high = self.short_side
-            image = F.resize(image, [int(torch.randint(low, high + 1, ()))], InterpolationMode.BILINEAR)
-        pixels = _to_tensor(image)
-        if self.pad:
-            pixels = F.pad(pixels, [self.pad])
-        height, width = pixels.shape[1:]
+            image = resize_short_side(image, int(torch.randint(low, high + 1, ())))
+        width, height = image.width + 2 * self.pad, image.height + 2 * self.pad
         if min(height, width) < self.crop:
             raise DataError(f"{width} x {height} pixels are less than the crop of {self.crop}; set data.short_side")
-        top = int(torch.randint(height - self.crop + 1, ()))
-        left = int(torch.randint(width - self.crop + 1, ()))
-        pixels = pixels[:, top : top + self.crop, left : left + self.crop]
-        if torch.rand(()) < self.hflip:
-            pixels = pixels.flip(-1)
-        return lighting_noise(pixels, self.lighting) if self.lighting else pixels.contiguous()
+        top = int(torch.randint(height - self.crop + 1, ())) - self.pad
+        left = int(torch.randint(width - self.crop + 1, ())) - self.pad
+        # PIL gives zeros outside of an image
+        return image.crop((left, top, left + self.crop, top + self.crop))
 
 
 @dataclass(frozen=True)
@@ -119,19 +138,8 @@ class ClassificationTestTransform:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Turn an RGB image into a uint8 tensor (3, crop, crop); a smaller image gets a black frame."""
-        if self.short_side:
-            image = F.resize(image, [self.short_side], InterpolationMode.BILINEAR)
+        image = resize_short_side(image, self.short_side)
         return _to_tensor(F.center_crop(image, [self.crop, self.crop]))
-
-
-def lighting_noise(pixels: Tensor, std: float) -> Tensor:
-    """AlexNet's PCA colour noise on a uint8 image (3, H, W).
-
-    To every pixel, in [0, 1], sum_j eigenvector_j * alpha_j * eigenvalue_j is added with alpha_j ~ N(0, std). The result is
-    rounded and clamped back to uint8, so that an image stays an image for every pixel convention. Source: paper, section 3.4.
-    """
-    shift = _EIGENVECTORS @ (torch.randn(3) * std * _EIGENVALUES) * 255
-    return (pixels + shift.view(3, 1, 1)).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _boxes(target: Target) -> tv_tensors.BoundingBoxes:

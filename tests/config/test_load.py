@@ -190,3 +190,28 @@ def test_to_dict_and_back() -> None:
     del values["optimizer"]["lt"]
     with pytest.raises(ConfigError, match=r"'run\.batch' must be at least 1, got 0"):
         config_from_dict(DetectionRunConfig, values)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("schedule.milestones=[3] schedule.milestone_epochs=[1]", "give either option 'schedule.milestones' or"),
+        ("schedule.milestone_epochs=[2,1] schedule.milestones=[]", "'schedule.milestone_epochs' must increase"),
+        ("schedule.warmup_iterations=5 schedule.warmup_until_error=0.8", "give either option 'schedule.warmup_iterations' or"),
+        ("schedule.policy=plateau run.eval_every=0", "plateau needs evaluations: set 'run.eval_every'"),
+        ("schedule.policy=plato", "'schedule.policy' must be one of steps, plateau, cosine"),
+        ("run.accumulate=1000", r"'run.accumulate' must be at most 'run.batch' \(256\), got 1000"),
+        ("run.ema=1", "'run.ema' must be below 1"),
+        ("data.area=[0.5]", r"'data.area' must be \[lowest, highest\], got \[0.5\]"),
+        ("data.area=[0.9,0.5]", r"'data.area' must be \[lowest, highest\]"),
+        ("test.flip=true", "'test.flip' goes with 'test.views' dense, got 'center'"),
+    ],
+)
+def test_options_that_do_not_go_together(override: str, message: str) -> None:
+    (problem,) = _problems("imagenet_r50", *override.split())
+    assert re.search(message, problem), problem
+
+
+def test_a_detector_has_no_training_error_to_wait_for() -> None:
+    (problem,) = _problems("coco_r50", "schedule.warmup_until_error=0.8", "schedule.warmup_iterations=0")
+    assert "'schedule.warmup_until_error' is for classifiers" in problem

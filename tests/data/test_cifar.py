@@ -174,3 +174,37 @@ def test_cifar100(tmp_path: Path) -> None:
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"batches\.meta: cannot be read: No such file"):
         read_cifar(tmp_path, "train")
+
+
+def official(folder: Path, kind: str) -> dict[int, int]:
+    """All 50,000 training images as files with holes; returns the label of those that are not of class 0, by index."""
+    marks = {0: 1, 44_999: 2, 45_000: 3, 49_999: 4}
+    files = ["train.bin"] if kind == "cifar100" else [f"data_batch_{number}.bin" for number in range(1, 6)]
+    record = 3074 if kind == "cifar100" else 3073
+    each = 50_000 // len(files)
+    for number, name in enumerate(files):
+        with (folder / name).open("wb") as file:
+            file.truncate(each * record)
+            for index, label in marks.items():
+                if index // each == number:
+                    file.seek((index % each + 1) * record - 3073)
+                    file.write(bytes([label, 255]))
+    name, count = ("fine_label_names.txt", 100) if kind == "cifar100" else ("batches.meta.txt", 10)
+    (folder / name).write_text("\n".join(f"class{number}" for number in range(count)))
+    return marks
+
+
+@pytest.mark.parametrize("kind", ["cifar10", "cifar100"])
+def test_the_two_parts_of_train_for_choosing(tmp_path: Path, kind: str) -> None:
+    marks = official(tmp_path, kind)
+    for split, first, last in (("train", 0, 50_000), ("train45k", 0, 45_000), ("val5k", 45_000, 50_000)):
+        dataset = read_cifar(tmp_path, split, kind)
+        expected = {index - first: label for index, label in marks.items() if first <= index < last}
+        assert (len(dataset), len(dataset.pixels)) == (last - first, last - first)
+        assert {int(index): dataset.label(index) for index in np.flatnonzero(dataset.labels)} == expected
+        assert all(dataset.pixels[index, 0, 0, 0] == 255 for index in expected)
+
+
+def test_a_part_of_other_than_all_training_images_is_refused(binary: Path) -> None:
+    with pytest.raises(DataError, match=f"{binary}: val5k is a part of 50000 training images, got {5 * RECORDS}"):
+        read_cifar(binary, "val5k")

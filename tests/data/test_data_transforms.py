@@ -1,18 +1,19 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
 
+from resdet.data.lighting import ColorComponents
 from resdet.data.transforms import (
     ClassificationTestTransform,
     ClassificationTrainTransform,
     DetectionTestTransform,
     DetectionTrainTransform,
-    lighting_noise,
+    resize_short_side,
     resized_size,
 )
 from resdet.errors import DataError
@@ -148,23 +149,45 @@ def test_an_image_smaller_than_the_crop_is_refused() -> None:
         ClassificationTrainTransform(20, (), 2, 0.5, 0.0)(Image.new("RGB", (8, 6)))
 
 
-def test_lighting_noise_has_the_covariance_of_its_constants() -> None:
-    torch.manual_seed(3)
-    grey = torch.full((3, 2, 2), 128, dtype=torch.uint8)
-    shifts = torch.stack([lighting_noise(grey, 1.0)[:, 0, 0].double() - 128 for _ in range(4000)]) / 255
-    vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-    expected = vectors @ np.diag(np.array([0.2175, 0.0188, 0.0045]) ** 2) @ vectors.T
-    assert np.allclose(np.cov(shifts.T.numpy()), expected, atol=0.0012)
-    assert float(shifts.mean().abs()) < 0.01
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 60))
+def test_resizing_by_the_shorter_side_is_torchvisions(height: int, width: int, short_side: int) -> None:
+    image = Image.fromarray(np.random.default_rng(2).integers(0, 255, (height, width, 3), dtype=np.uint8))
+    resized = F.pil_to_tensor(resize_short_side(image, short_side))
+    expected = v2.Resize(short_side, antialias=True)(image) if short_side else image
+    assert np.array_equal(resized.permute(1, 2, 0).numpy(), np.asarray(expected))
+    if short_side:
+        crop = ClassificationTestTransform(short_side, short_side)(image)
+        assert torch.equal(crop, F.center_crop(resized, [short_side, short_side]))
 
 
-def test_lighting_noise_stays_an_image() -> None:
+@given(st.integers(0, 2**31), st.integers(0, 3), st.sampled_from([(0.08, 1.0), (0.5, 0.6), (1.0, 1.0)]))
+def test_a_crop_by_area_is_torchvisions(seed: int, pad: int, area: tuple[float, float]) -> None:
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 255, (40, 50, 3), dtype=np.uint8))
+    torch.manual_seed(seed)
+    found = ClassificationTrainTransform(24, (500, 500), pad, 0.5, 0.0, crop_from="area", area=area)(image)
+    torch.manual_seed(seed)
+    oracle = v2.Compose(
+        [
+            v2.Pad(pad),
+            v2.RandomResizedCrop(24, scale=area, ratio=(3 / 4, 4 / 3), interpolation=v2.InterpolationMode.BILINEAR),
+            v2.PILToTensor(),
+        ]
+    )
+    expected = oracle(image)
+    if torch.rand(()) < 0.5:
+        expected = expected.flip(-1)
+    assert torch.equal(found, expected)
+    assert found.is_contiguous()
+
+
+def test_a_crop_by_area_of_a_small_image_is_enlarged() -> None:
+    assert ClassificationTrainTransform(24, (), 0, 0.5, 0.1, crop_from="area")(Image.new("RGB", (3, 2))).shape == (3, 24, 24)
+
+
+def test_the_noise_is_along_the_components_given() -> None:
     torch.manual_seed(0)
-    image = torch.tensor([0, 255], dtype=torch.uint8).repeat(3, 4, 1)
-    for _ in range(20):
-        result = lighting_noise(image, 1.0)
-        assert result.dtype == torch.uint8
-        assert result.shape == image.shape
-        assert bool((result[:, :, 0] <= result[:, :, 1]).all())  # clamped, not wrapped around
-    assert torch.equal(lighting_noise(image, 0.0), image)
-    assert math.isclose(float(image.float().mean()), 127.5)
+    green = ColorComponents((0.0, 5.0, 0.0), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    view = ClassificationTrainTransform(8, (), 0, 0.0, 0.1, pca=green)(Image.new("RGB", (8, 8), (100, 100, 100)))
+    assert (view[0] == 100).all()
+    assert (view[2] == 100).all()
+    assert (view[1] != 100).all()

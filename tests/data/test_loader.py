@@ -5,19 +5,31 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms.v2 import functional as F
 
 from resdet.data import loader
 from resdet.data.coco import read_coco
 from resdet.data.dataset import aspect_groups, usable_indices
 from resdet.data.folder import read_folder
-from resdet.data.loader import ClassificationView, DetectionView, seeded, train_loader
+from resdet.data.loader import (
+    ClassificationBatch,
+    ClassificationView,
+    DetectionBatch,
+    DetectionView,
+    preserved_generators,
+    seed_generators,
+    train_loader,
+)
 from resdet.data.samplers import endless_batches
 from resdet.data.transforms import ClassificationTrainTransform, DetectionTestTransform, DetectionTrainTransform
 from resdet.errors import DataError
@@ -107,22 +119,101 @@ def test_views_can_be_sent_to_spawned_workers(detection: DetectionView, folder: 
     assert torch.equal(pickle.loads(pickle.dumps(view)).batch([(1, 1)]).images, view.batch([(1, 1)]).images)
 
 
-def test_seeding_is_stateless_and_leaves_no_trace() -> None:
-    def draws() -> tuple[float, float, float]:
-        return float(torch.rand(())), float(np.random.rand()), random.random()  # noqa: NPY002
+def draws() -> tuple[float, float, float]:
+    return float(torch.rand(())), float(np.random.rand()), random.random()  # noqa: NPY002
 
+
+def states() -> tuple:
+    return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+
+
+def test_seeding_is_stateless_and_leaves_no_trace() -> None:
     torch.manual_seed(1)
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
-    with seeded(3, 4):
+    before = states()
+    with preserved_generators():
+        seed_generators(3, 4)
         first = draws()
-    with seeded(3, 5):
+        seed_generators(3, 5)
         other = draws()
-    with seeded(3, 4):
+        seed_generators(3, 4)
         assert draws() == first
     assert all(a != b for a, b in zip(first, other, strict=True))
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
-    assert random.getstate() == before[2]
+    assert states() == before
+
+
+def test_the_generators_are_put_back_after_an_error(folder: Path) -> None:
+    before = states()
+    with pytest.raises(DataError):
+        ClassificationView(read_folder(folder), ClassificationTrainTransform(64, (), 0, 0.5, 0)).batch([(0, 0)])
+    assert states() == before
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A transform of somebody else, which draws from every generator."""
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        return torch.tensor(draws())
+
+
+def test_a_sample_depends_on_its_draw_alone(folder: Path) -> None:
+    view = ClassificationView(read_folder(folder), Drawing(), seed=5)
+    together = view.batch([(0, 1), (1, 2), (2, 3)]).images
+    assert torch.equal(view.batch([(7, 3), (4, 1)]).images, together[[2, 0]])
+    assert len(set(together.flatten().tolist())) == 9
+
+
+def plain_view(image: Image.Image, crop: int, short_side: tuple[int, ...], pad: int, hflip: float) -> torch.Tensor:
+    """The paper's training view, every step written with torchvision's functions on the whole image."""
+    if short_side:
+        image = F.resize(image, [int(torch.randint(short_side[0], short_side[1] + 1, ()))])
+    pixels = F.pad(F.pil_to_tensor(image), [pad])
+    top = int(torch.randint(pixels.shape[1] - crop + 1, ()))
+    left = int(torch.randint(pixels.shape[2] - crop + 1, ()))
+    pixels = F.crop(pixels, top, left, crop, crop)
+    return F.horizontal_flip(pixels) if torch.rand(()) < hflip else pixels
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(24, (26, 40), 0, 0.5), (30, (), 4, 0.5), (24, (), 0, 0.3), (30, (28, 32), 5, 1.0), (8, (), 20, 0.5)],
+    ids=str,
+)
+def test_batches_are_those_of_a_plain_transform(folder: Path, arguments: tuple) -> None:
+    dataset = read_folder(folder)
+    keys = [(index % 8, draw) for draw, index in enumerate(range(40))]
+    found = ClassificationView(dataset, ClassificationTrainTransform(*arguments, 0.0), seed=7).batch(keys).images
+    for (index, draw), pixels in zip(keys, found, strict=True):
+        value = int(np.random.SeedSequence((7, draw)).generate_state(1, np.uint64)[0])
+        with torch.random.fork_rng(devices=()):
+            torch.random.default_generator.manual_seed(value)
+            expected = plain_view(dataset.load(index), *arguments)
+        assert torch.equal(pixels, expected)
+
+
+@given(st.integers(0, 20), st.integers(1, 25))
+def test_a_split_batch_is_the_batch_in_order(count: int, parts: int) -> None:
+    images = torch.arange(count * 3, dtype=torch.uint8).view(count, 3, 1, 1)
+    paths = tuple(map(str, range(count)))
+    pieces = ClassificationBatch(images, torch.arange(count), paths).split(parts)
+    assert len(pieces) == min(parts, count)
+    lengths = [len(piece) for piece in pieces]
+    assert not lengths or (min(lengths) >= 1 and max(lengths) - min(lengths) <= 1)
+    assert sum((piece.paths for piece in pieces), ()) == paths
+    assert [label for piece in pieces for label in piece.labels.tolist()] == list(range(count))
+    assert not count or torch.equal(torch.cat([piece.images for piece in pieces]), images)
+
+
+def test_a_split_detection_batch_keeps_its_images_together(detection: DetectionView) -> None:
+    whole = detection.batch([(index, index) for index in range(5)])
+    pieces = whole.split(2)
+    assert [len(piece) for piece in pieces] == [2, 3]
+    assert [name for piece in pieces for name in piece.names] == whole.names
+    assert same_detection(pieces[1], DetectionBatch(whole.images[2:], whole.targets[2:], whole.original_sizes[2:]))
+    assert [piece.original_sizes for piece in DetectionBatch(whole.images, whole.targets).split(2)] == [[], []]
+    assert same_detection(whole.split(1)[0], whole)
+    with pytest.raises(ValueError, match="at least 1 part, got 0"):
+        whole.split(0)
 
 
 ENDLESS = """

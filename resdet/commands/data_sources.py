@@ -1,0 +1,101 @@
+"""The data sets that the ``data`` commands read: those of a run file, or one that arguments describe."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from resdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resdet.config.schema import ClassificationDataConfig, ClassificationSourceConfig, DetectionSourceConfig
+
+    Source = DetectionSourceConfig | ClassificationSourceConfig
+
+_DETECTION_FORMATS = ("coco", "voc")
+_CLASSIFICATION_FORMATS = ("folder", "imagenet", "list", "cifar10", "cifar100")
+
+
+def add_source_arguments(parser: argparse.ArgumentParser, *, detection: bool) -> None:
+    """``--config`` with ``key.path=value``, or ``--format`` with ``--root``, ``--annotations`` and ``--split``."""
+    formats = [*(_DETECTION_FORMATS if detection else ()), *_CLASSIFICATION_FORMATS]
+    which = "the data" if detection else "the training data"
+    coco, voc = ("coco: the instances json; ", "voc: a list under ImageSets/Main; ") if detection else ("", "")
+    parser.add_argument("--config", metavar="FILE", help=f"{which} of a run file")
+    parser.add_argument("--format", choices=formats, help="without a run file: the layout of the files")
+    parser.add_argument("--root", default="", metavar="DIR", help="the data set's folder")
+    parser.add_argument(
+        "--annotations",
+        default="",
+        metavar="FILE",
+        help=f"{coco}list: the CSV or JSON file; imagenet: the solution CSV of a flat val, when it lies elsewhere",
+    )
+    parser.add_argument(
+        "--split",
+        default="",
+        metavar="NAME",
+        help=f"{voc}imagenet: train or val; cifar: train, test, train45k or val5k (default: train)",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="options of the run file to change")
+
+
+def named_sources(args: argparse.Namespace) -> tuple[Sequence[str], list[tuple[str, Source]]]:
+    """Class names, none where the files say them, and each source with the name of its option.
+
+    Raises:
+        ConfigError: on wrong arguments or a wrong run file.
+    """
+    from resdet.config import load_config
+    from resdet.config.schema import ClassificationDataConfig
+
+    _check_usage(args)
+    if not args.config:
+        return (), [("data", _described(args))]
+    data = load_config(args.config, args.overrides).data
+    val: list[tuple[str, Source]] = [("data.val", data.val)] if data.val.root else []
+    if isinstance(data, ClassificationDataConfig):
+        return (), [("data.train", data.train), *val]
+    return data.names, [*((f"data.train[{index}]", source) for index, source in enumerate(data.train)), *val]
+
+
+def classification_data(args: argparse.Namespace) -> ClassificationDataConfig:
+    """The data section of a classification run file, or one whose ``train`` is what the arguments describe.
+
+    Raises:
+        ConfigError: on wrong arguments, a wrong run file, or one of another task.
+    """
+    from resdet.config import load_config
+    from resdet.config.schema import ClassificationDataConfig
+
+    _check_usage(args)
+    if args.config:
+        config = load_config(args.config, args.overrides)
+        if not isinstance(config.data, ClassificationDataConfig):
+            raise ConfigError(f"{args.config}: 'task' must be classification, got {config.task}")
+        return config.data
+    source = _labelled(args)
+    if source.format in ("cifar10", "cifar100"):
+        return ClassificationDataConfig(train=source, crop=32, short_side=[], test_short_side=0)
+    return ClassificationDataConfig(train=source)
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    if bool(args.config) == bool(args.format):
+        raise ConfigError(f"data {args.action} needs either --config FILE or --format with --root")
+    if args.overrides and not args.config:
+        raise ConfigError(f"key=value arguments change a run file, and there is none; got {' '.join(args.overrides)}")
+
+
+def _described(args: argparse.Namespace) -> Source:
+    from resdet.config.schema import DetectionSourceConfig
+
+    if args.format in _DETECTION_FORMATS:
+        return DetectionSourceConfig(args.format, args.root, args.annotations, args.split)
+    return _labelled(args)
+
+
+def _labelled(args: argparse.Namespace) -> ClassificationSourceConfig:
+    from resdet.config.schema import ClassificationSourceConfig
+
+    return ClassificationSourceConfig(args.format, args.root, args.split or "train", args.annotations)

@@ -1,0 +1,100 @@
+"""Options of data sets, of their transforms and of testing on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resdet.config.option import option
+
+
+@dataclass
+class DetectionSourceConfig:
+    """One annotated set of images."""
+
+    format: str = option("coco", "layout of the files", choices=("coco", "voc"))
+    root: str = option("", "coco: the folder of images; voc: the folder that holds Annotations, ImageSets and JPEGImages")
+    annotations: str = option("", "coco: the instances json")
+    split: str = option("", "voc: the image set, a name under ImageSets/Main")
+    keep_difficult: bool = option(False, "voc: train on objects marked difficult instead of ignoring them")
+
+
+@dataclass
+class DetectionDataConfig:
+    """Detection data and its transforms."""
+
+    train: list[DetectionSourceConfig] = option(factory=list, text="training sets, joined")
+    val: DetectionSourceConfig = option(factory=DetectionSourceConfig, text="validation set")
+    metric: str = option("coco", "coco; voc07 and voc10 add PASCAL VOC's mAP", choices=("coco", "voc07", "voc10"))
+    names: list[str] = option([], "class names in label order; empty: those of the training files")
+    skip_empty: bool = option(True, "leave images without a usable object out of training")
+    short_side: list[int] = option([600], "shorter side in training, pixels: one value, or several to draw from", low=16)
+    max_side: int = option(1000, "longer side at most, pixels", low=16)
+    test_short_side: int = option(600, "shorter side in testing, pixels", low=16)
+    hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)
+    workers: int = option(2, "processes that read images", low=0)
+
+
+@dataclass
+class ClassificationSourceConfig:
+    """One labelled set of images."""
+
+    format: str = option("folder", "layout of the files", choices=("folder", "imagenet", "list", "cifar10", "cifar100"))
+    root: str = option(
+        "",
+        "folder: one sub-folder a class; imagenet: the folder that holds train and val; list: the folder that its paths start "
+        "from; cifar: the folder of the official batches (python or binary)",
+    )
+    split: str = option(
+        "train",
+        "imagenet: train or val; cifar: train, test, or the two parts of train for choosing, train45k and val5k",
+        choices=("train", "val", "test", "train45k", "val5k"),
+    )
+    annotations: str = option(
+        "", "list: the CSV or JSON file of paths and labels; imagenet: the solution CSV of a flat val, when it lies elsewhere"
+    )
+
+
+@dataclass
+class ClassificationDataConfig:
+    """Classification data and its transforms."""
+
+    train: ClassificationSourceConfig = option(factory=ClassificationSourceConfig, text="training set")
+    val: ClassificationSourceConfig = option(factory=lambda: ClassificationSourceConfig(split="test"), text="validation set")
+    crop: int = option(224, "side of the square the network sees, pixels", low=8)
+    crop_from: str = option(
+        "short_side",
+        "how a training crop is drawn; short_side: a square of an image resized by its shorter side (paper); area: a random "
+        "share of the image's area, resized to the square (RandomResizedCrop)",
+        choices=("short_side", "area"),
+    )
+    short_side: list[int] = option(
+        [256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8
+    )
+    area: list[float] = option([0.08, 1.0], "least and greatest share of the area, crop_from area", low=0.0001, high=1)
+    test_short_side: int = option(256, "shorter side before the centre crop in testing, pixels; 0: not resized", low=0)
+    pad: int = option(0, "zero padding before the random crop, pixels (CIFAR: 4)", low=0)
+    hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)
+    lighting: float = option(0.1, "standard deviation of the PCA colour noise; 0: none", low=0)
+    pca: str = option("", "file of `resdet data pca` with the colour noise's components; empty: ImageNet's")
+    mean_image: str = option(
+        "",
+        "per-pixel mean subtracted instead of the colour mean: a file of `resdet data mean`, or compute, which takes it over "
+        "the training set before training; empty: the colour mean",
+    )
+    workers: int = option(2, "processes that read images", low=0)
+
+
+@dataclass
+class ClassificationTestConfig:
+    """Which views of an image a classifier is tested on; their probabilities are averaged."""
+
+    views: str = option(
+        "center",
+        "center: the centre crop; ten_crop: four corners and centre, each also mirrored; dense: the fully convolutional "
+        "network over the whole image",
+        choices=("center", "ten_crop", "dense"),
+    )
+    short_sides: list[int] = option(
+        [], "shorter sides averaged over, pixels (paper: 224, 256, 384, 480, 640); empty: data.test_short_side", low=8
+    )
+    flip: bool = option(False, "dense: average with the mirrored image")

@@ -1,0 +1,97 @@
+"""Options of networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resdet.config.option import option
+
+
+@dataclass
+class BackboneConfig:
+    """The residual network."""
+
+    name: str = option("resnet50", "a name of the backbone registry (`resdet info` lists them); CIFAR families have any depth")
+    weights: str = option("", "file of pretrained weights, .pth or .safetensors; empty: random initialization")
+    pixels: str = option(
+        "auto",
+        "pixel convention of the weights; auto: what the weights file says, torchvision's where there is no file",
+        choices=("auto", "torchvision", "msra"),
+    )
+    stride_in_1x1: bool = option(
+        False, "stride of a bottleneck in its first 1x1 (paper, Caffe) instead of its 3x3 (torchvision)"
+    )
+    shortcut: str = option(
+        "auto",
+        "paper's options; none: a plain network; auto: the network's own",
+        choices=("auto", "A", "B", "C", "none"),
+    )
+    width: int = option(0, "channels of the first stage; 0: the network's own (ImageNet 64, CIFAR 16)", low=0)
+    zero_init_last: bool = option(False, "start the last BN scale of every branch at 0")
+
+
+@dataclass
+class AnchorConfig:
+    """Anchors at every position of the C4 map (stride 16)."""
+
+    sizes: list[float] = option([32.0, 64.0, 128.0, 256.0, 512.0], "square root of the anchors' areas, pixels", low=1)
+    ratios: list[float] = option([0.5, 1.0, 2.0], "height / width", low=0.01)
+
+
+@dataclass
+class RPNConfig:
+    """Region proposal network."""
+
+    batch: int = option(256, "anchors sampled for the loss, an image", low=1)
+    positive_fraction: float = option(0.5, "at most this share of them positive", low=0, high=1)
+    fg_iou: float = option(0.7, "an anchor is positive from this IoU on", low=0, high=1)
+    bg_iou: float = option(0.3, "an anchor is negative below this IoU", low=0, high=1)
+    smooth_l1_beta: float = option(1 / 9, "where the box loss turns from squared to absolute; 0: L1", low=0)
+    pre_nms_train: int = option(12000, "best scored anchors an image that enter NMS, training", low=1)
+    post_nms_train: int = option(2000, "proposals an image, training", low=1)
+    pre_nms_test: int = option(6000, "best scored anchors an image that enter NMS, testing", low=1)
+    post_nms_test: int = option(300, "proposals an image, testing", low=1)
+    nms_iou: float = option(0.7, "proposals that overlap a better one by more are dropped", low=0, high=1)
+    min_size: float = option(0.0, "proposals with a shorter side are dropped, pixels of the resized image", low=0)
+
+
+@dataclass
+class RoIConfig:
+    """Region classifier: RoI pooling, conv5, two sibling layers."""
+
+    pooling: str = option("align", "RoIAlign, or the paper's max RoI pooling", choices=("align", "pool"))
+    pooled_size: int = option(14, "side of the pooled map; conv5's stride halves it", low=2)
+    sampling_ratio: int = option(0, "RoIAlign's samples a bin and axis; 0: as many as its pixels", low=0)
+    batch: int = option(512, "regions sampled for the loss, an image", low=1)
+    positive_fraction: float = option(0.25, "at most this share of them positive", low=0, high=1)
+    fg_iou: float = option(0.5, "a region is positive from this IoU on", low=0, high=1)
+    bg_iou: float = option(0.5, "a region is background below this IoU", low=0, high=1)
+    smooth_l1_beta: float = option(1.0, "where the box loss turns from squared to absolute; 0: L1", low=0)
+
+
+@dataclass
+class DetectionTestConfig:
+    """From region scores to detections."""
+
+    score_thresh: float = option(0.05, "detections must score more", low=0, high=1)
+    nms_iou: float = option(0.5, "per-class NMS: detections that overlap a better one by more are dropped", low=0, high=1)
+    detections_per_image: int = option(100, "best scored detections kept", low=1)
+
+
+@dataclass
+class DetectorConfig:
+    """Faster R-CNN on ResNet-C4 (paper, appendix A)."""
+
+    backbone: BackboneConfig = option(factory=BackboneConfig)
+    freeze_at: int = option(2, "stages whose weights stay fixed: 0 none, 1 conv1, 2 conv1 and conv2_x, …", low=0, high=5)
+    anchors: AnchorConfig = option(factory=AnchorConfig)
+    rpn: RPNConfig = option(factory=RPNConfig)
+    roi: RoIConfig = option(factory=RoIConfig)
+    test: DetectionTestConfig = option(factory=DetectionTestConfig)
+
+
+@dataclass
+class ClassifierConfig:
+    """Image classifier."""
+
+    backbone: BackboneConfig = option(factory=BackboneConfig)

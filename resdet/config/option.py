@@ -1,0 +1,28 @@
+"""A dataclass field that documents itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    text: str = "",
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+    factory: Callable[[], Any] | None = None,
+) -> Any:
+    """A dataclass field with its documentation; ``low``/``high`` are inclusive and hold for each element of a list.
+
+    ``default`` may be a list; each object gets a copy of its own.
+    """
+    metadata = {"text": text, "low": low, "high": high, "choices": tuple(choices)}
+    if factory is not None:
+        return dataclasses.field(default_factory=factory, metadata=metadata)
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)

@@ -1,0 +1,47 @@
+"""Rows of a CSV file by the names of their columns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from resdet.errors import DataError
+
+
+def read_csv(path: Path, columns: Sequence[str], problems: list[str]) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV file whose first line names its columns.
+
+    Args:
+        path: the file, UTF-8; empty lines are left out.
+        columns: the columns wanted; others are left alone.
+        problems: gets a line for each row that has more or fewer fields than the first; such a row is not returned.
+
+    Returns:
+        (line number in the file, the values of ``columns`` in their order, without space around them) of each row.
+
+    Raises:
+        DataError: the file cannot be read, is not CSV, or lacks one of the columns.
+    """
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            if missing := [name for name in columns if name not in header]:
+                raise DataError(
+                    f"{path}: its first line must name the columns {','.join(columns)}; {','.join(missing)} is missing"
+                )
+            places = [header.index(name) for name in columns]
+            for fields in reader:
+                line = reader.line_num
+                if len(fields) == len(header):
+                    rows.append((line, [fields[place].strip() for place in places]))
+                elif fields:
+                    problems.append(f"{path}: line {line}: must have {len(header)} fields as the first line, got {len(fields)}")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is not CSV, after line {line}: {error}") from error
+    return rows
