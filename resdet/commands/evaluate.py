@@ -1,20 +1,41 @@
-"""Evaluate a trained model, or score a results file."""
+"""Evaluate trained models, one or an ensemble, or score a results file."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from resdet.commands.common import add_config_arguments, add_device_argument
 from resdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+    from resdet.models.classifier import Classifier
+
+_PREDICTIONS = "predictions.npz"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``eval``."""
     add_config_arguments(parser, required=False)
-    parser.add_argument("--weights", metavar="FILE", help="a model file (default: model.safetensors of the config's output)")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        metavar="FILE",
+        default=[],
+        help="a model file (default: model.safetensors of the config's output); of classifiers also a file of foreign weights "
+        "for the config's network, or several files: an ensemble, whose probabilities are averaged",
+    )
+    parser.add_argument(
+        "--predictions", nargs="+", metavar="FILE", default=[], help="ensemble of predictions.npz files, no network runs"
+    )
+    parser.add_argument(
+        "--shares", nargs="+", metavar="NUMBER", default=[], help="weight of each member of an ensemble (default: equal ones)"
+    )
     add_device_argument(parser)
     parser.add_argument(
         "--evaluator", default="hotcoco", choices=("hotcoco", "pycocotools"), help="who computes COCO's numbers"
@@ -28,16 +49,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments say; the table goes to stdout."""
+    for name in ("weights", "predictions", "shares"):
+        _return_overrides(args, name)
     files = (args.ground_truth, args.detections)
     if any(files):
-        if not all(files) or args.config or args.weights or args.overrides:
+        if not all(files) or any((args.config, args.weights, args.predictions, args.shares, args.overrides)):
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
         _score_results_file(args)
         return 0
     if not args.config:
-        raise ConfigError("eval needs --config and --weights, or --ground-truth and --detections")
-    _evaluate_model(args)
+        raise ConfigError(
+            "eval needs --config and --weights, or --config and --predictions, or --ground-truth and --detections"
+        )
+    _evaluate_config(args)
     return 0
+
+
+def _return_overrides(args: argparse.Namespace, name: str) -> None:
+    """Options that stand right behind a list of files belong to it for argparse: ``--weights a.pth b.pth test.views=dense``."""
+    given = getattr(args, name)
+    overrides = [value for value in given if re.match(r"[\w.\[\]]+=", value) and not Path(value).exists()]
+    setattr(args, name, [value for value in given if value not in overrides])
+    if given and not getattr(args, name):
+        raise ConfigError(f"--{name} needs at least one value before the options, got {overrides[0]!r}")
+    args.overrides = [*args.overrides, *overrides]
 
 
 def _score_results_file(args: argparse.Namespace) -> None:
@@ -52,24 +87,109 @@ def _score_results_file(args: argparse.Namespace) -> None:
     print(f"written: {write_metrics(folder, metrics)}", file=sys.stderr)
 
 
-def _evaluate_model(args: argparse.Namespace) -> None:
-    from resdet.commands.evaluation import ClassifierEvaluation, DetectorEvaluation
+def _evaluate_config(args: argparse.Namespace) -> None:
     from resdet.config import load_config
     from resdet.config.schema import DetectionRunConfig
-    from resdet.inference.load import select_device
-    from resdet.models.build import load_model
-    from resdet.models.classifier import Classifier
-    from resdet.models.detection.faster_rcnn import FasterRCNN
 
     config = load_config(args.config, args.overrides)
-    weights = args.weights or str(Path(config.output) / "model.safetensors")
+    members = args.predictions or args.weights or [str(Path(config.output) / "model.safetensors")]
+    shares = _shares(args.shares, len(members))
+    folder = Path(args.output or Path(config.output) / "eval")
+    if args.predictions and args.weights:
+        raise ConfigError("--weights and --predictions exclude each other: evaluate the weights first, then their predictions")
+    if isinstance(config, DetectionRunConfig):
+        if args.predictions or len(members) > 1:
+            given = f"{len(members)} {'--predictions' if args.predictions else '--weights'}"
+            raise ConfigError(f"{args.config}: a detector is evaluated from one file of --weights, got {given}")
+        _evaluate_detector(args, config, members[0], folder)
+    elif args.predictions:
+        _evaluate_predictions(members, shares, folder)
+    else:
+        _evaluate_classifiers(config, members, shares, args.device, folder)
+
+
+def _shares(given: Sequence[str], members: int) -> list[float]:
+    """The numbers of ``--shares``, equal ones when there are none; not yet normalized."""
+    from resdet.evaluation.predictions import normalized_shares
+
+    try:
+        shares = [float(number) for number in given] if given else [1.0] * members
+        normalized_shares(shares, members)
+    except (ValueError, ConfigError) as error:
+        raise ConfigError(
+            f"--shares must be one number above 0 for each of {members} file{'s'[: members != 1]}, got {' '.join(given)}"
+        ) from error
+    return shares
+
+
+def _evaluate_detector(args: argparse.Namespace, config: DetectionRunConfig, weights: str, folder: Path) -> None:
+    from resdet.commands.evaluation import DetectorEvaluation
+    from resdet.inference.load import select_device
+    from resdet.models.build import load_model
+    from resdet.models.detection.faster_rcnn import FasterRCNN
+
     model, _ = load_model(weights, config.model)
     model.to(select_device(args.device))
-    folder = Path(args.output or Path(config.output) / "eval")
-    # load_model has checked that the file holds what the config describes
-    if isinstance(config, DetectionRunConfig):
-        detector = cast(FasterRCNN, model)
-        DetectorEvaluation(config.data, detector.names, backend=args.evaluator).write(detector, folder)
-    else:
-        classifier = cast(Classifier, model)
-        ClassifierEvaluation(config.data, classifier.names).write(classifier, folder)
+    detector = cast(FasterRCNN, model)  # load_model has checked that the file holds what the config describes
+    DetectorEvaluation(config.data, detector.names, backend=args.evaluator).write(detector, folder)
+
+
+def _evaluate_predictions(files: Sequence[str], shares: Sequence[float], folder: Path) -> None:
+    from resdet.commands.evaluation import report_classification
+    from resdet.evaluation.classification import evaluate_predictions
+    from resdet.evaluation.predictions import average_predictions, normalized_shares, read_predictions
+
+    if any(Path(file).resolve() == (folder / _PREDICTIONS).resolve() for file in files):
+        raise ConfigError(f"--predictions: {folder / _PREDICTIONS} would be overwritten; choose another --output")
+    predictions = average_predictions([read_predictions(file) for file in files], shares, files)
+    metrics = evaluate_predictions(predictions)
+    metrics["meta"] |= {"predictions": list(files), "shares": normalized_shares(shares, len(files))}
+    report_classification(folder, predictions, metrics)
+
+
+def _evaluate_classifiers(
+    config: ClassificationRunConfig, weights: Sequence[str], shares: Sequence[float], device: str, folder: Path
+) -> None:
+    """Evaluate one classifier, or the average of several; a model file's own card says what its network is."""
+    from resdet.commands.evaluation import ClassifierEvaluation
+    from resdet.inference.load import is_model_file, load_foreign_classifier, select_device
+
+    where = select_device(device)
+    own = {path: _load_classifier(path, config, len(weights)) for path in weights if is_model_file(path)}
+    evaluation = ClassifierEvaluation(config.data, config.test, _common_names(own))
+    models = [
+        (own[path] if path in own else load_foreign_classifier(path, config.model, evaluation.names)).to(where)
+        for path in weights
+    ]
+    metrics = evaluation.run_ensemble(models, shares)
+    if len(models) > 1:
+        metrics["meta"]["weights"] = list(weights)
+    evaluation.write(models[0], folder)
+
+
+def _load_classifier(path: str, config: ClassificationRunConfig, members: int) -> Classifier:
+    from resdet.models.build import load_model
+    from resdet.models.classifier import Classifier
+
+    # a config describes one network: it can be held against one file
+    model, _ = load_model(path, config.model if members == 1 else None)
+    if not isinstance(model, Classifier):
+        raise ConfigError(f"{path}: holds a detection model, the config describes a classification model")
+    return model
+
+
+def _common_names(models: Mapping[str, Classifier]) -> tuple[str, ...] | None:
+    """The class names that all ``models`` have; None when there is no model."""
+    from resdet.evaluation.predictions import class_difference
+
+    if not models:
+        return None
+    (first, reference), *others = models.items()
+    problems = [
+        f"{path}: {difference} in {first}"
+        for path, model in others
+        if (difference := class_difference(model.names, reference.names))
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return reference.names

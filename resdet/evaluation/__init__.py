@@ -1,8 +1,10 @@
-"""How good detections and classifications are: COCO, VOC, top-k; from memory or from files."""
+"""How good detections and classifications are: COCO, VOC, top-k, calibration; from memory or from files."""
 
+from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.coco import DetectionMetrics, evaluate_coco
 from resdet.evaluation.evaluator import CocoEvaluator, Evaluator
 from resdet.evaluation.files import read_detections, read_ground_truth
+from resdet.evaluation.predictions import Predictions, average_predictions, read_predictions, write_predictions
 from resdet.evaluation.score import score_detections, score_files
 from resdet.evaluation.topk import TopK
 from resdet.evaluation.voc import VocMetrics, evaluate_voc
@@ -11,12 +13,17 @@ __all__ = [
     "CocoEvaluator",
     "DetectionMetrics",
     "Evaluator",
+    "Predictions",
     "TopK",
     "VocMetrics",
+    "average_predictions",
     "evaluate_coco",
+    "evaluate_predictions",
     "evaluate_voc",
     "read_detections",
     "read_ground_truth",
+    "read_predictions",
     "score_detections",
     "score_files",
+    "write_predictions",
 ]

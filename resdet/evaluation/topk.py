@@ -18,7 +18,7 @@ from resdet.evaluation.ground_truth import distinct_names
 class TopK:
     """Counts how often the true class is not among the best 1 and the best 5 (paper, section 4.1).
 
-    Of equal logits the class with the lower index is taken to be the better, so a network that says nothing is as good as
+    Of equal scores the class with the lower index is taken to be the better, so a network that says nothing is as good as
     chance, not perfect. With five classes or fewer the top-5 error is 0.
     """
 
@@ -32,29 +32,29 @@ class TopK:
         self._top1 = torch.zeros_like(self._images)
         self._top5 = torch.zeros_like(self._images)
 
-    def process(self, logits: Tensor, labels: Tensor) -> None:
+    def process(self, scores: Tensor, labels: Tensor) -> None:
         """Take in a batch.
 
         Args:
-            logits: (N, K), any floating type, on any device.
+            scores: (N, K), logits or probabilities: their order alone counts; any floating type, on any device.
             labels: int64 (N,), 0 … K-1.
 
         Raises:
-            TrainingError: when a logit is not finite.
+            TrainingError: when a score is not finite.
             ValueError: on other shapes, or a label out of range.
         """
         classes = len(self.names)
         labels = labels.detach().cpu()
-        if logits.shape != (len(labels), classes):
-            raise ValueError(f"TopK needs logits ({len(labels)}, {classes}), got {tuple(logits.shape)}")
+        if scores.shape != (len(labels), classes):
+            raise ValueError(f"TopK needs scores ({len(labels)}, {classes}), got {tuple(scores.shape)}")
         if not len(labels):
             return
         if int(labels.min()) < 0 or int(labels.max()) >= classes:
             raise ValueError(f"TopK needs labels in 0 … {classes - 1}, got {int(labels.min())} … {int(labels.max())}")
-        scores = logits.detach().float()
+        scores = scores.detach().float()
         broken = int((~torch.isfinite(scores)).any(1).sum())
         if broken:
-            raise TrainingError(f"the classifier's logits must be finite, they are not for {broken} of {len(labels)} images")
+            raise TrainingError(f"the classifier's scores must be finite, they are not for {broken} of {len(labels)} images")
         # the rank of the true class, by counting: exact for ties, where topk is free to choose
         true = scores.gather(1, labels.to(scores.device)[:, None])
         earlier = torch.arange(classes, device=scores.device) < labels.to(scores.device)[:, None]

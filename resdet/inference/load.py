@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
+from resdet.config.schema import ClassifierConfig
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
-from resdet.models.build import load_model
+from resdet.models.backbones.weights.read import read_weights
+from resdet.models.build import build_classifier, load_model
 from resdet.models.classifier import Classifier
 
 
@@ -48,6 +53,42 @@ def load(path: str | Path, *, device: str = "auto") -> Detector | ImageClassifie
     if isinstance(model, Classifier):
         return ImageClassifier(model, short_side=card.test["short_side"], crop=card.test["crop"])
     return Detector(model, short_side=card.test["short_side"], max_side=card.test["max_side"])
+
+
+def is_model_file(path: str | Path) -> bool:
+    """Whether a file is one that training wrote, alone enough to run; a broken safetensors file counts as one.
+
+    Raises:
+        ConfigError: no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "resdet" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return path.suffix == ".safetensors"
+
+
+def load_foreign_classifier(path: str | Path, config: ClassifierConfig, names: Sequence[str]) -> Classifier:
+    """The classifier that ``config`` describes with the weights of a file without a card, in eval mode on the CPU.
+
+    Args:
+        path: torch ``.pth`` or safetensors of a whole classifier, ``fc`` included.
+        config: the network, and the pixel convention of its weights.
+        names: the class names, in label order.
+
+    Raises:
+        ConfigError: weights of another network, without a classifier, or of another number of classes.
+        DataError: a file that cannot be read.
+    """
+    weight = read_weights(path).state.get("fc.weight")
+    if weight is None:
+        raise ConfigError(f"{path}: holds no classifier: must have 'fc.weight'")
+    if weight.shape[0] != len(names):
+        raise ConfigError(f"{path}: its classifier has {weight.shape[0]} classes, the data has {len(names)}")
+    return build_classifier(replace(config, backbone=replace(config.backbone, weights=str(path))), names).eval()
 
 
 def predict(weights: str | Path, images: Any, *, device: str = "auto") -> Any:

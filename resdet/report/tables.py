@@ -26,7 +26,8 @@ def metrics_table(metrics: Mapping[str, Any]) -> str:
     """The content of ``metrics.json`` as text, without a newline at the end.
 
     Of a detector: COCO's twelve lines as the official tools print them (-1 where there is nothing to measure) and the classes
-    in columns, VOC's AP by class; of a classifier: the errors in percent and the classes with the greatest.
+    in columns, VOC's AP by class; of a classifier: the errors in percent, the classes with the greatest and the commonest
+    mistakes.
     """
     parts = []
     if "bbox" in metrics:
@@ -60,11 +61,15 @@ def _voc(voc: Mapping[str, Any]) -> str:
 
 def _classification(metrics: Mapping[str, Any]) -> str:
     head = f"top-1 error {_percent(metrics['top1_error'])}   top-5 error {_percent(metrics['top5_error'])}"
+    if "ece" in metrics:
+        head += f"   expected calibration error {_percent(metrics['ece'])}"
     seen = [(name, row) for name, row in metrics.get("per_class", {}).items() if row["top1_error"] is not None]
     worst = sorted(seen, key=lambda item: -item[1]["top1_error"])[:20]
     cells = [[name, _percent(row["top1_error"]), str(row["images"])] for name, row in worst]
     title = "class" if len(worst) == len(seen) else f"worst {len(worst)} of {len(seen)} classes"
-    return "\n\n".join(part for part in (head, _side_by_side([title, "top-1 error", "images"], cells)) if part)
+    mistakes = [[f"{row['true']} -> {row['predicted']}", str(row["images"])] for row in metrics.get("confused", ())]
+    tables = (_side_by_side([title, "top-1 error", "images"], cells), _side_by_side(["most confused", "images"], mistakes))
+    return "\n\n".join(part for part in (head, *tables) if part)
 
 
 def _side_by_side(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 110) -> str:

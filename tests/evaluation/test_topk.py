@@ -55,7 +55,7 @@ def test_half_precision_is_read_as_it_is():
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_logits_that_are_not_finite_are_no_success(bad):
+def test_scores_that_are_not_finite_are_no_success(bad):
     logits = torch.zeros(3, 2)
     logits[1, 0] = bad
     with pytest.raises(TrainingError, match="not for 1 of 3 images"):
@@ -65,7 +65,7 @@ def test_logits_that_are_not_finite_are_no_success(bad):
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
-        (torch.zeros(2, 3), torch.zeros(2), r"needs logits \(2, 2\), got \(2, 3\)"),
+        (torch.zeros(2, 3), torch.zeros(2), r"needs scores \(2, 2\), got \(2, 3\)"),
         (torch.zeros(2, 2), torch.tensor([0, 2]), "labels in 0 … 1, got 0 … 2"),
         (torch.zeros(2, 2), torch.tensor([0, -1]), "labels in 0 … 1, got -1 … 0"),
     ],

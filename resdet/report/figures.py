@@ -1,0 +1,38 @@
+"""Figures without a window, written atomically."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resdet.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def new_figure(panels: int, *, width: float = 6.0, height: float = 4.2) -> tuple[Figure, list[Axes]]:
+    """A figure of ``panels`` axes side by side, each ``width`` x ``height`` inches; a light grid, whole numbers along x."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * panels, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(1, panels, squeeze=False)[0])
+    for panel in axes:
+        panel.grid(alpha=0.3)
+        panel.locator_params(axis="x", integer=True)
+    return figure, axes
+
+
+def save_figure(figure: Figure, png: str | Path) -> Path:
+    """Write a figure as a PNG, atomically; returns its path."""
+    atomic_write(png, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
+    return Path(png)
+
+
+def add_legend(axes: Axes) -> None:
+    """A small legend, where there is something to tell apart."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small", framealpha=0.8)
