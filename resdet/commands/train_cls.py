@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from resdet.commands.common import add_train_arguments, run_config
 
@@ -20,13 +21,23 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``train-cls``."""
     add_train_arguments(parser)
+    parser.add_argument(
+        "--recompute-bn",
+        action="store_true",
+        help="do not train: give the model in the output folder exact BN statistics over recompute_bn training images "
+        "(0: all), and evaluate it again",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, recompute BN statistics, evaluate, and leave a run folder."""
     from resdet.config.schema import ClassificationRunConfig
 
-    train_classifier(run_config(args, ClassificationRunConfig), device=args.device, resume=args.resume)
+    config = run_config(args, ClassificationRunConfig)
+    if args.recompute_bn:
+        refresh_classifier(config, device=args.device)
+    else:
+        train_classifier(config, device=args.device, resume=args.resume)
     return 0
 
 
@@ -46,45 +57,81 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
     """
     from resdet.commands.evaluation import ClassifierEvaluation
     from resdet.commands.training import draw_curves, model_card, train_model
-    from resdet.data.catalog import build_classification_dataset
+    from resdet.data.catalog import build_classification_dataset, build_mean_image, build_train_transform
     from resdet.data.loader import ClassificationView, train_loader
+    from resdet.data.mixing import build_mixing
     from resdet.data.samplers import endless_batches
-    from resdet.data.transforms import ClassificationTrainTransform
     from resdet.engine.seed import seed_everything
     from resdet.inference.load import select_device
     from resdet.models.build import build_classifier
     from resdet.models.classifier import classification_step
     from resdet.models.model_file import write_model
 
-    data, where, seed = config.data, select_device(device), config.run.seed
+    data, rules, where, seed = config.data, config.regularization, select_device(device), config.run.seed
     dataset = build_classification_dataset(data.train)
-    evaluation = ClassifierEvaluation(data, dataset.names) if data.val.root else None
-    transform = ClassificationTrainTransform(data.crop, tuple(data.short_side), data.pad, data.hflip, data.lighting)
-    view = ClassificationView(dataset, transform, seed)
+    evaluation = ClassifierEvaluation(data, config.test, dataset.names) if data.val.root else None
+    view = ClassificationView(dataset, build_train_transform(data), seed)
+    mix = build_mixing(rules.mixup, rules.cutmix, len(dataset.names))
 
     seed_everything(seed)
-    model = build_classifier(config.model, dataset.names).to(where)
+    model = build_classifier(config.model, dataset.names, build_mean_image(data, dataset)).to(where)
     card = model_card(config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root)
-    run = train_model(
+
+    def save_model(network: Classifier, path: Path) -> None:
+        write_model(path, network.state_dict(), card)
+
+    run, trained = train_model(
         config,
         model,
-        lambda batch: classification_step(model, batch),
+        lambda batch: classification_step(model, batch, label_smoothing=rules.label_smoothing, mix=mix),
         lambda start: train_loader(view, endless_batches(len(dataset), config.run.batch, seed, start=start), data.workers),
-        evaluate=None if evaluation is None else lambda: evaluation.run(model),
+        evaluate=evaluation.run if evaluation else None,
         score=_score,
         images=len(dataset),
-        save_model=lambda path: write_model(path, model.state_dict(), card),
+        save_model=save_model,
         device=where,
         resume=resume,
     )
     if config.recompute_bn:
-        _recompute_bn(model, view, config)
-        write_model(run.model, model.state_dict(), card)
+        _recompute_bn(trained, view, config, config.recompute_bn)
+        save_model(trained, run.model)
         if evaluation:
-            evaluation.run(model)
-    metrics = evaluation.write(model, run.folder) if evaluation else {}
+            evaluation.run(trained)
+    metrics = evaluation.write(trained, run.folder) if evaluation else {}
     draw_curves(run)
     return metrics
+
+
+def refresh_classifier(config: ClassificationRunConfig, *, device: str = "auto") -> dict[str, Any]:
+    """Recompute the BN statistics of a finished run's ``model.safetensors`` over its training images, in place.
+
+    Args:
+        config: of the run; ``recompute_bn`` is the number of images, 0: all.
+        device: auto, cpu or cuda.
+
+    Returns:
+        The metrics of the refreshed model, as in ``metrics.json``; {} without a validation set.
+
+    Raises:
+        ConfigError, DataError: no model in the output folder, one of another network, or data that does not fit it.
+    """
+    from resdet.commands.evaluation import ClassifierEvaluation
+    from resdet.data.catalog import build_classification_dataset, build_train_transform
+    from resdet.data.loader import ClassificationView
+    from resdet.inference.load import select_device
+    from resdet.models.build import load_model
+    from resdet.models.classifier import Classifier
+    from resdet.models.model_file import write_model
+
+    path = Path(config.output) / "model.safetensors"
+    loaded, card = load_model(path, config.model)
+    model = cast(Classifier, loaded).to(select_device(device))  # load_model has checked that it is what the config describes
+    dataset = build_classification_dataset(config.data.train, model.names)
+    evaluation = ClassifierEvaluation(config.data, config.test, model.names) if config.data.val.root else None
+    view = ClassificationView(dataset, build_train_transform(config.data), config.run.seed)
+    _recompute_bn(model, view, config, config.recompute_bn or len(view))
+    write_model(path, model.state_dict(), card)
+    return evaluation.write(model, path.parent) if evaluation else {}
 
 
 def _score(metrics: dict[str, Any]) -> float:
@@ -92,14 +139,14 @@ def _score(metrics: dict[str, Any]) -> float:
     return math.nan if error is None else 1 - float(error)
 
 
-def _recompute_bn(model: Classifier, view: ClassificationView, config: ClassificationRunConfig) -> None:
+def _recompute_bn(model: Classifier, view: ClassificationView, config: ClassificationRunConfig, images: int) -> None:
     """Exact BN statistics over training images, seen as in training, a batch at a time (paper, appendix A)."""
     from resdet.data.loader import train_loader
     from resdet.data.samplers import endless_batches
     from resdet.models.backbones.bn_statistics import recompute_bn_statistics
 
     device = next(model.parameters()).device
-    wanted, batch = min(config.recompute_bn, len(view)), config.run.batch
+    wanted, batch = min(images, len(view)), config.run.batch
     # a seed of its own: the images are a fresh draw, not the first batches of training again
     keys = islice(endless_batches(len(view), batch, config.run.seed + 1), max(1, wanted // batch))
     batches: Iterator[Any] = train_loader(view, keys, config.data.workers)

@@ -64,19 +64,19 @@ def train_detector(config: DetectionRunConfig, *, device: str = "auto", resume: 
     seed_everything(seed)
     model = build_detector(config.model, dataset.names).to(where)
     card = model_card(config, model, {"short_side": data.test_short_side, "max_side": data.max_side}, dataset.source)
-    run = train_model(
+    run, trained = train_model(
         config,
         model,
         lambda batch: model.losses(batch.images, batch.targets),
         lambda start: train_loader(view, endless_batches(indices, config.run.batch, seed, groups, start), data.workers),
-        evaluate=None if evaluation is None else lambda: evaluation.run(model),
+        evaluate=None if evaluation is None else evaluation.run,
         score=detection_score,
         images=len(indices),
-        save_model=lambda path: write_model(path, model.state_dict(), card),
+        save_model=lambda network, path: write_model(path, network.state_dict(), card),
         device=where,
         resume=resume,
     )
-    metrics = evaluation.write(model, run.folder) if evaluation else {}
+    metrics = evaluation.write(trained, run.folder) if evaluation else {}
     draw_curves(run)
     return metrics
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
 import resdet
 from resdet.config import config_to_dict, config_to_yaml
-from resdet.engine.lr_schedule import WarmupMultiStep
+from resdet.engine.averaging import moving_average
+from resdet.engine.lr_schedule import Cosine, Factor, LearningRate, LinearWarmup, Plateau, Steps, WarmupUntilError
 from resdet.engine.optimizer import build_sgd
+from resdet.engine.precision import Precision
 from resdet.engine.run import run_training
 from resdet.engine.run_folder import RunFolder, open_run
 from resdet.engine.train_loop import BatchT
 from resdet.errors import ResdetError
+from resdet.models.classifier import Classifier
+from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import ModelCard
 from resdet.report.curves import plot_log
 
@@ -24,11 +30,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from resdet.config.load import RunFile
-    from resdet.models.classifier import Classifier
-    from resdet.models.detection.faster_rcnn import FasterRCNN
+    from resdet.config.schema import ScheduleConfig
+
+ModelT = TypeVar("ModelT", Classifier, FasterRCNN)
 
 
-def model_card(config: RunFile, model: FasterRCNN | Classifier, test: dict[str, Any], data: str) -> ModelCard:
+def model_card(config: RunFile, model: Classifier | FasterRCNN, test: dict[str, Any], data: str) -> ModelCard:
     """The card of a model that ``config`` trains; ``test`` is how images are resized, ``data`` names the training files."""
     return ModelCard(
         task=config.task,
@@ -48,47 +55,94 @@ def model_card(config: RunFile, model: FasterRCNN | Classifier, test: dict[str, 
     )
 
 
+def in_iterations(schedule: ScheduleConfig, images: int, batch: int) -> ScheduleConfig:
+    """The same schedule without epochs: one is ``images / batch`` iterations; what does not come out even is rounded up."""
+    epoch = images / batch
+    changes: dict[str, Any] = {}
+    if schedule.epochs:
+        changes |= {"epochs": 0.0, "iterations": math.ceil(schedule.epochs * epoch)}
+    if schedule.milestone_epochs:
+        milestones = [max(1, math.ceil(milestone * epoch)) for milestone in schedule.milestone_epochs]
+        changes |= {"milestone_epochs": [], "milestones": milestones}
+    return replace(schedule, **changes)
+
+
+def build_schedule(lr: float, schedule: ScheduleConfig) -> LearningRate:
+    """The learning rate of a schedule in iterations."""
+    policy: Factor = Steps(schedule.milestones, schedule.gamma)
+    if schedule.policy == "plateau":
+        policy = Plateau(schedule.gamma, schedule.patience, schedule.threshold)
+    elif schedule.policy == "cosine":
+        policy = Cosine(schedule.iterations)
+    warmup: Factor = LinearWarmup(schedule.warmup_iterations, schedule.warmup_factor)
+    if schedule.warmup_until_error:
+        warmup = WarmupUntilError(schedule.warmup_until_error, schedule.warmup_factor)
+    return LearningRate(lr, policy, warmup)
+
+
 def train_model(
     config: RunFile,
-    model: FasterRCNN | Classifier,
+    model: ModelT,
     step: Callable[[BatchT], Mapping[str, Tensor]],
     batches: Callable[[int], Iterator[BatchT]],
     *,
-    evaluate: Callable[[], dict[str, Any]] | None,
+    evaluate: Callable[[ModelT], dict[str, Any]] | None,
     score: Callable[[dict[str, Any]], float],
     images: int,
-    save_model: Callable[[Path], None],
+    save_model: Callable[[ModelT, Path], None],
     device: torch.device,
     resume: bool,
-) -> RunFolder:
+) -> tuple[RunFolder, ModelT]:
     """Open the run folder of ``config`` and train in it on so many ``images``; ``run_training`` says what the parts are.
+
+    Returns:
+        The folder, and the network that was evaluated and saved: ``model``, or the moving average of its weights.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: what is written so far stays.
     """
+    optimizer, run = config.optimizer, config.run
+    schedule = in_iterations(config.schedule, images, run.batch)
+    precision = Precision(run.precision, device)
+    if run.channels_last:
+        model.to(memory_format=torch.channels_last)
+    average = moving_average(model, run.ema) if run.ema else None
+    shown = model if average is None else cast(ModelT, average.module)
+    if run.compile:
+        for part in (model.backbone,) if isinstance(model, Classifier) else (model.trunk, model.roi_heads.res5):
+            part.compile()
     # opened last, when data and model are known to be good: a mistake there leaves no folder behind
-    run = open_run(config.output, config_to_yaml(config), resume)
-    optimizer, schedule = config.optimizer, config.schedule
+    folder = open_run(config.output, config_to_yaml(config), resume)
+    sgd = build_sgd(
+        model,
+        optimizer.lr,
+        optimizer.momentum,
+        optimizer.weight_decay,
+        decay_norm_and_bias=optimizer.decay_norm_and_bias,
+    )
     run_training(
-        run,
+        folder,
         model,
         step,
-        build_sgd(model, optimizer.lr, optimizer.momentum, optimizer.weight_decay),
-        WarmupMultiStep(optimizer.lr, schedule.milestones, schedule.gamma, schedule.warmup_iterations, schedule.warmup_factor),
+        sgd,
+        build_schedule(optimizer.lr, schedule),
         batches,
-        evaluate=evaluate,
+        evaluate=None if evaluate is None else lambda: evaluate(shown),
         score=score,
         data={"names": list(model.names), "images": images},
-        save_model=save_model,
+        save_model=lambda path: save_model(shown, path),
         iterations=schedule.iterations,
-        seed=config.run.seed,
+        seed=run.seed,
         device=device,
-        log_every=config.run.log_every,
-        checkpoint_every=config.run.checkpoint_every,
-        eval_every=config.run.eval_every,
+        log_every=run.log_every,
+        checkpoint_every=run.checkpoint_every,
+        eval_every=run.eval_every,
         clip_norm=optimizer.clip_norm,
+        accumulate=run.accumulate,
+        precision=precision,
+        average=average,
     )
-    return run
+    return folder, shown
 
 
 def draw_curves(run: RunFolder) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,16 @@ _FORMAT = "resdet training state 1"
 _SHOWN = 10
 
 
+class Stateful(Protocol):
+    """Something with a state of its own, of tensors and plain values."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> object:
+        """Take over a state."""
+
+
 class Checkpointer:
     """The state file of a run, what goes into it, and the notes (``extra``) that hooks keep in it.
 
@@ -24,15 +34,19 @@ class Checkpointer:
         path: the file, ``state.pt``.
         model: saved with all its buffers.
         optimizer: of that model.
+        parts: what else has a state, by name: the average of the weights, the scale of fp16.
 
     Attributes:
         extra: names to plain values (scalars, strings, tensors, lists and dicts of them); saved and restored with the rest.
     """
 
-    def __init__(self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, parts: Mapping[str, Stateful] | None = None
+    ) -> None:
         self.path = path
         self.model = model
         self.optimizer = optimizer
+        self.parts = dict(parts or {})
         self.extra: dict[str, Any] = {}
 
     def load(self) -> int:
@@ -44,7 +58,7 @@ class Checkpointer:
         """
         if not self.path.exists():
             return 0
-        iteration, self.extra = load_state(self.path, self.model, self.optimizer)
+        iteration, self.extra = load_state(self.path, self.model, self.optimizer, self.parts)
         return iteration
 
     def save(self, iteration: int) -> None:
@@ -56,13 +70,18 @@ class Checkpointer:
         broken = _not_finite(self.model)
         if broken:
             raise TrainingError(f"iteration {iteration}: {broken} of the model is not finite; {self.path} stays as it was")
-        save_state(self.path, self.model, self.optimizer, iteration, self.extra)
+        save_state(self.path, self.model, self.optimizer, iteration, self.extra, self.parts)
 
 
 def save_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, iteration: int, extra: dict[str, Any] | None = None
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    iteration: int,
+    extra: dict[str, Any] | None = None,
+    parts: Mapping[str, Stateful] | None = None,
 ) -> None:
-    """Write model, optimizer, iteration and ``extra`` to one file, atomically.
+    """Write model, optimizer, iteration, ``extra`` and the states of ``parts`` to one file, atomically.
 
     Raises:
         TypeError: when ``extra`` holds something that reading without pickle would refuse, a NumPy scalar for instance.
@@ -74,12 +93,15 @@ def save_state(
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "extra": extra or {},
+        "parts": {name: part.state_dict() for name, part in (parts or {}).items()},
     }
     atomic_write(path, lambda temporary: torch.save(state, temporary))
 
 
-def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
-    """Put the state of ``path`` into ``model`` and ``optimizer``, both or neither.
+def load_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, parts: Mapping[str, Stateful] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Put the state of ``path`` into ``model``, ``optimizer`` and ``parts``, all or none.
 
     Returns:
         The iteration and ``extra`` of ``save_state``.
@@ -89,12 +111,16 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
         DataError: when it is not a training state, or damaged.
     """
     state = _read(path)
+    parts, saved = parts or {}, state.get("parts", {})
     problems = [*_model_problems(state["model"], model), *_optimizer_problems(state["optimizer"], optimizer)]
+    problems += [f"it lacks the state of the {name}" for name in parts if name not in saved]
     if problems:
         more = [f"{path}: … and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise ConfigError([f"{path} is of another model: {problem}" for problem in problems[:_SHOWN]] + more)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
     return state["iteration"], state["extra"]
 
 

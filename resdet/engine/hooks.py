@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from resdet.engine.checkpoint import Checkpointer
 from resdet.engine.logging import LogWriter
+from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.progress import ProgressDisplay
 from resdet.engine.seed import preserved_randomness
+from resdet.inference.mode import evaluating
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Progress:
         iteration: steps taken.
         iterations: steps of the whole run.
         lr: learning rate of the last step.
-        losses: of the last step, with their sum as "loss".
+        losses: of the last step, with their sum as "loss"; and what else the step measured, by other names.
         data_time: seconds that the last step waited for its batch.
         step_time: seconds of the last step, ``data_time`` included.
         stopping: a signal asked for the end; hooks leave out what can wait for the resumed run.
@@ -127,6 +129,43 @@ class LogHook(Hook):
         }
 
 
+class ScheduleHook(Hook):
+    """Tells the schedule what each step and each evaluation measured; it is a writer of the log's lines for the latter.
+
+    Args:
+        schedule: the learning rate.
+    """
+
+    def __init__(self, schedule: LearningRate) -> None:
+        self.schedule = schedule
+
+    def after_step(self, progress: Progress) -> None:
+        """Pass on the values of the step."""
+        self.schedule.after_step(progress.losses)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Pass on the score of an evaluation."""
+        if "eval" in record:
+            self.schedule.after_evaluation(record["score"])
+
+
+class AverageHook(Hook):
+    """Takes the weights of every step into a moving average.
+
+    Args:
+        average: of ``moving_average``.
+        model: the network in training.
+    """
+
+    def __init__(self, average: AveragedModel, model: nn.Module) -> None:
+        self.average = average
+        self.model = model
+
+    def after_step(self, progress: Progress) -> None:  # noqa: ARG002 - every step counts the same
+        """Take in the weights."""
+        self.average.update_parameters(self.model)
+
+
 class EvalHook(Hook):
     """Evaluates each ``every`` iterations and at the end, and keeps the best model.
 
@@ -177,7 +216,7 @@ class EvalHook(Hook):
             self._evaluate(progress.iteration)
 
     def _evaluate(self, iteration: int) -> None:
-        with _evaluation_mode(self.model), preserved_randomness():
+        with evaluating(self.model), preserved_randomness():
             metrics = self.evaluate()
         score = float(self.score(metrics))  # a plain float also of NumPy's: it goes into the checkpoint
         best = self.checkpoint.extra.get("best_score")
@@ -232,18 +271,6 @@ class CheckpointHook(Hook):
 def last_evaluation(checkpoint: Checkpointer) -> int:
     """The iteration of the last evaluation that the state knows of; 0: none."""
     return int(checkpoint.extra.get("evaluated", 0))
-
-
-@contextlib.contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    # each module has its own mode: frozen parts of a model in training are in evaluation mode already
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _peak_memory(device: torch.device) -> float:

@@ -1,36 +1,168 @@
-"""The learning rate as a pure function of the iteration."""
+"""The learning rate: its rule times its warm-up, a number for every iteration.
+
+Steps, cosine and the linear warm-up are pure functions of the iteration. The plateau rule and the warm-up by error depend on
+what was measured so far; that lies in ``state``, plain numbers that the checkpoint keeps.
+"""
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+_ERROR_WINDOW = 100  # iterations over which the training error is averaged
+
+
+class Factor(Protocol):
+    """One factor of the learning rate.
+
+    A factor that learns from the run has ``state`` and one of ``after_step`` (the values of the step) and ``after_evaluation``
+    (its score, higher is better).
+    """
+
+    def __call__(self, iteration: int) -> float:
+        """The factor of step ``iteration``, counted from 0."""
 
 
 @dataclass(frozen=True)
-class WarmupMultiStep:
-    """Steps with a linear warm-up (paper, sections 3.4 and 4; the warm-up is ours).
+class Steps:
+    """``gamma`` to the power of the milestones passed, those ``<= iteration`` (paper, sections 3.4 and 4.2)."""
 
-    ``schedule(i)`` is the rate of the step that follows ``i`` finished ones: ``lr``, multiplied by ``gamma`` for each milestone
-    ``<= i``, and while ``i < warmup_iterations`` also by ``warmup_factor + (1 - warmup_factor) * i / warmup_iterations``.
+    milestones: Sequence[int] = ()
+    gamma: float = 0.1
+
+    def __call__(self, iteration: int) -> float:
+        """The factor of step ``iteration``."""
+        return self.gamma ** bisect.bisect_right(self.milestones, iteration)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 at iteration 0 to 0 after ``iterations`` (Loshchilov and Hutter, 2017)."""
+
+    iterations: int
+
+    def __call__(self, iteration: int) -> float:
+        """The factor of step ``iteration``."""
+        return (1 + math.cos(math.pi * min(iteration / self.iterations, 1.0))) / 2
+
+
+class Plateau:
+    """``gamma`` for every time that the score has stopped rising (paper, section 3.4: "divided by 10 when the error plateaus").
+
+    Our reading: ``patience`` evaluations, one after the other, that are not better by ``threshold`` than the best so far. The
+    count begins again after a drop; the best stays.
 
     Args:
-        lr: the rate between the warm-up and the first milestone.
-        milestones: increasing iterations.
-        gamma: factor at a milestone.
-        warmup_iterations: length of the warm-up; 0: none.
-        warmup_factor: share of ``lr`` at iteration 0, in [0, 1].
+        gamma: factor at a plateau.
+        patience: evaluations.
+        threshold: the least rise that is a gain, in the score's unit; 0.001 are 0.1 points of error.
+    """
+
+    def __init__(self, gamma: float = 0.1, patience: int = 5, threshold: float = 0.001) -> None:
+        self.gamma = gamma
+        self.patience = patience
+        self.threshold = threshold
+        self.state: dict[str, Any] = {"best": None, "waited": 0, "drops": 0}
+
+    def __call__(self, iteration: int) -> float:  # noqa: ARG002 - the count of drops says it all
+        """The factor now."""
+        return float(self.gamma ** self.state["drops"])
+
+    def after_evaluation(self, score: float) -> None:
+        """Take in the score of an evaluation; NaN is no gain."""
+        best = self.state["best"]
+        if math.isfinite(score) and (best is None or score >= best + self.threshold):
+            self.state.update(best=score, waited=0)
+            return
+        self.state["waited"] += 1
+        if self.state["waited"] == self.patience:
+            self.state.update(waited=0, drops=self.state["drops"] + 1)
+
+
+@dataclass(frozen=True)
+class LinearWarmup:
+    """From ``factor`` at iteration 0 in a straight line to 1 at ``iterations``; 1 from then on."""
+
+    iterations: int = 0
+    factor: float = 0.001
+
+    def __call__(self, iteration: int) -> float:
+        """The factor of step ``iteration``."""
+        if iteration >= self.iterations:
+            return 1.0
+        return self.factor + (1 - self.factor) * iteration / self.iterations
+
+
+class WarmupUntilError:
+    """``factor`` until the training error falls below ``error``, then 1 for good (paper, section 4.2: ResNet-110).
+
+    The paper does not say how the error is taken; here it is the mean over the last 100 iterations, once there are so many.
+
+    Args:
+        error: share of the training images misclassified, in [0, 1].
+        factor: share of the learning rate before.
+    """
+
+    def __init__(self, error: float = 0.8, factor: float = 0.1) -> None:
+        self.error = error
+        self.factor = factor
+        self.state: dict[str, Any] = {"errors": [], "done": False}
+
+    def __call__(self, iteration: int) -> float:  # noqa: ARG002 - what was measured says it all
+        """The factor now."""
+        return 1.0 if self.state["done"] else self.factor
+
+    def after_step(self, values: Mapping[str, float]) -> None:
+        """Take in the ``"error"`` of a step."""
+        if self.state["done"]:
+            return
+        errors = self.state["errors"]
+        errors.append(values["error"])
+        del errors[:-_ERROR_WINDOW]
+        if len(errors) == _ERROR_WINDOW and math.fsum(errors) / _ERROR_WINDOW < self.error:
+            self.state.update(errors=[], done=True)
+
+
+@dataclass(frozen=True)
+class LearningRate:
+    """``lr`` times its rule times its warm-up; ``schedule(i)`` is the rate of the step that follows ``i`` finished ones.
+
+    Args:
+        lr: the rate at full height.
+        policy: how it falls.
+        warmup: how it rises.
     """
 
     lr: float
-    milestones: Sequence[int] = ()
-    gamma: float = 0.1
-    warmup_iterations: int = 0
-    warmup_factor: float = 0.001
+    policy: Factor = field(default_factory=Steps)
+    warmup: Factor = field(default_factory=LinearWarmup)
 
     def __call__(self, iteration: int) -> float:
         """The learning rate of step ``iteration``, counted from 0."""
-        rate = self.lr * self.gamma ** bisect.bisect_right(self.milestones, iteration)
-        if iteration < self.warmup_iterations:
-            rate *= self.warmup_factor + (1 - self.warmup_factor) * iteration / self.warmup_iterations
-        return rate
+        return self.lr * self.policy(iteration) * self.warmup(iteration)
+
+    @property
+    def state(self) -> dict[str, dict[str, Any]]:
+        """What the factors have learnt, the very dicts that they keep: plain values."""
+        parts = {"policy": self.policy, "warmup": self.warmup}
+        return {name: part.state for name, part in parts.items() if hasattr(part, "state")}
+
+    def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take over what ``state`` said at a checkpoint."""
+        for name, mine in self.state.items():
+            mine.update(state.get(name, {}))
+
+    def after_step(self, values: Mapping[str, float]) -> None:
+        """Tell the factors what a step measured."""
+        for part in (self.policy, self.warmup):
+            if hasattr(part, "after_step"):
+                part.after_step(values)
+
+    def after_evaluation(self, score: float) -> None:
+        """Tell the factors the score of an evaluation, higher is better."""
+        for part in (self.policy, self.warmup):
+            if hasattr(part, "after_evaluation"):
+                part.after_evaluation(score)

@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from resdet.engine.checkpoint import Checkpointer
-from resdet.engine.hooks import CheckpointHook, EvalHook, Hook, LogHook, last_evaluation
+from resdet.engine.checkpoint import Checkpointer, Stateful
+from resdet.engine.hooks import AverageHook, CheckpointHook, EvalHook, Hook, LogHook, ScheduleHook, last_evaluation
 from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
+from resdet.engine.lr_schedule import LearningRate
+from resdet.engine.precision import Precision
 from resdet.engine.progress import make_display
 from resdet.engine.run_folder import RunFolder
 from resdet.engine.train_loop import BatchT, train
@@ -23,7 +26,7 @@ def run_training(
     model: nn.Module,
     step: Callable[[BatchT], Mapping[str, Tensor]],
     optimizer: torch.optim.Optimizer,
-    schedule: Callable[[int], float],
+    schedule: LearningRate,
     batches: Callable[[int], Iterator[BatchT]],
     *,
     evaluate: Callable[[], dict[str, Any]] | None,
@@ -37,6 +40,9 @@ def run_training(
     checkpoint_every: int,
     eval_every: int,
     clip_norm: float = 0.0,
+    accumulate: int = 1,
+    precision: Precision | None = None,
+    average: AveragedModel | None = None,
 ) -> None:
     """Train from where the run folder is to ``iterations``; ``train`` and the hooks say what the parts are.
 
@@ -45,7 +51,7 @@ def run_training(
         model: on ``device``.
         step: see ``train``.
         optimizer: of the model.
-        schedule: see ``train``.
+        schedule: its state is kept with the rest.
         batches: the number of steps already taken to the batches that follow.
         evaluate: see ``EvalHook``; None: there is nothing to evaluate on, and no best model.
         score: see ``EvalHook``.
@@ -58,12 +64,17 @@ def run_training(
         checkpoint_every: iterations between checkpoints.
         eval_every: iterations between evaluations; 0: only at the end.
         clip_norm: see ``train``.
+        accumulate: see ``train``.
+        precision: see ``train``.
+        average: of ``model``; brought up to date after every step, and put into evaluation mode for evaluations in its place.
 
     Raises:
         ConfigError, DataError: when the state is of another model or other data, or damaged.
         TrainingError, Interrupted: see ``train``.
     """
-    checkpoint = Checkpointer(run.state, model, optimizer)
+    precision = precision or Precision("fp32", device)
+    parts: dict[str, Stateful] = {"precision": precision} | ({"average": average} if average else {})
+    checkpoint = Checkpointer(run.state, model, optimizer, parts)
     start = checkpoint.load()
     before = checkpoint.extra.setdefault("data", data)
     if before != data:
@@ -74,18 +85,23 @@ def run_training(
     drop_lines_after(run.log, start, last_evaluation(checkpoint))
     writers = (JsonLog(run.log), TensorBoardLog(run.folder, start))
     display = make_display()
-    hooks: list[Hook] = [LogHook(writers, display, every=log_every, device=device, notes=checkpoint.extra)]
+    schedule.restore(checkpoint.extra.get("schedule", {}))
+    checkpoint.extra["schedule"] = schedule.state  # the living dicts: saved as they are then
+    observer = ScheduleHook(schedule)
+    hooks: list[Hook] = [LogHook(writers, display, every=log_every, device=device, notes=checkpoint.extra), observer]
+    if average is not None:
+        hooks.append(AverageHook(average, model))
     if evaluate is not None:
         hooks.append(
             EvalHook(
-                model,
+                model if average is None else average.module,
                 evaluate,
                 score,
                 every=eval_every,
                 best=run.best,
                 save_model=save_model,
                 checkpoint=checkpoint,
-                writers=(*writers, display),
+                writers=(*writers, display, observer),
             )
         )
     hooks.append(CheckpointHook(checkpoint, save_model, run.model, every=checkpoint_every))
@@ -101,4 +117,6 @@ def run_training(
         device=device,
         hooks=hooks,
         clip_norm=clip_norm,
+        accumulate=accumulate,
+        precision=precision,
     )

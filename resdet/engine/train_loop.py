@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from resdet.engine.hooks import Hook, Progress
+from resdet.engine.precision import Precision
 from resdet.engine.seed import step_seed
 from resdet.engine.signals import StopSignals
 from resdet.errors import ResdetError, TrainingError
@@ -24,8 +25,13 @@ class Batch(Protocol):
     def names(self) -> Sequence[str]:
         """The image files, for error messages."""
 
+    def __len__(self) -> int: ...
+
     def to(self: BatchT, device: torch.device) -> BatchT:
         """The batch on ``device``."""
+
+    def split(self: BatchT, parts: int) -> list[BatchT]:
+        """At most ``parts`` contiguous pieces of nearly the same length, none empty."""
 
 
 BatchT = TypeVar("BatchT", bound=Batch)
@@ -50,13 +56,16 @@ def train(
     device: torch.device,
     hooks: Sequence[Hook],
     clip_norm: float = 0.0,
+    accumulate: int = 1,
+    precision: Precision | None = None,
 ) -> None:
     """Take the steps ``start``, …, ``iterations - 1``.
 
     Args:
         model: put into training mode.
-        step: a batch on ``device`` to named scalar losses; their sum is minimized. Random numbers that it draws from torch's
-            global generators depend on ``seed`` and the iteration alone.
+        step: a batch on ``device`` to named scalars, means over its images. The sum of those whose names begin with "loss" is
+            minimized; the others are measured and logged. Random numbers that it draws from torch's global generators depend
+            on ``seed`` and the iteration alone.
         optimizer: its learning rate is set before every step.
         schedule: iteration (from 0) to learning rate.
         batches: the batch of step ``start`` first.
@@ -66,6 +75,9 @@ def train(
         device: where the model is.
         hooks: called in this order after each step, and closed at the end, whatever ends it.
         clip_norm: gradients (of all parameters together) longer than this are shortened to it; 0: never.
+        accumulate: parts that a batch is computed in, one after the other; the gradient is that of the whole batch, but BN
+            in training sees the parts.
+        precision: number format of the forward pass; None: float32.
 
     Raises:
         TrainingError: at a loss that is not finite (before it reaches the weights), or when ``batches`` ends too early.
@@ -73,6 +85,7 @@ def train(
         KeyboardInterrupt: at a second SIGINT, at once.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    precision = precision or Precision("fp32", device)
     progress = Progress(start, iterations)
     model.train()
     with contextlib.ExitStack() as stack:
@@ -90,22 +103,38 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
             torch.manual_seed(step_seed(seed, iteration))
-            losses = step(batch)
-            total = torch.stack(list(losses.values())).sum()
-            on_the_way = _HostCopy({"loss": total, **losses})
             optimizer.zero_grad()
-            total.backward()
-            values = on_the_way.read()
+            values = _gradients(step, batch, accumulate, precision)
             _check_finite(values, iteration, learning_rate, batch)
             if clip_norm:
+                precision.unscale(optimizer)
                 nn.utils.clip_grad_norm_(parameters, clip_norm)
-            optimizer.step()
+            precision.step(optimizer)
             progress.iteration, progress.lr, progress.losses = iteration + 1, learning_rate, values
             progress.data_time, progress.step_time = fetched - began, time.perf_counter() - began
             progress.stopping = bool(stop.received)
             for hook in hooks:
                 hook.after_step(progress)
             _stop_if_asked(stop, hooks, progress)
+
+
+def _gradients(
+    step: Callable[[BatchT], Mapping[str, Tensor]], batch: BatchT, accumulate: int, precision: Precision
+) -> dict[str, float]:
+    """Add the gradient of a batch to the parameters'; return what the step measured, and the sum of its losses as "loss"."""
+    copies = []
+    for part in batch.split(accumulate) if accumulate > 1 else [batch]:
+        with precision.autocast():
+            measured = step(part)
+        total = torch.stack([value for name, value in measured.items() if name.startswith("loss")]).sum()
+        share = len(part) / len(batch)
+        copies.append((share, _HostCopy({"loss": total, **measured})))
+        precision.backward(total * share if share < 1 else total)
+    sums: dict[str, float] = {}
+    for share, copied in copies:
+        for name, value in copied.read().items():
+            sums[name] = sums.get(name, 0.0) + share * value
+    return sums
 
 
 class _HostCopy:

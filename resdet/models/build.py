@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.ops import RoIAlign, RoIPool
 
 from resdet.config import config_from_dict
@@ -59,10 +59,10 @@ def build_backbone(
     return resnet, report.pixels
 
 
-def build_classifier(config: ClassifierConfig, names: Sequence[str]) -> Classifier:
-    """The classifier of a config for the classes ``names``; errors of ``build_backbone``."""
+def build_classifier(config: ClassifierConfig, names: Sequence[str], mean_image: Tensor | None = None) -> Classifier:
+    """The classifier of a config for the classes ``names``, see ``Classifier``; errors of ``build_backbone``."""
     resnet, pixels = build_backbone(config.backbone, len(names))
-    return Classifier(resnet, pixels, names)
+    return Classifier(resnet, pixels, names, mean_image)
 
 
 def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
@@ -146,7 +146,10 @@ def load_model(
     own = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BN statistics come with the state below
-        model = build_detector(own, card.names) if card.task == "detection" else build_classifier(own, card.names)
+        if card.task == "detection":
+            model: FasterRCNN | Classifier = build_detector(own, card.names)
+        else:
+            model = build_classifier(own, card.names, state.get("mean_image"))
     model.pixels = PixelConvention.from_dict(card.pixels)
     try:
         model.load_state_dict(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from resdet.errors import ConfigError
 from resdet.losses.classification import cross_entropy
 from resdet.models.backbones.resnet import ResNet
 from resdet.structures import PixelConvention
+
+Mixing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class LabelledImages(Protocol):
@@ -30,26 +32,53 @@ class Classifier(nn.Module):
 
     Args:
         backbone: as many outputs as there are names.
-        pixels: what the backbone expects its input to be.
+        pixels: what the backbone expects its input to be; with a mean image its mean becomes that image's mean colour.
         names: the K class names, in label order.
+        mean_image: float32 RGB (3, h, w) in [0, 255], subtracted pixel by pixel in place of the convention's mean (paper,
+            section 4.2); images of another size lose its mean colour alone.
 
     Raises:
         ConfigError: from the constructor, when outputs and names differ in number.
     """
 
-    def __init__(self, backbone: ResNet, pixels: PixelConvention, names: Sequence[str]) -> None:
+    mean_image: Tensor | None
+
+    def __init__(
+        self, backbone: ResNet, pixels: PixelConvention, names: Sequence[str], mean_image: Tensor | None = None
+    ) -> None:
         super().__init__()
         if backbone.spec.num_classes != len(names):
             raise ConfigError(f"classifier: the backbone has {backbone.spec.num_classes} outputs for {len(names)} class names")
         self.backbone = backbone
-        self.pixels = pixels
+        self.pixels = pixels if mean_image is None else pixels.with_mean_of(mean_image)
         self.names = tuple(names)
+        self.register_buffer("mean_image", mean_image)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """RGB uint8 images (N, 3, H, W) in [0, 255] to float32, as the backbone expects them."""
+        return self.pixels.normalize(images, self.mean_image)
 
     def forward(self, images: Tensor) -> Tensor:
         """RGB uint8 images (N, 3, H, W) in [0, 255] to logits float (N, K)."""
-        return self.backbone(self.pixels.normalize(images))
+        return self.backbone(self.normalize(images))
 
 
-def classification_step(classifier: Classifier, batch: LabelledImages) -> dict[str, Tensor]:
-    """The losses of one training step: ``{"loss_cls": scalar}``."""
-    return {"loss_cls": cross_entropy(classifier(batch.images), batch.labels)}
+def classification_step(
+    classifier: Classifier, batch: LabelledImages, *, label_smoothing: float = 0.0, mix: Mixing | None = None
+) -> dict[str, Tensor]:
+    """What one training step measures: ``{"loss_cls": nats, "error": share of the images misclassified}``, scalars.
+
+    Args:
+        classifier: in training mode.
+        batch: images and labels.
+        label_smoothing: share of the target spread over all classes.
+        mix: normalized images (N, 3, H, W) and labels (N,) to mixed images and target distributions (N, K); the error then
+            counts the class with the greatest share.
+    """
+    images, targets = classifier.normalize(batch.images), batch.labels
+    if mix is not None:
+        images, targets = mix(images, targets)
+    logits = classifier.backbone(images)
+    labels = targets if targets.ndim == 1 else targets.argmax(1)
+    wrong = logits.detach().argmax(1) != labels
+    return {"loss_cls": cross_entropy(logits, targets, label_smoothing), "error": wrong.float().mean()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -41,12 +41,27 @@ class PixelConvention:
         if problems:
             raise ConfigError(problems)
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """Turn RGB uint8 images (..., 3, H, W) in [0, 255] into the float32 input of the network, same shape."""
+    def normalize(self, images: Tensor, mean_image: Tensor | None = None) -> Tensor:
+        """Turn RGB uint8 images (..., 3, H, W) in [0, 255] into the float32 input of the network, same shape.
+
+        Args:
+            images: on any device.
+            mean_image: float32 RGB (3, h, w) in [0, 255], subtracted in place of ``mean``: pixel by pixel where it is of the
+                images' size, else its mean colour.
+        """
         pixels = images.flip(-3) if self.order == "BGR" else images
         mean = images.new_tensor(self.mean, dtype=torch.float32).view(3, 1, 1)
+        if mean_image is not None:
+            mean = (mean_image.flip(-3) if self.order == "BGR" else mean_image) * (self.range / 255)
+            if mean.shape[-2:] != images.shape[-2:]:
+                mean = mean.mean((-2, -1), keepdim=True)
         std = images.new_tensor(self.std, dtype=torch.float32).view(3, 1, 1)
         return (pixels.to(torch.float32) * (self.range / 255) - mean) / std
+
+    def with_mean_of(self, mean_image: Tensor) -> PixelConvention:
+        """This convention with the mean colour of ``mean_image``, float32 RGB (3, h, w) in [0, 255], as its mean."""
+        red, green, blue = (mean_image.mean((1, 2)) * (self.range / 255)).tolist()
+        return replace(self, mean=(blue, green, red) if self.order == "BGR" else (red, green, blue))
 
     def to_dict(self) -> dict[str, Any]:
         """The convention as JSON-ready values; ``PixelConvention.from_dict`` is the inverse."""

@@ -30,3 +30,16 @@ def test_update_follows_the_formula() -> None:
 def test_nothing_to_train_is_an_error() -> None:
     with pytest.raises(ConfigError, match="every parameter of Linear is frozen"):
         build_sgd(nn.Linear(2, 2).requires_grad_(False), 0.1, 0.9, 0)
+
+
+def test_decay_can_spare_norms_and_biases() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
+    optimizer = build_sgd(model, lr=0.1, momentum=0, weight_decay=0.5, decay_norm_and_bias=False)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, value in model.named_parameters():
+        factor = 1 - 0.1 * 0.5 if name in ("0.weight", "3.weight") else 1
+        torch.testing.assert_close(value.detach(), before[name] * factor, msg=name)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(before)

@@ -26,10 +26,10 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def killed(folder: Path, die: str) -> None:
+def killed(folder: Path, die: str, *options: str) -> None:
     here = Path(__file__).resolve()
     environment = {**os.environ, "PYTHONPATH": str(here.parents[2])}
-    command = [sys.executable, here.parent / "toy_run.py", folder, "--die", die]
+    command = [sys.executable, here.parent / "toy_run.py", folder, "--die", die, *options]
     done = subprocess.run(command, env=environment, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL
 
@@ -87,3 +87,19 @@ def test_resuming_a_finished_run_changes_nothing(unbroken: Path) -> None:
     before = log(unbroken), leaves(torch.load(unbroken / "state.pt", weights_only=True))
     toy_training(unbroken)
     assert (log(unbroken), leaves(torch.load(unbroken / "state.pt", weights_only=True))) == before
+
+
+@pytest.mark.slow
+def test_plateau_error_average_parts_and_scale_are_resumed(tmp_path: Path) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    toy_training(unbroken, everything=True)
+    state = torch.load(unbroken / "state.pt", weights_only=True)
+    assert state["extra"]["schedule"]["policy"]["drops"] >= 1
+    assert len(state["extra"]["schedule"]["warmup"]["errors"]) == 20
+    assert int(state["parts"]["average"]["n_averaged"]) == 20
+    assert state["parts"]["precision"]["scale"] > 1
+    killed(broken, "step:14", "--everything")
+    killed(broken, "evaluate:16", "--everything")  # the plateau rule must not hear of an evaluation twice
+    killed(broken, "evaluate:20", "--everything")
+    toy_training(broken, everything=True)
+    assert_same_run(broken, unbroken)

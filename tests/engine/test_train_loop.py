@@ -43,7 +43,7 @@ class Recorder(Hook):
         self.calls.append("close")
 
 
-def run(step: Step, model: nn.Module, hook: Hook, start: int = 0, iterations: int = 4, clip_norm: float = 0.0) -> None:
+def run(step: Step, model: nn.Module, hook: Hook, start: int = 0, iterations: int = 4, **options: Any) -> None:
     optimizer = build_sgd(model, lr=1.0, momentum=0.9, weight_decay=1e-2)
     train(
         model,
@@ -56,7 +56,7 @@ def run(step: Step, model: nn.Module, hook: Hook, start: int = 0, iterations: in
         seed=7,
         device=CPU,
         hooks=[hook],
-        clip_norm=clip_norm,
+        **options,
     )
 
 
@@ -74,7 +74,7 @@ def test_equals_steps_written_out(clip_norm: float) -> None:
     velocity = [torch.zeros_like(parameter) for parameter in expected.parameters()]
     for iteration, batch in zip(range(4), toy_batches(0), strict=False):
         torch.manual_seed(step_seed(7, iteration))
-        loss = sum(toy_step(expected)(batch).values())
+        loss = sum(value for name, value in toy_step(expected)(batch).items() if name != "error")
         gradients = torch.autograd.grad(loss, list(expected.parameters()))
         norm = torch.sqrt(sum(gradient.square().sum() for gradient in gradients))
         scale = min(1.0, clip_norm / float(norm)) if clip_norm else 1.0
@@ -92,6 +92,44 @@ def test_equals_steps_written_out(clip_norm: float) -> None:
     for seen in recorder.seen:
         assert seen["losses"]["loss"] == pytest.approx(seen["losses"]["loss_cls"] + seen["losses"]["loss_size"])
         assert 0 <= seen["data_time"] < seen["step_time"]
+
+
+def without_noise(model: nn.Module) -> Step:
+    """A step whose losses are means over the images and which draws nothing."""
+
+    def step(batch: ToyBatch) -> dict[str, Tensor]:
+        logits = model(batch.images)
+        return {
+            "loss_cls": nn.functional.cross_entropy(logits, batch.labels),
+            "error": (logits.argmax(1) != batch.labels).float().mean(),
+        }
+
+    return step
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4, 9])
+def test_parts_of_a_batch_give_the_step_of_the_whole(parts: int) -> None:
+    whole, cut = ((fresh().eval(), Recorder()) for _ in range(2))
+    for (model, recorder), accumulate in ((whole, 1), (cut, parts)):
+        model.train = lambda mode=True, model=model: model  # type: ignore[method-assign]  # BN would see the parts
+        run(without_noise(model), model, recorder, clip_norm=0.1, accumulate=accumulate)
+    for name, tensor in whole[0].state_dict().items():
+        torch.testing.assert_close(cut[0].state_dict()[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
+    for one, other in zip(whole[1].seen, cut[1].seen, strict=True):
+        assert one["losses"] == pytest.approx(other["losses"], rel=1e-4)
+
+
+def test_only_losses_are_minimized_and_everything_is_told() -> None:
+    model, recorder = fresh(), Recorder()
+
+    def step(batch: ToyBatch) -> dict[str, Tensor]:
+        loss = model(batch.images).square().mean()
+        return {"loss_cls": loss, "error": 1e9 * loss.detach()}
+
+    run(step, model, recorder)
+    for seen in recorder.seen:
+        assert seen["losses"]["loss"] == seen["losses"]["loss_cls"]
+        assert seen["losses"]["error"] == pytest.approx(1e9 * seen["losses"]["loss"], rel=1e-5)
 
 
 def test_a_start_in_the_middle_draws_what_the_whole_run_draws() -> None:

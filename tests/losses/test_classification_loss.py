@@ -32,3 +32,11 @@ def test_half_precision_is_computed_in_single() -> None:
     loss = cross_entropy(logits.bfloat16(), torch.arange(4))
     assert loss.dtype == torch.float32
     assert torch.equal(loss, cross_entropy(logits.bfloat16().float(), torch.arange(4)))
+
+
+def test_distributions_are_targets_too() -> None:
+    logits, targets = torch.randn(4, 5, dtype=torch.float64), torch.rand(4, 5, dtype=torch.float64).softmax(1)
+    expected = -(targets * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(cross_entropy(logits, targets), expected)
+    smoothed = -((0.9 * targets + 0.1 / 5) * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(cross_entropy(logits, targets, label_smoothing=0.1), smoothed)

@@ -328,3 +328,36 @@ def test_create_with_weights(tmp_path: Path) -> None:
     assert torch.equal(model.trunk.conv1.weight, classifier.backbone.conv1.weight)
     with pytest.raises(ConfigError, match=r"pixel convention is msra, option 'model\.backbone\.pixels' asks for torchvision"):
         create_model("resnet18", num_classes=2, weights=str(path), pixels="torchvision")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_detector_under_autocast_has_losses_and_boxes_in_float32(dtype: torch.dtype) -> None:
+    model = detector()
+    images, targets = images_and_targets()
+    torch.manual_seed(1)
+    exact = model.losses(images, targets)
+    with torch.autocast("cpu", dtype):
+        torch.manual_seed(1)
+        found = model.losses(images, targets)
+        detections = model.detect(images)
+    for name, loss in found.items():
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(exact[name].item(), rel=0.1, abs=0.02), name
+    sum(found.values()).backward()
+    assert all(parameter.grad is None or parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+    assert all(each.boxes.dtype == each.scores.dtype == torch.float32 for each in detections)
+
+
+def test_a_classifier_with_a_mean_image_comes_back_whole(tmp_path: Path) -> None:
+    config = config_from_dict(ClassifierConfig, {"backbone": {"name": "cifar_resnet20", "width": 4}})
+    model = build_classifier(config, NAMES, torch.rand(3, 32, 32) * 255).eval()
+    card = ModelCard("classification", config_to_dict(config), NAMES, model.pixels.to_dict(), {"short_side": 0, "crop": 32})
+    write_model(tmp_path / "model.safetensors", model.state_dict(), card)
+    loaded, _ = load_model(tmp_path / "model.safetensors")
+    assert isinstance(loaded, Classifier)
+    images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(loaded(images), model(images))
+    # as weights of another network its mean colour goes along
+    backbone, pixels = build_backbone(replace(config.backbone, weights=str(tmp_path / "model.safetensors")), 3)
+    assert pixels == model.pixels
+    assert torch.equal(backbone.conv1.weight, model.backbone.conv1.weight)

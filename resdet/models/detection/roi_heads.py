@@ -17,6 +17,7 @@ from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.matcher import match
 from resdet.models.detection.sampler import sample
 from resdet.ops.nms import class_nms
+from resdet.ops.precision import at_least_float32
 from resdet.structures import Detections, Target
 from resdet.structures.boxes import clip_boxes
 
@@ -41,7 +42,7 @@ class BoxPredictor(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (R, C) to logits (R, K+1) and deltas (R, K, 4)."""
-        return self.cls_score(features), self.bbox_pred(features).unflatten(1, (-1, 4))
+        return at_least_float32(self.cls_score(features)), at_least_float32(self.bbox_pred(features)).unflatten(1, (-1, 4))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.matcher import match
 from resdet.models.detection.proposals import ProposalFilter, select_proposals
 from resdet.models.detection.sampler import sample
+from resdet.ops.precision import at_least_float32
 from resdet.structures import Target
 
 
@@ -42,7 +43,7 @@ class RPNHead(nn.Module):
         hidden = F.relu(self.conv(features))
         logits = self.objectness(hidden).permute(0, 2, 3, 1).flatten(1)
         deltas = self.deltas(hidden).permute(0, 2, 3, 1)
-        return logits, deltas.reshape(len(features), -1, 4)
+        return at_least_float32(logits), at_least_float32(deltas.reshape(len(features), -1, 4))
 
 
 class RPN(nn.Module):
