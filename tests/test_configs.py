@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from resdet.config import load_config
-from resdet.config.schema import DetectionRunConfig
+from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
-NAMES = {"coco_r50", "coco_r101", "coco_r152", "voc07_r101", "imagenet_r50", "imagenet_r101", "demo_cls", "demo_det"}
+NAMES = {"coco_r50", "coco_r101", "coco_r152", "voc07_r101", "demo_cls", "demo_det"}
+NAMES |= {f"imagenet_{name}" for name in ("r18", "r18_a", "r34", "r34_a", "r34_c", "r50", "r101", "r152", "plain18", "plain34")}
+NAMES |= {f"cifar10_r{depth}" for depth in (20, 32, 44, 56, 110, 1202)}
+NAMES |= {f"cifar10_plain{depth}" for depth in (20, 32, 44, 56, 110)}
 
 
 def test_the_promised_run_files_are_there() -> None:
@@ -53,4 +57,23 @@ def test_the_settings_of_the_paper() -> None:
         assert config.optimizer.lr == 0.001
     assert (coco.run.batch, coco.schedule.milestones, coco.schedule.iterations) == (8, [240_000], 320_000)
     assert len(voc.data.names) == 20
+    assert isinstance(imagenet, ClassificationRunConfig)
     assert (imagenet.run.batch, imagenet.optimizer.lr, imagenet.optimizer.weight_decay) == (256, 0.1, 1e-4)
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem.startswith("cifar10_")], ids=lambda path: path.stem)
+def test_the_cifar_recipe_of_the_paper(path: Path) -> None:
+    config = load_config(path)
+    assert isinstance(config, ClassificationRunConfig)
+    schedule, data, optimizer = config.schedule, config.data, config.optimizer
+    if "short" in path.stem:
+        return
+    assert (schedule.iterations, schedule.milestones, schedule.gamma) == (64_000, [32_000, 48_000], 0.1)
+    assert (config.run.batch, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (128, 0.1, 0.9, 1e-4)
+    assert (data.crop, data.pad, data.short_side, data.hflip, data.lighting) == (32, 4, [], 0.5, 0)
+    assert data.mean_image == "compute"
+    kind, depth = (path.stem.removeprefix("cifar10_").rstrip("0123456789"), int(re.findall(r"\d+", path.stem)[-1]))
+    assert config.model.backbone.name == f"cifar_{'plain' if kind == 'plain' else 'resnet'}{depth}"
+    assert (schedule.warmup_until_error, schedule.warmup_factor) == (
+        (0.8, 0.1) if depth in (110, 1202) and kind == "r" else (0, 0.001)
+    )
