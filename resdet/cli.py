@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": "resdet.commands.evaluate",
     "predict": "resdet.commands.predict",
     "data": "resdet.commands.data",
+    "analyze": "resdet.commands.analyze",
     "info": "resdet.commands.info",
 }
 _INTERRUPTED = 130

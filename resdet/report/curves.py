@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resdet.errors import ConfigError, DataError
-from resdet.files import atomic_write
+from resdet.report.figures import add_legend, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,9 +40,6 @@ def plot_log(logs: str | Path | Sequence[str | Path], png: str | Path) -> Path:
         ConfigError: when no log is given or one cannot be read.
         DataError: when a log holds no step or a line that is no record.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     paths = [Path(logs)] if isinstance(logs, (str, Path)) else [Path(log) for log in logs]
     if not paths:
         raise ConfigError("learning curves: need at least one log, got none")
@@ -50,17 +47,13 @@ def plot_log(logs: str | Path | Sequence[str | Path], png: str | Path) -> Path:
     names = folders if len(set(folders)) == len(paths) else [str(path.parent) for path in paths]
     runs = {name: read_log(path) for name, path in zip(names, paths, strict=True)}
     panels = [_draw_losses, _draw_rate] + ([_draw_scores] if any(run.scores for run in runs.values()) else [])
-    figure = Figure(figsize=(6 * len(panels), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, draw in zip(figure.subplots(1, len(panels)), panels, strict=True):
+    figure, all_axes = new_figure(len(panels))
+    for axes, draw in zip(all_axes, panels, strict=True):
         draw(axes, runs)
         axes.set_xlabel("iteration")
-        axes.grid(alpha=0.3)
         axes.set_xlim(left=0)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="small", framealpha=0.8)
-    atomic_write(png, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
-    return Path(png)
+        add_legend(axes)
+    return save_figure(figure, png)
 
 
 def read_log(path: str | Path) -> Log:

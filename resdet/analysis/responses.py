@@ -1,0 +1,133 @@
+"""How strongly the layers respond: the standard deviation of their outputs (paper, section 4.2, figure 7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resdet.analysis.layers import convolutions
+from resdet.analysis.wording import mean
+from resdet.inference.mode import evaluating
+from resdet.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class LayerResponse:
+    """The response of one layer: its name, its depth (see ``ConvLayer``), and the standard deviation over all its values."""
+
+    layer: str
+    depth: int
+    deviation: float
+
+
+@dataclass(frozen=True)
+class ResponseProfile:
+    """The responses of a network.
+
+    Attributes:
+        network: its name.
+        plain: whether it has no shortcuts.
+        depth: its weighted layers.
+        layers: its measured layers, by depth.
+    """
+
+    network: str
+    plain: bool
+    depth: int
+    layers: tuple[LayerResponse, ...]
+
+    @property
+    def average(self) -> float:
+        """The mean of the layers' standard deviations."""
+        return mean([layer.deviation for layer in self.layers])
+
+
+class _Spread:
+    """Count, mean and sum of squared deviations of numbers that come in parts (Chan, Golub, LeVeque 1979), float64."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, 0.0, 0.0
+
+    def add(self, values: Tensor) -> None:
+        variance, average = (float(value) for value in torch.var_mean(values.double(), correction=0))
+        count, delta = values.numel(), average - self.mean
+        total = self.count + count
+        self.mean += delta * count / total
+        self.squares += variance * count + delta**2 * self.count * count / total
+        self.count = total
+
+    @property
+    def deviation(self) -> float:
+        return math.sqrt(self.squares / self.count)
+
+
+def measure_responses(
+    classifier: Classifier, images: Iterable[Tensor], *, all_convolutions: bool = False
+) -> tuple[LayerResponse, ...]:
+    """The standard deviation of every 3x3 layer's response, over all images, channels and positions together.
+
+    The response is what the layer gives before the ReLU and before the addition: the output of the BN that follows the
+    convolution. In a pre-activation network BN and ReLU come before the convolution, and the response is the convolution's own
+    output. BN uses its running statistics; projections are no layers and are left out.
+
+    Args:
+        classifier: left as it was.
+        images: uint8 batches (N, 3, H, W), at least one image.
+        all_convolutions: also the layers of other kernels: a bottleneck's 1x1, the 7x7 of ImageNet's stem.
+
+    Returns:
+        One for each layer, by depth.
+
+    Raises:
+        ValueError: without an image.
+    """
+    layers = [
+        layer
+        for layer in convolutions(classifier.backbone)
+        if not layer.is_projection and (all_convolutions or layer.conv.kernel_size == (3, 3))
+    ]
+    spreads: dict[nn.Module, _Spread] = {layer.norm or layer.conv: _Spread() for layer in layers}
+
+    def add(part: nn.Module, _: tuple[Any, ...], output: Tensor) -> None:
+        spreads[part].add(output)  # at once: the ReLU that follows works in place
+
+    device = layers[0].conv.weight.device
+    hooks = [part.register_forward_hook(add) for part in spreads]
+    try:
+        with evaluating(classifier):
+            for batch in images:
+                classifier(batch.to(device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not all(spread.count for spread in spreads.values()):
+        raise ValueError("measure_responses needs at least one image, got none")
+    return tuple(
+        LayerResponse(layer.name, layer.depth, spread.deviation) for layer, spread in zip(layers, spreads.values(), strict=True)
+    )
+
+
+def conclude_responses(profiles: Sequence[ResponseProfile]) -> str:
+    """One line: the mean response of each network, of plain against residual ones, and of deep against shallow ones."""
+    listed = ", ".join(f"{profile.network} {profile.average:.3g}" for profile in profiles)
+    parts = [f"mean standard deviation of the layers' responses: {listed}"]
+    plain, residual = ([profile for profile in profiles if profile.plain == kind] for kind in (True, False))
+    if plain and residual:
+        there, here = (mean([profile.average for profile in family]) for family in (plain, residual))
+        verdict = "less than" if here < there else "no less than"
+        parts.append(f"residual networks respond {verdict} plain ones ({here:.3g} and {there:.3g})")
+    for kind, family in (("plain", plain), ("residual", residual)):
+        by_depth = sorted(family, key=lambda profile: profile.depth)
+        if by_depth and by_depth[0].depth < by_depth[-1].depth:
+            shallow, deep = by_depth[0], by_depth[-1]
+            verdict = "less" if deep.average < shallow.average else "no less"
+            parts.append(
+                f"deeper {kind} ones respond {verdict} ({shallow.depth} layers {shallow.average:.3g}, "
+                f"{deep.depth} layers {deep.average:.3g})"
+            )
+    return "; ".join(parts)

@@ -1,0 +1,182 @@
+"""Trained networks side by side: the degradation problem, and the shortcut options (paper, sections 4.1 and 4.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resdet.analysis.flops import count_parameters
+from resdet.analysis.layers import is_plain, weighted_layers
+from resdet.analysis.wording import joined, mean, percent, points
+from resdet.config import load_config
+from resdet.config.schema import ClassificationRunConfig, RunConfig, ScheduleConfig
+from resdet.errors import ConfigError, DataError
+from resdet.models.registry import create_backbone
+from resdet.report.curves import Log, read_log
+
+_LAST_SHARE = 0.1  # of the iterations: over these the training error at the end is averaged
+
+
+@dataclass(frozen=True)
+class TrainedNet:
+    """A finished run.
+
+    Attributes:
+        name: the network's.
+        shortcut: A, B, C or none.
+        plain: whether it has no shortcuts.
+        layers: weighted layers.
+        parameters: how many.
+        train_error: share of the training images misclassified in the last tenth of training, in [0, 1]; None where the log
+            does not say.
+        test_error: top-1 error of the final model, in [0, 1]; None where it was not tested.
+        log: its curves: ``steps["error"]``, ``scores["top-1 error"]``.
+    """
+
+    name: str
+    shortcut: str
+    plain: bool
+    layers: int
+    parameters: int
+    train_error: float | None
+    test_error: float | None
+    log: Log
+
+
+def at_budget(schedule: ScheduleConfig, iterations: int) -> ScheduleConfig:
+    """The same schedule in so many ``iterations``, at least 1: milestones and linear warm-up move in proportion, rounded.
+
+    Args:
+        schedule: in iterations, not in epochs.
+        iterations: of the result. Milestones that fall together become one.
+    """
+    share = iterations / schedule.iterations
+    return replace(
+        schedule,
+        iterations=iterations,
+        milestones=sorted({max(1, round(milestone * share)) for milestone in schedule.milestones}),
+        warmup_iterations=round(schedule.warmup_iterations * share),
+    )
+
+
+def quick_looks(run: RunConfig, iterations: int) -> RunConfig:
+    """The same run with ten evaluations and at least fifty log lines on the way, so that a short curve is a curve."""
+    return replace(run, eval_every=max(1, iterations // 10), log_every=max(1, min(run.log_every, iterations // 50)))
+
+
+def final_train_error(log: Log) -> float | None:
+    """The mean training error, in [0, 1], over the last tenth of the iterations; None where the log does not say."""
+    steps, errors = log.steps.get("error", ([], []))
+    first = (1 - _LAST_SHARE) * steps[-1] if steps else 0
+    return mean([error for step, error in zip(steps, errors, strict=True) if step > first]) if steps else None
+
+
+def read_net(folder: str | Path) -> TrainedNet:
+    """What a finished ``train-cls`` left in its run folder: ``config.yaml``, ``log.jsonl`` and ``metrics.json``.
+
+    Raises:
+        ConfigError: when the folder holds no finished run, or one of another task.
+        DataError: when its log or its metrics cannot be read.
+    """
+    folder = Path(folder)
+    missing = [name for name in ("config.yaml", "log.jsonl", "metrics.json") if not (folder / name).is_file()]
+    if missing:
+        raise ConfigError(f"{folder}: is no finished run of train-cls: has no {joined(missing)}")
+    config = load_config(folder / "config.yaml")
+    if not isinstance(config, ClassificationRunConfig):
+        raise ConfigError(f"{folder}: must be a run of train-cls, its task is {config.task}")
+    metrics = _read_metrics(folder / "metrics.json")
+    backbone = config.model.backbone
+    with torch.device("meta"):  # shapes alone
+        resnet = create_backbone(
+            backbone.name,
+            num_classes=len(metrics["per_class"]),
+            shortcut=backbone.shortcut,
+            width=backbone.width,
+            stride_in_1x1=backbone.stride_in_1x1,
+        )
+    log = read_log(folder / "log.jsonl")
+    return TrainedNet(
+        backbone.name,
+        resnet.spec.shortcut,
+        is_plain(resnet),
+        weighted_layers(resnet),
+        count_parameters(resnet),
+        final_train_error(log),
+        metrics["top1_error"],
+        log,
+    )
+
+
+def conclude_degradation(nets: Sequence[TrainedNet]) -> str:
+    """One line: whether the deepest plain net does worse than the shallowest, the same of residual nets, and who is better.
+
+    Degradation is a *training* error that rises with depth; the test error takes its place where a log has none.
+    """
+    parts = []
+    for kind, family in _families(nets).items():
+        by_depth = sorted(family, key=lambda net: net.layers)
+        if by_depth and by_depth[0].layers < by_depth[-1].layers:
+            parts.append(_compare_depths(kind, by_depth[0], by_depth[-1]))
+    plain, residual = ({net.layers: net for net in family} for family in _families(nets).values())
+    for layers in sorted(plain.keys() & residual.keys())[-1:]:
+        there, here = plain[layers].test_error, residual[layers].test_error
+        if there is not None and here is not None:
+            verdict = "is better" if here < there else "is no better"
+            errors = f"test error {percent(here)} against {percent(there)}"
+            parts.append(f"at {layers} layers the residual net {verdict} than the plain one: {errors}")
+    return "; ".join(parts) or "nothing to compare: needs two depths of one kind, or a plain and a residual net of one depth"
+
+
+def conclude_shortcuts(nets: Sequence[TrainedNet]) -> str:
+    """One line: the options from best to worst by test error, and what the best gains over no shortcut."""
+    tested = [(net.test_error, net) for net in nets if net.test_error is not None]
+    if not tested:
+        return "nothing to compare: no test error"
+    ranked = sorted(tested, key=lambda item: item[0])
+    listed = ", ".join(f"{net.shortcut} {percent(error)}" for error, net in ranked)
+    text = f"{ranked[0][1].name}: test error by shortcut option, best first: {listed}"
+    bare = [error for error, net in ranked if net.plain]
+    others = [error for error, net in ranked if not net.plain]
+    if not bare or not others:
+        return text
+    if max(others) < bare[0]:
+        verdict = f"every shortcut is better than none, by {points(bare[0] - max(others))[1:]} or more"
+    elif min(others) < bare[0]:
+        verdict = "some shortcuts, not all, are better than none"
+    else:
+        verdict = "no shortcut is better than none"
+    return f"{text}; {verdict}"
+
+
+def _families(nets: Sequence[TrainedNet]) -> dict[str, list[TrainedNet]]:
+    return {"plain": [net for net in nets if net.plain], "residual": [net for net in nets if not net.plain]}
+
+
+def _compare_depths(kind: str, shallow: TrainedNet, deep: TrainedNet) -> str:
+    measure, errors = "training error", (shallow.train_error, deep.train_error)
+    if None in errors:
+        measure, errors = "test error", (shallow.test_error, deep.test_error)
+    first, last = errors
+    if first is None or last is None:
+        return f"{kind} nets: no error was measured"
+    seen = "degradation" if last > first else "no degradation seen"
+    return (
+        f"{kind} nets: {seen}: {measure} {percent(first)} with {shallow.layers} layers, {percent(last)} with {deep.layers} "
+        f"({points(last - first)})"
+    )
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(metrics["per_class"], dict) or "top1_error" not in metrics:
+            raise ValueError("no errors of a classifier")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: must be the metrics of a classifier: {error}") from error
+    return dict(metrics)

@@ -1,0 +1,25 @@
+"""Numbers in the words of a conclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def percent(error: float) -> str:
+    """An error in [0, 1] as ``12.34 %``."""
+    return f"{100 * error:.2f} %"
+
+
+def points(rise: float) -> str:
+    """A difference of errors in [0, 1] as ``+1.23 points``."""
+    return f"{100 * rise:+.2f} points"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([*([", ".join(parts[:-1])] if len(parts) > 1 else []), *parts[-1:]])
+
+
+def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean of at least one value."""
+    return sum(values) / len(values)

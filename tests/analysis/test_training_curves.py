@@ -1,0 +1,149 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from resdet.analysis.training_curves import (
+    TrainedNet,
+    at_budget,
+    conclude_degradation,
+    conclude_shortcuts,
+    final_train_error,
+    quick_looks,
+    read_net,
+)
+from resdet.config.schema import RunConfig, ScheduleConfig
+from resdet.errors import ConfigError, DataError
+from resdet.report.curves import Log
+
+
+@pytest.mark.parametrize(
+    ("iterations", "milestones", "warmup"),
+    [
+        (64000, [32000, 48000], 400),
+        (1000, [500, 750], 6),
+        (640000, [320000, 480000], 4000),
+        (3, [2], 0),  # 1.5 and 2.25 round to one step
+        (1, [1], 0),
+    ],
+)
+def test_a_schedule_at_another_budget(iterations: int, milestones: list[int], warmup: int) -> None:
+    schedule = ScheduleConfig(iterations=64000, milestones=[32000, 48000], warmup_iterations=400, gamma=0.3, policy="steps")
+    found = at_budget(schedule, iterations)
+    assert (found.iterations, found.milestones, found.warmup_iterations) == (iterations, milestones, warmup)
+    assert (found.gamma, found.policy) == (0.3, "steps")
+    assert schedule.iterations == 64000
+
+
+@pytest.mark.parametrize(("iterations", "evaluate", "log"), [(1000, 100, 20), (100, 10, 2), (3, 1, 1)])
+def test_a_short_run_is_looked_at_often(iterations: int, evaluate: int, log: int) -> None:
+    found = quick_looks(RunConfig(log_every=20, eval_every=5000), iterations)
+    assert (found.eval_every, found.log_every) == (evaluate, log)
+    assert quick_looks(RunConfig(log_every=20), 10**6).log_every == 20
+
+
+def test_the_training_error_is_that_of_the_last_tenth() -> None:
+    steps = list(range(10, 201, 10))
+    assert final_train_error(Log(steps={"error": (steps, [0.9] * 18 + [0.4, 0.2])})) == pytest.approx(0.3)
+    assert final_train_error(Log(steps={"error": ([10], [0.7])})) == 0.7
+    assert final_train_error(Log()) is None
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    backbone = {"name": "cifar_resnet8", "width": 4, "shortcut": "B"}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"task": "classification", "model": {"backbone": backbone}}))
+    lines = [
+        {"iteration": 10, "loss": 1.0, "error": 0.6},
+        {"iteration": 10, "eval": {"top1_error": 0.5}, "score": 0.5},
+        {"iteration": 20, "loss": 0.5, "error": 0.25},
+    ]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "metrics.json").write_text(json.dumps({"top1_error": 0.375, "per_class": {"a": {}, "b": {}, "c": {}}}))
+    return folder
+
+
+def test_what_a_run_folder_says(run: Path) -> None:
+    net = read_net(run)
+    assert (net.name, net.shortcut, net.plain, net.layers) == ("cifar_resnet8", "B", False, 8)
+    assert (net.train_error, net.test_error) == (0.25, 0.375)
+    assert net.log.scores["top-1 error"] == ([10], [0.5])
+    # stem, three blocks of width 4, 8, 16, two projections, each with the scale and shift of its BN; fc for three classes
+    stem, stages = 27 * 4 + 8, [(4, 4), (4, 8), (8, 16)]
+    blocks = sum(9 * old * new + 9 * new * new + 4 * new for old, new in stages)
+    projections = sum(old * new + 2 * new for old, new in stages[1:])
+    assert net.parameters == stem + blocks + projections + 16 * 3 + 3
+
+
+def test_a_folder_that_is_no_finished_run(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no config\.yaml, log\.jsonl and metrics\.json"):
+        read_net(tmp_path)
+    (run / "metrics.json").write_text("[]")
+    with pytest.raises(DataError, match=r"metrics\.json: must be the metrics of a classifier"):
+        read_net(run)
+    (run / "metrics.json").unlink()
+    with pytest.raises(ConfigError, match=r"is no finished run of train-cls: has no metrics\.json"):
+        read_net(run)
+    (run / "metrics.json").write_text("{}")
+    (run / "config.yaml").write_text("task: detection\n")
+    with pytest.raises(ConfigError, match="must be a run of train-cls, its task is detection"):
+        read_net(run)
+
+
+def net(layers: int, shortcut: str, train: float | None, test: float | None) -> TrainedNet:
+    return TrainedNet("net", shortcut, shortcut == "none", layers, 100, train, test, Log())
+
+
+def test_degradation_is_told_by_the_training_error() -> None:
+    nets = [net(56, "none", 0.3, 0.2), net(20, "none", 0.1, 0.3), net(32, "none", 0.9, 0.9)]
+    nets += [net(20, "A", 0.1, 0.3), net(56, "A", 0.05, 0.15)]
+    assert conclude_degradation(nets) == (
+        "plain nets: degradation: training error 10.00 % with 20 layers, 30.00 % with 56 (+20.00 points); "
+        "residual nets: no degradation seen: training error 10.00 % with 20 layers, 5.00 % with 56 (-5.00 points); "
+        "at 56 layers the residual net is better than the plain one: test error 15.00 % against 20.00 %"
+    )
+
+
+def test_the_opposite_can_be_told() -> None:
+    nets = [net(20, "none", 0.3, 0.3), net(56, "none", 0.3, 0.2), net(20, "A", 0.1, 0.1), net(56, "A", 0.2, 0.2)]
+    text = conclude_degradation(nets)
+    assert text.startswith("plain nets: no degradation seen: ")
+    assert "residual nets: degradation: " in text
+    assert text.endswith("the residual net is no better than the plain one: test error 20.00 % against 20.00 %")
+
+
+def test_missing_errors() -> None:
+    assert "test error 10.00 % with 20 layers" in conclude_degradation([net(20, "A", None, 0.1), net(56, "A", 0.1, 0.2)])
+    assert conclude_degradation([net(20, "A", None, None), net(56, "A", 0.1, None)]) == "residual nets: no error was measured"
+    assert conclude_degradation([net(20, "A", 0.1, 0.1)]).startswith("nothing to compare")
+    assert conclude_shortcuts([net(20, "A", 0.1, None)]) == "nothing to compare: no test error"
+
+
+@pytest.mark.parametrize(
+    ("errors", "text"),
+    [
+        (
+            (0.3, 0.1, 0.2, 0.5),
+            "B 10.00 %, C 20.00 %, A 30.00 %, none 50.00 %; every shortcut is better than none, by 20.00 points",
+        ),
+        ((0.3, 0.1, 0.2, 0.2), "B 10.00 %, C 20.00 %, none 20.00 %, A 30.00 %; some shortcuts, not all, are better than none"),
+        ((0.3, 0.1, 0.2, 0.3), "; some shortcuts, not all, are better than none"),
+        ((0.3, 0.3, 0.3, 0.3), "; no shortcut is better than none"),
+        ((0.3, 0.4, 0.2, 0.1), "none 10.00 %, C 20.00 %, A 30.00 %, B 40.00 %; no shortcut is better than none"),
+    ],
+)
+def test_shortcuts_are_ranked(errors: tuple[float, ...], text: str) -> None:
+    nets = [net(20, shortcut, 0.1, error) for shortcut, error in zip(("A", "B", "C", "none"), errors, strict=True)]
+    assert text in conclude_shortcuts(nets)
+
+
+def test_shortcuts_without_a_plain_net() -> None:
+    found = conclude_shortcuts([net(20, "A", 0.1, 0.3), net(20, "B", 0.1, 0.2)])
+    assert found == "net: test error by shortcut option, best first: B 20.00 %, A 30.00 %"

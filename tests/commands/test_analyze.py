@@ -1,0 +1,274 @@
+"""`resdet analyze` on forty images of noise."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from resdet.cli import main
+from resdet.commands import analyze_training
+from resdet.commands.analyze_networks import _test_batches
+from resdet.config import config_to_yaml, load_config
+from resdet.config.schema import ClassificationRunConfig
+from resdet.models.classifier import Classifier
+from resdet.models.registry import create_backbone
+from resdet.structures import PIXEL_CONVENTIONS
+
+Analyze = Callable[..., int]
+CLASSES = [f"class{number}" for number in range(10)]
+NETWORKS = ["--networks", "cifar_plain8", "cifar_resnet14", "--iterations", "4"]
+
+
+def command(name: str, config: Path, output: Path) -> list[str]:
+    return ["analyze", name, "--config", str(config), "--output", str(output), "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run file of narrow networks on a tiny CIFAR-10 in its binary layout, sorted by class."""
+    folder = tmp_path_factory.mktemp("analyze")
+    root = folder / "cifar"
+    root.mkdir()
+    random = np.random.default_rng(0)
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        labels = np.sort(np.arange(20) % 10).astype(np.uint8)[:, None]
+        pixels = random.integers(0, 256, (20, 3072), dtype=np.uint8)
+        (root / f"{name}.bin").write_bytes(np.concatenate([labels, pixels], axis=1).tobytes())
+    (root / "batches.meta.txt").write_text("\n".join(CLASSES))
+    source = {"format": "cifar10", "root": str(root)}
+    values = {
+        "task": "classification",
+        "model": {"backbone": {"name": "cifar_resnet8", "width": 4}},
+        "data": {
+            "train": source,
+            "val": {**source, "split": "test"},
+            "crop": 32,
+            "short_side": [],
+            "test_short_side": 0,
+            "pad": 4,
+            "lighting": 0,
+            "workers": 0,
+        },
+        "schedule": {"iterations": 1000, "milestones": [500]},
+        "run": {"batch": 8},
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a degradation analysis."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert main([*command("degradation", config, folder), *NETWORKS, "optimizer.lr=0.01"]) == 0
+    return folder
+
+
+@pytest.fixture
+def analyze(config: Path, tmp_path: Path) -> Analyze:
+    return lambda name, *arguments: main([*command(name, config, tmp_path / "out"), *arguments])
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Callable[[str], str]:
+    """Writes the foreign weights file of an untrained network."""
+
+    def write(name: str, classes: int = 10) -> str:
+        torch.manual_seed(0)
+        torch.save(create_backbone(name, num_classes=classes, width=4).state_dict(), tmp_path / f"{name}.pth")
+        return str(tmp_path / f"{name}.pth")
+
+    return write
+
+
+def results(folder: Path, name: str) -> tuple[list[dict[str, str]], str]:
+    """Rows and conclusion, after a look at the picture."""
+    with Image.open(folder / f"{name}.png") as picture:
+        picture.load()
+        assert picture.format == "PNG"
+    text = (folder / "conclusion.txt").read_text()
+    assert text.count("\n") == 1
+    with (folder / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file)), text.strip()
+
+
+def test_degradation_trains_in_folders_of_its_own(trained: Path) -> None:
+    rows, conclusion = results(trained, "degradation")
+    assert [(row["network"], row["layers"]) for row in rows] == [("cifar_plain8", "8"), ("cifar_resnet14", "14")]
+    assert all(0 <= float(row[key]) <= 1 for row in rows for key in ("train_error", "test_error"))
+    assert conclusion.startswith("nothing to compare: needs two depths of one kind")
+    written = yaml.safe_load((trained / "cifar_resnet14" / "config.yaml").read_text())
+    assert written["schedule"]["milestones"] == [2]
+    assert written["optimizer"]["lr"] == 0.01
+    assert written["run"]["eval_every"] == 1
+
+
+def test_what_is_finished_is_not_trained_again(
+    trained: Path, analyze: Analyze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained, tmp_path / "out")
+    monkeypatch.delattr(analyze_training, "train_classifier")
+    assert analyze("degradation", *NETWORKS, "optimizer.lr=0.01") == 0
+    assert results(tmp_path / "out", "degradation") == results(trained, "degradation")
+    assert capsys.readouterr().out.strip() == results(trained, "degradation")[1]
+
+    assert analyze("degradation", *NETWORKS[:-1], "5", "optimizer.lr=0.01") == 2
+    assert "option 'schedule.iterations' is 4 there and 5 now" in capsys.readouterr().err
+
+    folders = [str(trained / name) for name in ("cifar_plain8", "cifar_resnet14")]
+    assert main(["analyze", "degradation", "--runs", *folders, "--output", str(tmp_path / "again")]) == 0
+    assert results(tmp_path / "again", "degradation") == results(trained, "degradation")
+    assert main(["analyze", "shortcuts", "--runs", *folders, "--output", str(tmp_path / "again")]) == 2
+    assert "--runs must be of networks of one depth, got cifar_plain8, cifar_resnet14" in capsys.readouterr().err
+
+
+def test_an_interrupted_analysis_goes_on(trained: Path, analyze: Analyze, tmp_path: Path) -> None:
+    """What a kill after the first evaluation of the second network leaves: no metrics, and a state to continue from."""
+    shutil.copytree(trained, tmp_path / "out")
+    for name in ("degradation.csv", "cifar_resnet14/metrics.json"):
+        (tmp_path / "out" / name).unlink()
+    log = tmp_path / "out" / "cifar_plain8" / "log.jsonl"
+    before = log.stat().st_mtime_ns
+    assert analyze("degradation", *NETWORKS, "optimizer.lr=0.01") == 0
+    assert results(tmp_path / "out", "degradation") == results(trained, "degradation")
+    assert log.stat().st_mtime_ns == before
+
+
+def test_shortcuts(analyze: Analyze, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = {"A": 0.3, "B": 0.25, "C": 0.2, "none": 0.5}
+
+    def fake_training(config: ClassificationRunConfig, *, device: str, resume: bool) -> None:
+        folder = Path(config.output)
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(config_to_yaml(config))
+        shutil.copy(trained / "cifar_plain8" / "log.jsonl", folder)
+        metrics = {"top1_error": errors[config.model.backbone.shortcut], "per_class": dict.fromkeys(CLASSES)}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+
+    monkeypatch.setattr(analyze_training, "train_classifier", fake_training)
+    assert analyze("shortcuts", "--iterations", "2", "run.eval_every=2") == 0
+    rows, conclusion = results(tmp_path / "out", "shortcuts")
+    assert {row["shortcut"]: float(row["test_error"]) for row in rows} == errors
+    parameters = [int(row["parameters"]) for row in rows]
+    assert parameters[0] == parameters[3] < parameters[1] < parameters[2]
+    assert conclusion == (
+        "cifar_resnet8: test error by shortcut option, best first: C 20.00 %, B 25.00 %, A 30.00 %, none 50.00 %; "
+        "every shortcut is better than none, by 20.00 points or more"
+    )
+    assert yaml.safe_load((tmp_path / "out" / "C" / "config.yaml").read_text())["run"]["eval_every"] == 2
+
+
+def test_gradients_before_and_after_training(analyze: Analyze, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "out")
+    assert analyze("gradients", *NETWORKS, "--batches", "1", "optimizer.lr=0.01") == 0
+    rows, conclusion = results(tmp_path / "out", "gradients")
+    assert len(rows) == 2 * (7 + 13)
+    assert list(dict.fromkeys((row["network"], row["moment"]) for row in rows)) == [
+        ("cifar_plain8", "at the start"),
+        ("cifar_resnet14", "at the start"),
+        ("cifar_plain8", "after 4 iterations"),
+        ("cifar_resnet14", "after 4 iterations"),
+    ]
+    assert "even in residual than in plain" in conclusion
+    norms = [{row["norm"] for row in rows if row["moment"] == moment} for moment in ("at the start", "after 4 iterations")]
+    assert not norms[0] & norms[1]
+
+    saved = [str(trained / name / "model.safetensors") for name in ("cifar_plain8", "cifar_resnet14")]
+    assert analyze("gradients", "--weights", *saved, "--batches", "1") == 0
+    again, _ = results(tmp_path / "out", "gradients")
+    assert [row["norm"] for row in again] == [row["norm"] for row in rows[20:]]
+    assert {row["moment"] for row in again} == {"as saved"}
+
+
+def test_responses_of_untrained_and_of_saved_networks(analyze: Analyze, weights: Callable[..., str], tmp_path: Path) -> None:
+    names = ["cifar_plain8", "cifar_resnet14"]
+    assert analyze("responses", "--networks", *names, "--images", "0") == 0
+    rows, conclusion = results(tmp_path / "out", "responses")
+    assert len(rows) == 7 + 13
+    assert "than plain ones" in conclusion
+    assert analyze("responses", "--networks", *names, "--weights", *map(weights, names), "--images", "5") == 0
+    saved, _ = results(tmp_path / "out", "responses")
+    assert [row["layer"] for row in saved] == [row["layer"] for row in rows]
+    assert [row["deviation"] for row in saved] != [row["deviation"] for row in rows]
+
+
+def test_lesion(analyze: Analyze, weights: Callable[..., str], tmp_path: Path) -> None:
+    files = [weights("cifar_resnet14"), weights("cifar_plain14")]
+    networks = ["--networks", "cifar_resnet14", "cifar_plain14"]
+    assert analyze("lesion", "--weights", *files, *networks, "--images", "10", "--draws", "2") == 0
+    rows, conclusion = results(tmp_path / "out", "lesion")
+    kinds = [row["kind"] for row in rows if row["network"] == "cifar_resnet14"]
+    assert kinds == ["intact"] + ["single"] * 6 + ["random"] * 4
+    kinds = [row["kind"] for row in rows if row["network"] == "cifar_plain14"]
+    assert kinds == ["intact"] + ["single"] * 4 + ["random"] * 4
+    assert {round(10 * float(row["error"]), 6) % 1 for row in rows} == {0}  # tenths: of ten images
+    assert conclusion.count("the loss of a block") == 2
+
+
+def test_test_images_are_spread_over_a_sorted_set(config: Path) -> None:
+    run_file = load_config(config)
+    model = Classifier(create_backbone("cifar_resnet8", width=4), PIXEL_CONVENTIONS["torchvision"], CLASSES)
+    seen = [torch.cat([batch.labels for batch in _test_batches(run_file, model, images)]) for images in (10, 0, 99)]
+    assert seen[0].tolist() == list(range(10))
+    assert seen[1].tolist() == seen[2].tolist() == sorted([*range(10), *range(10)])
+
+
+def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None:
+    found = []
+    for state, seed in ((1, 0), (2, 0), (2, 1)):
+        torch.manual_seed(state)
+        assert analyze("gradients", "--networks", "cifar_resnet8", "--batches", "1", f"run.seed={seed}") == 0
+        found.append(results(tmp_path / "out", "gradients")[0])
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["lesion"], "analyze lesion needs --weights"),
+        (["responses"], "analyze responses needs --networks or --weights"),
+        (["degradation"], "analyze degradation needs --networks or --runs"),
+        (["lesion", "--weights", "a", "--batches", "2"], "--batches does not go with analyze lesion"),
+        (["responses", "--weights", "a", "b", "--networks", "c"], "1 for 2 files"),
+        (["gradients", "--weights", "a", "--iterations", "2"], "it does not go with --weights"),
+        (["degradation", "--networks", "cifar_resnet8", "cifar_resnet8"], "must not name the same twice"),
+        (["degradation", "--networks", "cifar_resnet9", "cifar_resnt20"], "cifar_resnt20"),
+        (["degradation", "--networks", "cifar_resnet9", "cifar_resnt20"], "6n + 2"),
+        (["responses", "--networks", "cifar_resnet9"], "6n + 2"),
+        (["degradation", "--runs", "absent"], "--config, --networks, --iterations and key=value do not go with them"),
+        (["responses", "--weights", "absent.pth"], "no such file: absent.pth"),
+        (["degradation", "--networks", "cifar_resnet8", "data.val.root="], "'data.val.root' must name the test images"),
+        (["responses", "--networks", "cifar_resnet8", "optimizer.learning=1"], "unknown option 'optimizer.learning'"),
+    ],
+)
+def test_wrong_usage(analyze: Analyze, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str) -> None:
+    assert analyze(*arguments) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_numbers_out_of_range(analyze: Analyze, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, problem in ((["--draws", "0"], "must be at least 1, got 0"), (["--images", "x"], "must be an integer")):
+        with pytest.raises(SystemExit) as stopped:
+            analyze("lesion", *arguments)
+        assert stopped.value.code == 2
+        assert problem in capsys.readouterr().err
+
+
+def test_weights_of_other_classes(analyze: Analyze, weights: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert analyze("lesion", "--weights", weights("cifar_resnet8", 7)) == 2
+    assert "must be a classifier of the test images' 10 classes, has 7 outputs" in capsys.readouterr().err
+
+
+def test_needs_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "shortcuts", "--output", str(tmp_path)]) == 2
+    assert "analyze shortcuts needs --config FILE" in capsys.readouterr().err
