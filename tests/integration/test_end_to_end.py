@@ -51,7 +51,7 @@ def evaluated(detector_run: Path, shapes: Path, tmp_path_factory: pytest.TempPat
 
 def test_classifier_run_folder(classifier_run: Path) -> None:
     names = {path.name.partition(".out")[0] for path in classifier_run.iterdir()}
-    assert names == RUN_FILES | {"events"}
+    assert names == RUN_FILES | {"events", "predictions.npz", "confusion.csv"}
     metrics = json.loads((classifier_run / "metrics.json").read_text())
     assert 0 <= metrics["top5_error"] <= metrics["top1_error"] <= 1
     assert set(metrics["per_class"]) == set(CLASS_NAMES)
