@@ -1,21 +1,16 @@
-"""The real ImageNet weights: what they are refused for, and their errors on real photos."""
+"""The real weights: what they fit, and what they are refused for."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.weights import LoadReport, load_backbone_weights
 from resdet.models.backbones.weights.evidence import input_scale
 from resdet.models.backbones.weights.read import read_weights
-from resdet.models.classifier import Classifier
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import freeze_batch_norm, looks_unloaded
 from resdet.structures import PIXEL_CONVENTIONS
@@ -96,42 +91,3 @@ def test_a_truncated_real_file_is_bad_data(weights: Path, tmp_path: Path) -> Non
     path.write_bytes((weights / PQ18).read_bytes()[:10_000_000])
     with pytest.raises(DataError, match=r"cut\.pth: .*truncated"):
         _load(path, "resnet18", None)
-
-
-def _validation_images(folder: Path) -> tuple[Tensor, Tensor]:
-    """The 100 images, shorter side 256 by PIL bilinear, centre 224, and their classes by the order of the synset list.
-
-    Longer side cut to a whole pixel, crop corner rounded to the nearest: torchvision's rule, on which the numbers rest.
-    """
-    synsets = [line.split()[0] for line in (folder / "LOC_synset_mapping.txt").read_text().splitlines() if line]
-    with (folder / "LOC_val_solution.csv").open() as file:
-        classes = {row["ImageId"]: synsets.index(row["PredictionString"].split()[0]) for row in csv.DictReader(file)}
-    images, labels = [], []
-    for path in sorted(folder.rglob("*.JPEG")):
-        picture = Image.open(path).convert("RGB")
-        short = min(picture.size)
-        picture = picture.resize((256 * picture.width // short, 256 * picture.height // short), Image.Resampling.BILINEAR)
-        left, top = round((picture.width - 224) / 2), round((picture.height - 224) / 2)
-        images.append(torch.from_numpy(np.array(picture.crop((left, top, left + 224, top + 224)))).permute(2, 0, 1))
-        labels.append(classes[path.stem])
-    return torch.stack(images), torch.tensor(labels)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("file", "name", "pixels", "stride", "errors"),
-    [(PQ18, "resnet18", "torchvision", False, (28.0, 11.0)), (MSRA50, "resnet50", "msra", True, (28.0, 4.0))],
-)
-def test_errors_on_100_imagenet_images(
-    shared_data: Path, weights: Path, file: str, name: str, pixels: str, stride: bool, errors: tuple[float, float]
-) -> None:
-    images, labels = _validation_images(shared_data / "imagenet_val100")
-    assert len(images) == 100
-    network = create_backbone(name, stride_in_1x1=stride)
-    report = load_backbone_weights(network, weights / file, pixels=PIXEL_CONVENTIONS[pixels], stride_in_1x1=stride)
-    classifier = Classifier(network, report.pixels, [str(label) for label in range(1000)]).eval()
-    with torch.no_grad():
-        logits = torch.cat([classifier(batch) for batch in images.split(20)])
-    right = logits.topk(5).indices == labels[:, None]
-    top1, top5 = (100 * (1 - right[:, :k].any(1).double().mean()).item() for k in (1, 5))
-    assert (top1, top5) == pytest.approx(errors, abs=1e-6)
