@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Files: JSON in, and anything out so that a reader never meets half of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from resdet.errors import DataError
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -45,6 +47,20 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     """Write ``value`` as strict JSON (NaN is refused), atomically."""
     text = json.dumps(value, indent=indent, allow_nan=False) + "\n"
     atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: str | Path) -> Any:
+    """The value that a JSON file holds.
+
+    Raises:
+        DataError: the file cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON: {error}") from error
 
 
 def json_ready(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from resdet.data.annotations import DatasetBuilder, class_mismatch
 from resdet.data.dataset import DetectionDataset
 from resdet.errors import DataError
+from resdet.files import read_json
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -71,12 +71,7 @@ def read_coco(images_dir: str | Path, annotations_json: str | Path, names: Seque
 
 
 def _parse(path: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is not JSON: {error}") from error
+    content = read_json(path)
     sections = ("images", "annotations", "categories")
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be an object with {', '.join(sections)}, got {type(content).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from resdet.data.annotations import class_mismatch, unsafe_name
 from resdet.data.folder import FileDataset
 from resdet.data.table import read_csv
 from resdet.errors import DataError
+from resdet.files import read_json
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
@@ -78,12 +78,7 @@ def _csv_entries(source: Path, problems: list[str]) -> list[_Entry]:
 
 
 def _json_entries(source: Path, problems: list[str]) -> list[_Entry]:
-    try:
-        content = json.loads(source.read_bytes())
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{source}: is not JSON: {error}") from error
+    content = read_json(source)
     if not isinstance(content, list):
         raise DataError(f"{source}: must be a list of objects with path and label, got {type(content).__name__}")
     entries = []

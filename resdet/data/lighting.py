@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from resdet.errors import DataError
+from resdet.files import read_json
 
 _ORTHONORMAL = 1e-3  # published components are rounded to four digits
 
@@ -55,12 +56,7 @@ def read_components(path: str | Path) -> ColorComponents:
             eigenvectors not a 3 x 3 matrix with orthonormal columns (to 1e-3).
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is not JSON: {error}") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be an object with eigenvalues and eigenvectors, got {type(content).__name__}")
     values, vectors = _numbers(content.get("eigenvalues"), (3,)), _numbers(content.get("eigenvectors"), (3, 3))
