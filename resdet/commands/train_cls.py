@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from resdet.commands.common import add_train_arguments, run_config
+from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,7 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
 
     seed_everything(seed)
     model = build_classifier(config.model, dataset.names, build_mean_image(data, dataset)).to(where)
+    _check_parts(config, model)
     card = model_card(config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root)
 
     def save_model(network: Classifier, path: Path) -> None:
@@ -132,6 +134,18 @@ def refresh_classifier(config: ClassificationRunConfig, *, device: str = "auto")
     _recompute_bn(model, view, config, config.recompute_bn or len(view))
     write_model(path, model.state_dict(), card)
     return evaluation.write(model, path.parent) if evaluation else {}
+
+
+def _check_parts(config: ClassificationRunConfig, model: Classifier) -> None:
+    """Refuse parts of a batch whose BN would see a single value."""
+    from resdet.inference.dense import training_window
+
+    images = config.run.batch // config.run.accumulate
+    if images < 2 and training_window(model.backbone.spec, config.data.crop) == 1:
+        raise ConfigError(
+            f"options 'run.batch' {config.run.batch} and 'run.accumulate' {config.run.accumulate} leave {images} image at a "
+            f"time, and 'data.crop' {config.data.crop} one position of the last map: BN needs at least two values"
+        )
 
 
 def _score(metrics: dict[str, Any]) -> float:

@@ -132,3 +132,19 @@ def test_recomputing_without_a_model_is_a_mistake(
     assert main(["train-cls", "--config", file, "--output", str(tmp_path / "none"), "--recompute-bn"]) == 2
     assert "model.safetensors: no such model file" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_one_value_for_bn_is_a_mistake(
+    run_file: Callable[..., str], classification_values: RunFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = run_file(classification_values, {**QUICK, "run.accumulate": 4})
+    assert main(["train-cls", "--config", file, "--output", str(tmp_path / "none")]) == 2
+    assert "'run.batch' 4 and 'run.accumulate' 4 leave 1 image at a" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_network_that_trains_is_compiled(trained: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+    trained({"run.compile": True, "run.ema": 0.5, "schedule.iterations": 1})
+    assert compiled == ["ResNet"]
