@@ -76,9 +76,25 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
             raise
         print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
         return ResdetError.exit_status
+    except (RuntimeError, MemoryError) as error:
+        reason = _want_of_memory(error)
+        if not reason:
+            raise
+        print(f"error: {reason}", file=sys.stderr)
+        return ResdetError.exit_status
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _want_of_memory(error: Exception) -> str:
+    """What to tell a user whose machine is too small, by the words of torch's plain RuntimeErrors; "" for other errors."""
+    text = " ".join(str(error).split())[:200]
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return f"out of memory: {text}; a smaller run.batch, a larger run.accumulate, smaller images or 16 bits need less"
+    if text.startswith("DataLoader worker"):
+        return f"a process that reads images was killed, for want of memory perhaps; fewer data.workers need less: {text}"
+    return ""
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from resdet import cli
 from resdet.errors import ConfigError, DataError, ResdetError, TrainingError
@@ -102,6 +103,28 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     command = f"{sys.executable} -m resdet info --options | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "start"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), "error: out of memory: CUDA out of memory."),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 TB"), "error: out of memory: [enforce"),
+        (MemoryError(), "error: out of memory: "),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
+            "error: a process that reads images was killed",
+        ),
+    ],
+)
+def test_want_of_memory_is_a_line(
+    command: MakeCommand, capsys: pytest.CaptureFixture[str], error: Exception, start: str
+) -> None:
+    command(_raise(error))
+    assert cli.main(["fake"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(start)
+    assert "less" in line
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError("not about a file")])

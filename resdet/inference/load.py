@@ -12,12 +12,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from resdet.config.schema import ClassifierConfig
-from resdet.errors import ConfigError
+from resdet.errors import ConfigError, DataError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
 from resdet.models.backbones.weights.read import read_weights
 from resdet.models.build import build_classifier, load_model
 from resdet.models.classifier import Classifier
+from resdet.models.model_file import ModelCard
 
 
 def select_device(name: str = "auto") -> torch.device:
@@ -51,8 +52,15 @@ def load(path: str | Path, *, device: str = "auto") -> Detector | ImageClassifie
     model, card = load_model(path)
     model.to(select_device(device))
     if isinstance(model, Classifier):
-        return ImageClassifier(model, short_side=card.test["short_side"], crop=card.test["crop"])
-    return Detector(model, short_side=card.test["short_side"], max_side=card.test["max_side"])
+        return ImageClassifier(model, **_test_sizes(path, card, "short_side", "crop"))
+    return Detector(model, **_test_sizes(path, card, "short_side", "max_side"))
+
+
+def _test_sizes(path: str | Path, card: ModelCard, *names: str) -> dict[str, int]:
+    wrong = [name for name in names if type(card.test.get(name)) is not int or card.test[name] < 0]
+    if wrong:
+        raise DataError([f"{path}: its card: 'test.{name}' must be pixels, got {card.test.get(name)!r}" for name in wrong])
+    return {name: card.test[name] for name in names}
 
 
 def is_model_file(path: str | Path) -> bool:

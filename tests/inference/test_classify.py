@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from resdet.errors import DataError
 from resdet.inference.classifier import classify_dataset, view_probabilities
 from resdet.inference.dense import score_map, training_window
+from resdet.inference.load import load
 from resdet.inference.mode import evaluating
 from resdet.inference.views import Views
 from resdet.models.classifier import Classifier
+from resdet.models.model_file import ModelCard, write_model
 from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
@@ -150,3 +152,12 @@ def test_an_image_that_cannot_be_read_is_named(classifier: Classifier) -> None:
 
     with pytest.raises(DataError, match=r"1\.png: cannot be read"):
         list(classify_dataset(classifier, Broken(), Views("dense", (32,), 32)))
+
+
+@pytest.mark.parametrize("sizes", [{}, {"short_side": 32}, {"short_side": "32", "crop": 32}, {"short_side": -1, "crop": 32}])
+def test_a_card_without_the_sizes_of_testing_is_bad_data(classifier: Classifier, tmp_path: Path, sizes: dict) -> None:
+    backbone = {"backbone": {"name": "resnet18", "width": 4}}
+    card = ModelCard("classification", backbone, list(classifier.names), classifier.pixels.to_dict(), sizes)
+    write_model(tmp_path / "model.safetensors", classifier.state_dict(), card)
+    with pytest.raises(DataError, match=r"model\.safetensors: its card: 'test\.(short_side|crop)' must be pixels, got"):
+        load(tmp_path / "model.safetensors", device="cpu")
