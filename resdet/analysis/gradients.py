@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import nn
 
 from resdet.analysis.layers import convolutions
-from resdet.analysis.wording import joined, mean
+from resdet.analysis.wording import joined
 from resdet.data.loader import ClassificationBatch
 from resdet.losses.classification import cross_entropy
 from resdet.models.classifier import Classifier
@@ -122,7 +123,7 @@ def conclude_gradients(profiles: Sequence[GradientProfile]) -> str:
 def _unevenness(profiles: Sequence[GradientProfile], plain: bool) -> float | None:
     """The mean of |log(first / last)| over the plain or the residual networks; None where there are none."""
     ratios = [profile.first_to_last for profile in profiles if profile.plain == plain]
-    return mean([abs(math.log(ratio)) if 0 < ratio < math.inf else math.inf for ratio in ratios]) if ratios else None
+    return fmean([abs(math.log(ratio)) if 0 < ratio < math.inf else math.inf for ratio in ratios]) if ratios else None
 
 
 @contextmanager

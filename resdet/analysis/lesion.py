@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from resdet.analysis.layers import is_plain, named_blocks
-from resdet.analysis.wording import mean, percent, points
+from resdet.analysis.wording import percent, points
 from resdet.data.loader import ClassificationBatch
 from resdet.errors import ConfigError
 from resdet.inference.mode import evaluating
@@ -49,7 +49,7 @@ class LesionProfile:
 
     def average_without(self, count: int) -> float:
         """The mean error of the draws of ``count`` blocks."""
-        return mean([error for blocks, error in self.several if len(blocks) == count])
+        return fmean([error for blocks, error in self.several if len(blocks) == count])
 
 
 def droppable_blocks(resnet: ResNet) -> list[str]:

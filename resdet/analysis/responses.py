@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from resdet.analysis.layers import convolutions
-from resdet.analysis.wording import mean
 from resdet.inference.mode import evaluating
 from resdet.models.classifier import Classifier
 
@@ -44,7 +44,7 @@ class ResponseProfile:
     @property
     def average(self) -> float:
         """The mean of the layers' standard deviations."""
-        return mean([layer.deviation for layer in self.layers])
+        return fmean([layer.deviation for layer in self.layers])
 
 
 class _Spread:
@@ -118,7 +118,7 @@ def conclude_responses(profiles: Sequence[ResponseProfile]) -> str:
     parts = [f"mean standard deviation of the layers' responses: {listed}"]
     plain, residual = ([profile for profile in profiles if profile.plain == kind] for kind in (True, False))
     if plain and residual:
-        there, here = (mean([profile.average for profile in family]) for family in (plain, residual))
+        there, here = (fmean([profile.average for profile in family]) for family in (plain, residual))
         verdict = "less than" if here < there else "no less than"
         parts.append(f"residual networks respond {verdict} plain ones ({here:.3g} and {there:.3g})")
     for kind, family in (("plain", plain), ("residual", residual)):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
 from resdet.analysis.flops import count_parameters
 from resdet.analysis.layers import is_plain, weighted_layers
-from resdet.analysis.wording import joined, mean, percent, points
+from resdet.analysis.wording import joined, percent, points
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, RunConfig, ScheduleConfig
 from resdet.errors import ConfigError, DataError
+from resdet.files import read_json
 from resdet.models.registry import create_backbone
 from resdet.report.curves import Log, read_log
 
@@ -73,7 +74,7 @@ def final_train_error(log: Log) -> float | None:
     """The mean training error, in [0, 1], over the last tenth of the iterations; None where the log does not say."""
     steps, errors = log.steps.get("error", ([], []))
     first = (1 - _LAST_SHARE) * steps[-1] if steps else 0
-    return mean([error for step, error in zip(steps, errors, strict=True) if step > first]) if steps else None
+    return fmean([error for step, error in zip(steps, errors, strict=True) if step > first]) if steps else None
 
 
 def read_net(folder: str | Path) -> TrainedNet:
@@ -173,10 +174,7 @@ def _compare_depths(kind: str, shallow: TrainedNet, deep: TrainedNet) -> str:
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(metrics["per_class"], dict) or "top1_error" not in metrics:
-            raise ValueError("no errors of a classifier")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: must be the metrics of a classifier: {error}") from error
-    return dict(metrics)
+    metrics = read_json(path)
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("per_class"), dict) or "top1_error" not in metrics:
+        raise DataError(f"{path}: must be the metrics of a classifier, has no top1_error and per_class")
+    return metrics

@@ -18,8 +18,3 @@ def points(rise: float) -> str:
 def joined(parts: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join([*([", ".join(parts[:-1])] if len(parts) > 1 else []), *parts[-1:]])
-
-
-def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean of at least one value."""
-    return sum(values) / len(values)

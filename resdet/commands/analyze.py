@@ -1,6 +1,6 @@
 """Measure why residual networks work: degradation, shortcuts, gradients, responses, lesions.
 
-Each analysis writes NAME.png, NAME.csv and conclusion.txt into the output folder, and prints the conclusion.
+Each analysis writes NAME.png, NAME.csv and NAME.txt into the output folder, and prints the conclusion.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from resdet.commands.common import add_device_argument
+from resdet.commands.common import add_device_argument, separate_overrides
 from resdet.errors import ConfigError
 
 # the options that each analysis knows, besides --config, --output, --device and key.path=value
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
     """
-    _separate_overrides(args)
+    separate_overrides(args, *_LISTS)
     _check(args)
     from resdet.commands.analyze_networks import analyze_gradients, analyze_lesions, analyze_responses
     from resdet.commands.analyze_training import analyze_degradation, analyze_shortcuts
@@ -84,19 +84,6 @@ def run(args: argparse.Namespace) -> int:
     }
     print(analyses[args.analysis](args))
     return 0
-
-
-def _separate_overrides(args: argparse.Namespace) -> None:
-    """Take ``key.path=value`` out of the lists that it followed: ``--networks a b optimizer.lr=0.1``."""
-    for name in _LISTS:
-        items = getattr(args, name) or []
-        args.overrides = [*args.overrides, *(item for item in items if _is_override(item))]
-        setattr(args, name, [item for item in items if not _is_override(item)])
-
-
-def _is_override(item: str) -> bool:
-    key, equals, _ = item.partition("=")
-    return bool(equals) and "/" not in key
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -22,8 +22,7 @@ from resdet.data.samplers import endless_batches
 from resdet.data.transforms import ClassificationTestTransform
 from resdet.engine.seed import seed_everything
 from resdet.errors import ConfigError
-from resdet.inference.load import select_device
-from resdet.models.backbones.weights.read import read_weights
+from resdet.inference.load import is_model_file, load_foreign_classifier, select_device
 from resdet.models.build import build_classifier, load_model
 from resdet.models.classifier import Classifier
 from resdet.report.analysis_files import Cell, write_analysis
@@ -151,20 +150,17 @@ def _load_all(config: ClassificationRunConfig, weights: Sequence[str], networks:
 
 
 def _load(config: ClassificationRunConfig, path: str, network: str | None) -> Classifier:
-    """A model file's classifier; of other weights, the network called ``network`` (None: the config's) with them."""
-    file = read_weights(path)
-    if network is None and file.card is not None:
-        model, _ = load_model(path)
-        if not isinstance(model, Classifier):
-            raise ConfigError(f"{path}: holds a detector; this analysis is of classifiers")
-        return model
-    names = build_classification_dataset(config.data.val, option="data.val").names
-    classes = len(file.state.get("fc.bias", ()))
-    if classes != len(names):  # its last layer would start at random
-        raise ConfigError(f"{path}: must be a classifier of the test images' {len(names)} classes, has {classes} outputs")
-    backbone = config.model.backbone
-    named = replace(backbone, name=network or backbone.name, weights=path)
-    return build_classifier(replace(config.model, backbone=named), names).eval()
+    """A model file's classifier; of weights without a card, the network called ``network`` (None: the config's) with them."""
+    if not is_model_file(path):
+        backbone = replace(config.model.backbone, name=network or config.model.backbone.name)
+        names = build_classification_dataset(config.data.val, option="data.val").names
+        return load_foreign_classifier(path, replace(config.model, backbone=backbone), names)
+    model, _ = load_model(path)
+    if not isinstance(model, Classifier):
+        raise ConfigError(f"{path}: holds a detector; this analysis is of classifiers")
+    if network not in (None, model.backbone.spec.name):
+        raise ConfigError(f"{path}: holds {model.backbone.spec.name}, --networks says {network}")
+    return model
 
 
 def _training_batches(config: ClassificationRunConfig, model: Classifier, batches: int | None) -> Iterator[ClassificationBatch]:

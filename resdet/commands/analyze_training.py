@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,7 +51,7 @@ def analyze_shortcuts(args: argparse.Namespace) -> str:
             raise ConfigError(f"--runs must be of networks of one depth, got {', '.join(nets)}")
     else:
         base = budgeted(run_config(args, ClassificationRunConfig), args.iterations, args.overrides)
-        nets = _train({name: _variant(base, name, shortcut=name) for name in _SHORTCUTS}, args.device)
+        nets = _train(_shortcut_variants(base), args.device)
     conclusion = conclude_shortcuts(list(nets.values()))
     rows = [{"shortcut": net.shortcut, **_numbers(net)} for net in nets.values()]
     _write(args.output, "shortcuts", rows, conclusion, nets)
@@ -122,8 +123,17 @@ def _train(variants: Mapping[str, ClassificationRunConfig], device: str) -> dict
     return nets
 
 
-def _variant(config: ClassificationRunConfig, folder: str, **backbone: str) -> ClassificationRunConfig:
-    changed = replace(config.model, backbone=replace(config.model.backbone, **backbone))  # type: ignore[arg-type]
+def _shortcut_variants(base: ClassificationRunConfig) -> dict[str, ClassificationRunConfig]:
+    backbone = base.model.backbone
+    if "plain" in backbone.name:
+        raise ConfigError(f"analyze shortcuts needs a residual network in option 'model.backbone.name', got {backbone.name!r}")
+    # a branch that starts at 0 and has no shortcut beside it would stay there
+    zero = {name: backbone.zero_init_last and name != "none" for name in _SHORTCUTS}
+    return {name: _variant(base, name, shortcut=name, zero_init_last=zero[name]) for name in _SHORTCUTS}
+
+
+def _variant(config: ClassificationRunConfig, folder: str, **backbone: Any) -> ClassificationRunConfig:
+    changed = replace(config.model, backbone=replace(config.model.backbone, **backbone))
     return replace(config, model=changed, output=str(Path(config.output) / folder))
 
 

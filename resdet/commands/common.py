@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from resdet.errors import ConfigError
@@ -32,6 +34,21 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
     add_device_argument(parser)
+
+
+def separate_overrides(args: argparse.Namespace, *lists: str) -> None:
+    """Take ``key.path=value`` out of the lists that it followed, of which argparse holds it a part: ``--weights a b lr=0.1``.
+
+    Raises:
+        ConfigError: when nothing else is left of a list.
+    """
+    for name in lists:
+        items = getattr(args, name) or []
+        overrides = [item for item in items if re.match(r"[\w.\[\]]+=", item) and not Path(item).exists()]
+        if overrides and len(overrides) == len(items):
+            raise ConfigError(f"--{name} needs at least one value before the options, got {overrides[0]!r}")
+        args.overrides = [*args.overrides, *overrides]
+        setattr(args, name, [item for item in items if item not in overrides])
 
 
 def run_config(args: argparse.Namespace, expected: type[ConfigT]) -> ConfigT:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from resdet.commands.common import add_config_arguments, add_device_argument
+from resdet.commands.common import add_config_arguments, add_device_argument, separate_overrides
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments say; the table goes to stdout."""
-    for name in ("weights", "predictions", "shares"):
-        _return_overrides(args, name)
+    separate_overrides(args, "weights", "predictions", "shares")
     files = (args.ground_truth, args.detections)
     if any(files):
         if not all(files) or any((args.config, args.weights, args.predictions, args.shares, args.overrides)):
@@ -63,16 +61,6 @@ def run(args: argparse.Namespace) -> int:
         )
     _evaluate_config(args)
     return 0
-
-
-def _return_overrides(args: argparse.Namespace, name: str) -> None:
-    """Options that stand right behind a list of files belong to it for argparse: ``--weights a.pth b.pth test.views=dense``."""
-    given = getattr(args, name)
-    overrides = [value for value in given if re.match(r"[\w.\[\]]+=", value) and not Path(value).exists()]
-    setattr(args, name, [value for value in given if value not in overrides])
-    if given and not getattr(args, name):
-        raise ConfigError(f"--{name} needs at least one value before the options, got {overrides[0]!r}")
-    args.overrides = [*args.overrides, *overrides]
 
 
 def _score_results_file(args: argparse.Namespace) -> None:

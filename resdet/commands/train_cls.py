@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -76,7 +75,7 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
 
     seed_everything(seed)
     model = build_classifier(config.model, dataset.names, build_mean_image(data, dataset)).to(where)
-    _check_parts(config, model)
+    _check_parts(config, model, len(dataset))
     card = model_card(config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root)
 
     def save_model(network: Classifier, path: Path) -> None:
@@ -136,10 +135,12 @@ def refresh_classifier(config: ClassificationRunConfig, *, device: str = "auto")
     return evaluation.write(model, path.parent) if evaluation else {}
 
 
-def _check_parts(config: ClassificationRunConfig, model: Classifier) -> None:
-    """Refuse parts of a batch whose BN would see a single value."""
+def _check_parts(config: ClassificationRunConfig, model: Classifier, dataset: int) -> None:
+    """Refuse what would leave BN a single value, or a single image, before hours are spent on training."""
     from resdet.inference.dense import training_window
 
+    if config.recompute_bn and min(config.recompute_bn, dataset) < 2:
+        raise ConfigError(f"option 'recompute_bn' must be at least 2 images, got {config.recompute_bn} of {dataset}")
     images = config.run.batch // config.run.accumulate
     if images < 2 and training_window(model.backbone.spec, config.data.crop) == 1:
         raise ConfigError(
@@ -154,14 +155,15 @@ def _score(metrics: dict[str, Any]) -> float:
 
 
 def _recompute_bn(model: Classifier, view: ClassificationView, config: ClassificationRunConfig, images: int) -> None:
-    """Exact BN statistics over training images, seen as in training, a batch at a time (paper, appendix A)."""
+    """Exact BN statistics over so many training images, seen as in training, parts of a batch at a time (paper, appendix A)."""
     from resdet.data.loader import train_loader
     from resdet.data.samplers import endless_batches
     from resdet.models.backbones.bn_statistics import recompute_bn_statistics
 
     device = next(model.parameters()).device
-    wanted, batch = min(images, len(view)), config.run.batch
     # a seed of its own: the images are a fresh draw, not the first batches of training again
-    keys = islice(endless_batches(len(view), batch, config.run.seed + 1), max(1, wanted // batch))
+    chosen = next(endless_batches(len(view), min(images, len(view)), config.run.seed + 1))
+    part = max(2, config.run.batch // config.run.accumulate)
+    keys = [chosen[first : first + part] for first in range(0, len(chosen), part)]
     batches: Iterator[Any] = train_loader(view, keys, config.data.workers)
     recompute_bn_statistics(model, (loaded.images.to(device) for loaded in batches))

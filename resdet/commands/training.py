@@ -57,12 +57,11 @@ def model_card(config: RunFile, model: Classifier | FasterRCNN, test: dict[str, 
 
 def in_iterations(schedule: ScheduleConfig, images: int, batch: int) -> ScheduleConfig:
     """The same schedule without epochs: one is ``images / batch`` iterations; what does not come out even is rounded up."""
-    epoch = images / batch
     changes: dict[str, Any] = {}
     if schedule.epochs:
-        changes |= {"epochs": 0.0, "iterations": math.ceil(schedule.epochs * epoch)}
+        changes |= {"epochs": 0.0, "iterations": math.ceil(schedule.epochs * images / batch)}
     if schedule.milestone_epochs:
-        milestones = [max(1, math.ceil(milestone * epoch)) for milestone in schedule.milestone_epochs]
+        milestones = [max(1, math.ceil(milestone * images / batch)) for milestone in schedule.milestone_epochs]
         changes |= {"milestone_epochs": [], "milestones": milestones}
     return replace(schedule, **changes)
 

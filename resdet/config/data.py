@@ -79,7 +79,7 @@ class ClassificationDataConfig:
     mean_image: str = option(
         "",
         "per-pixel mean subtracted instead of the colour mean: a file of `resdet data mean`, or compute, which takes it over "
-        "the training set before training; empty: the colour mean",
+        "the training set before training; empty: the colour mean. A model file keeps it; other weights lose the colour mean",
     )
     workers: int = option(2, "processes that read images", low=0)
 

@@ -210,27 +210,38 @@ def _out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
 def _inconsistent(config: RunFile) -> Iterator[str]:
     yield from _inconsistent_schedule(config)
     if isinstance(config, DetectionRunConfig):
-        for name, part in (("model.rpn", config.model.rpn), ("model.roi", config.model.roi)):
-            if part.bg_iou > part.fg_iou:
-                yield f"option '{name}.bg_iou' must be at most '{name}.fg_iou' ({part.fg_iou}), got {part.bg_iou}"
-        anchors, data = config.model.anchors, config.data
-        lists = (
-            ("data.short_side", data.short_side),
-            ("model.anchors.sizes", anchors.sizes),
-            ("model.anchors.ratios", anchors.ratios),
-        )
-        for name, values in lists:
-            if not values:
-                yield f"option {name!r} must not be empty"
-        if len(set(data.names)) != len(data.names):
-            yield f"option 'data.names' must not name a class twice, got {data.names}"
-        if data.val.annotations and not data.val.root:
-            yield "option 'data.val.root' must name a folder where 'data.val.annotations' is given"
-        return
+        yield from _inconsistent_detection(config)
+    else:
+        yield from _inconsistent_classification(config)
+
+
+def _inconsistent_detection(config: DetectionRunConfig) -> Iterator[str]:
+    for name, part in (("model.rpn", config.model.rpn), ("model.roi", config.model.roi)):
+        if part.bg_iou > part.fg_iou:
+            yield f"option '{name}.bg_iou' must be at most '{name}.fg_iou' ({part.fg_iou}), got {part.bg_iou}"
+    anchors, data = config.model.anchors, config.data
+    lists = (
+        ("data.short_side", data.short_side),
+        ("model.anchors.sizes", anchors.sizes),
+        ("model.anchors.ratios", anchors.ratios),
+    )
+    for name, values in lists:
+        if not values:
+            yield f"option {name!r} must not be empty"
+    if len(set(data.names)) != len(data.names):
+        yield f"option 'data.names' must not name a class twice, got {data.names}"
+    if data.val.annotations and not data.val.root:
+        yield "option 'data.val.root' must name a folder where 'data.val.annotations' is given"
+
+
+def _inconsistent_classification(config: ClassificationRunConfig) -> Iterator[str]:
     for name, pair in (("data.short_side", config.data.short_side), ("data.area", config.data.area)):
         allowed = (0, 2) if name == "data.short_side" else (2,)
         if len(pair) not in allowed or pair != sorted(pair):
             yield f"option {name!r} must be {'[] or ' if 0 in allowed else ''}[lowest, highest], got {pair}"
+    for name, alpha in (("mixup", config.regularization.mixup), ("cutmix", config.regularization.cutmix)):
+        if 0 < alpha < 1e-3:
+            yield f"option 'regularization.{name}' must be 0 or at least 0.001, got {alpha}"
     if config.test.flip and config.test.views != "dense":
         yield f"option 'test.flip' goes with 'test.views' dense, got {config.test.views!r}"
 
@@ -246,8 +257,11 @@ def _inconsistent_schedule(config: RunFile) -> Iterator[str]:
         yield "give either option 'schedule.warmup_iterations' or 'schedule.warmup_until_error', got both"
     if schedule.warmup_until_error and isinstance(config, DetectionRunConfig):
         yield "option 'schedule.warmup_until_error' is for classifiers; a detector has no training error"
-    if schedule.policy == "plateau" and not config.run.eval_every:
-        yield "option 'schedule.policy' plateau needs evaluations: set 'run.eval_every', in iterations, got 0"
+    if schedule.policy == "plateau" and not (config.run.eval_every and config.data.val.root):
+        yield (
+            "option 'schedule.policy' plateau needs evaluations: set 'run.eval_every', in iterations, and 'data.val.root', "
+            f"got {config.run.eval_every} and {config.data.val.root!r}"
+        )
     if 1 < config.run.accumulate > config.run.batch:
         yield f"option 'run.accumulate' must be at most 'run.batch' ({config.run.batch}), got {config.run.accumulate}"
     if config.run.ema >= 1:

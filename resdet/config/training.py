@@ -22,12 +22,12 @@ class OptimizerConfig:
 class ScheduleConfig:
     """How the learning rate changes, in iterations, or in epochs where these are given."""
 
-    iterations: int = option(90000, "optimizer steps", low=1)
-    epochs: float = option(0.0, "instead of iterations: passes over the training images; 0: iterations count", low=0)
+    iterations: int = option(90000, "optimizer steps", low=1, high=10**9)
+    epochs: float = option(0.0, "instead of iterations: passes over the training images; 0: none", low=0, high=10**6)
     policy: str = option(
         "steps",
         "steps: times gamma at every milestone; plateau: times gamma when the validation score stops rising; cosine: to 0 "
-        "along half a cosine",
+        "along half a cosine; the latter two leave milestones aside",
         choices=("steps", "plateau", "cosine"),
     )
     milestones: list[int] = option([], "iterations at which the learning rate is multiplied by gamma", low=1)

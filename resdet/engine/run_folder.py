@@ -12,7 +12,7 @@ import yaml
 from resdet.errors import ConfigError
 from resdet.files import atomic_write
 
-# options that change neither the weights nor what they are scored on
+# options that change neither the weights nor what they are scored on; a plateau is told by the evaluations, though
 _NEUTRAL = {"output", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
 
 
@@ -86,9 +86,10 @@ def _differences(config: Path, config_yaml: str) -> Iterator[str]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config}: not YAML: {' '.join(str(error).split())}") from error
     now = dict(_leaves(yaml.safe_load(config_yaml)))
+    neutral = _NEUTRAL - ({"run.eval_every"} if now.get("schedule.policy") == "plateau" else set())
     for name in sorted(before.keys() | now.keys()):
         old, new = (values.get(name, "<absent>") for values in (before, now))
-        if name not in _NEUTRAL and old != new:
+        if name not in neutral and old != new:
             yield f"option {name!r} is {old!r} there and {new!r} now"
 
 

@@ -15,7 +15,7 @@ Cell = str | int | float | None
 def write_analysis(
     folder: str | Path, name: str, rows: Sequence[Mapping[str, Cell]], conclusion: str, draw: Callable[[Path], object]
 ) -> list[Path]:
-    """Write ``NAME.png``, ``NAME.csv`` and ``conclusion.txt`` into ``folder``, each atomically.
+    """Write ``NAME.png``, ``NAME.csv`` and ``NAME.txt``, the conclusion, into ``folder``, each atomically.
 
     Args:
         folder: made when missing.
@@ -27,7 +27,7 @@ def write_analysis(
     Returns:
         The three paths.
     """
-    picture, table, text = (Path(folder) / file for file in (f"{name}.png", f"{name}.csv", "conclusion.txt"))
+    picture, table, text = (Path(folder) / file for file in (f"{name}.png", f"{name}.csv", f"{name}.txt"))
     draw(picture)
     content = io.StringIO()
     writer = csv.DictWriter(content, list(rows[0]), lineterminator="\n")

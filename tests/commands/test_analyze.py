@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "test_short_side": 0,
             "pad": 4,
             "lighting": 0,
+            "mean_image": "compute",  # which stands in a model file alone
             "workers": 0,
         },
         "schedule": {"iterations": 1000, "milestones": [500]},
@@ -96,7 +98,7 @@ def results(folder: Path, name: str) -> tuple[list[dict[str, str]], str]:
     with Image.open(folder / f"{name}.png") as picture:
         picture.load()
         assert picture.format == "PNG"
-    text = (folder / "conclusion.txt").read_text()
+    text = (folder / f"{name}.txt").read_text()
     assert text.count("\n") == 1
     with (folder / f"{name}.csv").open() as file:
         return list(csv.DictReader(file)), text.strip()
@@ -246,8 +248,9 @@ def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None
         (["degradation", "--networks", "cifar_resnet9", "cifar_resnt20"], "6n + 2"),
         (["responses", "--networks", "cifar_resnet9"], "6n + 2"),
         (["degradation", "--runs", "absent"], "--config, --networks, --iterations and key=value do not go with them"),
-        (["responses", "--weights", "absent.pth"], "no such file: absent.pth"),
+        (["responses", "--weights", "absent.pth"], "absent.pth: no such model file"),
         (["degradation", "--networks", "cifar_resnet8", "data.val.root="], "'data.val.root' must name the test images"),
+        (["shortcuts", "model.backbone.name=cifar_plain8"], "needs a residual network in option 'model.backbone.name'"),
         (["responses", "--networks", "cifar_resnet8", "optimizer.learning=1"], "unknown option 'optimizer.learning'"),
     ],
 )
@@ -266,7 +269,18 @@ def test_numbers_out_of_range(analyze: Analyze, capsys: pytest.CaptureFixture[st
 
 def test_weights_of_other_classes(analyze: Analyze, weights: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     assert analyze("lesion", "--weights", weights("cifar_resnet8", 7)) == 2
-    assert "must be a classifier of the test images' 10 classes, has 7 outputs" in capsys.readouterr().err
+    assert "its classifier has 7 classes, the data has 10" in capsys.readouterr().err
+
+
+def test_a_model_file_is_what_its_card_says(trained: Path, analyze: Analyze, tmp_path: Path, capsys: Any) -> None:
+    file = str(trained / "cifar_resnet14" / "model.safetensors")
+    found = []
+    for networks in ([], ["--networks", "cifar_resnet14"]):
+        assert analyze("responses", "--weights", file, *networks) == 0
+        found.append(results(tmp_path / "out", "responses"))
+    assert found[0] == found[1]
+    assert analyze("responses", "--weights", file, "--networks", "cifar_resnet8") == 2
+    assert "holds cifar_resnet14, --networks says cifar_resnet8" in capsys.readouterr().err
 
 
 def test_needs_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

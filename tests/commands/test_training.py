@@ -42,3 +42,10 @@ def test_each_option_has_its_part() -> None:
     warmup = build_schedule(0.1, ScheduleConfig(warmup_until_error=0.8, warmup_factor=0.1)).warmup
     assert isinstance(warmup, WarmupUntilError)
     assert (warmup.error, warmup.factor) == (0.8, 0.1)
+
+
+@pytest.mark.parametrize(("images", "batch", "epochs"), [(50_000, 24, 60), (50_000, 24, 15), (50_000, 128, 64)])
+def test_whole_epochs_that_come_out_even_are_not_rounded_up(images: int, batch: int, epochs: int) -> None:
+    assert images * epochs % batch == 0
+    found = in_iterations(ScheduleConfig(epochs=2.0 * epochs, milestone_epochs=[epochs]), images, batch)
+    assert (found.iterations, found.milestones) == (2 * images * epochs // batch, [images * epochs // batch])

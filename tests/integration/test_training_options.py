@@ -148,3 +148,24 @@ def test_the_network_that_trains_is_compiled(trained: Callable[..., Path], monke
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
     trained({"run.compile": True, "run.ema": 0.5, "schedule.iterations": 1})
     assert compiled == ["ResNet"]
+
+
+def test_statistics_of_one_image_are_refused_before_training(
+    run_file: Callable[..., str], classification_values: RunFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = run_file(classification_values, {**QUICK, "recompute_bn": 1})
+    assert main(["train-cls", "--config", file, "--output", str(tmp_path / "none")]) == 2
+    assert "'recompute_bn' must be at least 2 images, got 1 of" in capsys.readouterr().err
+
+
+def test_the_pace_of_evaluations_is_part_of_a_plateau(
+    trained: Callable[..., Path],
+    run_file: Callable[..., str],
+    classification_values: RunFile,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    changes = {**QUICK, "schedule.policy": "plateau", "run.eval_every": 4}
+    run = trained(changes)
+    again = run_file(classification_values, {**changes, "run.eval_every": 2}, "again.yaml")
+    assert main(["train-cls", "--config", again, "--output", str(run), "--resume"]) == 2
+    assert "option 'run.eval_every' is 4 there and 2 now" in capsys.readouterr().err
