@@ -226,10 +226,14 @@ from resdet.data.transforms import DetectionTestTransform
 view = DetectionView(read_coco(sys.argv[1], sys.argv[2]), DetectionTestTransform(48, 100))
 received = []
 import signal
-signal.signal(signal.SIGTERM, lambda *_: received.append(1))
+# Python drops a KeyboardInterrupt that falls into a finalizer, so it is raised from the loop
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: received.append(number))
 try:
     for batch in train_loader(view, endless_batches(len(view), 2, 0), 2):
         print("batch", flush=True)
+        if signal.SIGINT in received:
+            raise KeyboardInterrupt
         if received:
             break
         time.sleep(0.02)

@@ -64,7 +64,7 @@ def test_smoothed_and_mixed_targets() -> None:
     with torch.no_grad():
         log_p = classifier(batch.images).double().log_softmax(1)
     smoothed = 0.8 * F.one_hot(batch.labels, 2) + 0.2 / 2
-    found = classification_step(classifier, batch, label_smoothing=0.2)["loss_cls"]
+    found = classification_step(classifier, batch, label_smoothing=0.2)["loss_cls"].detach()
     assert float(found) == pytest.approx(float(-(smoothed * log_p).sum(1).mean()), rel=1e-5)
 
     def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +73,7 @@ def test_smoothed_and_mixed_targets() -> None:
 
     found_both = classification_step(classifier, batch, mix=mix)
     target = 0.3 * F.one_hot(batch.labels, 2) + 0.7 * F.one_hot(batch.labels.roll(1), 2)
-    assert float(found_both["loss_cls"]) == pytest.approx(float(-(target * log_p.roll(1, 0)).sum(1).mean()), rel=1e-5)
+    assert found_both["loss_cls"].item() == pytest.approx(float(-(target * log_p.roll(1, 0)).sum(1).mean()), rel=1e-5)
     assert float(found_both["error"]) == float((log_p.roll(1, 0).argmax(1) != batch.labels.roll(1)).double().mean())
 
 
