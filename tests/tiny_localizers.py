@@ -39,6 +39,9 @@ def tiny_localizer(seed: int = 0, names: tuple[str, ...] = NAMES, **changes: Any
         for body, head in heads:  # spread what the untrained layers say over a range where nothing saturates
             features = body(torch.randn(2, 3, 64, 96))
             features = features if head is rpn.head else features.mean((2, 3), keepdim=True)
+            for own, common in ((head.cls, head.common_cls), (head.reg, head.common_reg)):
+                torch.nn.init.normal_(own.weight)  # an untrained one is zero: all classes say the same
+                common.weight.zero_()
             logits, deltas = head(features)
             head.cls.weight.mul_(1.5 / logits.std())
             head.reg.weight.mul_(0.3 / deltas.std())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from resdet.models.localization.per_class_head import PerClassHead
 
@@ -13,8 +13,8 @@ from resdet.models.localization.per_class_head import PerClassHead
 def head_and_features(channels: int, anchors: int, classes: int, images: int) -> tuple[PerClassHead, Tensor]:
     torch.manual_seed(channels + 10 * anchors + 100 * classes)
     head = PerClassHead(channels, anchors, classes).double()
-    torch.nn.init.normal_(head.cls.bias)
-    torch.nn.init.normal_(head.reg.bias)
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter)
     return head, torch.randn(images, channels, 2, 3, dtype=torch.float64, requires_grad=True)
 
 
@@ -48,7 +48,11 @@ def test_gathered_classes_equal_the_full_computation(
         torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
-def test_an_output_is_a_dot_product_with_the_row_of_its_class_and_anchor() -> None:
+def said(layer: nn.Conv2d, row: int, here: Tensor) -> Tensor:
+    return layer.weight[row, :, 0, 0] @ here + layer.bias[row]
+
+
+def test_an_output_is_a_dot_product_with_the_rows_of_its_class_and_its_anchor() -> None:
     anchors, height, width = 3, 2, 3
     head, features = head_and_features(4, anchors, 5, 2)
     classes = torch.tensor([[4, 0], [2, 2]])
@@ -59,10 +63,19 @@ def test_an_output_is_a_dot_product_with_the_row_of_its_class_and_anchor() -> No
         position, label = (y * width + x) * anchors + anchor, int(classes[image, place])  # the order of AnchorGrid
         here = features[image, :, y, x]
         row = label * anchors + anchor
-        torch.testing.assert_close(logits[image, place, position], head.cls.weight[row, :, 0, 0] @ here + head.cls.bias[row])
+        value = said(head.cls, row, here) + said(head.common_cls, anchor, here)
+        torch.testing.assert_close(logits[image, place, position], value)
         for side in range(4):
-            value = head.reg.weight[row * 4 + side, :, 0, 0] @ here + head.reg.bias[row * 4 + side]
+            value = said(head.reg, row * 4 + side, here) + said(head.common_reg, anchor * 4 + side, here)
             torch.testing.assert_close(deltas[image, place, position, side], value)
+
+
+def test_at_first_all_classes_say_the_same() -> None:
+    torch.manual_seed(0)
+    logits, deltas = PerClassHead(4, 3, 5)(torch.randn(2, 4, 2, 3))
+    for outputs in (logits, deltas):
+        torch.testing.assert_close(outputs, outputs[:, :1].expand_as(outputs), rtol=0, atol=0)
+        assert outputs.std() > 0
 
 
 def test_other_classes_get_no_gradient() -> None:

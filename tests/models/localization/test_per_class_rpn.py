@@ -34,6 +34,8 @@ def by_hand(batch: int = 8) -> PerClassRPN:
     pixels = PIXEL_CONVENTIONS["torchvision"]
     white = torch.tensor([(1 - mean) / std for mean, std in zip(pixels.mean, pixels.std, strict=True)]).mean().item()
     with torch.no_grad():
+        head.common_cls.weight.zero_()
+        head.common_reg.weight.zero_()
         head.cls.weight.copy_(torch.tensor([0.5, -2.0]).view(2, 1, 1, 1) / white)
         head.reg.weight.copy_(torch.tensor([0.0, 0, 0, 0, 0.1, 0, 0, 0.2]).view(8, 1, 1, 1) / white)
     grid = AnchorGrid(torch.tensor([[-4.0, -4, 4, 4]]), 8)
@@ -107,8 +109,9 @@ def test_the_outputs_are_those_of_the_network_and_its_layers() -> None:
     classes = torch.tensor([[2, 0], [1, 1]])
     logits, deltas, anchors = rpn(images, classes)
     assert (logits.shape, deltas.shape, anchors.shape) == ((2, 2, 24), (2, 2, 24, 4), (24, 4))
-    full = rpn.head.cls(rpn.body(rpn.pixels.normalize(images)))  # (N, K * A, H, W)
-    torch.testing.assert_close(logits[0, 0].view(2, 3, 4), full[0, 8:].permute(1, 2, 0))
+    features = rpn.body(rpn.pixels.normalize(images))
+    third = rpn.head.cls(features)[0, 8:] + rpn.head.common_cls(features)[0]  # (A, H, W)
+    torch.testing.assert_close(logits[0, 0].view(2, 3, 4), third.permute(1, 2, 0))
     # the anchors of position (1, 2), at pixel (32, 64)
     centre = (anchors.view(2, 3, 4, 4)[1, 2, :, :2] + anchors.view(2, 3, 4, 4)[1, 2, :, 2:]) / 2
     torch.testing.assert_close(centre, torch.tensor([[64.0, 32.0]]).expand(4, 2))

@@ -23,6 +23,8 @@ def by_hand() -> RegionNet:
     """Two classes; the first looks at red alone, the second at green alone."""
     head = PerClassHead(3, 1, 2)
     with torch.no_grad():
+        head.common_cls.weight.zero_()
+        head.common_reg.weight.zero_()
         head.cls.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 2.0, 0]]).view(2, 3, 1, 1))
         head.reg.weight.zero_()
         head.reg.weight[4, 1] = 1.0  # the dx of the second class
@@ -58,6 +60,7 @@ def test_refined_boxes_are_decoded_from_the_regions() -> None:
     model = tiny_localizer(stage="rcnn")
     with torch.no_grad():
         model.regions.head.reg.weight.zero_()
+        model.regions.head.common_reg.weight.zero_()
         model.regions.head.reg.bias.copy_(torch.tensor([0.0, 0, 0, 0, 10, 0, 0, 5 * math.log(2), 0, 0, 0, 0]))
     regions = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
     references = torch.tensor([[10.0, 10, 30, 20], [0.0, 0, 8, 8]])
@@ -74,8 +77,9 @@ def test_a_region_is_seen_by_the_layers_of_its_class_alone() -> None:
     regions = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
     net = model.regions
     pooled = net.body(PIXEL_CONVENTIONS["torchvision"].normalize(regions)).mean((2, 3))
-    expected = nn.functional.linear(pooled, net.head.cls.weight.flatten(1), net.head.cls.bias)[0]
-    boxes = nn.functional.linear(pooled, net.head.reg.weight.flatten(1), net.head.reg.bias)[0].view(3, 4)
+    head, point = net.head, pooled[:, :, None, None]
+    expected = (head.cls(point) + head.common_cls(point))[0, :, 0, 0]
+    boxes = head.reg(point).view(3, 4) + head.common_reg(point).view(1, 4)
     for label in range(3):
         logits, deltas = net(regions, torch.tensor([label]))
         torch.testing.assert_close(logits[0], expected[label])
