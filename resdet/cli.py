@@ -28,6 +28,7 @@ COMMANDS = {
     "data": "resdet.commands.data",
     "analyze": "resdet.commands.analyze",
     "info": "resdet.commands.info",
+    "bench": "resdet.commands.bench",
 }
 _INTERRUPTED = 130
 _SHOWN = 100  # problems: a data set without its images has one a file

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,18 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a header and rows as CSV (RFC 4180: lines end in CR LF; None is an empty cell), atomically."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(header)
+            table.writerows(rows)
+
+    atomic_write(path, write)
+
+
 def walk_files(folder: str | Path) -> Iterator[str]:
     """The files below a folder, links followed, each folder's in no order; a link back to a folder above is not."""
 
@@ -77,14 +90,18 @@ def walk_files(folder: str | Path) -> Iterator[str]:
     return walk(os.fspath(folder), frozenset())
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, each_object: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """The value that a JSON file holds.
+
+    Args:
+        path: the file.
+        each_object: what to put in place of each object, innermost first; what it leaves out takes no memory.
 
     Raises:
         DataError: the file cannot be read, or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(Path(path).read_bytes(), object_hook=each_object)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

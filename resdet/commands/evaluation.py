@@ -19,9 +19,10 @@ from resdet.config.schema import (
 from resdet.data.catalog import build_classification_dataset, build_dataset, source_proposals
 from resdet.data.loader import DetectionView, test_loader
 from resdet.data.transforms import DetectionTestTransform
-from resdet.data.voc import image_name
+from resdet.data.voc import image_names
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.evaluator import CocoEvaluator
+from resdet.evaluation.ground_truth import GroundTruth
 from resdet.evaluation.predictions import Predictions, average_predictions, normalized_shares
 from resdet.evaluation.voc_files import write_voc_results
 from resdet.files import atomic_write
@@ -59,7 +60,7 @@ class DetectorEvaluation:
         self.source = data.val
         dataset = build_dataset([data.val], names, option="data.val")
         metrics = ("coco",) if data.metric == "coco" else ("coco", data.metric)
-        self.evaluator = CocoEvaluator(dataset.ground_truth(), dataset.category_ids, dataset.names, metrics, backend)
+        self.evaluator = CocoEvaluator(GroundTruth.from_dataset(dataset), dataset.category_ids, dataset.names, metrics, backend)
         self.test = test
         self.improvements = improvements_of(test)
         transform = DetectionTestTransform(data.test_short_side, data.max_side)
@@ -94,9 +95,8 @@ class DetectorEvaluation:
         paths = [write_metrics(folder, metrics), write_detections(folder, results)]
         if self.source.format == "voc":
             paths.append(folder / "voc")
-            images = {key: image_name(self.view.dataset.path(index)) for index, key in enumerate(self.view.dataset.image_ids)}
             classes = dict(zip(self.evaluator.category_ids, self.evaluator.names, strict=True))
-            write_voc_results(paths[-1], self.source.split, results, images, classes)
+            write_voc_results(paths[-1], self.source.split, results, image_names(self.view.dataset), classes)
         samples = [
             Sample(*self.view.dataset.load(index), found, model.names)
             for index, found in self.shown.items()

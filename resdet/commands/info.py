@@ -11,7 +11,6 @@ import dataclasses
 import platform
 import typing
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def _versions_text() -> str:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # not above: it reads e-mails, and would double help's time
+
     try:
         return version(package)
     except PackageNotFoundError:

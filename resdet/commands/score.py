@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from resdet.errors import ConfigError, did_you_mean
+from resdet.errors import ConfigError
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,16 +57,15 @@ def _score_coco(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_voc(args: argparse.Namespace) -> dict[str, Any]:
-    from resdet.data.voc import image_name, read_voc
+    from resdet.data.options import no_list
+    from resdet.data.voc import image_names, read_voc
+    from resdet.evaluation.ground_truth import GroundTruth
     from resdet.evaluation.score import score_detections
     from resdet.evaluation.voc_files import read_voc_results
 
-    lists = Path(args.ground_truth) / "ImageSets" / "Main"
-    if not (args.split and (lists / f"{args.split}.txt").is_file()):
-        known = sorted(path.stem for path in lists.glob("*.txt"))
-        raise ConfigError(f"--split must name a list of {lists}, got {args.split!r}{did_you_mean(args.split, known)}")
+    if problems := no_list("--split", args.split, Path(args.ground_truth) / "ImageSets" / "Main"):
+        raise ConfigError(problems)
     dataset = read_voc(args.ground_truth, args.split)
-    images = {key: image_name(dataset.path(index)) for index, key in enumerate(dataset.image_ids)}
     classes = dict(zip(dataset.category_ids, dataset.names, strict=True))
-    found = read_voc_results(args.detections, args.split, images, classes)
-    return score_detections(dataset.ground_truth(), found, [args.metric], args.evaluator)
+    found = read_voc_results(args.detections, args.split, image_names(dataset), classes)
+    return score_detections(GroundTruth.from_dataset(dataset), found, [args.metric], args.evaluator)

@@ -20,17 +20,16 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resdet.errors import ConfigError, did_you_mean
-from resdet.evaluation.detections import DetectionColumns
-from resdet.evaluation.files import read_ground_truth
+from resdet.evaluation.detections import Detected, DetectionColumns
+from resdet.evaluation.files import Truth, ground_truth_of
 from resdet.evaluation.ground_truth import Floats, GroundTruth
 
 MAX_DETECTIONS = 100
@@ -72,17 +71,17 @@ class DetectionMetrics:
 
 
 def evaluate_coco(
-    ground_truth: Mapping[str, Any] | str | Path,
-    detections: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    ground_truth: Truth,
+    detections: Detected,
     *,
     backend: str = "hotcoco",
 ) -> DetectionMetrics:
     """Score boxes as COCO does, over all images and categories of the ground truth.
 
     Args:
-        ground_truth: a COCO-format dict, or the path of such a json.
-        detections: COCO results ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``, or a dict of
-            columns with these names; may be empty.
+        ground_truth: a ``GroundTruth``, a COCO-format dict, or the path of such a json.
+        detections: ``DetectionColumns``, COCO results ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``,
+            or a dict of columns with these names; may be empty.
         backend: ``"hotcoco"``, or ``"pycocotools"``, the official code: the same numbers, slowly.
 
     Raises:
@@ -91,9 +90,8 @@ def evaluate_coco(
     """
     if backend not in _BACKENDS:
         raise ConfigError(f"evaluation backend {backend!r}: no such one{did_you_mean(backend, list(_BACKENDS))}")
-    values = read_ground_truth(ground_truth) if isinstance(ground_truth, (str, Path)) else ground_truth
-    truth = GroundTruth.from_dict(values)
-    found = DetectionColumns.from_results(detections, truth)
+    truth = ground_truth_of(ground_truth)
+    found = DetectionColumns.of(detections, truth)
     if truth.has_id_zero:
         warnings.warn(
             "an annotation has the id 0: it is counted like any other here, while the official COCO tools can never match "

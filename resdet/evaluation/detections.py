@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from resdet.evaluation.ground_truth import Floats, GroundTruth, Integers
-from resdet.evaluation.problems import BOX_RULE, Problems, is_box, is_number, knows, shown
+from resdet.evaluation.problems import BOX_RULE, LIMIT, Problems, is_box, is_number, knows, shown
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
 
@@ -32,6 +33,11 @@ class DetectionColumns:
     category: Integers
     boxes: Floats
     scores: Floats
+
+    @classmethod
+    def of(cls, detections: Detected, truth: GroundTruth) -> DetectionColumns:
+        """``detections`` themselves when they are columns already, else ``from_results``."""
+        return detections if isinstance(detections, DetectionColumns) else cls.from_results(detections, truth)
 
     @classmethod
     def from_results(cls, results: Sequence[Any] | Mapping[str, Any], truth: GroundTruth) -> DetectionColumns:
@@ -59,6 +65,28 @@ class DetectionColumns:
             raise
         problems.raise_if_any()
         return found
+
+    def checked(self, truth: GroundTruth) -> DetectionColumns:
+        """The same, when all numbers are finite and no width or height is below 0.
+
+        Raises:
+            DataError: with all problems otherwise.
+        """
+        numbers = np.column_stack([self.boxes, self.scores])
+        sound = (np.abs(numbers) < LIMIT).all() and (self.boxes[:, 2:] >= 0).all()
+        return self if sound else self.from_results(self.to_results(truth), truth)
+
+    def to_results(self, truth: GroundTruth) -> dict[str, npt.NDArray[Any]]:
+        """COCO results as columns: "image_id" and "category_id" (D,) as in the ground truth's file, "bbox", "score"."""
+        return {
+            "image_id": np.array(truth.image_ids)[self.image],
+            "category_id": np.array(truth.category_ids)[self.category],
+            "bbox": self.boxes,
+            "score": self.scores,
+        }
+
+
+Detected: TypeAlias = DetectionColumns | Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
 
 def _columns(results: Sequence[Any] | Mapping[str, Any], problems: Problems) -> tuple[dict[str, Any], list[int]]:
@@ -103,7 +131,7 @@ def _numbers(values: Any, shape: tuple[int, ...]) -> Floats:
     if array.shape != shape or array.dtype.kind not in "iuf":
         raise ValueError(f"expected numbers of shape {shape}, got {array.dtype} {array.shape}")
     numbers = array.astype(np.float64)
-    if not (np.abs(numbers) < 1e15).all():
+    if not (np.abs(numbers) < LIMIT).all():
         raise ValueError("not finite")
     return numbers
 
@@ -119,9 +147,8 @@ def _explain(
     names = ", ".join(f"{key} {name}" for key, name in list(zip(truth.category_ids, truth.names, strict=True))[:8])
     more = ", ..." if len(truth.names) > 8 else ""
     boxes = [box.tolist() if isinstance(box, np.ndarray) else box for box in columns["bbox"]]
-    for row, image, category, box, score in zip(
-        rows, columns["image_id"], columns["category_id"], boxes, columns["score"], strict=True
-    ):
+    scores = columns["score"].tolist() if isinstance(columns["score"], np.ndarray) else columns["score"]
+    for row, image, category, box, score in zip(rows, columns["image_id"], columns["category_id"], boxes, scores, strict=True):
         where = f"result {row}"
         if not knows(images, image):
             twin = _twin(image, images)

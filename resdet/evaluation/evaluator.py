@@ -7,9 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from resdet.errors import DataError
-from resdet.evaluation.ground_truth import Floats, Integers
+from resdet.evaluation.detections import DetectionColumns
+from resdet.evaluation.files import ground_truth_of
+from resdet.evaluation.ground_truth import GroundTruth, Integers
 from resdet.evaluation.score import score_detections
 from resdet.structures import Detections
 
@@ -31,19 +36,20 @@ class CocoEvaluator:
     """Keeps detections as arrays and scores them against a COCO-format ground truth.
 
     Args:
-        ground_truth: COCO-format dict: the images to score, from whatever source.
+        ground_truth: the images to score, from whatever source: a ``GroundTruth`` or a COCO-format dict.
         category_ids: the ground truth's category id of each label 0 … K-1.
         names: the class name of each label.
         metrics: "coco", and at most one of "voc07" and "voc10".
         backend: of "coco": "hotcoco" or "pycocotools".
 
     Raises:
-        DataError: when a label's category id is not in the ground truth, or has another name there.
+        DataError: with every problem of a dict, or when a label's category id is not in the ground truth, or has another name
+            there.
     """
 
     def __init__(
         self,
-        ground_truth: Mapping[str, Any],
+        ground_truth: GroundTruth | Mapping[str, Any],
         category_ids: Sequence[int],
         names: Sequence[str],
         metrics: Sequence[str] = ("coco",),
@@ -51,25 +57,26 @@ class CocoEvaluator:
     ) -> None:
         if len(category_ids) != len(names):
             raise ValueError(f"CocoEvaluator needs a category id for each name, got {len(category_ids)} and {len(names)}")
-        known = {row["id"]: row.get("name") for row in ground_truth["categories"]}
+        self.truth = ground_truth_of(ground_truth)
+        known = dict(zip(self.truth.category_ids, self.truth.names, strict=True))
         problems = [
             f"class {label} {name!r}: the ground truth's category {key} is {repr(known[key]) if key in known else 'missing'}"
             for label, (name, key) in enumerate(zip(names, category_ids, strict=True))
-            if known.get(key) != name
+            if known.get(key) not in (name, f"{name} [{key}]")  # as equal names are told apart
         ]
         if problems:
             raise DataError(problems)
-        self.ground_truth = ground_truth
         self.category_ids = tuple(category_ids)
         self.names = tuple(names)
         self.metrics = tuple(metrics)
         self.backend = backend
-        self._image_ids = {row["id"] for row in ground_truth["images"]}
+        self._image_index = {key: index for index, key in enumerate(self.truth.image_ids)}
+        self._category_index = np.array([self.truth.category_ids.index(key) for key in category_ids], dtype=np.int64)
         self.reset()
 
     def reset(self) -> None:
         """Forget all detections."""
-        self._found: dict[int | str, tuple[Floats, Floats, Integers]] = {}
+        self._found: dict[int, tuple[Tensor, Integers]] = {}
 
     def process(self, detections: Iterable[Detections]) -> None:
         """Take in the detections of some images, each image once.
@@ -79,23 +86,20 @@ class CocoEvaluator:
             ValueError: for an image that was there before (it would count twice), or a label outside 0 … K-1.
         """
         for item in detections:
-            if item.image_id not in self._image_ids:
+            image = self._image_index.get(item.image_id)
+            if image is None:
                 raise DataError(f"detections of image {item.image_id!r}: the ground truth has no such image")
-            if item.image_id in self._found:
+            if image in self._found:
                 raise ValueError(f"detections of image {item.image_id!r} were processed before")
-            boxes = item.boxes.detach().cpu().double().numpy()
             labels = item.labels.detach().cpu().numpy()
             if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.names):
                 raise ValueError(f"labels must be in 0 … {len(self.names) - 1}, got {labels.min()} … {labels.max()}")
-            # x2 - x1 in float64, as Detections.to_coco has it: a saved file scores exactly as this memory does
-            xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-            self._found[item.image_id] = (xywh, item.scores.detach().cpu().double().numpy(), labels)
+            table = torch.cat([item.boxes, item.scores[:, None]], dim=1)  # one array: one transfer from a GPU
+            self._found[image] = (table.detach().cpu(), self._category_index[labels])
 
-    def results(self) -> list[dict[str, Any]]:
-        """All detections as COCO results, the content of ``detections.json``."""
-        columns = self._columns()
-        columns |= {"bbox": columns["bbox"].tolist(), "score": columns["score"].tolist()}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    def results(self) -> dict[str, npt.NDArray[Any]]:
+        """All detections as columns of COCO results, the content of ``detections.json``; "bbox" (D, 4) in float64."""
+        return self._columns().to_results(self.truth)
 
     def evaluate(self) -> dict[str, Any]:
         """Score everything processed; see ``score_detections``.
@@ -103,20 +107,23 @@ class CocoEvaluator:
         Images that were never processed count as without detections, with a warning.
 
         Raises:
-            DataError: with every problem of the ground truth, or when a box or a score is not finite.
+            DataError: when a box or a score is not finite.
         """
-        missing = len(self._image_ids) - len(self._found)
+        total = len(self._image_index)
+        missing = total - len(self._found)
         if missing:
-            total = len(self._image_ids)
             warnings.warn(f"{missing} of {total} images were never processed: their objects count as missed", stacklevel=2)
-        return score_detections(self.ground_truth, self._columns(), self.metrics, self.backend)
+        return score_detections(self.truth, self._columns().checked(self.truth), self.metrics, self.backend)
 
-    def _columns(self) -> dict[str, Any]:
-        parts = list(self._found.values())
-        labels = [label for _, _, found in parts for label in found.tolist()]
-        return {
-            "image_id": [image for image, (_, scores, _) in self._found.items() for _ in range(len(scores))],
-            "category_id": [self.category_ids[label] for label in labels],
-            "bbox": np.concatenate([np.zeros((0, 4)), *(boxes for boxes, _, _ in parts)]),
-            "score": np.concatenate([np.zeros(0), *(scores for _, scores, _ in parts)]),
-        }
+    def _columns(self) -> DetectionColumns:
+        tables = [table for table, _ in self._found.values()]
+        categories = [found for _, found in self._found.values()]
+        numbers = torch.cat([torch.zeros(0, 5), *tables]).double().numpy()
+        counts = [len(table) for table in tables]
+        # x2 - x1 in float64, as Detections.to_coco has it: a saved file scores exactly as this memory does
+        return DetectionColumns(
+            image=np.repeat(np.array(list(self._found), dtype=np.int64), counts),
+            category=np.concatenate([np.zeros(0, np.int64), *categories]),
+            boxes=np.concatenate([numbers[:, :2], numbers[:, 2:4] - numbers[:, :2]], axis=1),
+            scores=numbers[:, 4].copy(),
+        )

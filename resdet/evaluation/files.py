@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,8 +15,22 @@ from resdet.errors import ConfigError, DataError
 from resdet.evaluation.detections import DetectionColumns
 from resdet.evaluation.ground_truth import Floats, GroundTruth
 
+Truth: TypeAlias = GroundTruth | Mapping[str, Any] | str | Path
 
-def read_ground_truth(path: str | Path) -> dict[str, Any]:
+
+def ground_truth_of(source: Truth) -> GroundTruth:
+    """The ground truth that ``source`` is: one already, a COCO-format dict, or the path of such a json.
+
+    Raises:
+        ConfigError: when the file cannot be read.
+        DataError: with every problem of it.
+    """
+    if isinstance(source, GroundTruth):
+        return source
+    return read_ground_truth(source) if isinstance(source, (str, Path)) else GroundTruth.from_dict(source)
+
+
+def read_ground_truth(path: str | Path) -> GroundTruth:
     """Read a COCO-format annotation file ("images", "annotations", "categories"); see ``GroundTruth.from_dict``.
 
     Raises:
@@ -25,38 +39,28 @@ def read_ground_truth(path: str | Path) -> dict[str, Any]:
     """
     values = _read_json(path)
     with _naming(path):
-        GroundTruth.from_dict(values)
-    return dict(values)
+        return GroundTruth.from_dict(values)
 
 
-def read_detections(path: str | Path, ground_truth: Mapping[str, Any]) -> dict[str, Any]:
+def read_detections(path: str | Path, truth: GroundTruth) -> DetectionColumns:
     """Read a COCO results file: a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
 
     Boxes that look like corners or like fractions of the image are warned of, since they only show as a low AP otherwise.
 
     Args:
         path: the file.
-        ground_truth: a COCO-format dict; its ids are the known ones.
-
-    Returns:
-        Columns: "image_id" and "category_id" (D,) as in the ground truth, "bbox" float64 (D, 4), "score" float64 (D,).
+        truth: its ids are the known ones.
 
     Raises:
         ConfigError: when there is no such file or it cannot be read.
         DataError: with all its problems, naming file, result, rule and value.
     """
     results = _read_json(path)
-    truth = GroundTruth.from_dict(ground_truth)
     with _naming(path):
         found = DetectionColumns.from_results(results, truth)
-    for suspicion in _suspicions(found.boxes, _image_sizes(ground_truth, truth)[found.image]):
+    for suspicion in _suspicions(found.boxes, truth.sizes[found.image]):
         warnings.warn(f"{path}: {suspicion}", stacklevel=2)
-    return {
-        "image_id": [truth.image_ids[index] for index in found.image.tolist()],
-        "category_id": [truth.category_ids[index] for index in found.category.tolist()],
-        "bbox": found.boxes,
-        "score": found.scores,
-    }
+    return found
 
 
 @contextlib.contextmanager
@@ -75,12 +79,6 @@ def _read_json(path: str | Path) -> Any:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # a JSONDecodeError gives line and column
         raise DataError(f"{path}: not JSON: {error}") from error
-
-
-def _image_sizes(ground_truth: Mapping[str, Any], truth: GroundTruth) -> Floats:
-    """(width, height) of each image, pixels, infinite where the file has none: float64 (images, 2)."""
-    sizes = {row["id"]: (row.get("width") or np.inf, row.get("height") or np.inf) for row in ground_truth["images"]}
-    return np.array([sizes[key] for key in truth.image_ids], dtype=np.float64).reshape(-1, 2)
 
 
 def _suspicions(boxes: Floats, sizes: Floats) -> list[str]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from resdet.evaluation.problems import BOX_RULE, Problems, is_box, is_number, knows, shown
+
+if TYPE_CHECKING:
+    from resdet.data.dataset import DetectionDataset
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -28,6 +31,7 @@ class GroundTruth:
         image_ids: the file's image ids, sorted.
         category_ids: the file's category ids, sorted.
         names: their class names; equal names are told apart by their ids.
+        sizes: float64 (images, 2), width and height in pixels, infinite where the file has none.
         image: int64 (G,), index into ``image_ids``.
         category: int64 (G,), index into ``category_ids``.
         boxes: float64 (G, 4) ``(x, y, width, height)``, pixels.
@@ -40,6 +44,7 @@ class GroundTruth:
     image_ids: tuple[int | str, ...]
     category_ids: tuple[int, ...]
     names: tuple[str, ...]
+    sizes: Floats
     image: Integers
     category: Integers
     boxes: Floats
@@ -78,6 +83,7 @@ class GroundTruth:
         problems.raise_if_any()
 
         names = {row["id"]: str(row.get("name", row["id"])) for row in categories}
+        sizes = {row["id"]: (row.get("width") or np.inf, row.get("height") or np.inf) for row in images}
         boxes = np.array([row["bbox"] for row in annotations], dtype=np.float64).reshape(-1, 4)
         crowd = np.array([bool(row.get("iscrowd")) for row in annotations], dtype=np.bool_)
         ignored = [bool(row.get("difficult")) or bool(row.get("ignore")) for row in annotations]
@@ -85,6 +91,7 @@ class GroundTruth:
             image_ids=tuple(image_index),
             category_ids=tuple(category_index),
             names=distinct_names([names[key] for key in category_index], list(category_index)),
+            sizes=np.array([sizes[key] for key in image_index], dtype=np.float64).reshape(-1, 2),
             image=np.array([image_index[row["image_id"]] for row in annotations], dtype=np.int64),
             category=np.array([category_index[row["category_id"]] for row in annotations], dtype=np.int64),
             boxes=boxes,
@@ -92,6 +99,26 @@ class GroundTruth:
             crowd=crowd,
             difficult=np.array(ignored, dtype=np.bool_) | crowd,
             has_id_zero=any(row["id"] == 0 for row in annotations),
+        )
+
+    @classmethod
+    def from_dataset(cls, dataset: DetectionDataset) -> GroundTruth:
+        """That of a data set's arrays, which its reader has checked: what ``from_dict`` makes of ``dataset.ground_truth()``."""
+        images = np.argsort(dataset.ids)
+        categories = np.argsort(dataset.category_ids)
+        category_ids = tuple(dataset.category_ids[label] for label in categories)
+        image_index, category_index = np.argsort(images), np.argsort(categories)
+        return cls(
+            image_ids=tuple(dataset.ids[images].tolist()),
+            category_ids=category_ids,
+            names=distinct_names([dataset.names[label] for label in categories], category_ids),
+            sizes=dataset.sizes[images, ::-1].astype(np.float64),
+            image=np.repeat(image_index, np.diff(dataset.offsets)),
+            category=category_index[dataset.labels],
+            boxes=dataset.boxes,
+            area=dataset.areas,
+            crowd=dataset.crowd,
+            difficult=dataset.difficult | dataset.crowd,
         )
 
 

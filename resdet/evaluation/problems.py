@@ -11,7 +11,7 @@ from resdet.errors import DataError
 
 SHOWN = 20
 BOX_RULE = "'bbox' must be [x, y, width, height], finite numbers with width and height >= 0, got"
-_LIMIT = 1e15  # coordinates beyond it cannot be told apart by a unit in float64
+LIMIT = 1e15  # coordinates beyond it cannot be told apart by a unit in float64
 
 
 class Problems:
@@ -39,7 +39,7 @@ class Problems:
 
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite number of a size that a coordinate can have (no bool, no NaN, no string)."""
-    return isinstance(value, Real) and not isinstance(value, bool) and -_LIMIT < float_or_inf(value) < _LIMIT
+    return isinstance(value, Real) and not isinstance(value, bool) and -LIMIT < float_or_inf(value) < LIMIT
 
 
 def float_or_inf(value: Real) -> float:

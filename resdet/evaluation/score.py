@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from resdet.errors import ConfigError, did_you_mean
 from resdet.evaluation.coco import evaluate_coco
-from resdet.evaluation.files import read_detections, read_ground_truth
+from resdet.evaluation.detections import Detected, DetectionColumns
+from resdet.evaluation.files import Truth, ground_truth_of, read_detections, read_ground_truth
 from resdet.evaluation.voc import VOC_METRICS, evaluate_voc
 
 DETECTION_METRICS = ("coco", *VOC_METRICS)
@@ -33,13 +34,13 @@ def score_files(
         DataError: with every problem of a file.
     """
     _check_metrics([metric])
-    ground_truth = read_ground_truth(ground_truth_path)
-    return score_detections(ground_truth, read_detections(detections_path, ground_truth), [metric], backend)
+    truth = read_ground_truth(ground_truth_path)
+    return score_detections(truth, read_detections(detections_path, truth), [metric], backend)
 
 
 def score_detections(
-    ground_truth: Mapping[str, Any],
-    detections: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    ground_truth: Truth,
+    detections: Detected,
     metrics: Sequence[str] = ("coco",),
     backend: str = "hotcoco",
 ) -> dict[str, Any]:
@@ -55,13 +56,15 @@ def score_detections(
         DataError: with every problem of the ground truth or the detections.
     """
     _check_metrics(metrics)
+    truth = ground_truth_of(ground_truth)
+    found = DetectionColumns.of(detections, truth)
     result: dict[str, Any] = {}
     meta: dict[str, Any] = {}
     for metric in metrics:
         if metric == "coco":
-            part = evaluate_coco(ground_truth, detections, backend=backend).to_dict()
+            part = evaluate_coco(truth, found, backend=backend).to_dict()
         else:
-            part = evaluate_voc(ground_truth, detections, metric).to_dict()
+            part = evaluate_voc(truth, found, metric).to_dict()
         meta[metric] = part.pop("meta")
         result |= part
     return {**result, "meta": meta}

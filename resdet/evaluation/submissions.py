@@ -5,7 +5,6 @@ In both a guess is ``class xmin ymin xmax ymax``: a number from 1 on, then whole
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import torch
 from resdet.data.table import read_csv
 from resdet.errors import DataError
 from resdet.evaluation.localization import GUESSES, Guesses, Localization
-from resdet.files import atomic_write
+from resdet.files import atomic_write, write_csv
 
+_COLUMNS = ("ImageId", "PredictionString")
 _RULE = "must be 'class xmin ymin xmax ymax', again and again"
 
 
@@ -28,14 +28,8 @@ def write_kaggle(path: str | Path, images: Sequence[str], found: Sequence[Locali
         found: of each image; without guesses its PredictionString is empty.
         class_ids: the number of each label.
     """
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["ImageId", "PredictionString"])
-            rows.writerows([name, _line(each, class_ids)] for name, each in zip(images, found, strict=True))
-
-    atomic_write(path, write)
+    rows = ([name, _line(each, class_ids)] for name, each in zip(images, found, strict=True))
+    write_csv(path, _COLUMNS, rows)
 
 
 def write_ilsvrc(path: str | Path, images: Sequence[str], found: Sequence[Localization], class_ids: Sequence[int]) -> None:
@@ -108,7 +102,7 @@ def _table(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, 
     """ImageId -> (where it stands, its guesses)."""
     lines: dict[str, tuple[str, str]] = {}
     known = set(images)
-    for number, (name, prediction) in read_csv(path, ("ImageId", "PredictionString"), problems):
+    for number, (name, prediction) in read_csv(path, _COLUMNS, problems):
         where = f"{path}: line {number}"
         if name not in known:
             problems.append(f"{where}: image {name!r} is not in the data set")

@@ -16,16 +16,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resdet.errors import ConfigError, did_you_mean
-from resdet.evaluation.detections import DetectionColumns
-from resdet.evaluation.files import read_ground_truth
+from resdet.evaluation.detections import Detected, DetectionColumns
+from resdet.evaluation.files import Truth, ground_truth_of
 from resdet.evaluation.ground_truth import Flags, Floats, GroundTruth, Integers
 
 VOC_METRICS = ("voc07", "voc10")
@@ -57,17 +55,18 @@ class VocMetrics:
 
 
 def evaluate_voc(
-    ground_truth: Mapping[str, Any] | str | Path,
-    detections: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+    ground_truth: Truth,
+    detections: Detected,
     metric: str = "voc07",
     iou: float = 0.5,
 ) -> VocMetrics:
     """Score boxes as VOC does.
 
     Args:
-        ground_truth: a COCO-format dict, or the path of such a json; annotations may have "difficult" or "ignore".
-        detections: COCO results ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``, or a dict of
-            columns with these names; may be empty.
+        ground_truth: a ``GroundTruth``, a COCO-format dict, or the path of such a json; its annotations may have "difficult" or
+            "ignore".
+        detections: ``DetectionColumns``, COCO results ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``,
+            or a dict of columns with these names; may be empty.
         metric: ``"voc07"``, 11 points, or ``"voc10"``, the area.
         iou: in (0, 1].
 
@@ -79,9 +78,8 @@ def evaluate_voc(
         raise ConfigError(f"VOC metric {metric!r}: no such one{did_you_mean(metric, VOC_METRICS)}")
     if not 0 < iou <= 1:
         raise ConfigError(f"VOC metric: 'iou' must be in (0, 1], got {iou!r}")
-    values = read_ground_truth(ground_truth) if isinstance(ground_truth, (str, Path)) else ground_truth
-    truth = GroundTruth.from_dict(values)
-    found = DetectionColumns.from_results(detections, truth)
+    truth = ground_truth_of(ground_truth)
+    found = DetectionColumns.of(detections, truth)
     right, counted = _match(truth, found, iou)
     average_precision = _eleven_points if metric == "voc07" else _area
     per_class = {}

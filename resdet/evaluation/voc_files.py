@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, did_you_mean
 from resdet.evaluation.problems import Problems, is_number, shown
@@ -26,7 +27,7 @@ _RULE = "must be 'image score xmin ymin xmax ymax', finite numbers with xmax >= 
 def write_voc_results(
     folder: str | Path,
     split: str,
-    results: Sequence[Mapping[str, Any]],
+    results: Mapping[str, NDArray[Any]],
     image_names: Mapping[int, str],
     class_names: Mapping[int, str],
 ) -> list[Path]:
@@ -35,7 +36,8 @@ def write_voc_results(
     Args:
         folder: where to.
         split: the image set's name.
-        results: COCO results ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``; lines keep their order.
+        results: columns "image_id" and "category_id" (D,), "bbox" (D, 4) ``x, y, width, height``, "score" (D,); lines keep
+            their order.
         image_names: image id -> name in the image set.
         class_names: category id -> class name; what a file name cannot hold of it is written as ``%`` and two hex digits.
 
@@ -43,10 +45,11 @@ def write_voc_results(
         The files' paths, in order of ``class_names``.
     """
     lines: dict[int, list[str]] = {key: [] for key in class_names}
-    for row in results:
-        x, y, width, height = row["bbox"]
-        numbers = (row["score"], x + 1, y + 1, x + width, y + height)
-        lines[row["category_id"]].append(" ".join([image_names[row["image_id"]], *map(repr, map(float, numbers))]))
+    x, y, width, height = results["bbox"].T
+    numbers = np.column_stack([results["score"], x + 1, y + 1, x + width, y + height]).astype(np.float64)
+    ids = (results[key].tolist() for key in ("image_id", "category_id"))
+    for image, category, row in zip(*ids, numbers.tolist(), strict=True):
+        lines[category].append(" ".join([image_names[image], *map(repr, row)]))
     paths = []
     for key, name in class_names.items():
         text = "".join(f"{line}\n" for line in lines[key])

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resdet.files import json_ready, write_json
+import numpy as np
+from numpy.typing import NDArray
+
+from resdet.files import atomic_write, json_ready, write_json
+
+_RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
+_ROWS = 10_000  # written at a time
 
 
 def write_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> Path:
@@ -16,8 +23,32 @@ def write_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> Path:
     return path
 
 
-def write_detections(folder: str | Path, results: Sequence[Mapping[str, Any]]) -> Path:
-    """Write COCO results as ``detections.json`` into ``folder``, atomically, floats unrounded. Returns its path."""
+def write_detections(folder: str | Path, results: Mapping[str, NDArray[Any]]) -> Path:
+    """Write COCO results as ``detections.json`` into ``folder``, atomically, floats unrounded. Returns its path.
+
+    Args:
+        folder: where to.
+        results: columns "image_id" and "category_id" (D,), "bbox" (D, 4) ``x, y, width, height``, "score" (D,).
+
+    Raises:
+        ValueError: when a number is not finite.
+    """
+    if not (np.isfinite(results["bbox"]).all() and np.isfinite(results["score"]).all()):
+        raise ValueError("detections.json holds finite numbers only")
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            file.write("[")
+            for first in range(0, len(results["score"]), _ROWS):
+                images, *others = (results[key][first : first + _ROWS].tolist() for key in _RESULT_KEYS)
+                names = map(json.dumps, images) if isinstance(images[0], str) else images
+                rows = [  # Python shows finite numbers and lists of them as JSON does, and faster than its JSON writer
+                    f'{{"image_id": {name}, "category_id": {category}, "bbox": {box}, "score": {score}}}'
+                    for name, category, box, score in zip(names, *others, strict=True)
+                ]
+                file.write((", " if first else "") + ", ".join(rows))
+            file.write("]\n")
+
     path = Path(folder) / "detections.json"
-    write_json(path, list(results), indent=None)
+    atomic_write(path, write)
     return path

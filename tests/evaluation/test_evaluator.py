@@ -7,6 +7,7 @@ import torch
 
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation import CocoEvaluator, Evaluator, TopK, score_detections
+from resdet.report import write_detections
 from resdet.structures import Detections
 
 NAMES = ("box", "disk")
@@ -56,7 +57,7 @@ def test_perfect_detections_by_several_metrics(truth):
         assert evaluator.evaluate()["bbox"]["AP"] == 0
 
 
-def test_saved_results_score_exactly_as_the_memory(truth):
+def test_saved_results_score_exactly_as_the_memory(truth, tmp_path):
     generator = torch.Generator().manual_seed(0)
     evaluator = CocoEvaluator(truth, (1, 7), NAMES)
     for item in perfect(truth):
@@ -68,22 +69,27 @@ def test_saved_results_score_exactly_as_the_memory(truth):
                 )
             ]
         )
-    saved = json.loads(json.dumps(evaluator.results()))
+    saved = json.loads(write_detections(tmp_path, evaluator.results()).read_text())
     assert score_detections(truth, saved) == evaluator.evaluate()
     assert 0 < evaluator.evaluate()["bbox"]["AP"] < 1
 
 
-def test_results_are_those_of_detections_to_coco(truth):
+def test_results_are_those_of_detections_to_coco(truth, tmp_path):
     item = detections(3, ([1.1, 2.2, 30.3, 40.7], 0.3, 1), ([0, 0, 5, 5], 0.1, 0))
     evaluator = CocoEvaluator(truth, (1, 7), NAMES)
     evaluator.process([item])
-    assert evaluator.results() == item.to_coco((1, 7))
+    assert json.loads(write_detections(tmp_path, evaluator.results()).read_text()) == item.to_coco((1, 7))
 
 
 def test_no_detections_at_all(truth):
     evaluator = CocoEvaluator(truth, (1, 7), NAMES)
     evaluator.process(detections(row["id"]) for row in truth["images"])
-    assert evaluator.results() == []
+    assert {key: value.shape for key, value in evaluator.results().items()} == {
+        "image_id": (0,),
+        "category_id": (0,),
+        "bbox": (0, 4),
+        "score": (0,),
+    }
     assert evaluator.evaluate()["bbox"]["AP"] == 0
 
 
@@ -110,6 +116,42 @@ def test_wrong_detections(truth):
     evaluator.process([detections(3, ([0, 0, float("nan"), 1], 0.5, 1))])
     with pytest.warns(UserWarning, match="never processed"), pytest.raises(DataError, match="result 0: 'bbox' must be"):
         evaluator.evaluate()
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (([9, 0, 5, 4], 0.5, 1), r"result 1: 'bbox' must be .* got \[9.0, 0.0, -4.0, 4.0\]"),
+        (([0, 0, 1e16, 4], 0.5, 1), "result 1: 'bbox' must be"),
+        (([0, 0, 5, 4], float("inf"), 1), "result 1: 'score' must be a finite number, got inf"),
+        (([0, 0, 5, 4], float("nan"), 1), "result 1: 'score' must be a finite number, got nan"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:5 of 6 images were never processed")
+def test_numbers_that_no_detection_has(truth, row, problem):
+    evaluator = CocoEvaluator(truth, (1, 7), NAMES)
+    evaluator.process([detections(3, ([0, 0, 1, 1], 0.5, 1), row)])
+    with pytest.raises(DataError, match=problem):
+        evaluator.evaluate()
+
+
+def test_what_was_processed_is_kept_when_its_tensors_change(truth):
+    evaluator = CocoEvaluator(truth, (1, 7), NAMES)
+    item = detections(3, ([1, 2, 3, 5], 0.5, 1))
+    evaluator.process([item])
+    item.boxes.zero_()
+    item.scores.zero_()
+    item.labels.zero_()
+    assert evaluator.results()["bbox"].tolist() == [[1, 2, 2, 3]]
+    assert evaluator.results()["score"].tolist() == [0.5]
+    assert evaluator.results()["category_id"].tolist() == [7]
+
+
+def test_classes_of_one_name(truth):
+    truth["categories"] = [{"id": 1, "name": "crane"}, {"id": 7, "name": "crane"}]
+    evaluator = CocoEvaluator(truth, (7, 1), ("crane", "crane"))
+    evaluator.process(detections(row["id"]) for row in truth["images"])
+    assert list(evaluator.evaluate()["per_class"]) == ["crane [1]", "crane [7]"]
 
 
 def test_metrics_are_checked(truth):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from resdet.errors import ConfigError, DataError
-from resdet.evaluation import evaluate_coco, read_detections, read_ground_truth, score_files
+from resdet.evaluation import evaluate_coco, read_detections, read_ground_truth, score_detections, score_files
 
 TRUTH = {
     "images": [{"id": 139, "width": 640, "height": 480}, {"id": 285, "width": 640, "height": 480}],
@@ -65,12 +65,15 @@ def test_an_empty_results_file_scores_zero(tmp_path, truth_file):
 
 
 def test_columns_of_a_results_file(tmp_path, truth_file):
-    columns = read_detections(written(tmp_path, [RESULT]), read_ground_truth(truth_file))
-    assert columns["image_id"] == [139]
-    assert columns["category_id"] == [1]
+    truth = read_ground_truth(truth_file)
+    found = read_detections(written(tmp_path, [RESULT | {"image_id": 285}, RESULT]), truth)
+    assert (found.image.tolist(), found.category.tolist()) == ([1, 0], [0, 0])
+    columns = found.to_results(truth)
+    assert (columns["image_id"].tolist(), columns["category_id"].tolist()) == ([285, 139], [1, 1])
     assert columns["bbox"].dtype == np.float64
-    assert columns["bbox"].tolist() == [[10, 20, 100, 50]]
-    assert columns["score"].tolist() == [0.5]
+    assert columns["bbox"].tolist() == [[10, 20, 100, 50]] * 2
+    assert columns["score"].tolist() == [0.5, 0.5]
+    assert score_detections(truth, found) == score_detections(TRUTH, columns)
 
 
 BOX_RULE = "'bbox' must be [x, y, width, height], finite numbers with width and height >= 0, got"
@@ -284,7 +287,7 @@ def test_real_files(tmp_path, shared_data):
             "bbox": [*row["bbox"][:2], *(np.array(row["bbox"][2:]) * rng.uniform(0.7, 1, 2)).tolist()],
             "score": float(rng.random()),
         }
-        for row in read_ground_truth(path)["annotations"]
+        for row in json.loads(path.read_text())["annotations"]
     ]
     results = written(tmp_path, rows)
     fast, slow = (score_files(path, results, "coco", backend) for backend in ("hotcoco", "pycocotools"))

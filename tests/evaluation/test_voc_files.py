@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resdet.cli import main
-from resdet.data.voc import image_name, read_voc
+from resdet.data.voc import image_name, image_names, read_voc
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation import evaluate_voc, read_voc_results, write_voc_results
 
@@ -24,8 +24,14 @@ ROWS = [
 ]
 
 
+def columns(rows: list[dict]) -> dict[str, np.ndarray]:
+    """COCO results as the columns that are written."""
+    table = {key: np.array([row[key] for row in rows]) for key in ("image_id", "category_id", "bbox", "score")}
+    return table | {"bbox": table["bbox"].reshape(-1, 4)}
+
+
 def test_a_file_by_hand(tmp_path: Path) -> None:
-    paths = write_voc_results(tmp_path, "val", ROWS, IMAGES, CLASSES)
+    paths = write_voc_results(tmp_path, "val", columns(ROWS), IMAGES, CLASSES)
     assert [path.name for path in paths] == ["comp4_det_val_cat.txt", "comp4_det_val_big%2Fdog.txt"]
     assert paths[0].read_text() == "my photo 0.5 1.0 1.0 20.0 10.0\n000005 1e-09 10.5 5.0 10.5 6.25\n"
     assert paths[1].read_text() == ""
@@ -36,7 +42,7 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
 
 
 def test_blank_lines_and_space_around_lines_are_nothing(tmp_path: Path) -> None:
-    paths = write_voc_results(tmp_path, "val", ROWS, IMAGES, CLASSES)
+    paths = write_voc_results(tmp_path, "val", columns(ROWS), IMAGES, CLASSES)
     lines = paths[0].read_text().splitlines()
     paths[0].write_text("\n" + "\n \n".join(f"  {line} " for line in lines) + "\n")
     assert read_voc_results([tmp_path], "val", IMAGES, CLASSES)["image_id"] == [2, 1]
@@ -53,7 +59,7 @@ def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tup
         {"image_id": image, "category_id": key, "bbox": [x, y, abs(w), abs(h)], "score": score}
         for image, key, x, y, w, h, score in rows
     ]
-    files = write_voc_results(folder, "a_b", results, IMAGES, CLASSES)
+    files = write_voc_results(folder, "a_b", columns(results), IMAGES, CLASSES)
     found = read_voc_results(files, "a_b", IMAGES, CLASSES)
     order = sorted(range(len(rows)), key=lambda row: rows[row][1])  # by class, else as they came
     assert found["image_id"] == [results[row]["image_id"] for row in order]
@@ -74,7 +80,7 @@ BAD_LINES = {
 
 @pytest.mark.parametrize("line", BAD_LINES)
 def test_bad_lines(tmp_path: Path, line: str) -> None:
-    cat, _ = write_voc_results(tmp_path, "val", ROWS, IMAGES, CLASSES)
+    cat, _ = write_voc_results(tmp_path, "val", columns(ROWS), IMAGES, CLASSES)
     cat.write_text(f"000005 0.5 1 1 5 5\n{line}\n")
     with pytest.raises(DataError) as caught:
         read_voc_results([tmp_path], "val", IMAGES, CLASSES)
@@ -84,7 +90,7 @@ def test_bad_lines(tmp_path: Path, line: str) -> None:
 
 
 def test_files_that_are_missing_or_too_many(tmp_path: Path) -> None:
-    cat, dog = write_voc_results(tmp_path, "val", ROWS, IMAGES, CLASSES)
+    cat, dog = write_voc_results(tmp_path, "val", columns(ROWS), IMAGES, CLASSES)
 
     def told(*paths: Path, split: str = "val") -> str:
         with pytest.raises(ConfigError) as caught:
@@ -152,9 +158,9 @@ def test_real_files_score_as_the_kit_scores_them(shared_data: Path, tmp_path: Pa
         for _ in range(rng.integers(0, 4)):
             box = np.array(row["bbox"]) + rng.normal(0, 0.12, 4) * np.tile(row["bbox"][2:], 2)
             rows.append({**row, "bbox": [*box[:2], *np.abs(box[2:])], "score": float(np.float32(rng.random()))})
-    images = {key: image_name(dataset.path(index)) for index, key in enumerate(dataset.image_ids)}
+    images = image_names(dataset)
     classes = dict(zip(dataset.category_ids, dataset.names, strict=True))
-    files = write_voc_results(tmp_path / "comp4", "val", rows, images, classes)
+    files = write_voc_results(tmp_path / "comp4", "val", columns(rows), images, classes)
     in_memory = evaluate_voc(dataset.ground_truth(), rows, "voc10").per_class
     given = ["eval", "--ground-truth", str(root), "--split", "val", "--metric", "voc10", "--detections"]
     for detections, output in (([tmp_path / "comp4"], tmp_path / "one"), (files, tmp_path / "two")):

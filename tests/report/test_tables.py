@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 
@@ -20,13 +21,19 @@ RESULTS = [
 ]
 
 
+def columns(rows):
+    """COCO results as the columns that are written."""
+    table = {key: np.array([row[key] for row in rows]) for key in ("image_id", "category_id", "bbox", "score")}
+    return table | {"bbox": table["bbox"].reshape(-1, 4)}
+
+
 def test_the_twelve_lines_are_those_of_the_official_tools(tiny_coco):
     content = tiny_coco.read()
     ours = coco_summary(evaluate_coco(content, RESULTS).to_dict()["bbox"])
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         data = COCO(str(tiny_coco.annotations))
-        run = COCOeval(data, data.loadRes(RESULTS), "bbox")
+        run = COCOeval(data, data.loadRes(copy.deepcopy(RESULTS)), "bbox")
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -72,6 +79,28 @@ def test_result_files(tmp_path, tiny_coco):
     content = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert content["odd"] == [None, None, 1]
     assert content["bbox"] == metrics.to_dict()["bbox"]  # not a digit lost
-    path = write_detections(tmp_path / "run", RESULTS)
+    path = write_detections(tmp_path / "run", columns(RESULTS))
     assert json.loads(path.read_text()) == RESULTS
     assert sorted(item.name for item in (tmp_path / "run").iterdir()) == ["detections.json", "metrics.json"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9_999, 10_000, 20_001])
+def test_detections_are_written_as_json_writes_them(tmp_path, count):
+    rng = np.random.default_rng(count)
+    results = {
+        "image_id": np.arange(count),
+        "category_id": rng.integers(1, 91, count),
+        "bbox": rng.normal(0, 10.0 ** rng.integers(-12, 12, (count, 1)), (count, 4)),
+        "score": rng.random(count).astype(np.float32).astype(np.float64),
+    }
+    rows = [dict(zip(results, row, strict=True)) for row in zip(*(value.tolist() for value in results.values()), strict=True)]
+    assert write_detections(tmp_path, results).read_text() == json.dumps(rows) + "\n"
+
+
+def test_detections_of_images_with_names_and_without_numbers(tmp_path):
+    results = {"image_id": np.array(['a "b"']), "category_id": np.ones(1, int), "bbox": np.zeros((1, 4)), "score": np.ones(1)}
+    assert json.loads(write_detections(tmp_path, results).read_text())[0]["image_id"] == 'a "b"'
+    for key, value in (("score", np.array([np.nan])), ("bbox", np.full((1, 4), np.inf))):
+        with pytest.raises(ValueError, match="finite numbers only"):
+            write_detections(tmp_path / "none", results | {key: value})
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,293 @@
+"""The frame of the benchmarks: ways to do one thing, measured by turns in one run, as a table and as JSON.
+
+A script names a :class:`Claim`, gives the ways (ours and its peers) and prints what comes out::
+
+    args = arguments(__doc__).parse_args()
+    results = [
+        compare(CLAIM, {"resdet": ours, "torchvision": theirs}, ours="resdet", peer="torchvision",
+                repeats=args.repeats, threads=threads)
+        for threads in args.threads
+    ]
+    report("Inference", results, json_path=args.output, quick=args.quick)
+
+Ways that are measured for memory run in processes of their own (:func:`compare_in_processes`), each of which prints what
+:func:`measure_step` found. Whether the ways give the same result is checked by the script before it measures them. A way that
+computes on a GPU ends by waiting for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import gc
+import json
+import os
+import resource
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from machine import about_machine, checkout, forget_peak, peak_bytes, versions
+
+UNITS = {"CPU s": "cpu", "wall s": "wall", "bytes": "bytes"}
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of the table of claims.
+
+    Args:
+        name: what is compared, with its sizes: "R50-C4 inference, 600×800, stride in the 1×1".
+        at_most: bound of ours over the peer's; without a peer, of ours in ``unit``. ``None``: only recorded. A claim of "at
+            least 2.5 times the images a second" is one of at most 1 / 2.5 of the time.
+        unit: what is compared, one of ``UNITS``.
+    """
+
+    name: str
+    at_most: float | None
+    unit: str = "CPU s"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measured run of a way: CPU and wall seconds, and the bytes by which it raised the peak, where that is known."""
+
+    cpu: float
+    wall: float
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the ways of a claim took. Another claim on the same runs: ``dataclasses.replace(result, claim=...)``."""
+
+    claim: Claim
+    samples: Mapping[str, Sequence[Sample]]
+    ours: str
+    peer: str | None
+    threads: int = 1
+
+    def values(self, way: str, unit: str) -> list[float]:
+        """A way's samples in one of ``UNITS``; empty where it was not measured."""
+        found = (getattr(sample, UNITS[unit]) for sample in self.samples[way])
+        return [value for value in found if value is not None]
+
+    @property
+    def figure(self) -> float:
+        """The ratio of the medians, ours over the peer's; without a peer our median, in the claim's unit."""
+        ours = statistics.median(self.values(self.ours, self.claim.unit))
+        return ours if self.peer is None else ours / statistics.median(self.values(self.peer, self.claim.unit))
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the figure keeps the claim's bound; ``None`` without one."""
+        return None if self.claim.at_most is None else self.figure <= self.claim.at_most
+
+    def as_json(self) -> dict[str, Any]:
+        """For the file: the claim, its figure, each way's medians and samples of what was measured."""
+        ways = {
+            way: {
+                field: {"median": statistics.median(values), "samples": values}
+                for unit, field in UNITS.items()
+                if (values := self.values(way, unit))
+            }
+            for way in self.samples
+        }
+        return asdict(self.claim) | {
+            "threads": self.threads,
+            "ours": self.ours,
+            "peer": self.peer,
+            "figure": self.figure,
+            "reached": self.reached,
+            "ways": ways,
+        }
+
+
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """The options every script has; ``doc`` is its docstring, whose first line is the help."""
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="numbers of threads to measure with")
+    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="measured runs of each way (default: 7)")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs, not how fast")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the numbers as JSON")
+    return parser
+
+
+def compare(
+    claim: Claim,
+    ways: Mapping[str, Callable[[], object]],
+    *,
+    ours: str,
+    peer: str | None,
+    repeats: int = 7,
+    warmup: int = 2,
+    threads: int = 1,
+    once: Collection[str] = (),
+) -> Result:
+    """Measure the ways by turns in this process, each round in another order.
+
+    Args:
+        claim: the line of the table; its unit is a time.
+        ways: name → what is measured; whatever it returns is dropped.
+        ours: our way.
+        peer: the way the bound speaks of; ``None`` for a bound in the claim's unit.
+        repeats: measured rounds.
+        warmup: rounds before them that are not measured.
+        threads: threads that torch and OpenCV compute with.
+        once: ways too slow to repeat: not warmed up, measured in the first round only.
+    """
+    use_threads(threads)
+    samples: dict[str, list[Sample]] = {way: [] for way in ways}
+    for number in range(-warmup, repeats):
+        for way in _turn(list(ways), number):
+            if way in once and number != 0:
+                continue
+            sample = measure_step(ways[way], memory=False)
+            if number >= 0:
+                samples[way].append(sample)
+    return Result(claim, samples, ours, peer, threads)
+
+
+def compare_in_processes(
+    claim: Claim,
+    ways: Mapping[str, Sequence[str]],
+    *,
+    ours: str,
+    peer: str | None,
+    repeats: int = 5,
+    warmup: int = 1,
+    threads: int = 1,
+    whole: bool = False,
+) -> Result:
+    """Measure the ways by turns, each run a process of its own.
+
+    Args:
+        claim: the line of the table.
+        ways: name → the command, ``[sys.executable, __file__, "--way", name]`` for one. The last line that it prints is
+            :func:`print_sample` of its :func:`measure_step`.
+        ours: our way.
+        peer: the way the bound speaks of; ``None`` for a bound in the claim's unit.
+        repeats: measured rounds.
+        warmup: rounds before them that are not measured.
+        threads: the number that the commands find in ``OMP_NUM_THREADS`` and the like.
+        whole: take the CPU and wall seconds of the process from its start to its end instead, whatever it prints.
+    """
+    samples: dict[str, list[Sample]] = {way: [] for way in ways}
+    for number in range(-warmup, repeats):
+        for way in _turn(list(ways), number):
+            sample = _run(ways[way], threads, whole)
+            if number >= 0:
+                samples[way].append(sample)
+    return Result(claim, samples, ours, peer, threads)
+
+
+def measure_step(step: Callable[[], object], *, memory: bool = True) -> Sample:
+    """Run ``step`` and measure it.
+
+    Args:
+        step: what is measured.
+        memory: also find by how many bytes the peak of this process rose above what it held before (Linux only).
+    """
+    gc.collect()
+    held = forget_peak() if memory else None
+    wall, cpu = time.perf_counter(), time.process_time()
+    step()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Sample(cpu, wall, None if held is None else peak_bytes() - held)
+
+
+def print_sample(sample: Sample) -> None:
+    """Tell :func:`compare_in_processes` what was found; to be printed last."""
+    print(json.dumps(asdict(sample)), flush=True)
+
+
+def use_threads(threads: int) -> None:
+    """Compute with so many threads in the libraries that are imported already."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(threads)
+
+
+def report(title: str, results: Sequence[Result], *, json_path: Path | None = None, quick: bool = False) -> None:
+    """Print the table of the results and write them, with the machine and the versions, as JSON.
+
+    Args:
+        title: heads the table.
+        results: one a claim and number of threads.
+        json_path: the file to write, if any.
+        quick: whether the sizes were tiny, which the file tells.
+    """
+    machine = about_machine()
+    print(f"{title}: {machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else ""))
+    for result in results:
+        print(f"\n{result.claim.name}, {result.threads} thread{'s' * (result.threads > 1)}")
+        print(f"  {'':28}{'CPU s':>18}{'wall s':>18}{'MiB':>18}")
+        for way in result.samples:
+            cells = (_cell(result.values(way, unit), unit) for unit in UNITS)
+            print(f"  {way:28}" + "".join(f"{cell:>18}" for cell in cells))
+        print(f"  {_verdict(result)}")
+    if json_path is not None:
+        found = {
+            "title": title,
+            "quick": quick,
+            "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_output(sys.argv[1:])]),
+            "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+            "commit": checkout(),
+            "machine": machine,
+            "versions": versions(),
+            "results": [result.as_json() for result in results],
+        }
+        json_path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _turn(ways: list[str], number: int) -> list[str]:
+    """The ways, beginning with another in each round."""
+    first = number % len(ways)
+    return ways[first:] + ways[:first]
+
+
+def _run(command: Sequence[str], threads: int, whole: bool) -> Sample:
+    """One run of a way in a process of its own."""
+    environment = os.environ | dict.fromkeys(_THREADS, str(threads))
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if not whole:
+        return Sample(**json.loads(done.stdout.splitlines()[-1]))
+    return Sample(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
+
+
+def _without_output(given: list[str]) -> list[str]:
+    """The arguments but ``--output FILE``, which is a place of this machine."""
+    if "--output" not in given:
+        return given
+    place = given.index("--output")
+    return given[:place] + given[place + 2 :]
+
+
+def _cell(values: Sequence[float], unit: str) -> str:
+    """The median, and half the distance of the quartiles in per cent of it: "3.261 ± 1.2%"."""
+    if not values:
+        return ""
+    median = statistics.median(values)
+    text = f"{median / 2**20:.1f}" if unit == "bytes" else f"{median:.4g}"
+    if len(values) == 1 or not median:
+        return text
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{text} ± {50 * (high - low) / median:.1f}%"
+
+
+def _verdict(result: Result) -> str:
+    unit, bound = result.claim.unit, result.claim.at_most
+    scale, unit = (2**20, "MiB") if unit == "bytes" and result.peer is None else (1, unit)
+    what = f"{result.ours}: {{:.3g}} {unit}" if result.peer is None else f"{result.ours} / {result.peer}, {unit}: {{:.3f}}"
+    text = what.format(result.figure / scale)
+    return text if bound is None else f"{text}, at most {bound / scale:g}: {'reached' if result.reached else 'falls short'}"
