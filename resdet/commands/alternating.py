@@ -87,18 +87,19 @@ def train_alternating(
     Raises:
         ConfigError: when the model of a finished step is gone or another; otherwise the errors of ``train_model``.
     """
-    folder = open_run(config.output, config_to_yaml(config), resume).folder
-    finished = _finished(folder)
-    for number, step in enumerate(STEPS):
-        if step.name in finished:
-            continue
-        _log.info("%s: step %d of %d", folder / step.name, number + 1, len(STEPS))
-        _train_step(_step_config(config, folder, step, number), step, images, finished, device)
-        finished[step.name] = sha256_of(_model_file(folder, step.name))
-        write_json(folder / _FINISHED, finished)
-    model = _load(folder, STEPS[-1].name, config).to(device)
-    write_model(folder / "model.safetensors", model.state_dict(), detector_card(config, model, images))
-    return evaluation.write(model, folder) if evaluation else {}
+    with open_run(config.output, config_to_yaml(config), resume) as run:
+        folder = run.folder
+        finished = _finished(folder)
+        for number, step in enumerate(STEPS):
+            if step.name in finished:
+                continue
+            _log.info("%s: step %d of %d", folder / step.name, number + 1, len(STEPS))
+            _train_step(_step_config(config, folder, step, number), step, images, finished, device)
+            finished[step.name] = sha256_of(_model_file(folder, step.name))
+            write_json(folder / _FINISHED, finished)
+        model = _load(folder, STEPS[-1].name, config).to(device)
+        write_model(folder / "model.safetensors", model.state_dict(), detector_card(config, model, images))
+        return evaluation.write(model, folder) if evaluation else {}
 
 
 def _train_step(

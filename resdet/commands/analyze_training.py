@@ -78,7 +78,8 @@ def trained_folder(config: ClassificationRunConfig, device: str) -> Path:
     """
     folder = Path(config.output)
     if (folder / "metrics.json").is_file():
-        open_run(folder, config_to_yaml(config), resume=True)  # refuses a run of another config
+        with open_run(folder, config_to_yaml(config), resume=True):
+            pass  # it refuses a run of another config
     else:
         train_classifier(config, device=device, resume=True)
     return folder

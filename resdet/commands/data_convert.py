@@ -6,16 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from resdet.commands.data_sources import add_described_detection_arguments
-
-_TARGETS = ("coco", "voc", "yolo")
+from resdet.commands.data_sources import add_described_detection_arguments, check_format
+from resdet.data.convert import FORMATS
 
 
 def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``data convert``."""
     add_described_detection_arguments(parser)
     parser.add_argument("--only", default="", metavar="FILE", help="text file of the images to convert, one name or id a line")
-    parser.add_argument("--to", required=True, choices=_TARGETS, help="the format to write")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="the format to write")
     parser.add_argument(
         "--as",
         default="",
@@ -42,6 +41,7 @@ def run_convert(args: argparse.Namespace) -> int:
     from resdet.data.convert.write import convert_dataset
 
     source = DetectionSourceConfig(args.format, args.root, args.annotations, args.split, args.only)
+    check_format(source, args)
     dataset = build_dataset([source], option="data")
     split = args.target_split or args.split or Path(args.annotations).stem.removeprefix("instances_")
     lost = convert_dataset(dataset, args.to, Path(args.dest).expanduser(), split, copy_images=args.images == "copy")

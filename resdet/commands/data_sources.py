@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _DETECTION_FORMATS = ("coco", "voc", "yolo", "imagenet_det")
 _ANNOTATIONS = "coco: the instances json; yolo: the yaml with the class names, when not ROOT/data.yaml; "
 _SPLIT = "voc, imagenet_det: a list under ImageSets; yolo: train, val or test; "
-_CLASSIFICATION_FORMATS = ("folder", "imagenet", "list", "cifar10", "cifar100")
+_CLASSIFICATION_FORMATS = ("folder", "imagenet", "list", "shards", "cifar10", "cifar100")
 
 
 def add_source_arguments(parser: argparse.ArgumentParser, *, detection: bool) -> None:
@@ -108,14 +108,29 @@ def _check_usage(args: argparse.Namespace) -> None:
 def _described(args: argparse.Namespace) -> Source:
     from resdet.config.schema import DetectionSourceConfig
 
-    if args.format in _DETECTION_FORMATS:
-        return DetectionSourceConfig(args.format, args.root, args.annotations, args.split, args.images)
-    if getattr(args, "images", "") and args.action == "check":
-        raise ConfigError(f"--images is for detection sets, got --format {args.format}")
-    return _labelled(args)
+    if args.format not in _DETECTION_FORMATS:
+        return _labelled(args)
+    source = DetectionSourceConfig(args.format, args.root, args.annotations, args.split, args.images)
+    check_format(source, args)
+    return source
 
 
 def _labelled(args: argparse.Namespace) -> ClassificationSourceConfig:
     from resdet.config.schema import ClassificationSourceConfig
 
-    return ClassificationSourceConfig(args.format, args.root, args.split or "train", args.annotations)
+    source = ClassificationSourceConfig(args.format, args.root, args.split or "train", args.annotations)
+    check_format(source, args)
+    return source
+
+
+def check_format(source: Source, args: argparse.Namespace) -> None:
+    """A ConfigError with every argument that describes ``source``, and is for other formats than its own."""
+    from resdet.config.check import of_other_formats
+    from resdet.config.schema import DetectionSourceConfig
+
+    given = [name for name in ("annotations", "split") if getattr(args, name)]
+    problems = list(of_other_formats(source, given, "data."))
+    if not isinstance(source, DetectionSourceConfig) and args.action == "check" and args.images:
+        problems.append(f"--images is for detection sets, got --format {args.format}")
+    if problems:
+        raise ConfigError(problems)

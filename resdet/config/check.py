@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig, LocalizationRunConfig
@@ -35,15 +35,38 @@ def out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
                     yield f"option {name!r} must be at most {high:g}, got {item!r}"
 
 
+def of_other_formats(source: Any, names: Collection[str], prefix: str) -> Iterator[str]:
+    """The options of a data source among ``names`` that its format has not, and would leave aside without a word."""
+    fields = {field.name: field.metadata for field in dataclasses.fields(source)}
+    if source.format not in fields["format"]["choices"]:  # a mistake of its own
+        return
+    for name in [name for name in fields if name in names]:
+        formats, value = fields[name]["formats"], getattr(source, name)
+        if formats and source.format not in formats:
+            yield f"option '{prefix}{name}' is for the formats {', '.join(formats)}, not {source.format}; got {value!r}"
+
+
 def inconsistent(config: RunFile) -> Iterator[str]:
     """What is wrong with values that must go together."""
     yield from _inconsistent_schedule(config)
+    for prefix, source in _sources(config):
+        # not those that have a value by default: it may be there for nobody
+        given = [each.name for each in dataclasses.fields(source) if getattr(source, each.name) and not each.default]
+        yield from of_other_formats(source, given, prefix)
     if isinstance(config, DetectionRunConfig):
         yield from _inconsistent_detection(config)
     elif isinstance(config, LocalizationRunConfig):
         yield from _inconsistent_localization(config)
     else:
         yield from _inconsistent_classification(config)
+
+
+def _sources(config: RunFile) -> Iterator[tuple[str, Any]]:
+    if isinstance(config, DetectionRunConfig):
+        yield from ((f"data.train[{index}].", source) for index, source in enumerate(config.data.train))
+    else:
+        yield "data.train.", config.data.train
+    yield "data.val.", config.data.val
 
 
 def _inconsistent_detection(config: DetectionRunConfig) -> Iterator[str]:
@@ -145,5 +168,7 @@ def _inconsistent_schedule(config: RunFile) -> Iterator[str]:
     alternating = isinstance(config, DetectionRunConfig) and config.training == "alternating"  # has batches of its own
     if 1 < config.run.accumulate > config.run.batch and not alternating:
         yield f"option 'run.accumulate' must be at most 'run.batch' ({config.run.batch}), got {config.run.accumulate}"
+    if config.run.compile and config.run.checkpoint_activations:
+        yield "give either option 'run.compile' or 'run.checkpoint_activations', got both: compiled code chooses what it keeps"
     if config.run.ema >= 1:
         yield f"option 'run.ema' must be below 1, got {config.run.ema}"

@@ -19,17 +19,26 @@ class LocalizationSourceConfig:
         "imagenet_loc: the folder that holds ILSVRC, or the one with train, val and test; tiny_imagenet: the folder with train "
         "and val; coco: the folder of images",
     )
-    split: str = option("train", "imagenet_loc, tiny_imagenet: train, val or test", choices=("train", "val", "test"))
+    split: str = option(
+        "train",
+        "imagenet_loc, tiny_imagenet: train, val or test",
+        choices=("train", "val", "test"),
+        formats=("imagenet_loc", "tiny_imagenet"),
+    )
     annotations: str = option(
-        "", "coco: the instances json; imagenet_loc: the folder of the split's xml files, when it lies elsewhere"
+        "",
+        "coco: the instances json; imagenet_loc: the folder of the split's xml files, when it lies elsewhere",
+        formats=("coco", "imagenet_loc"),
     )
     solution: str = option(
         "",
         "imagenet_loc: the table of classes and boxes (LOC_val_solution.csv), when it lies elsewhere; goes before xml files",
+        formats=("imagenet_loc",),
     )
     blacklist: str = option(
         "",
         "imagenet_loc: the development kit's list of images whose boxes do not count, numbers from 1 in the order of the names",
+        formats=("imagenet_loc",),
     )
 
 

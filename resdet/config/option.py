@@ -14,13 +14,15 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    formats: Sequence[str] = (),
     factory: Callable[[], Any] | None = None,
 ) -> Any:
     """A dataclass field with its documentation; ``low``/``high`` are inclusive and hold for each element of a list.
 
-    ``default`` may be a list; each object gets a copy of its own.
+    ``default`` may be a list; each object gets a copy of its own. ``formats`` are those of a data source that have the option;
+    all where it names none.
     """
-    metadata = {"text": text, "low": low, "high": high, "choices": tuple(choices)}
+    metadata = {"text": text, "low": low, "high": high, "choices": tuple(choices), "formats": tuple(formats)}
     if factory is not None:
         return dataclasses.field(default_factory=factory, metadata=metadata)
     if isinstance(default, list):

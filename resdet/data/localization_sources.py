@@ -14,6 +14,7 @@ from resdet.data.dataset import DetectionDataset, subset, usable_indices
 from resdet.data.imagenet_loc import read_imagenet_loc
 from resdet.data.localization import LocalizedImages, localized_images
 from resdet.data.localization_transforms import LocalizationTrainTransform
+from resdet.data.options import is_file, is_folder, no_file, no_folder
 from resdet.data.tiny_imagenet import read_tiny_imagenet
 from resdet.errors import ConfigError
 
@@ -69,17 +70,13 @@ def dominant_objects(dataset: DetectionDataset) -> LocalizedImages:
 
 def _missing(source: LocalizationSourceConfig, label: str) -> list[str]:
     """What a source's options name that does not exist."""
-    if not source.root or not Path(source.root).expanduser().is_dir():
-        return [f"option '{label}.root' must name a folder, got {source.root!r}"]
+    if not is_folder(source.root):
+        return [no_folder(f"{label}.root", source.root)]
     problems = []
     files = [("solution", source.solution), ("blacklist", source.blacklist)]
     if source.format == "coco":
         files = [("annotations", source.annotations)]
-    elif source.annotations and not Path(source.annotations).expanduser().is_dir():
-        problems.append(f"option '{label}.annotations' must name a folder of xml files, got {source.annotations!r}")
-    problems += [
-        f"option '{label}.{name}' must name a file, got {value!r}"
-        for name, value in files
-        if (value or source.format == "coco") and not Path(value).expanduser().is_file()
-    ]
-    return problems
+    elif source.annotations and not is_folder(source.annotations):
+        problems.append(no_folder(f"{label}.annotations", source.annotations, "a folder of xml files"))
+    needed = source.format == "coco"
+    return problems + [no_file(f"{label}.{name}", value) for name, value in files if (value or needed) and not is_file(value)]

@@ -85,6 +85,11 @@ def image_name(path: Path) -> str:
     return "/".join(parts[folders[-1] + 1 if folders else -1 :])
 
 
+def image_names(dataset: DetectionDataset) -> dict[int, str]:
+    """``image_name`` of every image, by its id."""
+    return {key: image_name(dataset.path(index)) for index, key in enumerate(dataset.image_ids)}
+
+
 def _file_name(root: Path, key: str, tree: Element) -> str:
     # the name in the list and not the filename, which renaming and copying leave behind, says which image it is
     suffix = ".jpg" if (root / IMAGES / f"{key}.jpg").is_file() else PurePath(text_of(tree, "filename")).suffix or ".jpg"

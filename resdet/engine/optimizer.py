@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ def build_sgd(
         weight_decay: L2 penalty, as the paper's on every parameter.
         decay_norm_and_bias: False leaves parameters of one dimension (BN's scale and shift, biases) without the penalty.
 
+    Returns:
+        The optimizer; its step is one pass over the parameters where the device has a kernel for that.
+
     Raises:
         ConfigError: when every parameter is frozen.
     """
@@ -33,4 +37,22 @@ def build_sgd(
         vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
         matrices = [parameter for parameter in parameters if parameter.ndim > 1]
         groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=_fuses(parameters))
+    optimizer.register_load_state_dict_post_hook(_lay_out)
+    return optimizer
+
+
+def _fuses(parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether there is a kernel that takes the step in one pass."""
+    return all(parameter.device.type in ("cpu", "cuda") and parameter.is_floating_point() for parameter in parameters)
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay out each momentum in memory as its parameter is, which a run resumed with another ``channels_last`` has changed.
+
+    The fused kernel walks both from their first number to their last, and would mix them up.
+    """
+    for parameter, state in optimizer.state.items():
+        momentum = state.get("momentum_buffer")
+        if momentum is not None and momentum.stride() != parameter.stride():
+            state["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum).detach()

@@ -11,16 +11,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from resdet.engine.checkpoint import Checkpointer, Stateful
-from resdet.engine.hooks import (
-    AverageHook,
-    CheckpointHook,
-    EvalHook,
-    Hook,
-    LogHook,
-    ScheduleHook,
-    last_evaluation,
-    note_evaluation,
-)
+from resdet.engine.checkpoint_hooks import CheckpointHook, EvalHook, last_evaluation, note_evaluation
+from resdet.engine.hooks import AverageHook, Hook, LogHook, ScheduleHook
 from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.precision import Precision

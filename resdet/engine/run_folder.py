@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
 from resdet.files import atomic_write
 
@@ -57,8 +59,9 @@ class RunFolder:
         return self.folder / "metrics.json"
 
 
-def open_run(folder: str | Path, config_yaml: str, resume: bool) -> RunFolder:
-    """Make the folder of a run, or enter it again.
+@contextlib.contextmanager
+def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[RunFolder]:
+    """Make the folder of a run, or enter it again, and keep other processes out of it meanwhile.
 
     Args:
         folder: created when missing.
@@ -68,20 +71,23 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> RunFolder:
 
     Raises:
         ConfigError: when the folder holds a run and ``resume`` is false; when it holds one of another config, with every option
-            that differs (the number of workers and how often to log, save and evaluate may change); when it cannot be written.
+            that differs (the number of workers and how often to log, save and evaluate may change); when another process
+            holds the folder; when it cannot be written.
     """
     folder = Path(folder)
-    run = RunFolder(folder, resumed=any(any(folder.glob(name)) for name in _PRODUCTS))
-    if run.resumed and not resume:
-        raise ConfigError(f"{folder} holds a run; pass --resume to continue it or choose another --output")
-    try:
-        differences = list(_differences(run.config, config_yaml)) if run.resumed else []
-        if differences:
-            raise ConfigError([f"{folder} holds a run of another config: {difference}" for difference in differences])
-        atomic_write(run.config, lambda temporary: temporary.write_text(config_yaml, encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--output {folder}: {error.filename or folder}: {error.strerror}") from error
-    return run
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder))
+            run = RunFolder(folder, resumed=any(any(folder.glob(name)) for name in _PRODUCTS))
+            if run.resumed and not resume:
+                raise ConfigError(f"{folder} holds a run; pass --resume to continue it or choose another --output")
+            differences = list(_differences(run.config, config_yaml)) if run.resumed else []
+            if differences:
+                raise ConfigError([f"{folder} holds a run of another config: {difference}" for difference in differences])
+            atomic_write(run.config, lambda temporary: temporary.write_text(config_yaml, encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"--output {folder}: {error.filename or folder}: {error.strerror}") from error
+        yield run
 
 
 def _differences(config: Path, config_yaml: str) -> Iterator[str]:

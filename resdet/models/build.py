@@ -29,7 +29,7 @@ from resdet.models.detection.postprocess import Postprocess
 from resdet.models.detection.proposals import ProposalFilter
 from resdet.models.detection.roi_heads import BoxPredictor, RoIHeads
 from resdet.models.detection.rpn import RPN, RPNHead
-from resdet.models.model_file import ModelCard, read_model
+from resdet.models.model_file import ModelCard, load_tensors, read_model
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d, looks_unloaded
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
@@ -198,11 +198,7 @@ def load_model(
         else:
             model = build_classifier(own, card.names, state.get("mean_image"))
     model.pixels = PixelConvention.from_dict(card.pixels)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: its tensors do not fit its card: {' '.join(str(error).split())[:600]}") from error
-    return model.eval(), card
+    return load_tensors(model, path, state), card
 
 
 def card_config(path: str | Path, card: ModelCard) -> Any:

@@ -18,7 +18,7 @@ from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer, RegionNet
-from resdet.models.model_file import ModelCard, read_model
+from resdet.models.model_file import ModelCard, load_tensors, read_model
 from resdet.structures import PixelConvention
 
 
@@ -83,11 +83,7 @@ def load_localizer(
     pixels = PixelConvention.from_dict(card.pixels)
     for part in (model,) if isinstance(model, PerClassRPN) else (model.rpn, model.regions):
         part.pixels = pixels
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: its tensors do not fit its card: {' '.join(str(error).split())[:600]}") from error
-    return model.eval(), own
+    return load_tensors(model, path, state), own
 
 
 def _read(path: str | Path) -> tuple[dict[str, Tensor], ModelCard, LocalizerConfig]:

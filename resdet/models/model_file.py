@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from resdet.errors import ConfigError, DataError
 from resdet.files import atomic_write
 
 FORMAT = 1
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 _KINDS: dict[str, type] = {"task": str, "architecture": dict, "names": list, "pixels": dict, "test": dict}
 
 
@@ -60,6 +61,15 @@ def read_model(path: str | Path) -> tuple[dict[str, Tensor], ModelCard]:
         DataError: not a safetensors file, or a truncated one.
     """
     return _read(Path(path), tensors=True)
+
+
+def load_tensors(model: ModuleT, path: str | Path, state: dict[str, Tensor]) -> ModuleT:
+    """The network that a file's card describes, with the file's tensors, in eval mode; a ConfigError where they do not fit."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: its tensors do not fit its card: {' '.join(str(error).split())[:600]}") from error
+    return model.eval()
 
 
 def read_card(path: str | Path) -> ModelCard:

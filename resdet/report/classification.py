@@ -5,7 +5,6 @@ Legend: K classes.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from resdet.evaluation.calibration import Calibration, calibrate
 from resdet.evaluation.confusion import confusion_matrix
 from resdet.evaluation.ground_truth import Integers, distinct_names
 from resdet.evaluation.predictions import Predictions, write_predictions
-from resdet.files import atomic_write
+from resdet.files import write_csv
 from resdet.report.figures import blank_figure, save_figure
 from resdet.report.results import write_metrics
 
@@ -54,14 +53,8 @@ def write_classification(folder: str | Path, predictions: Predictions, metrics: 
 
 def write_confusion(path: str | Path, matrix: Integers, names: Sequence[str]) -> None:
     """Write a confusion matrix (K, K) as CSV, atomically: a header of the predicted classes, then one row a true class."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["true \\ predicted", *names])
-            rows.writerows([name, *row] for name, row in zip(names, matrix.tolist(), strict=True))
-
-    atomic_write(path, write)
+    rows = ([name, *row] for name, row in zip(names, matrix.tolist(), strict=True))
+    write_csv(path, ["true \\ predicted", *names], rows)
 
 
 def plot_confusion(png: str | Path, matrix: Integers, names: Sequence[str]) -> None:

@@ -8,14 +8,12 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from resdet.report.sheet import GAP, INK, PAPER, fitted
 from resdet.structures import Detections, Target
 from resdet.structures.boxes import scale_boxes
 from resdet.structures.drawing import Color, caption_size, class_color, draw_boxes
 
-_GAP = 8
 _IGNORED: Color = (150, 150, 150)
-_PAPER: Color = (255, 255, 255)
-_INK: Color = (40, 40, 40)
 
 
 class Sample(NamedTuple):
@@ -59,7 +57,7 @@ def contact_sheet(
         ValueError: when there is no sample, or the numbers leave no room for a picture.
     """
     columns = min(columns, len(samples))
-    cell = (max_width - _GAP * (2 * columns + 1)) // (2 * columns) if columns else 0
+    cell = (max_width - GAP * (2 * columns + 1)) // (2 * columns) if columns else 0
     if rows < 1 or cell < 32:
         raise ValueError(f"contact_sheet needs samples, rows and 80 pixels for a pair, got {len(samples)}, {rows}, {max_width}")
     shown = samples[: rows * columns]
@@ -69,27 +67,24 @@ def contact_sheet(
     font = ImageFont.load_default(size)
     head = round(1.6 * size)
     heights = [max(panel.height for panel in line) for line in panels]
-    width = 2 * columns * (cell + _GAP) + _GAP
-    sheet = Image.new("RGB", (width, head + sum(height + _GAP for height in heights)), _PAPER)
+    width = 2 * columns * (cell + GAP) + GAP
+    sheet = Image.new("RGB", (width, head + sum(height + GAP for height in heights)), PAPER)
     draw = ImageDraw.Draw(sheet)
     titles = ("ground truth", f"detections (score >= {score:g})")
     for column in range(2 * columns):
-        x = _GAP + column * (cell + _GAP)
-        draw.text((x + cell / 2, head / 2), titles[column % 2], fill=_INK, font=font, anchor="mm")
+        x = GAP + column * (cell + GAP)
+        draw.text((x + cell / 2, head / 2), titles[column % 2], fill=INK, font=font, anchor="mm")
     y = head
     for line, height in zip(panels, heights, strict=True):
         for column, panel in enumerate(line):
-            sheet.paste(panel, (_GAP + column * (cell + _GAP) + (cell - panel.width) // 2, y + (height - panel.height) // 2))
-        y += height + _GAP
+            sheet.paste(panel, (GAP + column * (cell + GAP) + (cell - panel.width) // 2, y + (height - panel.height) // 2))
+        y += height + GAP
     return sheet
 
 
 def _pair(sample: Sample, cell: int, score: float) -> tuple[Image.Image, Image.Image]:
-    """Both pictures, resized to ``cell`` pixels wide (at most as high), drawn after resizing: the letters stay sharp."""
-    image = sample.image.convert("RGB")
-    scale = min(cell / image.width, cell / image.height)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS)
-    size = caption_size(cell, cell)
+    """Both pictures, ``cell`` pixels wide or high."""
+    image, size = fitted(sample.image, cell), caption_size(cell, cell)
     return (
         draw_target(image, sample.target, sample.names, size),
         replace(sample.detections.above(score), names=sample.names).draw(image, size),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from resdet.evaluation.localization import Guesses, Localization
-from resdet.files import atomic_write, write_json
+from resdet.files import write_csv, write_json
+from resdet.report.sheet import GAP, INK, PAPER, fitted
 from resdet.structures.boxes import scale_boxes
 from resdet.structures.drawing import Color, caption_size, draw_boxes
 
@@ -26,11 +26,8 @@ _COLUMNS = (  # of per_class
     "top5_error",
     "mean_iou",
 )
-_GAP = 8
 _TRUE: Color = (60, 200, 90)
 _FOUND: Color = (255, 190, 30)
-_PAPER: Color = (255, 255, 255)
-_INK: Color = (40, 40, 40)
 
 
 class Picture(NamedTuple):
@@ -51,14 +48,8 @@ class Picture(NamedTuple):
 
 def write_per_class(path: str | Path, metrics: Mapping[str, Any]) -> None:
     """Write "per_class" of ``localization_metrics`` as CSV, a row a class, atomically; what was not measured is empty."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["class", *_COLUMNS])
-            rows.writerows([name, *(row[column] for column in _COLUMNS)] for name, row in metrics["per_class"].items())
-
-    atomic_write(path, write)
+    rows = ([name, *(row[column] for column in _COLUMNS)] for name, row in metrics["per_class"].items())
+    write_csv(path, ["class", *_COLUMNS], rows)
 
 
 def write_localizations(path: str | Path, files: Sequence[str], found: Sequence[Localization], names: Sequence[str]) -> None:
@@ -116,31 +107,30 @@ def gallery(parts: Mapping[str, Sequence[Picture]], *, columns: int = 4, cell: i
         raise ValueError("gallery needs a picture")
     size = caption_size(cell, cell) + 2
     font, line = ImageFont.load_default(size), round(1.6 * size)
-    step = cell + line + _GAP
+    step = cell + line + GAP
     rows = {title: -(-len(pictures) // columns) for title, pictures in shown.items()}
-    sheet = Image.new("RGB", (columns * (cell + _GAP) + _GAP, sum(2 * line + count * step for count in rows.values())), _PAPER)
+    sheet = Image.new("RGB", (columns * (cell + GAP) + GAP, sum(2 * line + count * step for count in rows.values())), PAPER)
     draw = ImageDraw.Draw(sheet)
     y = 0
     for title, pictures in shown.items():
-        draw.text((_GAP, y + line), title, fill=_INK, font=font, anchor="lm")
+        draw.text((GAP, y + line), title, fill=INK, font=font, anchor="lm")
         y += 2 * line
         for place, picture in enumerate(pictures):
-            left, top = _GAP + place % columns * (cell + _GAP), y + place // columns * step
+            left, top = GAP + place % columns * (cell + GAP), y + place // columns * step
             panel = _panel(picture, cell)
             sheet.paste(panel, (left + (cell - panel.width) // 2, top + (cell - panel.height) // 2))
             text = _shortened(picture.text, cell, font)
-            draw.text((left + cell / 2, top + cell + line / 2), text, fill=_INK, font=font, anchor="mm")
+            draw.text((left + cell / 2, top + cell + line / 2), text, fill=INK, font=font, anchor="mm")
         y += rows[title] * step
     return sheet
 
 
 def _panel(picture: Picture, cell: int) -> Image.Image:
-    image = picture.image.convert("RGB")
-    scale = cell / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    boxes = scale_boxes(torch.cat([picture.found.float(), picture.boxes.float()]), (image.height, image.width), size[::-1])
+    image = fitted(picture.image, cell)
+    boxes = torch.cat([picture.found.float(), picture.boxes.float()])
+    boxes = scale_boxes(boxes, (picture.image.height, picture.image.width), (image.height, image.width))
     colors = [_FOUND] * len(picture.found) + [_TRUE] * len(picture.boxes)
-    return draw_boxes(image.resize(size, Image.Resampling.LANCZOS), boxes, [""] * len(boxes), colors, 20)
+    return draw_boxes(image, boxes, [""] * len(boxes), colors, 20)
 
 
 def _shortened(text: str, width: int, font: Any) -> str:

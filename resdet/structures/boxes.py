@@ -31,6 +31,12 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     return boxes.clamp(min=0).minimum(limit)
 
 
+def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
+    """Boxes (..., 4) ``xyxy`` as they lie in the mirror image of a picture ``width`` pixels wide."""
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
+
+
 def scale_boxes(boxes: Tensor, source: tuple[int, int], destination: tuple[int, int]) -> Tensor:
     """Map boxes (N, 4) from an image of ``source`` (H, W) to the same image resized to ``destination`` (H, W)."""
     sx, sy = destination[1] / source[1], destination[0] / source[0]

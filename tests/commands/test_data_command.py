@@ -118,6 +118,28 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], m
     assert err.startswith(f"error: {message}")
 
 
+def test_arguments_of_other_formats_come_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ("--root", tmp_path, "--split", "val", "--annotations", "a.json")
+
+    def told(*arguments: object) -> list[str]:
+        status, out, err = run(capsys, *arguments)
+        assert (status, out) == (2, "")
+        return err.splitlines()
+
+    assert told("check", "--format", "folder", *given, "--images", "x.txt") == [
+        "error: option 'data.split' is for the formats imagenet, shards, cifar10, cifar100, not folder; got 'val'",
+        "error: option 'data.annotations' is for the formats list, imagenet, not folder; got 'a.json'",
+        "error: --images is for detection sets, got --format folder",
+    ]
+    split = "error: option 'data.split' is for the formats voc, yolo, imagenet_det, not coco; got 'val'"
+    assert told("check", "--format", "coco", *given) == [split]
+    assert told("convert", "--format", "coco", *given, "--to", "voc", tmp_path / "to") == [split]
+    annotations = "error: option 'data.annotations' is for the formats coco, yolo, not voc; got 'a.json'"
+    assert told("convert", "--format", "voc", *given, "--to", "coco", tmp_path / "to") == [annotations]
+    (mean,) = told("mean", "--format", "list", *given, "--images", 3, "--output", tmp_path / "m")
+    assert "'data.split' is for" in mean
+
+
 def test_missing_folders_of_a_run_file_come_together(capsys: pytest.CaptureFixture[str], config: Path) -> None:
     status, _, err = run(capsys, "check", "--config", config, "data.train[0].root=a", "data.val.root=b")
     assert status == 2

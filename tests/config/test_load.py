@@ -208,6 +208,10 @@ def test_to_dict_and_back() -> None:
         ("schedule.policy=plato", "'schedule.policy' must be one of steps, plateau, cosine"),
         ("run.accumulate=1000", r"'run.accumulate' must be at most 'run.batch' \(256\), got 1000"),
         ("run.ema=1", "'run.ema' must be below 1"),
+        (
+            "run.compile=true run.checkpoint_activations=true",
+            "give either option 'run.compile' or 'run.checkpoint_activations'",
+        ),
         ("data.area=[0.5]", r"'data.area' must be \[lowest, highest\], got \[0.5\]"),
         ("data.area=[0.9,0.5]", r"'data.area' must be \[lowest, highest\]"),
         ("test.flip=true", "'test.flip' goes with 'test.views' dense, got 'center'"),

@@ -43,3 +43,23 @@ def test_decay_can_spare_norms_and_biases() -> None:
         factor = 1 - 0.1 * 0.5 if name in ("0.weight", "3.weight") else 1
         torch.testing.assert_close(value.detach(), before[name] * factor, msg=name)
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(before)
+
+
+def test_resuming_with_another_memory_layout_changes_no_number() -> None:
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 4, 3, bias=False)
+    gradients = torch.randn(3, *model.weight.shape)
+    optimizer = build_sgd(model, lr=0.1, momentum=0.9, weight_decay=0.01)
+    for gradient in gradients[:2]:
+        model.weight.grad = gradient.clone()
+        optimizer.step()
+    other = nn.Conv2d(3, 4, 3, bias=False).to(memory_format=torch.channels_last)
+    other.load_state_dict(model.state_dict())
+    resumed = build_sgd(other, lr=0.1, momentum=0.9, weight_decay=0.01)
+    resumed.load_state_dict(optimizer.state_dict())
+    model.weight.grad = gradients[2].clone()
+    other.weight.grad = gradients[2].clone(memory_format=torch.channels_last)
+    optimizer.step()
+    resumed.step()
+    assert other.weight.stride() != model.weight.stride()
+    assert torch.equal(other.weight, model.weight)

@@ -6,8 +6,14 @@ import pytest
 
 from resdet.config import config_to_yaml
 from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
-from resdet.engine.run_folder import open_run
+from resdet.engine.run_folder import RunFolder
+from resdet.engine.run_folder import open_run as opened_run
 from resdet.errors import ConfigError
+
+
+def open_run(folder: Path, config_yaml: str, resume: bool) -> RunFolder:
+    with opened_run(folder, config_yaml, resume) as run:
+        return run
 
 
 def config(**run: int) -> DetectionRunConfig:

@@ -124,28 +124,29 @@ def toy_training(folder: Path, die: str = "", everything: bool = False) -> nn.Mo
 
         atomic_write(path, write)
 
-    run_training(
-        open_run(folder, "run: toy\n", resume=True),
-        model,
-        step,
-        build_sgd(model, lr=0.1, momentum=0.9, weight_decay=1e-4),
-        schedule,
-        toy_batches,
-        evaluate=evaluate,
-        score=lambda metrics: -metrics["top1"]["error"],
-        save_model=save_model,
-        data={"images": 8},
-        iterations=ITERATIONS,
-        seed=3,
-        device=torch.device("cpu"),
-        log_every=4,
-        checkpoint_every=5,
-        eval_every=8,
-        clip_norm=1.0,
-        accumulate=2 if everything else 1,
-        precision=Precision("fp16" if everything else "fp32", torch.device("cpu")),
-        average=average,
-    )
+    with open_run(folder, "run: toy\n", resume=True) as run:
+        run_training(
+            run,
+            model,
+            step,
+            build_sgd(model, lr=0.1, momentum=0.9, weight_decay=1e-4),
+            schedule,
+            toy_batches,
+            evaluate=evaluate,
+            score=lambda metrics: -metrics["top1"]["error"],
+            save_model=save_model,
+            data={"images": 8},
+            iterations=ITERATIONS,
+            seed=3,
+            device=torch.device("cpu"),
+            log_every=4,
+            checkpoint_every=5,
+            eval_every=8,
+            clip_norm=1.0,
+            accumulate=2 if everything else 1,
+            precision=Precision("fp16" if everything else "fp32", torch.device("cpu")),
+            average=average,
+        )
     return model
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from error_lab import Lab
+from PIL import Image
 from run_files import RunFile, changed, write_run_file
 
 from resdet.cli import main
@@ -109,3 +112,22 @@ def run_file(tmp_path: Path) -> Callable[..., str]:
         return str(write_run_file(tmp_path / name, changed(values, changes or {})))
 
     return write
+
+
+@pytest.fixture
+def lab(
+    tmp_path: Path, tiny_coco: Any, classification_values: dict, detection_values: dict, request: pytest.FixtureRequest
+) -> Lab:
+    """What a row of the tables of mistakes may break."""
+    crops = tmp_path / "crops"
+    for name, color in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
+        (crops / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (40, 40), color).save(crops / name / f"{number}.png")
+    source = {"format": "coco", "root": str(tiny_coco.images), "annotations": str(tiny_coco.annotations)}
+    few = {"schedule": {"iterations": 3}, "data.workers": 0, "run.checkpoint_every": 1}
+    detection = changed(detection_values, {**few, "data.train": [source], "data.val": {}})
+    folders = {"data.train": {"root": str(crops)}, "data.val": {}, "recompute_bn": 0}
+    classification = changed(classification_values, {**few, **folders})
+    runs = (request.getfixturevalue(name) for name in ("classifier_run", "detector_run"))
+    return Lab(tmp_path, tiny_coco, crops, detection, classification, *runs)

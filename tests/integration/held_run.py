@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from resdet.cli import main
-from resdet.engine.hooks import CheckpointHook, Progress
+from resdet.engine.checkpoint_hooks import CheckpointHook
+from resdet.engine.hooks import Progress
 
 STOPS = {signal.SIGINT, signal.SIGTERM}
 

@@ -24,7 +24,7 @@ from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
 
 NUMBERS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
-RUN_FILES = {"config.yaml", "log.jsonl", "metrics.json", "model.safetensors", "best.safetensors", "state.pt", "report"}
+RUN_FILES = {".lock", "config.yaml", "log.jsonl", "metrics.json", "model.safetensors", "best.safetensors", "state.pt", "report"}
 
 
 @dataclass(frozen=True)

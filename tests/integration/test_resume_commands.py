@@ -51,10 +51,17 @@ def unbroken(command: str, config: Path) -> Path:
 
 
 def test_killed_then_stopped_then_finished_is_the_unbroken_run(
-    command: str, config: Path, unbroken: Path, tmp_path: Path, session_of_processes: list[subprocess.Popen[str]]
+    command: str,
+    config: Path,
+    unbroken: Path,
+    tmp_path: Path,
+    session_of_processes: list[subprocess.Popen[str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "run"
     held = start_held(15, arguments(command, config, folder), tmp_path, session_of_processes)
+    assert main([*arguments(command, config, folder), "--resume"]) == 2
+    assert f"error: {folder}: another process is training there" in capsys.readouterr().err
     assert iterations(folder) == [3, 6, 9, 12, 15]  # steps 11 to 15 are in the log and not in the state
     assert torch.load(folder / "state.pt", weights_only=True)["iteration"] == 10
     assert len(members(held.pid)) >= 3, "the main process and its two workers"

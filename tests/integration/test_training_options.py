@@ -105,6 +105,13 @@ def test_parts_of_a_batch_change_the_memory_not_the_data(trained: Callable[..., 
     assert parts["loss"] == pytest.approx(whole["loss"], rel=0.5)
 
 
+def test_recomputed_activations_change_no_number(trained: Callable[..., Path]) -> None:
+    run = trained({})
+    trained({"run.checkpoint_activations": True}, "--output", str(run.parent / "recomputed"))
+    kept, again = (load_file(folder / "model.safetensors") for folder in (run, run.parent / "recomputed"))
+    assert all(torch.equal(again[name], value) for name, value in kept.items())
+
+
 def test_bn_statistics_of_a_finished_run_are_recomputed(
     trained: Callable[..., Path], run_file: Callable[..., str], classification_values: RunFile
 ) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resdet.structures import box_area, clip_boxes, scale_boxes, xywh_to_xyxy, xyxy_to_xywh
+from resdet.structures.boxes import mirror_boxes
 
 coordinate = st.floats(-500, 500, width=32)
 side = st.floats(0.125, 500, width=32)
@@ -55,6 +56,23 @@ def test_clip_is_idempotent_and_stays_inside(boxes: torch.Tensor) -> None:
 def test_clip_takes_any_leading_shape_and_none() -> None:
     assert clip_boxes(torch.zeros(2, 3, 4), (5, 5)).shape == (2, 3, 4)
     assert clip_boxes(torch.zeros(0, 4), (5, 5)).shape == (0, 4)
+
+
+def test_a_box_in_the_mirror_image() -> None:
+    assert mirror_boxes(torch.tensor([10.0, 5, 30, 9]), 96).tolist() == [66, 5, 86, 9]
+    assert mirror_boxes(torch.tensor([[[10.0, 5, 30, 9]]]), 96).tolist() == [[[66, 5, 86, 9]]]
+    assert mirror_boxes(torch.zeros(0, 3, 4), 96).shape == (0, 3, 4)
+
+
+@given(st.integers(0, 18), st.integers(1, 19), st.integers(0, 9))
+def test_a_mirrored_box_frames_the_mirrored_pixels(x1: int, width: int, y1: int) -> None:
+    """A painted box of a picture of 20 x 12 pixels is found by looking in the flipped picture."""
+    x2, y2 = min(x1 + width, 20), y1 + 3
+    picture = torch.zeros(12, 20)
+    picture[y1:y2, x1:x2] = 1
+    rows, columns = picture.flip(-1).nonzero(as_tuple=True)
+    framed = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert mirror_boxes(torch.tensor([x1, y1, x2, y2]), 20).tolist() == [int(value) for value in framed]
 
 
 def test_scale_multiplies_x_by_the_ratio_of_widths() -> None:

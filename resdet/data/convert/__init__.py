@@ -1,1 +1,3 @@
 """Writing a data set in another format."""
+
+FORMATS = ("coco", "voc", "yolo")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resdet.data.annotations import unsafe_name
+from resdet.data.convert import FORMATS
 from resdet.data.convert.coco_writer import write_coco
 from resdet.data.convert.voc_writer import write_voc
 from resdet.data.convert.written import Written
@@ -16,12 +17,9 @@ from resdet.data.convert.yolo_writer import write_yolo
 from resdet.data.dataset import DetectionDataset
 from resdet.errors import ConfigError
 
-_WRITERS: dict[str, Callable[[DetectionDataset, Path, str, Sequence[str]], Written]] = {
-    "coco": write_coco,
-    "voc": write_voc,
-    "yolo": write_yolo,
-}
-FORMATS = tuple(_WRITERS)
+_WRITERS: dict[str, Callable[[DetectionDataset, Path, str, Sequence[str]], Written]] = dict(
+    zip(FORMATS, (write_coco, write_voc, write_yolo), strict=True)
+)
 
 
 def convert_dataset(
@@ -34,7 +32,7 @@ def convert_dataset(
 
     Args:
         dataset: what to write.
-        to: ``coco``, ``voc`` or ``yolo``; the module of each writer says what its files hold.
+        to: one of ``FORMATS``; the module of each writer says what its files hold.
         folder: must not exist, or be empty.
         split: the name of the image set.
         copy_images: whether to copy images instead of linking them.

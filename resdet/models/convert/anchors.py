@@ -19,9 +19,9 @@ def check_anchors(file: WeightsFile) -> None:
     """
     objectness = file.state.get("proposal_generator.rpn_head.objectness_logits.weight")
     wanted = cell_anchors(SIZES, RATIOS)
-    if objectness is not None and len(objectness) != len(wanted):
+    if objectness is not None and objectness.ndim and len(objectness) != len(wanted):
         raise ConfigError(f"{file.path}: {len(objectness)} anchors a position; only the {len(wanted)} of C4 models are known")
     for key, value in file.state.items():
-        if ".cell_anchors." in key and not (value.shape == wanted.shape and torch.allclose(value, wanted, atol=0.01)):
-            got = value.tolist()[:3]
+        if ".cell_anchors." in key and not (value.shape == wanted.shape and torch.allclose(value.float(), wanted, atol=0.01)):
+            got = value.flatten()[:12].tolist()
             raise ConfigError(f"{file.path}: {key} must be C4's anchors, sizes {SIZES} with ratios {RATIOS}, got {got} …")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from resdet.errors import ConfigError
+from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.evidence import contradicts, expected_scale, input_scale
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys
+from resdet.models.convert.affine import fill_statistics, fold_biases
 from resdet.models.convert.anchors import check_anchors
 from resdet.models.convert.names import detector_name, from_caffe2, from_detectron2, head_name
 from resdet.models.convert.variants import detector_differences, is_old_detector, network_differences
@@ -26,8 +27,6 @@ CONVENTIONS: dict[str, PixelConvention] = {
     "detectron": PixelConvention("BGR", (102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), 255),
     "detectron2": PixelConvention("BGR", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0), 255),
 }
-_FROZEN_EPS = 1e-5  # of every BN here and in the toolkits converted from
-_NORM = re.compile(r"(.*)(?:bn(\d)|downsample\.1)\.weight")
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,16 @@ def convert_weights(
     Raises:
         ConfigError: a file of resdet's own, names of another or of no known source, another network than resdet has, or BN
             statistics that contradict the source's convention.
+        DataError: tensors that are no parameters of any network.
     """
     if file.card is not None:
         raise ConfigError(f"{file.path}: is a resdet model file already")
     scheme = _identify(file, scheme)
     named, heads, ignored = _RENAMERS[scheme](file)
+    _check_parameters(file, named | heads)
     if scheme == "caffe2":
-        named = _fold_biases(named)
-    filled = _fill_statistics(named) if scheme == "caffe2" else ()
+        named = fold_biases(file, named)
+    filled = fill_statistics(named) if scheme == "caffe2" else ()
     spec, width = _recognize(file, named)
     pixels, stride = _convention(file, scheme, named, pixels, stride_in_1x1)
     place: Callable[[str], str] = str
@@ -172,39 +173,19 @@ def _renamed(file: WeightsFile, state: Mapping[str, Tensor], name: Callable[[str
     return renamed
 
 
-def _fold_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state without biases of convolutions: ``s (w x + b) + t = s (w x) + (s b + t)`` with the BN's affine s and t.
+def _check_parameters(file: WeightsFile, state: Mapping[str, Tensor]) -> None:
+    """Check what is presumed of every tensor hereafter.
 
-    Caffe's ResNet-50 has one in its first convolution, of about 1e-9.
+    Raises:
+        DataError: one without a dimension or an element, or of no floating numbers.
     """
-    folded = dict(state)
-    for key in [key for key in state if re.fullmatch(r".*(conv\d|downsample\.0)\.bias", key)]:
-        layer = key.removesuffix(".bias")
-        norm = f"{layer[:-1]}1" if layer.endswith("downsample.0") else f"{layer[:-5]}bn{layer[-1]}"
-        bias = folded.pop(key)
-        if f"{norm}.running_mean" in folded:
-            folded[f"{norm}.running_mean"] = folded[f"{norm}.running_mean"] - bias
-        elif f"{norm}.bias" in folded:
-            folded[f"{norm}.bias"] = folded[f"{norm}.bias"] + folded[f"{norm}.weight"] * bias
-    return folded
-
-
-def _fill_statistics(state: dict[str, Tensor]) -> tuple[str, ...]:
-    """Give an affine layer ``y = s x + t`` the statistics that make BN with weight s and bias t just that, in place.
-
-    ``(x - mean) / sqrt(var + eps) * s + t`` with mean 0 and var 1 - eps: the sum var + eps is exactly 1 in float32.
-
-    Returns:
-        The names that were added.
-    """
-    added = []
-    for key in [key for key in state if _NORM.fullmatch(key)]:
-        layer = key.removesuffix("weight")
-        for name, value in (("running_mean", 0.0), ("running_var", 1 - _FROZEN_EPS)):
-            if f"{layer}{name}" not in state:
-                state[f"{layer}{name}"] = torch.full_like(state[key], value)
-                added.append(f"{layer}{name}")
-    return tuple(added)
+    problems = [
+        f"{file.path}: {key} must hold floating numbers, got {value.dtype} of shape {tuple(value.shape)}"
+        for key, value in state.items()
+        if not (value.is_floating_point() and value.ndim and value.numel()) and not key.endswith("num_batches_tracked")
+    ]
+    if problems:
+        raise DataError(problems)
 
 
 def _recognize(file: WeightsFile, state: Mapping[str, Tensor]) -> tuple[BackboneSpec, int]:
@@ -253,10 +234,13 @@ def _stated_pixels(file: WeightsFile) -> PixelConvention | None:
 
     Raises:
         ConfigError: it says something that is not known: the order of the colours cannot be told then.
+        DataError: it says something else than three numbers.
     """
     if "pixel_mean" not in file.state or "pixel_std" not in file.state:
         return None
-    mean, std = file.state["pixel_mean"].flatten(), file.state["pixel_std"].flatten()
+    mean, std = (file.state[key].flatten().float() for key in ("pixel_mean", "pixel_std"))
+    if len(mean) != 3 or len(std) != 3:
+        raise DataError(f"{file.path}: pixel_mean and pixel_std must be 3 numbers each, got {len(mean)} and {len(std)}")
     for known in (CONVENTIONS["detectron2"], CONVENTIONS["torchvision"]):
         unit = 255 / known.range
         if torch.allclose(mean, unit * torch.tensor(known.mean), atol=0.01) and torch.allclose(

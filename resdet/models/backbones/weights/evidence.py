@@ -36,7 +36,7 @@ def input_scale(state: Mapping[str, Tensor]) -> float | None:
     if not all(key in state for key in keys):
         return None
     weight, variance, mean = (state[key].double() for key in keys)
-    if weight.ndim != 4 or variance.shape != weight.shape[:1]:
+    if weight.ndim != 4 or not weight.numel() or variance.shape != weight.shape[:1]:
         return None
     if bool((mean == 0).all() and ((variance - 1).abs() < 1e-4).all()):
         return None

@@ -1,0 +1,159 @@
+"""What training keeps: the state and the model of its checkpoints, the best model of its evaluations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resdet.engine.checkpoint import Checkpointer, first_not_finite
+from resdet.engine.hooks import Hook, Progress
+from resdet.engine.logging import LogWriter
+from resdet.engine.seed import preserved_randomness
+from resdet.inference.mode import evaluating
+
+
+class EvalHook(Hook):
+    """Evaluates each ``every`` iterations and at the end, and keeps the best model.
+
+    The evaluation changes nothing of the training: mode and random generators are put back, and the state is saved before it,
+    so that one which fails or is killed costs no step; its score reaches the state of the next checkpoint, and until then lies
+    in the log, from where a resumed run recalls it. A stop that is asked for leaves the evaluation to the resumed run.
+
+    Args:
+        model: put into evaluation mode meanwhile.
+        evaluate: to a dict that JSON can hold.
+        score: of such a dict, higher is better; NaN is never the best.
+        every: iterations between evaluations; 0: only at the end.
+        best: where the best model goes.
+        save_model: writes the model to a path, atomically.
+        checkpoint: saves the state; remembers the best score and the last evaluation.
+        writers: get the line ``{"iteration", "eval", "score"}``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        evaluate: Callable[[], dict[str, Any]],
+        score: Callable[[dict[str, Any]], float],
+        *,
+        every: int,
+        best: Path,
+        save_model: Callable[[Path], None],
+        checkpoint: Checkpointer,
+        writers: Sequence[LogWriter],
+    ) -> None:
+        self.model = model
+        self.evaluate = evaluate
+        self.score = score
+        self.every = every
+        self.best = best
+        self.save_model = save_model
+        self.checkpoint = checkpoint
+        self.writers = writers
+
+    def before_train(self, progress: Progress) -> None:
+        """Evaluate now what the run before was stopped or killed in."""
+        if progress.iteration > 0 and progress.due(self.every) and last_evaluation(self.checkpoint) < progress.iteration:
+            self._evaluate(progress.iteration)
+
+    def after_step(self, progress: Progress) -> None:
+        """Evaluate when it is time."""
+        if progress.due(self.every) and not progress.stopping:
+            self.checkpoint.save(progress.iteration)
+            self._evaluate(progress.iteration)
+
+    def _evaluate(self, iteration: int) -> None:
+        with evaluating(self.model), preserved_randomness():
+            metrics = self.evaluate()
+        score = float(self.score(metrics))  # a plain float also of NumPy's: it goes into the checkpoint
+        if note_evaluation(self.checkpoint, iteration, score):
+            self.save_model(self.best)
+        for writer in self.writers:
+            writer.write({"iteration": iteration, "eval": metrics, "score": score})
+
+
+class CheckpointHook(Hook):
+    """Saves the state and the model each ``every`` iterations, at the end, and when training is asked to stop.
+
+    It stands after the hooks whose notes it saves. When a loss is not finite and nothing was saved yet, it saves the state
+    before that step, to look at; a file that is there stays.
+
+    Args:
+        checkpoint: saves the state.
+        save_model: writes the model to a path, atomically.
+        model_path: where the model goes.
+        every: iterations between checkpoints.
+    """
+
+    def __init__(self, checkpoint: Checkpointer, save_model: Callable[[Path], None], model_path: Path, *, every: int) -> None:
+        self.checkpoint = checkpoint
+        self.save_model = save_model
+        self.model_path = model_path
+        self.every = every
+        self._saved = -1
+        self._buffers: list[tuple[Tensor, Tensor]] = []
+
+    def before_train(self, progress: Progress) -> None:
+        """Bring up to date the model's file, which the run before may have been killed in."""
+        if progress.iteration > 0:
+            self._save(progress.iteration)
+        self._keep_buffers()
+
+    def after_step(self, progress: Progress) -> None:
+        """Save when it is time."""
+        if progress.due(self.every):
+            self._save(progress.iteration)
+        self._keep_buffers()
+
+    def on_interrupt(self, progress: Progress) -> None:
+        """Save now."""
+        if self._saved != progress.iteration:
+            self._save(progress.iteration)
+
+    def on_failure(self, progress: Progress) -> str:
+        """Save the state before the step, when there is no other."""
+        path = self.checkpoint.path
+        if path.exists():
+            return f"{path} stays as it was"
+        with torch.no_grad():
+            for buffer, before in self._buffers:
+                buffer.copy_(before)
+        if first_not_finite(self.checkpoint.model):
+            return "nothing is saved, for the weights are not finite already"
+        self._save(progress.iteration)
+        return f"{path} holds the state before it"
+
+    def _keep_buffers(self) -> None:
+        # BN's statistics take in a batch before its loss is known; only until there is a file, for it takes time
+        saved = self.checkpoint.path.exists()
+        norms = (
+            []
+            if saved
+            else [part for part in self.checkpoint.model.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        )
+        self._buffers = [(buffer, buffer.detach().clone()) for norm in norms for buffer in norm.buffers()]
+
+    def _save(self, iteration: int) -> None:
+        self.checkpoint.save(iteration)
+        self.save_model(self.model_path)
+        self._saved = iteration
+
+
+def note_evaluation(checkpoint: Checkpointer, iteration: int, score: float) -> bool:
+    """Keep in the notes that ``iteration`` was evaluated, and its score if it is the best so far; whether it is."""
+    checkpoint.extra["evaluated"] = iteration
+    best = checkpoint.extra.get("best_score")
+    if not math.isfinite(score) or (best is not None and score <= best):
+        return False
+    checkpoint.extra["best_score"] = score
+    return True
+
+
+def last_evaluation(checkpoint: Checkpointer) -> int:
+    """The iteration of the last evaluation that the state knows of; 0: none."""
+    return int(checkpoint.extra.get("evaluated", 0))
