@@ -16,8 +16,9 @@ from resdet.analysis.responses import ResponseProfile, conclude_responses, measu
 from resdet.commands.analyze_training import budgeted, check_networks, network_variant, trained_folder
 from resdet.commands.common import run_config
 from resdet.config.schema import ClassificationRunConfig
+from resdet.data.batches import ClassificationBatch
 from resdet.data.catalog import build_classification_dataset, build_mean_image, build_train_transform
-from resdet.data.loader import ClassificationBatch, ClassificationView, train_loader
+from resdet.data.loader import ClassificationView, train_loader
 from resdet.data.samplers import endless_batches
 from resdet.data.transforms import ClassificationTestTransform
 from resdet.engine.seed import seed_everything

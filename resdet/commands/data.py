@@ -1,4 +1,4 @@
-"""Make, download, convert and check data sets, or measure their pixels."""
+"""Make, download, convert, pack and check data sets, or measure their pixels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from resdet.commands.data_convert import add_convert_arguments, run_convert
 from resdet.commands.data_download import add_download_arguments, run_download
+from resdet.commands.data_shard import add_shard_arguments, run_shard
 from resdet.commands.data_sources import add_source_arguments, named_sources
 from resdet.commands.data_statistics import add_statistics_arguments, run_mean, run_pca
 from resdet.errors import ConfigError, DataError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``data``."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="make|download|convert|check|pca|mean")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="make|download|convert|shard|check|pca|mean")
     make = actions.add_parser("make", help="write a synthetic data set", description="Write a synthetic data set.")
     make.add_argument("kind", choices=["shapes"], help="shapes: textured shapes on cluttered ground, with boxes and crops")
     make.add_argument("dest", metavar="DEST", help="a new or empty folder")
@@ -31,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_download_arguments(actions.add_parser("download", help="fetch a published data set", description=text))
     text = "Write a detection set in another format; its images are linked or copied as they are."
     add_convert_arguments(actions.add_parser("convert", help="write a data set in another format", description=text))
+    text = "Write a classification set as tar files, which webdataset reads too; continues after an interruption."
+    add_shard_arguments(actions.add_parser("shard", help="write a classification set as tar files", description=text))
     text = "Read every annotation and decode every image of a data set; tell every problem."
     check = actions.add_parser("check", help="tell every problem of a data set", description=text)
     add_source_arguments(check, detection=True)
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         "make": _make,
         "download": run_download,
         "convert": run_convert,
+        "shard": run_shard,
         "check": _check,
         "pca": run_pca,
         "mean": run_mean,

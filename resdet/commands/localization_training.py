@@ -14,11 +14,12 @@ import torch
 from resdet.commands.training import model_card, train_model
 from resdet.config import config_to_yaml
 from resdet.config.schema import LocalizationDataConfig, LocalizationRunConfig
+from resdet.data.batches import LocalizationBatch, RegionBatch
 from resdet.data.loader import Key, train_loader
-from resdet.data.localization import LocalizationBatch, LocalizationView, LocalizedImages, boxed_indices
+from resdet.data.localization import LocalizationView, LocalizedImages, boxed_indices
 from resdet.data.localization_sources import build_localization_dataset, build_localization_transform
 from resdet.data.proposals import Proposals, make_proposals
-from resdet.data.region_crops import NEGATIVE, RegionBatch, RegionView, region_batches
+from resdet.data.region_crops import NEGATIVE, RegionView, region_batches
 from resdet.data.samplers import endless_batches
 from resdet.engine.proposal_cache import cached_shards, fingerprint
 from resdet.engine.run_folder import open_run
@@ -70,6 +71,7 @@ def train_rpn(
     """Train a per-class RPN on random crops; arguments and errors are those of ``train_model``."""
     data, batch, seed = config.data, config.run.batch, config.run.seed
     view = LocalizationView(images.dataset, build_localization_transform(data), seed)
+    pin = device.type == "cuda"
 
     def step(part: LocalizationBatch) -> dict[str, torch.Tensor]:
         return model.losses(part.images, part.labels, part.boxes)
@@ -78,7 +80,7 @@ def train_rpn(
         config,
         model,
         step,
-        lambda start: train_loader(view, endless_batches(images.boxed, batch, seed, start=start), data.workers),
+        lambda start: train_loader(view, endless_batches(images.boxed, batch, seed, start=start), data.workers, pin=pin),
         evaluate=evaluate,
         score=score,
         images=len(images.boxed),
@@ -108,9 +110,9 @@ def train_region_net(
     """
     data, run, region = config.data, config.run, config.model.rcnn
     # entered before there is anything to train: extraction must not touch another run's proposals
-    folder = open_run(config.output, config_to_yaml(config), resume).folder
-    rpn = sha256_of(config.model.weights)
-    regions = training_proposals(config, model.rpn, images, rpn, folder / "proposals")
+    with open_run(config.output, config_to_yaml(config), resume) as entered:
+        rpn = sha256_of(config.model.weights)
+        regions = training_proposals(config, model.rpn, images, rpn, entered.folder / "proposals")
     matches = match_regions(images.dataset, regions, region.fg_iou)
     positives = int((matches != NEGATIVE).sum())
     _log.info("%d proposals on %d images, %d positive", len(matches), len(regions), positives)
@@ -125,7 +127,8 @@ def train_region_net(
         return model.regions.losses(part.images, part.labels, part.positive, part.references, part.boxes)
 
     def batches(start: int) -> Any:
-        return train_loader(view, region_batches(matches, run.batch, region.positive_fraction, run.seed, start), data.workers)
+        keys = region_batches(matches, run.batch, region.positive_fraction, run.seed, start)
+        return train_loader(view, keys, data.workers, pin=device.type == "cuda")
 
     return train_model(
         config,

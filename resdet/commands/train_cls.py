@@ -70,7 +70,8 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
     data, rules, where, seed = config.data, config.regularization, select_device(device), config.run.seed
     dataset = build_classification_dataset(data.train)
     evaluation = ClassifierEvaluation(data, config.test, dataset.names) if data.val.root else None
-    view = ClassificationView(dataset, build_train_transform(data), seed)
+    view = ClassificationView(dataset, build_train_transform(data), seed, fast=data.decode == "fast")
+    pin = where.type == "cuda"
     mix = build_mixing(rules.mixup, rules.cutmix, len(dataset.names))
 
     seed_everything(seed)
@@ -85,7 +86,9 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
         config,
         model,
         lambda batch: classification_step(model, batch, label_smoothing=rules.label_smoothing, mix=mix),
-        lambda start: train_loader(view, endless_batches(len(dataset), config.run.batch, seed, start=start), data.workers),
+        lambda start: train_loader(
+            view, endless_batches(len(dataset), config.run.batch, seed, start=start), data.workers, pin=pin
+        ),
         evaluate=evaluation.run if evaluation else None,
         score=_score,
         images=len(dataset),
@@ -129,7 +132,8 @@ def refresh_classifier(config: ClassificationRunConfig, *, device: str = "auto")
     model = cast(Classifier, loaded).to(select_device(device))  # load_model has checked that it is what the config describes
     dataset = build_classification_dataset(config.data.train, model.names)
     evaluation = ClassifierEvaluation(config.data, config.test, model.names) if config.data.val.root else None
-    view = ClassificationView(dataset, build_train_transform(config.data), config.run.seed)
+    fast = config.data.decode == "fast"
+    view = ClassificationView(dataset, build_train_transform(config.data), config.run.seed, fast=fast)
     _recompute_bn(model, view, config, config.recompute_bn or len(view))
     write_model(path, model.state_dict(), card)
     return evaluation.write(model, path.parent) if evaluation else {}

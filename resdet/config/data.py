@@ -18,13 +18,20 @@ class DetectionSourceConfig:
         "coco: the folder of images; voc: the folder that holds Annotations, ImageSets and JPEGImages; yolo: the folder that "
         "holds images and labels; imagenet_det: the folder that holds Annotations, Data and ImageSets",
     )
-    annotations: str = option("", "coco: the instances json; yolo: the yaml with the class names, when not root/data.yaml")
+    annotations: str = option(
+        "",
+        "coco: the instances json; yolo: the yaml with the class names, when not root/data.yaml",
+        formats=("coco", "yolo"),
+    )
     split: str = option(
         "",
         "voc: the image set, a name under ImageSets/Main; yolo: train, val or test; imagenet_det: a name under ImageSets/DET",
+        formats=("voc", "yolo", "imagenet_det"),
     )
     images: str = option("", "text file of image names or ids, one a line: only these images are used; empty: all")
-    keep_difficult: bool = option(False, "voc: train on objects marked difficult instead of ignoring them")
+    keep_difficult: bool = option(
+        False, "voc, coco: train on objects marked difficult instead of ignoring them", formats=("voc", "coco")
+    )
     proposals: str = option(
         "", "file of precomputed regions, used in place of the RPN's: a proposals.safetensors, or COCO results json"
     )
@@ -60,6 +67,12 @@ class DetectionDataConfig:
         low=0,
         high=1,
     )
+    decode: str = option(
+        "exact",
+        "how training decodes; exact: by PIL, with antialiased resizing, as in testing; fast: JPEGs by simplejpeg where it is "
+        "installed, at 1/2, 1/4 or 1/8 of their size where that is enough, with linear resizing: other pixels, much sooner",
+        choices=("exact", "fast"),
+    )
     workers: int = option(2, "processes that read images", low=0)
 
 
@@ -67,19 +80,25 @@ class DetectionDataConfig:
 class ClassificationSourceConfig:
     """One labelled set of images."""
 
-    format: str = option("folder", "layout of the files", choices=("folder", "imagenet", "list", "cifar10", "cifar100"))
+    format: str = option(
+        "folder", "layout of the files", choices=("folder", "imagenet", "list", "shards", "cifar10", "cifar100")
+    )
     root: str = option(
         "",
         "folder: one sub-folder a class; imagenet: the folder that holds train and val; list: the folder that its paths start "
-        "from; cifar: the folder of the official batches (python or binary)",
+        "from; shards: the folder that `resdet data shard` wrote; cifar: the folder of the official batches (python or binary)",
     )
     split: str = option(
         "train",
-        "imagenet: train or val; cifar: train, test, or the two parts of train for choosing, train45k and val5k",
+        "imagenet: train or val; shards: train, val or test; cifar: train, test, or the two parts of train for choosing, "
+        "train45k and val5k",
         choices=("train", "val", "test", "train45k", "val5k"),
+        formats=("imagenet", "shards", "cifar10", "cifar100"),
     )
     annotations: str = option(
-        "", "list: the CSV or JSON file of paths and labels; imagenet: the solution CSV of a flat val, when it lies elsewhere"
+        "",
+        "list: the CSV or JSON file of paths and labels; imagenet: the solution CSV of a flat val, when it lies elsewhere",
+        formats=("list", "imagenet"),
     )
 
 
@@ -109,6 +128,12 @@ class ClassificationDataConfig:
         "",
         "per-pixel mean subtracted instead of the colour mean: a file of `resdet data mean`, or compute, which takes it over "
         "the training set before training; empty: the colour mean. A model file keeps it; other weights lose the colour mean",
+    )
+    decode: str = option(
+        "exact",
+        "how training decodes; exact: by PIL, with antialiased resizing, as in testing; fast: JPEGs by simplejpeg where it is "
+        "installed, at 1/2, 1/4 or 1/8 of their size where that is enough, with linear resizing: other pixels, much sooner",
+        choices=("exact", "fast"),
     )
     workers: int = option(2, "processes that read images", low=0)
 

@@ -18,6 +18,7 @@ _SMALLEST_SIDE = 0.01
 _LIMIT = 1e15
 # fractions of an image's side, multiplied by it, may miss its edge by so much in float64; pixels
 ROUNDING = 1e-6
+_MANY = 64  # images of a folder for which it is listed
 
 
 class DatasetBuilder:
@@ -32,7 +33,7 @@ class DatasetBuilder:
         self._images: list[tuple[bytes, int, int, int]] = []
         self._objects: list[tuple[int, int, bool, bool, bool, bool, float, int]] = []
         self._boxes: list[tuple[float, float, float, float]] = []
-        self._missing: list[str] = []
+        self._files: list[tuple[str, bytes]] = []
         self._empty: list[str] = []
         self._outside: list[tuple[float, str]] = []
 
@@ -53,10 +54,9 @@ class DatasetBuilder:
             self.problems.append(f"{where}: {problem}")
             self._images.append((b"", image_id, height, width))
             return index
-        path = folder / name
-        if not os.path.isfile(path):  # noqa: PTH113  # unlike Path.is_file it is False, not an error, for a name too long
-            self._missing.append(f"{where}: no such image file: {path}")
-        self._images.append((os.fsencode(path), image_id, height, width))
+        path = os.fsencode(folder / name)
+        self._files.append((where, path))
+        self._images.append((path, image_id, height, width))
         return index
 
     def add_object(
@@ -107,10 +107,12 @@ class DatasetBuilder:
         Raises:
             DataError: with every problem found.
         """
-        if self._missing and len(self._missing) == len(self._images) > 1:
-            self.problems.append(f"{self.source}: none of its {len(self._missing)} image files exists; {self._missing[0]}")
+        places = missing_files([path for _, path in self._files])
+        missing = [f"{where}: no such image file: {os.fsdecode(path)}" for where, path in (self._files[i] for i in places)]
+        if missing and len(missing) == len(self._images) > 1:
+            self.problems.append(f"{self.source}: none of its {len(missing)} image files exists; {missing[0]}")
         else:
-            self.problems += self._missing
+            self.problems += missing
         if not self._images and not self.problems:
             self.problems.append(f"{self.source}: holds no image")
         if self.problems:
@@ -153,6 +155,32 @@ class DatasetBuilder:
                 f"by {overshoot:.3g} pixels at most: {where}",
                 stacklevel=4,
             )
+
+
+def missing_files(paths: Sequence[bytes]) -> list[int]:
+    """Which of ``paths`` are not those of a file, their indices in order.
+
+    A folder of many is listed, for a network's file system answers that sooner than a question a file.
+    """
+    folders: dict[bytes, list[int]] = {}
+    for index, path in enumerate(paths):
+        folders.setdefault(os.path.dirname(path), []).append(index)  # noqa: PTH120
+    missing: list[int] = []
+    for folder, indices in folders.items():
+        listed = _listed(folder) if len(indices) >= _MANY else set()
+        left = [index for index in indices if os.path.basename(paths[index]) not in listed]  # noqa: PTH119
+        # what a list lacks may be there all the same, where names differ in the size of their letters alone; unlike
+        # Path.is_file this is False, not an error, for a name too long
+        missing += [index for index in left if not os.path.isfile(paths[index])]  # noqa: PTH113
+    return sorted(missing)
+
+
+def _listed(folder: bytes) -> set[bytes]:
+    """The names of the files in a folder; none where it cannot be read."""
+    try:
+        return {entry.name for entry in os.scandir(folder) if entry.is_file()}
+    except OSError:
+        return set()
 
 
 def unsafe_name(name: str) -> str | None:

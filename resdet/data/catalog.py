@@ -13,6 +13,7 @@ from resdet.config.schema import (
     DetectionDataConfig,
     DetectionSourceConfig,
 )
+from resdet.data.annotation_cache import cache_folder
 from resdet.data.augmentation import build_augmentation
 from resdet.data.cifar import read_cifar
 from resdet.data.coco import read_coco
@@ -23,12 +24,14 @@ from resdet.data.image_names import only_listed
 from resdet.data.imagenet import read_imagenet
 from resdet.data.imagenet_det import read_imagenet_det
 from resdet.data.lighting import IMAGENET_COMPONENTS, read_components
+from resdet.data.options import existing_file, is_file, is_folder, no_file, no_folder, no_list
 from resdet.data.proposals import Proposals, join_proposals, read_proposals
+from resdet.data.shards import read_shards
 from resdet.data.statistics import mean_image, read_mean_image
 from resdet.data.transforms import ClassificationTestTransform, ClassificationTrainTransform, DetectionTrainTransform
 from resdet.data.voc import read_voc
 from resdet.data.yolo import DESCRIPTION, SPLITS, read_yolo
-from resdet.errors import ConfigError, DataError, did_you_mean
+from resdet.errors import ConfigError, DataError
 
 Names = Sequence[str] | None
 
@@ -89,7 +92,7 @@ def source_proposals(
     if not any(source.proposals for source in sources):
         return None
     labels = [f"{option}[{index}]" if len(sources) > 1 else option for index in range(len(sources))]
-    files = [_file(f"{label}.proposals", source.proposals) for label, source in zip(labels, sources, strict=True)]
+    files = [existing_file(f"{label}.proposals", source.proposals) for label, source in zip(labels, sources, strict=True)]
     parts: list[Proposals] = []
     problems: list[str] = []
     for file, dataset in zip(files, datasets, strict=True):
@@ -129,6 +132,8 @@ def build_classification_dataset(
         return read_folder(root, names)
     if source.format == "list":
         return read_image_list(root, annotations, names)
+    if source.format == "shards":
+        return read_shards(root, source.split, names)
     if source.format == "imagenet":
         return read_imagenet(root, source.split, names, annotations if source.annotations else None)
     return read_cifar(root, source.split, source.format, names)
@@ -150,7 +155,7 @@ def build_train_transform(data: ClassificationDataConfig) -> ClassificationTrain
         data.lighting,
         crop_from=data.crop_from,
         area=(low, high),
-        pca=read_components(_file("data.pca", data.pca)) if data.pca else IMAGENET_COMPONENTS,
+        pca=read_components(existing_file("data.pca", data.pca)) if data.pca else IMAGENET_COMPONENTS,
     )
 
 
@@ -174,7 +179,7 @@ def build_mean_image(data: ClassificationDataConfig, dataset: ClassificationData
         return None
     if data.mean_image == "compute":
         return mean_image(dataset, build_test_transform(data))
-    return read_mean_image(_file("data.mean_image", data.mean_image), data.crop)
+    return read_mean_image(existing_file("data.mean_image", data.mean_image), data.crop)
 
 
 def _read(source: DetectionSourceConfig, names: Names) -> DetectionDataset:
@@ -187,7 +192,8 @@ def _read(source: DetectionSourceConfig, names: Names) -> DetectionDataset:
 
 
 def _coco(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
-    return read_coco(root, Path(source.annotations).expanduser(), names, keep_difficult=source.keep_difficult)
+    annotations = Path(source.annotations).expanduser()
+    return read_coco(root, annotations, names, keep_difficult=source.keep_difficult, cache=cache_folder())
 
 
 def _voc(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
@@ -205,6 +211,7 @@ def _imagenet_det(source: DetectionSourceConfig, root: Path, names: Names) -> De
 # folder and list know no splits
 _SPLITS = {
     "imagenet": ("train", "val"),
+    "shards": ("train", "val", "test"),
     "cifar10": ("train", "test", "train45k", "val5k"),
     "cifar100": ("train", "test", "train45k", "val5k"),
 }
@@ -219,29 +226,26 @@ _IMAGE_SETS = {"voc": Path("ImageSets", "Main"), "imagenet_det": Path("ImageSets
 
 def _missing(source: DetectionSourceConfig, label: str) -> list[str]:
     """What a source's options name that does not exist."""
+    if not is_folder(source.root):
+        return [no_folder(f"{label}.root", source.root)]
     root = Path(source.root).expanduser()
-    if not source.root or not root.is_dir():
-        return [_no_folder(f"{label}.root", source.root)]
     files = (("images", source.images), ("proposals", source.proposals))
-    problems = [_no_file(f"{label}.{name}", value) for name, value in files if value and not _is_file(value)]
+    problems = [no_file(f"{label}.{name}", value) for name, value in files if value and not is_file(value)]
     named = source.annotations or ("" if source.format == "coco" else str(root / DESCRIPTION))
-    if source.format in ("coco", "yolo") and not _is_file(named):
-        problems.append(_no_file(f"{label}.annotations", named))
+    if source.format in ("coco", "yolo") and not is_file(named):
+        problems.append(no_file(f"{label}.annotations", named))
     if source.format == "yolo" and source.split not in SPLITS:
         problems.append(f"option '{label}.split' of format yolo must be one of {', '.join(SPLITS)}, got {source.split!r}")
     if source.format in _IMAGE_SETS:
-        lists = root / _IMAGE_SETS[source.format]
-        if not source.split or not (lists / f"{source.split}.txt").is_file():
-            known = did_you_mean(source.split, sorted(path.stem for path in lists.glob("*.txt")))
-            problems.append(f"option '{label}.split' must name a list of {lists}, got {source.split!r}{known}")
+        problems += no_list(f"option '{label}.split'", source.split, root / _IMAGE_SETS[source.format])
     return problems
 
 
 def _missing_classification(source: ClassificationSourceConfig, label: str) -> list[str]:
     """What a source's options name that does not exist."""
+    if not is_folder(source.root):
+        return [no_folder(f"{label}.root", source.root)]
     root = Path(source.root).expanduser()
-    if not source.root or not root.is_dir():
-        return [_no_folder(f"{label}.root", source.root)]
     splits = _SPLITS.get(source.format, ())
     if splits and source.split not in splits:
         return [f"option '{label}.split' of format {source.format} must be one of {', '.join(splits)}, got {source.split!r}"]
@@ -251,24 +255,6 @@ def _missing_classification(source: ClassificationSourceConfig, label: str) -> l
         hint = f" (did you mean {str(deeper)!r}?)" if (deeper / source.split).is_dir() else ""
         problems.append(f"option '{label}.root' must name the folder that holds {source.split}, got {source.root!r}{hint}")
     named = source.format == "list" or (source.format == "imagenet" and source.annotations)
-    if named and not _is_file(source.annotations):
-        problems.append(_no_file(f"{label}.annotations", source.annotations))
+    if named and not is_file(source.annotations):
+        problems.append(no_file(f"{label}.annotations", source.annotations))
     return problems
-
-
-def _file(option: str, value: str) -> Path:
-    if not _is_file(value):
-        raise ConfigError(_no_file(option, value))
-    return Path(value).expanduser()
-
-
-def _is_file(value: str) -> bool:
-    return bool(value) and Path(value).expanduser().is_file()
-
-
-def _no_file(option: str, value: str) -> str:
-    return f"option '{option}' must name a file, got {value!r}"
-
-
-def _no_folder(option: str, value: str) -> str:
-    return f"option '{option}' must name a folder, got {value!r}"

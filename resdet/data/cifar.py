@@ -93,6 +93,10 @@ class CifarDataset:
         rows = self.pixels[index].transpose(1, 2, 0).tobytes()
         return Image.frombytes("RGB", (32, 32), rows)
 
+    def encoded(self, index: int) -> None:  # noqa: ARG002
+        """None: the images have no files of their own."""
+        return None  # noqa: RET501
+
 
 def read_cifar(root: str | Path, split: str, kind: str = "cifar10", names: Sequence[str] | None = None) -> CifarDataset:
     """Read ``split`` of ``kind`` ("cifar10" or "cifar100") from the folder of its official batches.

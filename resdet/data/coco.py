@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from resdet.data.annotation_cache import cached
 from resdet.data.annotations import DatasetBuilder, class_mismatch
 from resdet.data.dataset import DetectionDataset
 from resdet.errors import DataError
@@ -48,6 +49,7 @@ def read_coco(
     names: Sequence[str] | None = None,
     *,
     keep_difficult: bool = False,
+    cache: Path | None = None,
 ) -> DetectionDataset:
     """Read an instances file.
 
@@ -61,26 +63,38 @@ def read_coco(
         names: class names in label order, to which the file's categories are mapped by name; the file's own, in order of their
             ids, when not given.
         keep_difficult: train on objects marked difficult; otherwise they are ignored.
+        cache: a folder that keeps what was read of a large file, see ``annotation_cache``; None: nothing is kept.
 
     Raises:
         DataError: with every problem of the file: broken JSON, missing or mistyped keys, ids that are unknown or used twice,
             boxes that are not finite, negative or outside, unsafe or missing image files, unknown classes.
     """
-    source = str(annotations_json)
-    content = _parse(Path(annotations_json))
+
+    def read() -> DetectionDataset:
+        return _read(Path(images_dir), Path(annotations_json), names, keep_difficult)
+
+    if cache is None:
+        return read()
+    arguments = [str(images_dir), str(annotations_json), None if names is None else list(names), keep_difficult]
+    return cached(cache, Path(annotations_json), arguments, read)
+
+
+def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult: bool) -> DetectionDataset:
+    source = str(path)
+    content = _parse(path)
     builder = DatasetBuilder(source)
     problems = builder.problems
     found = _read_categories(content["categories"], source, problems)
     names = list(found.values()) if names is None else list(names)
     problems += [f"{source}: {problem}" for problem in class_mismatch(list(found.values()), names)]
     labels = {category: names.index(name) for category, name in found.items() if name in names}
-    images = _read_images(content["images"], source, Path(images_dir), builder)
+    images = _read_images(content["images"], source, folder, builder)
     _read_objects(content["annotations"], source, builder, images, found, labels, keep_difficult)
     return builder.build(names, _category_ids(found, names))
 
 
 def _parse(path: Path) -> dict[str, list[Any]]:
-    content = read_json(path)
+    content = read_json(path, _without_mask)
     sections = ("images", "annotations", "categories")
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be an object with {', '.join(sections)}, got {type(content).__name__}")
@@ -91,6 +105,12 @@ def _parse(path: Path) -> dict[str, list[Any]]:
     if wrong:
         raise DataError([f"{path}: key {key!r} must be a list, got {_show(content, key)}" for key in wrong])
     return content
+
+
+def _without_mask(entry: dict[str, Any]) -> dict[str, Any]:
+    """Outlines are most of an instances file, and nothing here looks at them."""
+    entry.pop("segmentation", None)
+    return entry
 
 
 def _read_categories(entries: list[Any], source: str, problems: list[str]) -> dict[int, str]:

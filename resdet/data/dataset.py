@@ -10,17 +10,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from resdet.data.decode import read_image
+from resdet.data.decode import read_file, read_image
+from resdet.data.photo import Photo
 from resdet.errors import DataError
 from resdet.structures import Target
 
+ImageT = TypeVar("ImageT", Image.Image, Photo)
 _OBJECT_COLUMNS = ("boxes", "labels", "crowd", "difficult", "ignore", "empty", "areas", "annotation_ids")
 
 
@@ -41,6 +43,9 @@ class ClassificationDataset(Protocol):
 
     def load(self, index: int) -> Image.Image:
         """The image, RGB; a DataError names a file that cannot be read."""
+
+    def encoded(self, index: int) -> bytes | None:
+        """The content of the image's file; None where the data set holds pixels; a DataError as of ``load``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +123,15 @@ class DetectionDataset:
         Raises:
             DataError: when the file cannot be read, or is of another size than its annotation says.
         """
+        return self._sized(index, read_image(self.path(index)))
+
+    def photo(self, index: int) -> tuple[Photo, Target]:
+        """The same with the image not decoded yet; what is wrong with its pixels is told when they are asked for."""
         path = self.path(index)
-        image = read_image(path)
+        return self._sized(index, Photo(path, read_file(path)))
+
+    def _sized(self, index: int, image: ImageT) -> tuple[ImageT, Target]:
+        path = self.path(index)
         if problem := size_problem(path, (image.height, image.width), self.size(index)):
             raise DataError(problem)
         return image, self.target(index)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from resdet.errors import DataError
 
@@ -14,7 +15,7 @@ from resdet.errors import DataError
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _ORIENTATION_TAG = 0x0112
 # EXIF orientation -> what turns the stored pixels upright; 1 and values out of the standard need nothing
-_UPRIGHT = {
+_UPRIGHT: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -26,11 +27,25 @@ _UPRIGHT = {
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 
 
-def read_image(path: str | Path) -> Image.Image:
+def read_file(path: str | Path) -> bytes:
+    """The content of an image file, not decoded; a DataError names a file that cannot be read."""
+    path = Path(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_image(path: str | Path, content: bytes | None = None, shrink: int = 1) -> Image.Image:
     """Decode an image file completely, turn it upright by its EXIF orientation, and make it RGB.
 
     Grey is repeated three times; 16-bit grey is scaled from 0 … 65535 to 0 … 255; transparency is dropped; palettes and CMYK
     are converted; of an animation the first frame is taken.
+
+    Args:
+        path: the file.
+        content: its bytes, where they are at hand; ``path`` is then its name alone.
+        shrink: 2, 4 or 8: a JPEG may be decoded with so many times fewer pixels a side.
 
     Returns:
         A PIL image of mode RGB.
@@ -42,23 +57,35 @@ def read_image(path: str | Path) -> Image.Image:
     path = Path(path)
     Image.init()  # PIL loads some of its decoders late, and knows no format by name before
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(image)
+            if shrink > 1:
+                image.draft(None, (max(1, image.width // shrink), max(1, image.height // shrink)))
             image.load()
-            orientation = _orientation(image)
+            turn = _UPRIGHT.get(_orientation(image))
             rgb = to_rgb(image)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such image file") from error
     except MemoryError:
         raise
     # PIL's decoders raise nearly anything on broken bytes: OSError, SyntaxError, struct.error, ValueError, zlib.error …
     except Exception as error:
-        raise _unreadable(path, error) from error
-    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+        raise _unreadable(path, error, content) from error
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
-    """The (height, width) in pixels of an image file, upright by its EXIF orientation, from its header alone.
+    """The (height, width) in pixels of an image file, upright by its EXIF orientation; errors are those of ``read_header``."""
+    return read_header(path)[0]
+
+
+def read_header(path: str | Path, content: bytes | None = None) -> tuple[tuple[int, int], Image.Transpose | None]:
+    """What the header of an image file tells.
+
+    Args:
+        path: the file.
+        content: its bytes, where they are at hand; ``path`` is then its name alone.
+
+    Returns:
+        (height, width) in pixels of the upright image, and what turns the stored pixels upright; None: they are.
 
     Raises:
         DataError: naming the file when it is missing or has no header of an image.
@@ -66,20 +93,21 @@ def read_size(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     Image.init()
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            turned = _orientation(image) in _ON_THEIR_SIDE
-            return (image.width, image.height) if turned else (image.height, image.width)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such image file") from error
+        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+            orientation = _orientation(image)
+            size = (image.width, image.height) if orientation in _ON_THEIR_SIDE else (image.height, image.width)
+            return size, _UPRIGHT.get(orientation)
     except MemoryError:
         raise
     except Exception as error:  # as above
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error, content) from error
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
+def _unreadable(path: Path, error: Exception, content: bytes | None = None) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{path}: no such image file")
     # unlike Path.is_file, os.path.isfile is False, not an error, for a name too long
-    empty = os.path.isfile(path) and path.stat().st_size == 0  # noqa: PTH113
+    empty = content == b"" if content is not None else os.path.isfile(path) and path.stat().st_size == 0  # noqa: PTH113
     reason = "the file is empty" if empty else _reason(error, path)
     return DataError(f"{path}: cannot be read as an image: {reason}")
 
@@ -115,6 +143,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, UnidentifiedImageError):  # whose text names the object that was read from
+        return "cannot identify image file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).replace(f" {str(path)!r}", "").split()) or type(error).__name__

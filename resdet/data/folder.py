@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.annotations import class_mismatch
-from resdet.data.decode import read_image
+from resdet.data.decode import read_file, read_image
 from resdet.errors import DataError
 from resdet.files import walk_files
 
@@ -47,6 +47,10 @@ class FileDataset:
     def load(self, index: int) -> Image.Image:
         """The image, upright RGB; a DataError names a file that cannot be read."""
         return read_image(self.path(index))
+
+    def encoded(self, index: int) -> bytes:
+        """The content of the image's file; a DataError names one that cannot be read."""
+        return read_file(self.path(index))
 
 
 def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FileDataset:

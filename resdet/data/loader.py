@@ -12,17 +12,20 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from resdet.data.batches import ClassificationBatch, DetectionBatch
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.data.photo import Photo, exact
 from resdet.data.proposals import Proposals
 from resdet.errors import DataError
 from resdet.structures import Target
@@ -31,91 +34,11 @@ B_co = TypeVar("B_co", covariant=True)
 Key = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class DetectionBatch:
-    """Images of different sizes and what they hold.
-
-    Attributes:
-        images: uint8 (3, H_i, W_i), RGB.
-        targets: their targets, boxes in pixels of these tensors.
-        original_sizes: (height, width) of the images before the transform, pixels.
-        pyramid: for each image uint8 (3, H, W), the original at several scales; None where the view makes none.
-        proposals: float32 (R_i, 4) ``xyxy``, precomputed regions in pixels of ``images``; None where the view has none.
-    """
-
-    images: list[Tensor]
-    targets: list[Target]
-    original_sizes: list[tuple[int, int]] = field(default_factory=list)
-    pyramid: list[list[Tensor]] | None = None
-    proposals: list[Tensor] | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def names(self) -> list[str]:
-        """The image files, each with the data set's id of the image."""
-        return [f"{target.path} (image id {target.image_id})" for target in self.targets]
-
-    def split(self, parts: int) -> list[DetectionBatch]:
-        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
-        return [
-            DetectionBatch(
-                self.images[piece],
-                self.targets[piece],
-                self.original_sizes[piece],
-                pyramid=None if self.pyramid is None else self.pyramid[piece],
-                proposals=None if self.proposals is None else self.proposals[piece],
-            )
-            for piece in pieces(len(self), parts)
-        ]
-
-    def to(self, device: object) -> DetectionBatch:
-        """The same batch with its tensors on ``device``."""
-        images = [image.to(device, non_blocking=True) for image in self.images]  # type: ignore[call-overload]
-        proposals = None if self.proposals is None else [boxes.to(device) for boxes in self.proposals]  # type: ignore[call-overload]
-        return replace(self, images=images, targets=[target.to(device) for target in self.targets], proposals=proposals)
-
-
-@dataclass(frozen=True)
-class ClassificationBatch:
-    """Images of one size and their labels.
-
-    Attributes:
-        images: uint8 (N, 3, H, W), RGB.
-        labels: int64 (N,), 0 … K-1.
-        paths: the image files.
-    """
-
-    images: Tensor
-    labels: Tensor
-    paths: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def names(self) -> list[str]:
-        """The image files."""
-        return list(self.paths)
-
-    def split(self, parts: int) -> list[ClassificationBatch]:
-        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
-        return [
-            ClassificationBatch(self.images[piece], self.labels[piece], self.paths[piece]) for piece in pieces(len(self), parts)
-        ]
-
-    def to(self, device: object) -> ClassificationBatch:
-        """The same batch with its tensors on ``device``."""
-        images = self.images.to(device, non_blocking=True)  # type: ignore[call-overload]
-        return replace(self, images=images, labels=self.labels.to(device))  # type: ignore[call-overload]
-
-
 class DetectionTransform(Protocol):
     """From an image and its boxes to a uint8 tensor (3, H, W) and boxes in its pixels."""
 
-    def with_proposals(self, image: Image.Image, target: Target, proposals: Tensor) -> tuple[Tensor, Target, Tensor]:
-        """The same change for the image, its target and its proposals (R, 4), in pixels of the image."""
+    def with_proposals(self, image: Any, target: Target, proposals: Tensor) -> tuple[Tensor, Target, Tensor]:
+        """The same change for an image (of a fast view a ``Photo``), its target and its proposals (R, 4), in pixels of it."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +51,7 @@ class DetectionView:
         seed: of the transform's randomness.
         pyramid: adds the decoded image at several scales.
         proposals: adds precomputed regions, of the images of ``dataset`` in its order.
+        fast: gives the transform images that are not decoded yet (``Photo``), of which it takes what it needs.
     """
 
     dataset: DetectionDataset
@@ -135,6 +59,7 @@ class DetectionView:
     seed: int = 0
     pyramid: Callable[[Image.Image], list[Tensor]] | None = None
     proposals: Proposals | None = None
+    fast: bool = False
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -152,19 +77,27 @@ class DetectionView:
         )
 
     def _sample(self, index: int, draw: int) -> tuple[Tensor, Target, Tensor, list[Tensor]]:
-        image, target = self.dataset.load(index)
+        image, target = self.dataset.photo(index) if self.fast else self.dataset.load(index)
         seed_generators(self.seed, draw)
         boxes = self.proposals.boxes(index) if self.proposals else torch.zeros(0, 4)
-        return *self.transform.with_proposals(image, target, boxes), self.pyramid(image) if self.pyramid else []
+        return *self.transform.with_proposals(image, target, boxes), self.pyramid(exact(image)) if self.pyramid else []
 
 
 @dataclass(frozen=True)
 class ClassificationView:
-    """A classification data set as its transform shows it: what a loader loads."""
+    """A classification data set as its transform shows it: what a loader loads.
+
+    Attributes:
+        dataset: labelled images.
+        transform: from an RGB image to a uint8 tensor (3, S, S).
+        seed: of the transform's randomness.
+        fast: gives the transform images that are not decoded yet (``Photo``), where the data set has files.
+    """
 
     dataset: ClassificationDataset
-    transform: Callable[[Image.Image], Tensor]
+    transform: Callable[[Any], Tensor]
     seed: int = 0
+    fast: bool = False
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -177,7 +110,8 @@ class ClassificationView:
         return ClassificationBatch(images, labels, tuple(str(self.dataset.path(index)) for index, _ in keys))
 
     def _sample(self, index: int, draw: int) -> Tensor:
-        image = self.dataset.load(index)
+        content = self.dataset.encoded(index) if self.fast else None
+        image = self.dataset.load(index) if content is None else Photo(self.dataset.path(index), content)
         seed_generators(self.seed, draw)
         try:
             return self.transform(image)
@@ -194,8 +128,16 @@ class View(Protocol[B_co]):
         """The samples ``(index, draw)`` as one batch."""
 
 
-def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int) -> Iterator[B_co]:
+def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *, pin: bool = False) -> Iterator[B_co]:
     """Load ``batches`` (``samplers.endless_batches``) in order, ahead of use, in ``workers`` processes (0: in this one).
+
+    The processes live as long as the iterator: ``endless_batches`` has no epochs at which they would begin anew.
+
+    Args:
+        view: what is loaded.
+        batches: the samples of each batch.
+        workers: processes; each works two batches ahead.
+        pin: put batches into pinned memory, for a GPU; this process does it, the others know of no GPU.
 
     Raises:
         DataError: for an image that cannot be read, as if it had been read in this process.
@@ -206,6 +148,7 @@ def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int) -
         batch_size=None,
         num_workers=workers,
         worker_init_fn=_quiet_worker,
+        pin_memory=pin,
     )
     for loaded in loader:
         if isinstance(loaded, _Failure):
@@ -241,14 +184,6 @@ def seed_generators(seed: int, draw: int) -> None:
     random.seed(value)
 
 
-def pieces(count: int, parts: int) -> list[slice]:
-    """``range(count)`` in at most ``parts`` consecutive pieces, whose lengths differ by 1 at most."""
-    if parts < 1:
-        raise ValueError(f"a batch can be split into at least 1 part, got {parts}")
-    parts = min(parts, count)
-    return [slice(part * count // parts, (part + 1) * count // parts) for part in range(parts)]
-
-
 @dataclass(frozen=True)
 class _Failure:
     """A DataError on its way out of a worker, whose message torch would bury in a traceback."""
@@ -270,6 +205,7 @@ class _Fetch(Dataset[Any]):
 def _quiet_worker(_: int) -> None:
     """One thread a worker; signals that end a run (Ctrl-C, a scheduler's SIGTERM) are left to the main process."""
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):

@@ -1,4 +1,4 @@
-"""Images with a class and the boxes of its objects, and their batches (paper, appendix C).
+"""Images with a class and the boxes of its objects (paper, appendix C).
 
 Legend: M images, N boxes, K classes; the boxes of image i are the rows offsets[i] … offsets[i+1].
 """
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from resdet.data.batches import LocalizationBatch
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem
-from resdet.data.decode import read_image, read_size
-from resdet.data.loader import Key, pieces, preserved_generators, seed_generators
+from resdet.data.decode import read_file, read_image, read_size
+from resdet.data.loader import Key, preserved_generators, seed_generators
 from resdet.errors import DataError
 
 UNLABELLED = -1  # the label of an image whose class nobody tells, of a test set
@@ -91,6 +92,10 @@ class LocalizedImages:
             raise DataError(problem)
         return image
 
+    def encoded(self, index: int) -> bytes:
+        """The content of the image's file; a DataError names one that cannot be read."""
+        return read_file(self.path(index))
+
 
 def localized_images(dataset: DetectionDataset, labels: Sequence[int], without: Collection[int] = ()) -> LocalizedImages:
     """The images of ``dataset`` with a class each, and of their boxes those of that class.
@@ -128,44 +133,6 @@ def localized_images(dataset: DetectionDataset, labels: Sequence[int], without: 
 def boxed_indices(dataset: LocalizationDataset) -> list[int]:
     """Indices of the images that have a box."""
     return [index for index in range(len(dataset)) if len(dataset.boxes(index))]
-
-
-@dataclass(frozen=True)
-class LocalizationBatch:
-    """Images of one size, their classes, and the boxes of these.
-
-    Attributes:
-        images: uint8 (N, 3, S, S), RGB.
-        labels: int64 (N,), 0 … K-1.
-        boxes: for each image float32 (B_i, 4) ``xyxy``, pixels of the tensor; (0, 4) where no box is known, or in sight.
-        paths: the image files.
-    """
-
-    images: Tensor
-    labels: Tensor
-    boxes: list[Tensor]
-    paths: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def names(self) -> list[str]:
-        """The image files."""
-        return list(self.paths)
-
-    def split(self, parts: int) -> list[LocalizationBatch]:
-        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
-        return [
-            LocalizationBatch(self.images[piece], self.labels[piece], self.boxes[piece], self.paths[piece])
-            for piece in pieces(len(self), parts)
-        ]
-
-    def to(self, device: object) -> LocalizationBatch:
-        """The same batch with its tensors on ``device``."""
-        images = self.images.to(device, non_blocking=True)  # type: ignore[call-overload]
-        boxes = [rows.to(device) for rows in self.boxes]  # type: ignore[call-overload]
-        return LocalizationBatch(images, self.labels.to(device), boxes, self.paths)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from resdet.data.lighting import IMAGENET_COMPONENTS, ColorComponents, lighting_noise
 from resdet.data.transforms import resize_short_side
 from resdet.errors import DataError
-from resdet.structures.boxes import box_area, clip_boxes, scale_boxes
+from resdet.structures.boxes import box_area, clip_boxes, mirror_boxes, scale_boxes
 
 _MIN_SEEN = 0.25
 _DRAWS = 10
@@ -61,7 +61,7 @@ class LocalizationTrainTransform:
         square = np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
         if torch.rand(()) < self.hflip:
             square = square[:, ::-1]
-            seen = torch.stack([self.crop - seen[:, 2], seen[:, 1], self.crop - seen[:, 0], seen[:, 3]], dim=1)
+            seen = mirror_boxes(seen, self.crop)
         pixels = torch.from_numpy(np.array(square.transpose(2, 0, 1), order="C"))
         return lighting_noise(pixels, self.lighting, self.pca) if self.lighting else pixels, seen
 

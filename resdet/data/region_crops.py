@@ -6,7 +6,7 @@ Legend: M images, R regions, S the side of the square.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -16,11 +16,13 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from resdet.data.batches import RegionBatch
 from resdet.data.lighting import IMAGENET_COMPONENTS, lighting_noise
-from resdet.data.loader import Key, pieces, preserved_generators, seed_generators
+from resdet.data.loader import Key, preserved_generators, seed_generators
 from resdet.data.localization import LocalizedImages
 from resdet.data.proposals import Proposals
 from resdet.data.samplers import Batch
+from resdet.structures.boxes import mirror_boxes
 
 NEGATIVE = -1  # the match of a region that shows no object of its image's class
 
@@ -35,46 +37,6 @@ def warp_region(image: Image.Image, box: tuple[float, float, float, float], side
     """
     pixels: Tensor = F.pil_to_tensor(image.resize((side, side), Image.Resampling.BILINEAR, box))
     return pixels
-
-
-@dataclass(frozen=True)
-class RegionBatch:
-    """Warped regions of images, each with the class of its image.
-
-    Attributes:
-        images: uint8 RGB (R, 3, S, S).
-        labels: int64 (R,).
-        positive: bool (R,), whether a region shows an object of that class.
-        references: float32 (R, 4) ``xyxy``, where the regions are in the image.
-        boxes: float32 (R, 4) ``xyxy``, the objects' boxes there; of negative regions the region itself.
-        paths: the image files.
-    """
-
-    images: Tensor
-    labels: Tensor
-    positive: Tensor
-    references: Tensor
-    boxes: Tensor
-    paths: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def names(self) -> list[str]:
-        """The image files."""
-        return list(self.paths)
-
-    def split(self, parts: int) -> list[RegionBatch]:
-        """At most ``parts`` batches of consecutive regions, none empty, of nearly equal length; a ValueError below 1 part."""
-        values = [getattr(self, field.name) for field in fields(self)]
-        return [RegionBatch(*(value[piece] for value in values)) for piece in pieces(len(self), parts)]
-
-    def to(self, device: object) -> RegionBatch:
-        """The same batch with its tensors on ``device``."""
-        names = ("images", "labels", "positive", "references", "boxes")
-        moved: dict[str, Tensor] = {name: getattr(self, name).to(device) for name in names}
-        return replace(self, **moved)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -122,7 +84,7 @@ class RegionView:
         pixels = warp_region(image, tuple(reference.tolist()), self.side)
         if torch.rand(()) < self.hflip:
             pixels = pixels.flip(-1)
-            reference, box = (_mirrored(each, image.width) for each in (reference, box))
+            reference, box = (mirror_boxes(each, image.width) for each in (reference, box))
         return lighting_noise(pixels, self.lighting, IMAGENET_COMPONENTS) if self.lighting else pixels, reference, box
 
 
@@ -157,8 +119,3 @@ def region_batches(matches: NDArray[np.int32], batch: int, positive_fraction: fl
             if size
         ]
         yield [(region, number * batch + place) for place, region in enumerate(np.concatenate(chosen).tolist())]
-
-
-def _mirrored(box: Tensor, width: int) -> Tensor:
-    x1, y1, x2, y2 = box.unbind()
-    return torch.stack([width - x2, y1, width - x1, y2])

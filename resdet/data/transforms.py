@@ -1,7 +1,8 @@
 """Images and their boxes, resized, flipped and cropped together (torchvision.transforms.v2).
 
-Resizing is PIL's bilinear filter, which antialiases. What is random draws from torch's global CPU generator, which
-``resdet.data.loader`` seeds for every sample.
+Resizing is PIL's bilinear filter, which antialiases; that of a ``Photo``, for training alone, is linear interpolation. What is
+random draws from torch's global CPU generator, which ``resdet.data.loader`` seeds for every sample; the draws are the same for
+a ``Photo``.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
 from resdet.data.augmentation import Augmentation
 from resdet.data.lighting import IMAGENET_COMPONENTS, ColorComponents, lighting_noise
+from resdet.data.photo import Photo, exact
 from resdet.errors import DataError
 from resdet.structures import Target
 from resdet.structures.boxes import clip_boxes
+
+# logarithms of the least and greatest width over height of a random window, as torchvision rounds them
+_SHAPES = tuple(torch.log(torch.tensor([3 / 4, 4 / 3])).tolist())
 
 
 def resized_size(size: tuple[int, int], short_side: int, max_side: int) -> tuple[int, int]:
@@ -38,10 +44,39 @@ def resized_size(size: tuple[int, int], short_side: int, max_side: int) -> tuple
     return height, width
 
 
+def _by_shorter_side(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """The (height, width) that ``resize_short_side`` gives an image of ``size``."""
+    height, width = (int(short_side * side / min(size)) for side in size)
+    return height, width
+
+
 def resize_short_side(image: Image.Image, short_side: int) -> Image.Image:
     """The image with its shorter side brought to ``short_side`` pixels, the longer cut to whole ones; 0: as it is."""
     resized: Image.Image = F.resize(image, [short_side], InterpolationMode.BILINEAR) if short_side else image
     return resized
+
+
+def random_area(size: tuple[int, int], area: tuple[float, float]) -> tuple[int, int, int, int]:
+    """A window ``xyxy`` of an image of ``size`` (height, width), pixels: of a random share of its area, and a random shape.
+
+    The draws are torchvision's (``RandomResizedCrop``), and so is the choice after ten that fit into no place: the central
+    window of a shape between 3/4 and 4/3. Source: Szegedy et al., Going deeper with convolutions, section 6.
+
+    Args:
+        size: of the image.
+        area: least and greatest share.
+    """
+    height, width = size
+    for _ in range(10):
+        pixels = height * width * torch.empty(1).uniform_(*area).item()
+        shape = torch.empty(1).uniform_(*_SHAPES).exp().item()
+        w, h = round(math.sqrt(pixels * shape)), round(math.sqrt(pixels / shape))
+        if 0 < w <= width and 0 < h <= height:
+            top, left = int(torch.randint(height - h + 1, (1,))), int(torch.randint(width - w + 1, (1,)))
+            return left, top, left + w, top + h
+    w, h = min(width, round(height * 4 / 3)), min(height, round(width / (3 / 4)))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
 
 
 @dataclass(frozen=True)
@@ -67,18 +102,19 @@ class DetectionTrainTransform:
         tensor, target, _ = self.with_proposals(image, target, torch.zeros(0, 4))
         return tensor, target
 
-    def with_proposals(self, image: Image.Image, target: Target, proposals: Tensor) -> tuple[Tensor, Target, Tensor]:
+    def with_proposals(self, image: Image.Image | Photo, target: Target, proposals: Tensor) -> tuple[Tensor, Target, Tensor]:
         """The same with proposals float32 (R, 4) ``xyxy``, which move with the image; what is left of them inside it is kept.
 
         Raises:
-            DataError: naming an image that the augmentation cannot be applied to.
+            DataError: naming an image that the augmentation cannot be applied to, or a photo that cannot be decoded.
         """
-        image, target, proposals = self.augmentation(image, target, proposals)
+        if self.augmentation.transforms:
+            image, target, proposals = self.augmentation(exact(image), target, proposals)
         size = resized_size(target.size, self._short_side(), self.max_side)
-        image, boxes = _resize(image, _boxes(target, proposals), size)
+        resized, boxes = _resize(image, _boxes(target, proposals), size)
         if torch.rand(()) < self.hflip:
-            image, boxes = F.horizontal_flip(image), F.horizontal_flip(boxes)
-        return _to_tensor(image), *_with_boxes(target, boxes)
+            resized, boxes = F.horizontal_flip(resized), F.horizontal_flip(boxes)
+        return _to_tensor(resized), *_with_boxes(target, boxes)
 
     def _short_side(self) -> int:
         if self.between:
@@ -130,34 +166,51 @@ class ClassificationTrainTransform:
     area: tuple[float, float] = field(default=(0.08, 1.0), kw_only=True)
     pca: ColorComponents = field(default=IMAGENET_COMPONENTS, kw_only=True)
 
-    def __call__(self, image: Image.Image) -> Tensor:
+    def __call__(self, image: Image.Image | Photo) -> Tensor:
         """Turn an RGB image into a uint8 tensor (3, crop, crop).
 
         Raises:
-            DataError: when the image is smaller than the crop after resizing and padding; not with ``crop_from`` "area".
+            DataError: when the image is smaller than the crop after resizing and padding; not with ``crop_from`` "area". Of a
+                photo, also when it cannot be decoded.
         """
-        square = np.asarray(self._by_area(image) if self.crop_from == "area" else self._by_short_side(image))
+        if self.pad:
+            image = exact(image)
+        square = self._by_area(image) if self.crop_from == "area" else self._by_short_side(image)
         if torch.rand(()) < self.hflip:
-            square = square[:, ::-1]
-        pixels = torch.from_numpy(np.array(square.transpose(2, 0, 1), order="C"))
+            square = np.asarray(cv2.flip(square, 1), dtype=np.uint8)
+        planes = np.empty((3, self.crop, self.crop), dtype=np.uint8)
+        cv2.split(square, list(planes))  # into them, four times sooner than numpy copies a transposed array
+        pixels = torch.from_numpy(planes)
         return lighting_noise(pixels, self.lighting, self.pca) if self.lighting else pixels
 
-    def _by_area(self, image: Image.Image) -> Image.Image:
-        padded = image.crop((-self.pad, -self.pad, image.width + self.pad, image.height + self.pad)) if self.pad else image
-        window: Image.Image = RandomResizedCrop(self.crop, scale=self.area, antialias=True)(padded)
-        return window
+    def _by_area(self, image: Image.Image | Photo) -> NDArray[np.uint8]:
+        left, top, right, bottom = random_area((image.height + 2 * self.pad, image.width + 2 * self.pad), self.area)
+        size = (self.crop, self.crop)
+        if isinstance(image, Photo):
+            return image.window((left, top, right, bottom), size)
+        # PIL gives zeros outside of an image
+        window = image.crop((left - self.pad, top - self.pad, right - self.pad, bottom - self.pad))
+        return np.asarray(F.resize(window, list(size), InterpolationMode.BILINEAR))
 
-    def _by_short_side(self, image: Image.Image) -> Image.Image:
+    def _by_short_side(self, image: Image.Image | Photo) -> NDArray[np.uint8]:
+        height, width = image.height, image.width
         if self.short_side:
             low, high = self.short_side
-            image = resize_short_side(image, int(torch.randint(low, high + 1, ())))
-        width, height = image.width + 2 * self.pad, image.height + 2 * self.pad
-        if min(height, width) < self.crop:
-            raise DataError(f"{width} x {height} pixels are less than the crop of {self.crop}; set data.short_side")
-        top = int(torch.randint(height - self.crop + 1, ())) - self.pad
-        left = int(torch.randint(width - self.crop + 1, ())) - self.pad
-        # PIL gives zeros outside of an image
-        return image.crop((left, top, left + self.crop, top + self.crop))
+            short_side = int(torch.randint(low, high + 1, ()))
+            height, width = _by_shorter_side((height, width), short_side)
+            if not isinstance(image, Photo):
+                image = resize_short_side(image, short_side)
+        padded_height, padded_width = height + 2 * self.pad, width + 2 * self.pad
+        if min(padded_height, padded_width) < self.crop:
+            raise DataError(
+                f"{padded_width} x {padded_height} pixels are less than the crop of {self.crop}; set data.short_side"
+            )
+        top = int(torch.randint(padded_height - self.crop + 1, ())) - self.pad
+        left = int(torch.randint(padded_width - self.crop + 1, ())) - self.pad
+        if not isinstance(image, Photo):
+            return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
+        x, y = image.width / width, image.height / height
+        return image.window((left * x, top * y, (left + self.crop) * x, (top + self.crop) * y), (self.crop, self.crop))
 
 
 @dataclass(frozen=True)
@@ -184,11 +237,15 @@ def _boxes(target: Target, proposals: Tensor) -> tv_tensors.BoundingBoxes:
 
 
 def _resize(
-    image: Image.Image, boxes: tv_tensors.BoundingBoxes, size: tuple[int, int]
+    image: Image.Image | Photo, boxes: tv_tensors.BoundingBoxes, size: tuple[int, int]
 ) -> tuple[Image.Image, tv_tensors.BoundingBoxes]:
-    if size == (image.height, image.width):
+    if isinstance(image, Photo):
+        resized = Image.fromarray(image.window((0, 0, image.width, image.height), size))
+    elif size == (image.height, image.width):
         return image, boxes
-    return F.resize(image, list(size), InterpolationMode.BILINEAR), F.resize(boxes, list(size))
+    else:
+        resized = F.resize(image, list(size), InterpolationMode.BILINEAR)
+    return resized, F.resize(boxes, list(size))
 
 
 def _to_tensor(image: Image.Image) -> Tensor:

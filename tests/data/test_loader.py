@@ -18,18 +18,11 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
 from resdet.data import loader
+from resdet.data.batches import ClassificationBatch, DetectionBatch
 from resdet.data.coco import read_coco
 from resdet.data.dataset import aspect_groups, usable_indices
 from resdet.data.folder import read_folder
-from resdet.data.loader import (
-    ClassificationBatch,
-    ClassificationView,
-    DetectionBatch,
-    DetectionView,
-    preserved_generators,
-    seed_generators,
-    train_loader,
-)
+from resdet.data.loader import ClassificationView, DetectionView, preserved_generators, seed_generators, train_loader
 from resdet.data.samplers import endless_batches
 from resdet.data.transforms import ClassificationTrainTransform, DetectionTestTransform, DetectionTrainTransform
 from resdet.errors import DataError

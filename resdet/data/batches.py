@@ -1,0 +1,144 @@
+"""What a loader hands to training and testing: some images, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from resdet.structures import Target
+
+BatchT = TypeVar("BatchT", bound="Batch")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch: each field is a sequence with an entry an image, empty, or None."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    @property
+    def names(self) -> list[str]:
+        """The image files."""
+        return list(getattr(self, "paths", ()))
+
+    def split(self: BatchT, parts: int) -> list[BatchT]:
+        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
+        columns = {name: value for name, value in vars(self).items() if value is not None}
+        return [replace(self, **{name: value[piece] for name, value in columns.items()}) for piece in pieces(len(self), parts)]
+
+    def to(self: BatchT, device: object) -> BatchT:
+        """The same batch with its tensors on ``device``."""
+
+        def move(value: Tensor | Target) -> Tensor | Target:
+            if isinstance(value, Target):
+                return value.to(device)
+            return value.to(device, non_blocking=True)  # type: ignore[call-overload]
+
+        return replace(self, **{name: _each(move, value) for name, value in vars(self).items()})
+
+    def pin_memory(self: BatchT) -> BatchT:
+        """The same batch with its tensors, but for those of targets, in memory that a GPU copies from without the processor.
+
+        This is the method that torch's loader looks for.
+        """
+
+        def pin(value: Tensor | Target) -> Tensor | Target:
+            return value if isinstance(value, Target) else value.pin_memory()
+
+        return replace(self, **{name: _each(pin, value) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class DetectionBatch(Batch):
+    """Images of different sizes and what they hold.
+
+    Attributes:
+        images: uint8 (3, H_i, W_i), RGB.
+        targets: their targets, boxes in pixels of these tensors.
+        original_sizes: (height, width) of the images before the transform, pixels.
+        pyramid: for each image uint8 (3, H, W), the original at several scales; None where the view makes none.
+        proposals: float32 (R_i, 4) ``xyxy``, precomputed regions in pixels of ``images``; None where the view has none.
+    """
+
+    images: list[Tensor]
+    targets: list[Target]
+    original_sizes: list[tuple[int, int]] = field(default_factory=list)
+    pyramid: list[list[Tensor]] | None = None
+    proposals: list[Tensor] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The image files, each with the data set's id of the image."""
+        return [f"{target.path} (image id {target.image_id})" for target in self.targets]
+
+
+@dataclass(frozen=True)
+class ClassificationBatch(Batch):
+    """Images of one size and their labels.
+
+    Attributes:
+        images: uint8 (N, 3, H, W), RGB.
+        labels: int64 (N,), 0 … K-1.
+        paths: the image files.
+    """
+
+    images: Tensor
+    labels: Tensor
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LocalizationBatch(Batch):
+    """Images of one size, their classes, and the boxes of these.
+
+    Attributes:
+        images: uint8 (N, 3, S, S), RGB.
+        labels: int64 (N,), 0 … K-1.
+        boxes: for each image float32 (B_i, 4) ``xyxy``, pixels of the tensor; (0, 4) where no box is known, or in sight.
+        paths: the image files.
+    """
+
+    images: Tensor
+    labels: Tensor
+    boxes: list[Tensor]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RegionBatch(Batch):
+    """Warped regions of images, each with the class of its image.
+
+    Attributes:
+        images: uint8 RGB (R, 3, S, S).
+        labels: int64 (R,).
+        positive: bool (R,), whether a region shows an object of that class.
+        references: float32 (R, 4) ``xyxy``, where the regions are in the image.
+        boxes: float32 (R, 4) ``xyxy``, the objects' boxes there; of negative regions the region itself.
+        paths: the image files.
+    """
+
+    images: Tensor
+    labels: Tensor
+    positive: Tensor
+    references: Tensor
+    boxes: Tensor
+    paths: tuple[str, ...]
+
+
+def pieces(count: int, parts: int) -> list[slice]:
+    """``range(count)`` in at most ``parts`` consecutive pieces, whose lengths differ by 1 at most."""
+    if parts < 1:
+        raise ValueError(f"a batch can be split into at least 1 part, got {parts}")
+    parts = min(parts, count)
+    return [slice(part * count // parts, (part + 1) * count // parts) for part in range(parts)]
+
+
+def _each(change: Callable[[Tensor | Target], Tensor | Target], value: Any) -> Any:
+    """``value`` with its tensors and targets changed, in lists too."""
+    if isinstance(value, (Tensor, Target)):
+        return change(value)
+    return [_each(change, item) for item in value] if isinstance(value, list) else value
