@@ -11,9 +11,10 @@ import torch
 
 from resdet.commands.training import model_card, train_model
 from resdet.config.schema import DetectionDataConfig, DetectionRunConfig
+from resdet.data.batches import DetectionBatch
 from resdet.data.catalog import build_detection_transform, read_sources, source_proposals
 from resdet.data.dataset import DetectionDataset, aspect_groups, classes_of_images, concatenate, subset, usable_indices
-from resdet.data.loader import DetectionBatch, DetectionView, train_loader
+from resdet.data.loader import DetectionView, train_loader
 from resdet.data.proposals import Proposals
 from resdet.data.samplers import endless_batches, repeat_factors
 from resdet.data.transforms import DetectionTrainTransform
@@ -36,6 +37,7 @@ class TrainingImages:
         repeats: of each image, how often it comes an epoch; None: once.
         proposals: of each image, from the files that the config names; None: it names none.
         workers: processes that read images.
+        fast: whether images are decoded only as far as the transform needs them.
     """
 
     dataset: DetectionDataset
@@ -44,15 +46,18 @@ class TrainingImages:
     repeats: list[float] | None
     proposals: Proposals | None
     workers: int
+    fast: bool
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def batches(self, batch: int, seed: int, start: int, proposals: Proposals | None) -> Iterator[DetectionBatch]:
-        """The batches from number ``start`` on, without end, with ``proposals`` where they are given."""
-        view = DetectionView(self.dataset, self.transform, seed, proposals=proposals)
+    def batches(
+        self, batch: int, seed: int, start: int, proposals: Proposals | None, *, pin: bool = False
+    ) -> Iterator[DetectionBatch]:
+        """The batches from number ``start`` on, without end, with ``proposals`` where they are given; ``pin``: for a GPU."""
+        view = DetectionView(self.dataset, self.transform, seed, proposals=proposals, fast=self.fast)
         keys = endless_batches(len(self), batch, seed, self.groups, start, self.repeats)
-        return train_loader(view, keys, self.workers)
+        return train_loader(view, keys, self.workers, pin=pin)
 
 
 def read_training_images(data: DetectionDataConfig) -> TrainingImages:
@@ -77,6 +82,7 @@ def read_training_images(data: DetectionDataConfig) -> TrainingImages:
         repeat_factors(classes_of_images(dataset), data.repeat_thresh) if data.repeat_thresh else None,
         proposals.take(indices) if proposals else None,
         data.workers,
+        data.decode == "fast",
     )
 
 
@@ -122,7 +128,7 @@ def train_parts(
         config,
         model,
         lambda batch: model.losses(batch.images, batch.targets, batch.proposals, parts),
-        lambda start: images.batches(config.run.batch, config.run.seed, start, proposals),
+        lambda start: images.batches(config.run.batch, config.run.seed, start, proposals, pin=device.type == "cuda"),
         evaluate=evaluate,
         score=score,
         images=len(images),

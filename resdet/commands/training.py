@@ -21,6 +21,7 @@ from resdet.engine.run import run_training
 from resdet.engine.run_folder import RunFolder, open_run
 from resdet.engine.train_loop import BatchT
 from resdet.errors import ResdetError
+from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
@@ -113,11 +114,12 @@ def train_model(
         model.to(memory_format=torch.channels_last)
     average = moving_average(model, run.ema) if run.ema else None
     shown = model if average is None else cast(ModelT, average.module)
+    for part in model.modules():
+        if isinstance(part, ResidualBlock):
+            part.recompute = run.checkpoint_activations
     if run.compile:
         for part in _convolutions(model):
             part.compile()
-    # opened last, when data and model are known to be good: a mistake there leaves no folder behind
-    folder = open_run(config.output, config_to_yaml(config), resume)
     sgd = build_sgd(
         model,
         optimizer.lr,
@@ -125,28 +127,30 @@ def train_model(
         optimizer.weight_decay,
         decay_norm_and_bias=optimizer.decay_norm_and_bias,
     )
-    run_training(
-        folder,
-        model,
-        step,
-        sgd,
-        build_schedule(optimizer.lr, schedule),
-        batches,
-        evaluate=None if evaluate is None else lambda: evaluate(shown),
-        score=score,
-        data={"names": list(model.names), "images": images, **(origin or {})},
-        save_model=lambda path: save_model(shown, path),
-        iterations=schedule.iterations,
-        seed=run.seed,
-        device=device,
-        log_every=run.log_every,
-        checkpoint_every=run.checkpoint_every,
-        eval_every=run.eval_every,
-        clip_norm=optimizer.clip_norm,
-        accumulate=run.accumulate,
-        precision=precision,
-        average=average,
-    )
+    # opened last, when data and model are known to be good: a mistake there leaves no folder behind
+    with open_run(config.output, config_to_yaml(config), resume) as folder:
+        run_training(
+            folder,
+            model,
+            step,
+            sgd,
+            build_schedule(optimizer.lr, schedule),
+            batches,
+            evaluate=None if evaluate is None else lambda: evaluate(shown),
+            score=score,
+            data={"names": list(model.names), "images": images, **(origin or {})},
+            save_model=lambda path: save_model(shown, path),
+            iterations=schedule.iterations,
+            seed=run.seed,
+            device=device,
+            log_every=run.log_every,
+            checkpoint_every=run.checkpoint_every,
+            eval_every=run.eval_every,
+            clip_norm=optimizer.clip_norm,
+            accumulate=run.accumulate,
+            precision=precision,
+            average=average,
+        )
     return folder, shown
 
 

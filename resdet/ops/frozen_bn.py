@@ -34,10 +34,14 @@ class FrozenBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize float (N, C, H, W); the result keeps the shape and the dtype."""
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        shift = self.bias - self.running_mean * scale
+        scale, shift = self.affine()
         # addcmul is one pass over x; the casts keep a half precision input in half precision
         return torch.addcmul(shift.to(x.dtype)[:, None, None], x, scale.to(x.dtype)[:, None, None])
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (C,): ``y = scale * x + shift``."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
 
     def extra_repr(self) -> str:
         """The channels and eps, for ``print``."""

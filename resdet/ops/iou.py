@@ -22,7 +22,10 @@ def box_ioa(boxes: Tensor, regions: Tensor) -> Tensor:
 
 
 def _intersection(boxes: Tensor, others: Tensor) -> Tensor:
-    left_top = torch.maximum(boxes[:, None, :2], others[None, :, :2])
-    right_bottom = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    sides = (right_bottom - left_top).clamp(min=0)
-    return sides[..., 0] * sides[..., 1]
+    return _overlap(boxes, others, 0) * _overlap(boxes, others, 1)
+
+
+def _overlap(boxes: Tensor, others: Tensor, axis: int) -> Tensor:
+    """Along x (0) or y (1), (N, M)."""
+    end = torch.minimum(boxes[:, None, axis + 2], others[None, :, axis + 2])
+    return (end - torch.maximum(boxes[:, None, axis], others[None, :, axis])).clamp_(min=0)

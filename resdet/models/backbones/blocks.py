@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from resdet.models.backbones.rows import conv_on_rows, trains_on_rows
 
 
 class ResidualBlock(nn.Module):
@@ -23,6 +27,9 @@ class ResidualBlock(nn.Module):
         preactivation: the order of the branch.
         activated_input: a pre-activation block's input comes from a ReLU already, as the first one's does from the stem's: the
             block starts with its convolution, and ``bn1`` is None.
+
+    Attributes:
+        recompute: in training, keep only the block's input, and run it once more on the way back: less memory, more time.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class ResidualBlock(nn.Module):
                 self.add_module(f"bn{number}", norm(conv.out_channels))
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut
+        self.recompute = False
 
     @property
     def last_norm(self) -> nn.Module:
@@ -54,17 +62,34 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
-        return self._preactivated(x) if self.preactivation else self._postactivated(x)
+        branch = self._preactivated if self.preactivation else self._postactivated
+        return recomputed(self, branch, x) if self.recompute and self.training else branch(x)
 
     def _postactivated(self, x: Tensor) -> Tensor:
+        if trains_on_rows(self, x):
+            return self._on_rows(x)
         out = x
         for number in range(1, self.depth + 1):
             out = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(out))
             if number < self.depth:
                 out = self.relu(out)
         if self.downsample is not None:
-            out = out + self.downsample(x)
+            out += self.downsample(x)
         return self.relu(out)
+
+    def _on_rows(self, x: Tensor) -> Tensor:
+        """What ``_postactivated`` does, each convolution with what follows it in one step."""
+        out = rows = x.permute(0, 2, 3, 1)
+        residual = None
+        if isinstance(self.downsample, nn.Sequential):
+            residual = conv_on_rows(rows, *self.downsample, relu=False)
+        elif self.downsample is not None:
+            residual = self.downsample(x).permute(0, 2, 3, 1)
+        for number in range(1, self.depth + 1):
+            last = number == self.depth
+            conv, norm = getattr(self, f"conv{number}"), getattr(self, f"bn{number}")
+            out = conv_on_rows(out, conv, norm, residual=residual if last else None)
+        return out.permute(0, 3, 1, 2)
 
     def _preactivated(self, x: Tensor) -> Tensor:
         activated = out = x
@@ -78,6 +103,35 @@ class ResidualBlock(nn.Module):
         if self.downsample is not None:
             out = out + self.downsample(x if isinstance(self.downsample, nn.Identity) else activated)
         return out
+
+
+def recomputed(block: nn.Module, run: Callable[..., Tensor], *inputs: object) -> Tensor:
+    """``run(*inputs)``, a pass through ``block`` of which only the inputs are kept for the way back.
+
+    BN in training sees the batch twice, and counts it once.
+    """
+    result: Tensor = checkpoint(
+        run, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=lambda: (nullcontext(), _uncounted(block))
+    )
+    return result
+
+
+@contextmanager
+def _uncounted(block: nn.Module) -> Iterator[None]:
+    """A context in which the BN of ``block`` takes nothing of a batch into its running statistics."""
+    norms = [part for part in block.modules() if isinstance(part, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    counters = [counter for norm in norms if (counter := norm.num_batches_tracked) is not None]
+    counts = [counter.clone() for counter in counters]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for counter, count in zip(counters, counts, strict=True):
+            counter.copy_(count)
 
 
 def basic_branch(in_channels: int, width: int, stride: int) -> list[nn.Conv2d]:

@@ -13,8 +13,9 @@ from resdet.ops.iou import box_ioa, box_iou
 NEGATIVE = -1
 BETWEEN = -2
 
-# G is walked in chunks, so that A × G never stands in memory at once: 240k anchors × 500 objects would take 480 MB.
-_CHUNK = 64
+# G is walked in chunks, so that A × G never stands in memory at once: 240k anchors × 500 objects would take 480 MB, and that
+# several times over.
+_CHUNK = 16
 # A candidate that lies in an ignore region by this share of its own area is no evidence of background (COCO's crowd overlap).
 _IGNORE_IOA = 0.5
 

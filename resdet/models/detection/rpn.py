@@ -40,7 +40,7 @@ class RPNHead(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, C, H, W) to logits (N, A) and deltas (N, A, 4), in the order of ``AnchorGrid``."""
-        hidden = F.relu(self.conv(features))
+        hidden = F.relu(self.conv(features), inplace=True)
         logits = self.objectness(hidden).permute(0, 2, 3, 1).flatten(1)
         deltas = self.deltas(hidden).permute(0, 2, 3, 1)
         return at_least_float32(logits), at_least_float32(deltas.reshape(len(features), -1, 4))

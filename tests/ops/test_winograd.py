@@ -1,0 +1,54 @@
+"""Winograd's 3×3 convolution and its gradients against torch's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from resdet.ops import winograd
+from resdet.ops.winograd import Winograd
+
+
+def check(images: int, height: int, width: int, channels: int, out: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(images, height, width, channels, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(out, channels, 3, 3, dtype=torch.float64, requires_grad=True)
+    expected = F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)
+    gradient = torch.randn_like(expected)
+    for_x, for_weight = torch.autograd.grad(expected, (x, weight), gradient)
+    product, plain_x, plain_weight = Winograd(), x.detach(), weight.detach()
+    close = {"rtol": 1e-10, "atol": 1e-10}
+    torch.testing.assert_close(product.forward(plain_x, plain_weight), expected.detach(), **close)
+    torch.testing.assert_close(product.input_gradient(gradient, plain_weight, plain_x), for_x, **close)
+    torch.testing.assert_close(product.weight_gradient(gradient, plain_x, plain_weight), for_weight, **close)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
+def test_any_size(images: int, height: int, width: int, channels: int, out: int) -> None:
+    check(images, height, width, channels, out)
+
+
+def test_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        winograd, "parts", lambda count, _: (slice(start, min(start + 2, count)) for start in range(0, count, 2))
+    )
+    check(3, 6, 5, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("count", "numbers", "pieces"),
+    [(0, 10, []), (3, 10, [(0, 3)]), (5, 2_500_000, [(0, 2), (2, 4), (4, 5)]), (2, 10**9, [(0, 1), (1, 2)])],
+)
+def test_pieces_cover_all_and_are_small(count: int, numbers: int, pieces: list[tuple[int, int]]) -> None:
+    assert [(piece.start, piece.stop) for piece in winograd.parts(count, numbers)] == pieces
+
+
+def test_error_in_float32() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(1, 19, 25, 128), torch.randn(128, 128, 3, 3)
+    exact = F.conv2d(x.double().permute(0, 3, 1, 2), weight.double(), padding=1).permute(0, 2, 3, 1)
+    assert (Winograd().forward(x, weight) - exact).abs().max() < 3e-5 * exact.abs().max()
