@@ -34,20 +34,24 @@ def tiny_detector(seed: int = 0, names: list[str] | None = None, **changes: dict
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="frozen BN has mean 0")
         model = build_detector(tiny_config(changes), names or NAMES).eval()
+    return spread_outputs(model)
+
+
+@torch.no_grad()
+def spread_outputs(model: FasterRCNN) -> FasterRCNN:
+    """``model`` itself; what its untrained output layers say is spread over a range where nothing saturates."""
     corner = torch.rand(50, 2) * 50
     regions = torch.cat([corner, corner + 6 + torch.rand(50, 2) * 60], dim=1)
-    with torch.no_grad():
-        # spread what the untrained output layers say over a range where nothing saturates
-        features = model.trunk(model.pixels.normalize(picture(7, 96, 128))[None])
-        logits, deltas = model.rpn.head(features)
-        model.rpn.head.objectness.weight.mul_(1.5 / logits.std())
-        model.rpn.head.deltas.weight.mul_(0.2 / deltas.std())
-        logits, deltas = model.roi_heads(features, [regions], [(96, 128)])
-        predictor = model.roi_heads.predictor
-        scale = 1.5 / (logits - logits.mean(0)).std()
-        predictor.cls_score.bias.copy_(-logits.mean(0) * scale)
-        predictor.cls_score.weight.mul_(scale)
-        predictor.bbox_pred.weight.mul_(1.0 / deltas.std())
+    features = model.trunk(model.pixels.normalize(picture(7, 96, 128))[None])
+    logits, deltas = model.rpn.head(features)
+    model.rpn.head.objectness.weight.mul_(1.5 / logits.std())
+    model.rpn.head.deltas.weight.mul_(0.2 / deltas.std())
+    logits, deltas = model.roi_heads(features, [regions], [(96, 128)])
+    predictor = model.roi_heads.predictor
+    scale = 1.5 / (logits - logits.mean(0)).std()
+    predictor.cls_score.bias.copy_((predictor.cls_score.bias - logits.mean(0)) * scale)
+    predictor.cls_score.weight.mul_(scale)
+    predictor.bbox_pred.weight.mul_(1.0 / deltas.std())
     return model
 
 

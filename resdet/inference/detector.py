@@ -10,7 +10,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from resdet.data.loader import DetectionBatch
+from resdet.data.batches import DetectionBatch
 from resdet.data.transforms import DetectionTestTransform
 from resdet.errors import ConfigError
 from resdet.inference.images import ImageInput, to_image

@@ -97,7 +97,7 @@ def check_detectors(paths: Sequence[str | Path], configs: Sequence[Any]) -> None
 
 
 def load_detectors(paths: Sequence[str | Path], configs: Sequence[DetectorConfig], device: torch.device) -> list[FasterRCNN]:
-    """Detectors of the same classes, in eval mode.
+    """Detectors of the same classes, in eval mode, prepared for inference (``FasterRCNN.prepare``).
 
     Args:
         paths: their model files.
@@ -110,7 +110,7 @@ def load_detectors(paths: Sequence[str | Path], configs: Sequence[DetectorConfig
     """
     models = [cast(FasterRCNN, load_model(path, config)[0]) for path, config in zip(paths, configs, strict=True)]
     common_names({str(path): model.names for path, model in zip(paths, models, strict=True)})
-    return [model.to(device) for model in models]
+    return [model.to(device).prepare() for model in models]
 
 
 def common_names(names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def merged_features(heads: RoIHeads, levels: Sequence[Level], regions: Tensor, s
     """
 
     def averages(level: Level, boxes: Tensor) -> Tensor:
-        return heads.region_maps(level.features, [scale_boxes(boxes, size, level.size)]).mean(dim=(2, 3))
+        return heads.region_features(level.features, [scale_boxes(boxes, size, level.size)])
 
     if len(levels) == 1:
         return averages(levels[0], regions)

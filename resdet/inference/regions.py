@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -18,6 +19,7 @@ from resdet.inference.multi_scale import Level, merged_features
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.structures import ImageBatch
+from resdet.structures.boxes import mirror_boxes
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,20 @@ class NetworkScorer:
 
     def __init__(self, model: FasterRCNN, image: Tensor, pyramid: Sequence[Tensor] = ()) -> None:
         self.model = model
-        self.own = self._level(image)
-        # the level of the image's own size is the image
-        self.levels = [self.own if level.shape == image.shape else self._level(level) for level in pyramid] or [self.own]
+        self.image = image
+        self.size = (image.shape[1], image.shape[2])
+        self.pyramid = pyramid
+
+    @cached_property
+    def own(self) -> Level:
+        """The image at its own size, which those who are given regions at other sizes alone never need."""
+        return self._level(self.image)
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """What regions are pooled from; the level of the image's own size is the image."""
+        shape = self.image.shape
+        return [self.own if level.shape == shape else self._level(level) for level in self.pyramid] or [self.own]
 
     def _level(self, image: Tensor) -> Level:
         batch = ImageBatch.from_images([image], self.model.pixels, self.model.device)
@@ -65,7 +78,7 @@ class NetworkScorer:
 
     def propose(self) -> Tensor:
         """The RPN's regions on the image, at its own size."""
-        proposals, _ = self.model.rpn(self.own.features, [self.own.size])
+        proposals, _ = self.model.rpn(self.own.features, [self.size])
         return proposals[0]
 
     def score(self, regions: Tensor) -> ScoredRegions:
@@ -73,13 +86,13 @@ class NetworkScorer:
         heads = self.model.roi_heads
         features = self._features(regions)
         if heads.context:
-            (whole,) = whole_image_boxes([self.own.size], regions)
+            (whole,) = whole_image_boxes([self.size], regions)
             features = join_context(features, self._features(whole), [len(regions)])
         logits, deltas = heads.predictor(features)
         return ScoredRegions(*heads.scored_boxes(logits, deltas, regions))
 
     def _features(self, regions: Tensor) -> Tensor:
-        return merged_features(self.model.roi_heads, self.levels, regions, self.own.size)
+        return merged_features(self.model.roi_heads, self.levels, regions, self.size)
 
 
 class WithMirrorImage:
@@ -129,12 +142,6 @@ class Ensemble:
     def score(self, regions: Tensor) -> ScoredRegions:
         """The mean over the members."""
         return mean_of([member.score(regions) for member in self.members], self.shares)
-
-
-def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
-    """Boxes (..., 4) ``xyxy`` as they lie in the mirror image of a picture ``width`` pixels wide."""
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
 
 
 def mean_of(found: Sequence[ScoredRegions], shares: Sequence[float] | None = None) -> ScoredRegions:

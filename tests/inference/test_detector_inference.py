@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_detectors import NAMES, picture, same, tiny_detector
 from torch import Tensor, nn
 
-from resdet.data.loader import DetectionBatch
+from resdet.data.batches import DetectionBatch
 from resdet.data.transforms import DetectionTestTransform
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier

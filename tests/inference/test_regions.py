@@ -10,7 +10,7 @@ from tiny_detectors import picture, tiny_detector
 from torch import Tensor
 
 from resdet.inference.refinement import refine
-from resdet.inference.regions import Ensemble, NetworkScorer, RegionScorer, ScoredRegions, WithMirrorImage, mirror_boxes
+from resdet.inference.regions import Ensemble, NetworkScorer, RegionScorer, ScoredRegions, WithMirrorImage
 
 SIZE = (64, 96)
 
@@ -76,12 +76,25 @@ def test_copies_of_one_model_are_the_model_bit_for_bit(copies: int, shared: bool
     assert torch.equal(one.boxes, several.boxes)
 
 
+# ------------------------------------------------------------------------------------------------------------ one network
+
+
+@pytest.mark.parametrize(("pyramid", "passes"), [([], [96]), ([48, 120], [48, 120]), ([48, 96, 120], [48, 96, 120])])
+@pytest.mark.parametrize("proposes", [False, True])
+def test_the_trunk_runs_once_on_each_size_that_is_looked_at(pyramid: list[int], passes: list[int], proposes: bool) -> None:
+    """For regions that are given, as to a mirror image, the image's own size counts only where it is one of the scales."""
+    model = tiny_detector()
+    widths: list[int] = []
+    model.trunk.register_forward_pre_hook(lambda _, inputs: widths.append(inputs[0].shape[-1]))
+    with torch.no_grad():
+        scorer = NetworkScorer(model, picture(), [picture(height=2 * width // 3, width=width) for width in pyramid])
+        regions = scorer.propose() if proposes else torch.tensor([[10.0, 8, 42, 40]])
+        for _ in range(2):
+            scorer.score(regions)
+    assert sorted(widths) == sorted({*passes, *([96] if proposes else [])})
+
+
 # ----------------------------------------------------------------------------------------------------------- mirror images
-
-
-def test_mirrored_boxes() -> None:
-    assert mirror_boxes(torch.tensor([[[10.0, 5, 30, 9]]]), 96).tolist() == [[[66, 5, 86, 9]]]
-    assert mirror_boxes(torch.zeros(0, 3, 4), 96).shape == (0, 3, 4)
 
 
 def test_the_mirror_image_sees_the_same_region_and_its_box_is_turned_back() -> None:

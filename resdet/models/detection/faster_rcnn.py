@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
+from resdet.ops.modes import kept_modes
 from resdet.structures import Detections, ImageBatch, PixelConvention, Target
 
 PARTS = ("rpn", "roi")
@@ -38,7 +39,16 @@ class FasterRCNN(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.rpn.head.conv.weight.device
+        return self.roi_heads.predictor.cls_score.weight.device
+
+    def prepare(self) -> FasterRCNN:
+        """The detector in its fast form, for inference on the device where it is: other tensors, the same results.
+
+        It takes the weights as they are now; this one stays as it is, and can train on.
+        """
+        from resdet.models.detection.prepared.prepare import prepare  # it is made of this class
+
+        return prepare(self)
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
@@ -89,7 +99,9 @@ class FasterRCNN(nn.Module):
             Of each image boxes float32 (R_i, 4) ``xyxy`` in its pixels and their logits (R_i,), best first.
         """
         batch = ImageBatch.from_images(images, self.pixels, self.device)
-        return self.rpn.propose(*self.rpn.predict(self.trunk(batch.tensor)), batch.sizes, self.rpn.train_filter)
+        with kept_modes(self):
+            self.train()  # what a step of training computes, to the last digit
+            return self.rpn.propose(*self.rpn.predict(self.trunk(batch.tensor)), batch.sizes, self.rpn.train_filter)
 
     @torch.no_grad()
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:

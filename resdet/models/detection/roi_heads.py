@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.ops import RoIAlign
 
 from resdet.losses.box_regression import box_regression_loss
+from resdet.models.backbones.split import Head
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.matcher import match
 from resdet.models.detection.postprocess import Postprocess
+from resdet.models.detection.region_rows import region_rows_fit, train_region_features
 from resdet.models.detection.sampler import sample
 from resdet.ops.precision import at_least_float32
 from resdet.structures import Detections, Target
@@ -121,12 +125,18 @@ class RoIHeads(nn.Module):
         Returns:
             Logits (R, K+1) and deltas (R, K, 4).
         """
-        averages = self.region_maps(features, boxes).mean(dim=(2, 3))
+        averages = self.region_features(features, boxes)
         if self.context:
-            whole = self.region_maps(features, whole_image_boxes(sizes, features)).mean(dim=(2, 3))
+            whole = self.region_features(features, whole_image_boxes(sizes, features))
             averages = join_context(averages, whole, [len(image_boxes) for image_boxes in boxes])
         logits, deltas = self.predictor(averages)
         return logits, deltas
+
+    def region_features(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+        """Pooling, conv5 and the mean over positions: features (N, C, H, W) and N tensors (R_i, 4) to (R, C')."""
+        if region_rows_fit(self.pooler, self.res5, features):
+            return train_region_features(cast(RoIAlign, self.pooler), cast(Head, self.res5), features, boxes)
+        return self.region_maps(features, boxes).mean(dim=(2, 3))
 
     def region_maps(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Pooling and conv5: features (N, C, H, W) and N tensors (R_i, 4) to maps (R, C', 7, 7)."""

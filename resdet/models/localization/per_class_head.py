@@ -16,10 +16,10 @@ class PerClassHead(nn.Module):
 
     The outputs of a class lie together: those of class k are the rows k * A … of ``cls``, and k * A * 4 … of ``reg``.
 
-    A class's weights are its own rows, which begin at zero, plus those of ``common_cls`` and ``common_reg``. No function is added
-    or lost by that sum, but what holds for objects of any kind is learned from every image: of a batch's gradient a class's own
-    rows see only that of its own images, and with them alone ten classes still stood at a loss of 0.44 where the sum had come to
-    0.17 (300 steps of 32 images on ten classes of Tiny-ImageNet, conv1–conv4 fixed).
+    A class's weights are its own rows, which begin at zero, plus those of ``common_cls`` and ``common_reg``. The sum adds
+    and loses no function, but what holds for objects of any kind is learned from every image: of a batch's gradient a
+    class's own rows see only that of its own images, and with them alone ten classes still stood at a loss of 0.44 where
+    the sum had come to 0.17 (300 steps of 32 images on ten classes of Tiny-ImageNet, conv1–conv4 fixed).
 
     Args:
         channels: C.

@@ -1,0 +1,154 @@
+"""Frozen batch normalization folded into the convolution before it.
+
+BN with constant statistics is affine, ``y = s x + t`` a channel with ``s = weight / sqrt(var + eps)``, ``t = bias - mean s``;
+after a convolution it is a convolution with the weight ``s w`` and the bias ``t``. In a pre-activation block one
+stands between a sum and a ReLU: that one stays, and those between the block's convolutions fold.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import zip_longest
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.split import Head, Trunk
+
+
+def fold(conv: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
+    """Weight and bias of one convolution that is ``conv`` and then ``norm`` (None: nothing), in the dtype of ``conv``."""
+    weight: Tensor = conv.get_parameter("weight").detach()
+    bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.get_parameter("bias").detach()
+    if norm is None:
+        return weight.clone(), bias.clone()
+    scale, shift = _affine(norm)
+    folded = weight.double() * scale[:, None, None, None]
+    return folded.to(weight.dtype), (bias.double() * scale + shift).to(weight.dtype)
+
+
+def folded_convolutions(block: ResidualBlock) -> list[tuple[Tensor, Tensor]]:
+    """Weight and bias of each convolution of a block's branch with the BN that follows it in the branch."""
+    convolutions = [block.get_submodule(f"conv{number}") for number in range(1, block.depth + 1)]
+    # a pre-activation block begins with a BN, and its last convolution is followed by the sum
+    norms = [block.get_submodule(f"bn{number}") for number in range(1 + block.preactivation, block.depth + 1)]
+    return [fold(conv, norm) for conv, norm in zip_longest(convolutions, norms)]
+
+
+def fold_projection(block: ResidualBlock) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the projection that is a block's shortcut, with its BN where it has one."""
+    projection = cast(nn.Sequential, block.downsample)
+    return fold(projection[0], projection[1] if len(projection) > 1 else None)
+
+
+def rows(weight: Tensor) -> Tensor:
+    """The weight (C', C, 1, 1) of a 1×1 convolution as (C, C'): what rows of C numbers are multiplied by."""
+    return weight.flatten(1).t().contiguous()
+
+
+class FoldedBlock(nn.Module):
+    """A residual block of any kind.
+
+    Args:
+        block: what it computes.
+    """
+
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.preactivation = block.preactivation
+        self.first_norm = _Affine(cast(nn.Module, block.bn1)) if block.preactivation and block.bn1 is not None else None
+        self.convolutions = nn.ModuleList(
+            _convolution(weight, bias, block.get_submodule(f"conv{number}"))
+            for number, (weight, bias) in enumerate(folded_convolutions(block), start=1)
+        )
+        if isinstance(block.downsample, nn.Sequential):
+            self.shortcut: nn.Module | None = _convolution(*fold_projection(block), block.downsample[0])
+        else:
+            self.shortcut = copy.deepcopy(block.downsample)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H', W')."""
+        out = x if self.first_norm is None else self.first_norm(x).relu_()
+        # an identity takes what enters a pre-activation block, a projection what its first ReLU gives
+        source = x if isinstance(self.shortcut, nn.Identity) else out
+        for conv in self.convolutions[:-1]:
+            out = conv(out).relu_()
+        out = self.convolutions[-1](out)
+        if self.shortcut is not None:
+            out += self.shortcut(source)
+        return out if self.preactivation else out.relu_()
+
+
+class FoldedTrunk(nn.Module):
+    """conv1 … conv4 of any kind, channels last.
+
+    Args:
+        trunk: what it computes.
+    """
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.stem = _convolution(*fold(trunk.conv1, trunk.bn1), trunk.conv1)
+        self.maxpool = copy.deepcopy(trunk.maxpool)
+        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in _blocks(trunk.layer1, trunk.layer2, trunk.layer3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16))."""
+        x = self.maxpool(self.stem(x.contiguous(memory_format=torch.channels_last)).relu_())
+        return cast(Tensor, self.blocks(x))
+
+
+class FoldedHead(nn.Module):
+    """conv5 of any kind, channels last.
+
+    Args:
+        head: what it computes.
+    """
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in _blocks(head.layer4)))
+        self.last_norm = None if head.bn_last is None else _Affine(head.bn_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Regions (R, C, h, w) to (R, C', ceil(h / 2), ceil(w / 2))."""
+        x = self.blocks(x.contiguous(memory_format=torch.channels_last))
+        return x if self.last_norm is None else cast(Tensor, self.last_norm(x).relu_())
+
+
+class _Affine(nn.Module):
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        scale, shift = (each.to(cast(Tensor, norm.running_mean).dtype) for each in _affine(norm))
+        self.register_buffer("scale", scale[:, None, None])
+        self.register_buffer("shift", shift[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, x, self.scale)
+
+
+def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Scale and shift (C,) of a BN with constant statistics, float64."""
+    names = ("weight", "bias", "running_mean", "running_var")
+    weight, bias, mean, variance = (cast(Tensor, getattr(norm, name)).detach().double() for name in names)
+    scale = weight * (variance + cast(float, norm.eps)).rsqrt()
+    return scale, bias - mean * scale
+
+
+def _convolution(weight: Tensor, bias: Tensor, like: nn.Module) -> nn.Conv2d:
+    """A convolution as ``like``, with other numbers, channels last, that does not train."""
+    conv = cast(nn.Conv2d, like)
+    options: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "device": "meta"}
+    folded = nn.Conv2d(conv.in_channels, conv.out_channels, cast(Any, conv.kernel_size), **options)
+    folded.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
+    folded.bias = nn.Parameter(bias, requires_grad=False)
+    return folded
+
+
+def _blocks(*stages: nn.Module) -> list[ResidualBlock]:
+    return [cast(ResidualBlock, block) for stage in stages for block in stage.children()]

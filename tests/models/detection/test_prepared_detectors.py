@@ -1,0 +1,171 @@
+"""A prepared detector gives the plain one's results: every kind of network, every improvement."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tiny_detectors import NAMES, picture, spread_outputs, tiny_detector
+from torch import nn
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from resdet.config.schema import BackboneConfig, DetectorConfig, RPNConfig
+from resdet.inference.detector import Improvements, detect_image
+from resdet.models.build import build_detector
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.prepared.fold import FoldedTrunk
+from resdet.models.detection.prepared.prepare import FoldedRegions
+from resdet.models.detection.prepared.region_net import RegionNet
+from resdet.models.detection.prepared.trunk import RowsTrunk
+from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.structures import Detections
+
+BOTTLENECK = {"backbone": {"name": "resnet50"}}
+IN_1X1 = {"backbone": {"name": "resnet50", "stride_in_1x1": True}}
+KINDS: dict[str, dict[str, dict[str, Any]]] = {
+    "bottleneck": BOTTLENECK,
+    "stride in the 1x1": IN_1X1,
+    "basic": {},
+    "plain": {"backbone": {"name": "plain18", "shortcut": "none"}},
+    "pre-activation": {"backbone": {"name": "preact_resnet18"}},
+    "pre-activation bottleneck": {"backbone": {"name": "preact_resnet50"}},
+    "padded shortcuts": {"backbone": {"name": "resnet50", "shortcut": "A"}},
+    "projections": {"backbone": {"name": "resnet50", "shortcut": "C"}},
+    "pooled 7": {**IN_1X1, "roi": {"pooled_size": 7}},
+    "pooled 7, stride in the 3x3": {**BOTTLENECK, "roi": {"pooled_size": 7}},
+    "two samples": {**IN_1X1, "roi": {"sampling_ratio": 2}},
+    "RoI pooling": {**IN_1X1, "roi": {"pooling": "pool"}},
+    "context": {**IN_1X1, "roi": {"context": True}},
+}
+ON_ROWS = {"bottleneck", "stride in the 1x1", "pooled 7", "pooled 7, stride in the 3x3", "two samples", "context"}
+
+
+def with_statistics(model: FasterRCNN) -> FasterRCNN:
+    """BN that does something, and whose residual sums stay tame."""
+    torch.manual_seed(1)
+    for norm in (part for part in model.modules() if isinstance(part, FrozenBatchNorm2d)):
+        norm.running_mean.normal_(std=0.1)
+        norm.running_var.uniform_(0.8, 1.25)
+        norm.bias.normal_(std=0.1)
+        norm.weight.uniform_(0.3, 0.8)
+    return spread_outputs(model)
+
+
+def pair(**changes: dict[str, Any]) -> tuple[FasterRCNN, FasterRCNN]:
+    model = with_statistics(tiny_detector(**changes))
+    return model, model.prepare()
+
+
+def assert_same(found: Detections, expected: Detections, scores: float = 1e-4) -> None:
+    # what untrained networks say varies by a thousandth of itself, and is spread by as much: their scores are not known better
+    assert len(found) == len(expected)
+    torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=scores)
+    assert torch.equal(found.labels, expected.labels)
+
+
+# RoI pooling rounds regions: those of two networks that are equal but for rounding may fall to different sides
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "RoI pooling"])
+def test_detections_of_a_batch_of_images_of_different_sizes(kind: str) -> None:
+    plain, prepared = pair(**KINDS[kind])
+    images = [picture(1, 96, 128), picture(2, 70, 100)]
+    found, expected = prepared.detect(images), plain.detect(images)
+    assert sum(map(len, expected)) > 5
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
+    for (boxes, logits), (other, others) in zip(prepared.propose(images), plain.propose(images), strict=True):
+        torch.testing.assert_close(boxes, other, rtol=0, atol=1e-3)
+        torch.testing.assert_close(logits, others, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_take_the_way_that_is_meant_for_them(kind: str) -> None:
+    _, prepared = pair(**KINDS[kind])
+    regions = getattr(prepared.roi_heads, "regions")  # noqa: B009 - not of the plain heads
+    assert isinstance(regions, RegionNet if kind in ON_ROWS else FoldedRegions)
+    rows = kind in {*ON_ROWS, "projections", "RoI pooling"}
+    assert isinstance(prepared.trunk, RowsTrunk if rows else FoldedTrunk)
+    assert not any(isinstance(part, (FrozenBatchNorm2d, nn.BatchNorm2d)) for part in prepared.modules())
+
+
+@pytest.mark.parametrize("kind", ["stride in the 1x1", "bottleneck", "basic", "RoI pooling"])
+@pytest.mark.parametrize("counts", [(0, 0), (1, 0), (3, 130)])
+def test_features_of_any_regions_in_float64(kind: str, counts: tuple[int, int]) -> None:
+    model = with_statistics(tiny_detector(**KINDS[kind])).double()
+    prepared = model.prepare()
+    torch.manual_seed(2)
+    features = torch.randn(2, model.rpn.head.conv.in_channels, 6, 8).double()
+    boxes = []
+    for count in counts:
+        corner = torch.rand(count, 2).double() * 160 - 30
+        boxes.append(torch.cat([corner, corner + torch.rand(count, 2).double() ** 3 * 200], 1))
+    with torch.no_grad():
+        expected = model.roi_heads.region_maps(features, boxes).mean((2, 3)) if sum(counts) else None
+        found = prepared.roi_heads.region_features(features, boxes)
+        torch.testing.assert_close(prepared.rpn.head(features), model.rpn.head(features), rtol=0, atol=1e-10)
+        x = torch.randn(1, 3, 75, 110).double()
+        torch.testing.assert_close(prepared.trunk(x), model.trunk(x), rtol=1e-10, atol=1e-10)
+    if expected is None:
+        assert found.shape == (0, model.roi_heads.predictor.cls_score.in_features)
+    else:
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "improvements", [Improvements(refine=True), Improvements(flip=True), Improvements(refine=True, short_sides=(48, 80))]
+)
+@pytest.mark.parametrize("kind", ["context", "bottleneck"])
+def test_the_improvements_and_ensembles_run_on_it(kind: str, improvements: Improvements) -> None:
+    plain, prepared = pair(**KINDS[kind])
+    other, other_prepared = pair(backbone={"name": "resnet18"})
+    image = picture(3, 64, 96)
+    pyramid = [picture(3, side, side * 3 // 2) for side in improvements.short_sides]
+    expected = detect_image([plain, other], image, improvements, pyramid=pyramid)
+    assert len(expected) > 3
+    assert_same(detect_image([prepared, other_prepared], image, improvements, pyramid=pyramid), expected)
+    given = torch.tensor([[0.0, 0, 96, 64], [-5, -5, 20, 30], [90, 60, 96, 64], [10, 10, 10.5, 10.5]])
+    expected = detect_image([plain], image, improvements, pyramid=pyramid, proposals=given)
+    assert_same(detect_image([prepared], image, improvements, pyramid=pyramid, proposals=given), expected)
+
+
+def test_it_shares_nothing_and_does_not_train() -> None:
+    plain, prepared = pair(**IN_1X1)
+    mine = {tensor.data_ptr() for tensor in (*plain.parameters(), *plain.buffers())}
+    assert not any(tensor.data_ptr() in mine for tensor in (*prepared.parameters(), *prepared.buffers()))
+    before = prepared.detect([picture()])[0]
+    with torch.no_grad():
+        for tensor in plain.parameters():
+            tensor.zero_()
+    assert torch.equal(prepared.detect([picture()])[0].scores, before.scores)
+    assert prepared.prepare() is prepared
+    assert not prepared.training
+    assert prepared.names == tuple(NAMES)
+    assert prepared.device == plain.device
+    with pytest.raises(RuntimeError, match="a prepared detector does not train"):
+        prepared.losses([], [])
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore:frozen BN")
+@pytest.mark.parametrize(
+    ("name", "file", "stride_in_1x1"),
+    [
+        ("resnet18", "resnet18_imagenet_pq.fp16.pth", False),
+        ("resnet50", "resnet50_msra_bgr_stride_in_1x1.fp16.pth", True),
+    ],
+)
+def test_trained_weights_on_photos(shared_data: Path, name: str, file: str, stride_in_1x1: bool) -> None:
+    pixels = "msra" if stride_in_1x1 else "torchvision"
+    backbone = BackboneConfig(name, str(shared_data / "weights" / file), pixels, stride_in_1x1)
+    torch.manual_seed(0)
+    plain = build_detector(DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_test=40)), NAMES).eval()
+    prepared = plain.prepare()
+    for path in sorted((shared_data / "coco_mini/val2017").glob("*.jpg"))[:2]:
+        image = pil_to_tensor(Image.open(path).convert("RGB").resize((320, 224), Image.Resampling.BILINEAR))
+        assert_same(prepared.detect([image])[0], plain.detect([image])[0], scores=1e-5)
+        x = plain.pixels.normalize(image)[None]
+        with torch.no_grad():
+            expected, found = plain.trunk(x), prepared.trunk(x)
+        assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
