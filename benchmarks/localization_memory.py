@@ -1,8 +1,9 @@
 """Memory of a localizer's two sibling layers in training: only the classes of the images, against all classes.
 
 What it measures is one forward and backward pass of these layers on the last map of ResNet-50 for crops of 224 pixels, of 256
-images and 1000 classes unless told otherwise; the body needs the same in both. The weights are there before; the peaks hold
-their gradient. Beside the peaks stand the bytes of the tensors that cannot be avoided.
+images and 1000 classes unless told otherwise; with ``--body`` of the whole network, with BN frozen, which for 256 images needs
+more than 20 GB. The weights are there before; the peaks hold their gradient. Beside the peaks stand the bytes of the siblings'
+tensors that cannot be avoided.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ import sys
 
 import torch
 from measure import Claim, Sample, arguments, compare_in_processes, measure_step, print_sample, report, use_threads
+from torch import nn
 
+from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
+from resdet.models.registry import create_backbone
+from resdet.ops.frozen_bn import freeze_batch_norm
 
 CHANNELS, SIDE = 2048, 7  # of ResNet-50's last map at 224 pixels
 WAYS = ("gathered", "full")
@@ -25,6 +30,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--anchors", type=int, default=9)
+    parser.add_argument("--body", action="store_true", help="the whole network, from the images on")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -34,7 +40,8 @@ def main() -> None:
         use_threads(args.threads[0])
         print_sample(measure(args))
         return
-    name = f"the siblings of a localizer, {args.images} images, {args.classes} classes, {args.anchors} anchors, {args.device}"
+    what = "a localizer on ResNet-50" if args.body else "the siblings of a localizer"
+    name = f"{what}, {args.images} images, {args.classes} classes, {args.anchors} anchors, {args.device}"
     results = []
     for threads in args.threads:
         command = [sys.executable, __file__, *sys.argv[1:], "--threads", str(threads), "--way"]
@@ -59,11 +66,16 @@ def measure(args: argparse.Namespace) -> Sample:
     """What one step takes, and adds to the peak of this process's memory; on a GPU to that of its tensors."""
     torch.manual_seed(0)
     head = PerClassHead(CHANNELS, args.anchors, args.classes).to(args.device)
-    features = torch.rand(args.images, CHANNELS, SIDE, SIDE, device=args.device, requires_grad=True)
+    body: nn.Module = nn.Identity()
+    inputs = torch.rand(args.images, CHANNELS, SIDE, SIDE, device=args.device, requires_grad=True)
+    if args.body:
+        body = network_body(freeze_batch_norm(create_backbone("resnet50"))).train().to(args.device)
+        inputs = torch.rand(args.images, 3, 32 * SIDE, 32 * SIDE, device=args.device)
     labels = torch.randint(args.classes, (args.images,), device=args.device)
     cuda = args.device == "cuda"
 
     def step() -> None:
+        features = body(inputs)
         if args.way == "gathered":
             logits, deltas = (output[:, 0] for output in head(features, labels[:, None]))
         else:
