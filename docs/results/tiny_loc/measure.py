@@ -28,6 +28,7 @@ ROWS: dict[str, tuple[int, dict[str, Any]]] = {
     "RPN, dense at 160, 176 and 192": (0, DENSE),
     "the same, without voting": (0, {**DENSE, "vote_iou": 0.0}),
     "R-CNN on 20 proposals of dense at 176": (1, {"views": "dense", "short_sides": [176]}),
+    "R-CNN on 20 proposals of the three": (1, DENSE),
 }
 DRAWS = 1000
 
