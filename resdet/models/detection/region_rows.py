@@ -25,11 +25,13 @@ from resdet.ops.roi_rows import region_terms
 
 
 def region_rows_fit(pooler: nn.Module, head: nn.Module, features: Tensor) -> bool:
-    """Whether ``train_region_features`` can do this pass over features (N, C, H, W).
+    """Whether ``train_region_features`` can do this pass over features (N, C, H, W), one for ``trains_on_rows``."""
+    return conv5_on_rows(pooler, head) and trains_on_rows(head, features)
 
-    It must be one for ``trains_on_rows``, with RoIAlign, and conv5 of bottlenecks, the first with a projection as its shortcut.
-    """
-    if not isinstance(pooler, RoIAlign) or not isinstance(head, Head) or not trains_on_rows(head, features):
+
+def conv5_on_rows(pooler: nn.Module, head: nn.Module) -> bool:
+    """Whether pooling and conv5 can run on rows: RoIAlign, and post-activation bottlenecks, a projection only at the first."""
+    if not isinstance(pooler, RoIAlign) or not isinstance(pooler.output_size, int) or not isinstance(head, Head):
         return False
     first, *others = cast("list[ResidualBlock]", list(head.layer4))
     return all(block.depth == 3 and not block.preactivation for block in (first, *others)) and (

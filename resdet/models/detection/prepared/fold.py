@@ -92,7 +92,7 @@ class FoldedTrunk(nn.Module):
         super().__init__()
         self.stem = _convolution(*fold(trunk.conv1, trunk.bn1), trunk.conv1)
         self.maxpool = copy.deepcopy(trunk.maxpool)
-        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in _blocks(trunk.layer1, trunk.layer2, trunk.layer3)))
+        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16))."""
@@ -109,7 +109,7 @@ class FoldedHead(nn.Module):
 
     def __init__(self, head: Head) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in _blocks(head.layer4)))
+        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in blocks(head.layer4)))
         self.last_norm = None if head.bn_last is None else _Affine(head.bn_last)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,5 +150,6 @@ def _convolution(weight: Tensor, bias: Tensor, like: nn.Module) -> nn.Conv2d:
     return folded
 
 
-def _blocks(*stages: nn.Module) -> list[ResidualBlock]:
+def blocks(*stages: nn.Module) -> list[ResidualBlock]:
+    """The residual blocks of some stages, in order."""
     return [cast(ResidualBlock, block) for stage in stages for block in stage.children()]

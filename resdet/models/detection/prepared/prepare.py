@@ -12,11 +12,12 @@ from torchvision.ops import RoIAlign
 
 from resdet.models.backbones.split import Head, Trunk
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.detection.prepared import region_net, trunk
+from resdet.models.detection.prepared import trunk
 from resdet.models.detection.prepared.fold import FoldedHead, FoldedTrunk, fold, rows
 from resdet.models.detection.prepared.region_net import RegionNet
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.models.detection.prepared.winograd import WinogradConvolution
+from resdet.models.detection.region_rows import conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPNHead
 from resdet.ops.precision import at_least_float32
@@ -105,7 +106,7 @@ class PreparedRoIHeads(RoIHeads):
             coder=heads.coder,
         )
         pooler, head = heads.pooler, heads.res5
-        fits = on_cpu and region_net.fits(pooler, head)
+        fits = on_cpu and conv5_on_rows(pooler, head)
         self.regions = RegionNet(cast(RoIAlign, pooler), cast(Head, head)) if fits else FoldedRegions(pooler, cast(Head, head))
 
     def region_features(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:

@@ -39,7 +39,7 @@ class RegionNet(nn.Module):
 
     Args:
         pooler: with as many bins on both sides.
-        head: conv5; ``fits`` holds for both.
+        head: conv5; ``conv5_on_rows`` holds for both.
     """
 
     shift: Tensor
@@ -70,20 +70,6 @@ class RegionNet(nn.Module):
                 z = block(z, room)
             means.append(z.mean(0) + self.shift)
         return torch.cat(means)
-
-
-def fits(pooler: nn.Module, head: nn.Module) -> bool:
-    """Whether ``RegionNet`` can be made of them: RoIAlign, and post-activation bottlenecks, a projection only at the first."""
-    if not isinstance(pooler, RoIAlign) or not isinstance(pooler.output_size, int):
-        return False
-    if not isinstance(head, Head) or head.bn_last is not None:
-        return False
-    shortcuts = [block.downsample for block in head.layer4]
-    return (
-        all(block.depth == 3 and not block.preactivation for block in head.layer4)
-        and isinstance(shortcuts[0], nn.Sequential)
-        and all(isinstance(shortcut, nn.Identity) for shortcut in shortcuts[1:])
-    )
 
 
 class Block(nn.Module):

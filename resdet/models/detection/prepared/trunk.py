@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import Trunk
-from resdet.models.detection.prepared.fold import fold, fold_projection, folded_convolutions, rows
+from resdet.models.detection.prepared.fold import blocks, fold, fold_projection, folded_convolutions, rows
 from resdet.models.detection.prepared.winograd import WinogradConvolution
 
 WINOGRAD_CHANNELS = 128  # with fewer, transforming the map costs more than the products that it saves
@@ -39,11 +39,11 @@ class RowsTrunk(nn.Module):
         self.register_buffer("stem", stem.contiguous(memory_format=torch.channels_last))
         self.register_buffer("stem_bias", bias)
         self.maxpool = copy.deepcopy(trunk.maxpool)
-        shift, blocks = torch.zeros_like(bias), []
-        for block in trunk_blocks(trunk):
-            blocks.append(_Block(block, shift))
-            shift = blocks[-1].shift
-        self.blocks = nn.ModuleList(blocks)
+        shift, on_rows = torch.zeros_like(bias), []
+        for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3):
+            on_rows.append(_Block(block, shift))
+            shift = on_rows[-1].shift
+        self.blocks = nn.ModuleList(on_rows)
         self.register_buffer("shift", shift)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,13 +60,8 @@ def fits(trunk: nn.Module) -> bool:
     """Whether ``RowsTrunk`` can be made of it: post-activation bottlenecks, projections and identities."""
     return isinstance(trunk, Trunk) and all(
         block.depth == 3 and not block.preactivation and isinstance(block.downsample, (nn.Sequential, nn.Identity))
-        for block in trunk_blocks(trunk)
+        for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)
     )
-
-
-def trunk_blocks(trunk: Trunk) -> list[ResidualBlock]:
-    """The residual blocks of conv2 … conv4."""
-    return [cast(ResidualBlock, block) for stage in (trunk.layer1, trunk.layer2, trunk.layer3) for block in stage]
 
 
 class _Block(nn.Module):
