@@ -72,13 +72,18 @@ def torchvision_c4(detector: FasterRCNN, block: str, layers: list[int], *, strid
     trained = dict(detector.trunk.named_parameters())
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name not in trained or trained[name].requires_grad)
+    return torchvision_detector(detector, Trunk(network, detector.rpn.head.conv.in_channels), network.layer4)
+
+
+def torchvision_detector(detector: FasterRCNN, trunk: nn.Module, res5: nn.Module) -> TorchvisionFasterRCNN:
+    """Torchvision's Faster R-CNN of a trunk that gives the one level it asks for, and a conv5; see ``torchvision_c4``."""
     rpn, roi = detector.rpn, detector.roi_heads
     anchors = AnchorGenerator((SIZES,), (RATIOS,))
     peer = TorchvisionFasterRCNN(
-        Trunk(network, rpn.head.conv.in_channels),
+        trunk,
         rpn_anchor_generator=anchors,
         box_roi_pool=MultiScaleRoIAlign(["0"], 14, sampling_ratio=0),
-        box_head=nn.Sequential(network.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        box_head=nn.Sequential(res5, nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         box_predictor=Predictor(roi.predictor.cls_score, roi.predictor.bbox_pred),
         image_mean=[0.0, 0.0, 0.0],
         image_std=[1.0, 1.0, 1.0],
@@ -91,7 +96,7 @@ def torchvision_c4(detector: FasterRCNN, block: str, layers: list[int], *, strid
         box_score_thresh=roi.postprocess.score_thresh,
         box_nms_thresh=roi.postprocess.nms_iou,
         box_detections_per_img=roi.postprocess.detections_per_image,
-        _skip_resize=True,
+        _skip_resize=True,  # in training it would draw a scale, and so disturb the random stream that both share
     )
     head = peer.rpn.head
     head.conv[0][0].load_state_dict(rpn.head.conv.state_dict())

@@ -1,6 +1,6 @@
 """torchvision's FasterRCNN, built as a C4 model with our weights, is the independent oracle of the whole detector.
 
-Where our conventions differ by design, the switch is here, in sight:
+Where our conventions differ by design, the switch is in ``benchmarks/peers.py``, which builds it, or here:
 
 * anchors: ours are not rounded and go size by size; the test gives our grid torchvision's rounded ones;
 * RoIAlign: ours is ``aligned=True`` (half-pixel corrected); the test gives ours ``aligned=False``;
@@ -13,6 +13,7 @@ Where our conventions differ by design, the switch is here, in sight:
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -21,8 +22,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.ops import MultiScaleRoIAlign, RoIAlign
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from resdet.config.schema import BackboneConfig, DetectorConfig, RoIConfig, RPNConfig
@@ -30,7 +29,11 @@ from resdet.models.build import build_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.structures import ImageBatch, Target
 
-SIZES, RATIOS, CLASSES = (32, 64, 128, 256, 512), (0.5, 1.0, 2.0), 7
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+
+import peers
+
+CLASSES = 7
 REGIONS = 100  # an image: conv5 on each is the cost of this test
 
 
@@ -42,25 +45,6 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
         return OrderedDict([("0", self.trunk(x))])
-
-
-class Predictor(nn.Module):
-    """Torchvision's layout: background first, and a box for the background too."""
-
-    def __init__(self, detector: FasterRCNN) -> None:
-        super().__init__()
-        ours = detector.roi_heads.predictor
-        channels = ours.cls_score.in_features
-        self.cls_score = nn.Linear(channels, CLASSES + 1)
-        self.bbox_pred = nn.Linear(channels, 4 * (CLASSES + 1))
-        with torch.no_grad():
-            self.cls_score.weight.copy_(ours.cls_score.weight.roll(1, 0))
-            self.cls_score.bias.copy_(ours.cls_score.bias.roll(1, 0))
-            self.bbox_pred.weight.copy_(torch.cat([torch.zeros(4, channels), ours.bbox_pred.weight]))
-            self.bbox_pred.bias.copy_(torch.cat([torch.zeros(4), ours.bbox_pred.bias]))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.cls_score(x), self.bbox_pred(x)
 
 
 @torch.no_grad()
@@ -84,31 +68,10 @@ def build_pair(backbone: BackboneConfig, images: list[Tensor]) -> tuple[FasterRC
     config = DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_test=REGIONS), roi=RoIConfig(batch=REGIONS))
     detector = build_detector(config, [str(k) for k in range(CLASSES)])
     spread_outputs(detector, images)
-    anchors = AnchorGenerator((SIZES,), (RATIOS,))
-    theirs = TorchvisionFasterRCNN(
-        Trunk(detector.trunk, detector.rpn.head.conv.in_channels),
-        rpn_anchor_generator=anchors,
-        box_roi_pool=MultiScaleRoIAlign(["0"], 14, sampling_ratio=0),
-        box_head=nn.Sequential(detector.roi_heads.res5, nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-        box_predictor=Predictor(detector),
-        image_mean=[0.0, 0.0, 0.0],
-        image_std=[1.0, 1.0, 1.0],
-        rpn_pre_nms_top_n_train=12000,
-        rpn_post_nms_top_n_train=2000,
-        rpn_pre_nms_top_n_test=6000,
-        rpn_post_nms_top_n_test=REGIONS,
-        box_batch_size_per_image=REGIONS,
-        min_size=320,
-        max_size=1333,
-        _skip_resize=True,  # in training it would draw a scale, and so disturb the random stream that both share
+    theirs = peers.torchvision_detector(
+        detector, Trunk(detector.trunk, detector.rpn.head.conv.in_channels), detector.roi_heads.res5
     )
-    head = theirs.rpn.head
-    head.conv[0][0].load_state_dict(detector.rpn.head.conv.state_dict())
-    head.cls_logits.load_state_dict(detector.rpn.head.objectness.state_dict())
-    head.bbox_pred.load_state_dict(detector.rpn.head.deltas.state_dict())
-    detector.rpn.anchors.cell = anchors.cell_anchors[0]
-    detector.roi_heads.pooler = RoIAlign(14, 1 / 16, 0, aligned=False)
-    detector.roi_heads.smooth_l1_beta = 1 / 9
+    theirs.transform.min_size = (320,)
     return detector, theirs
 
 
