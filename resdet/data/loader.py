@@ -150,7 +150,9 @@ def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *
         worker_init_fn=_quiet_worker,
         pin_memory=pin,
     )
-    for loaded in loader:
+    with _one_opencv_thread():
+        batches_loaded = iter(loader)
+    for loaded in batches_loaded:
         if isinstance(loaded, _Failure):
             raise DataError(loaded.problems)
         yield loaded
@@ -200,6 +202,17 @@ class _Fetch(Dataset[Any]):
             return self.view.batch(keys)
         except DataError as error:
             return _Failure(error.problems)
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """No threads of OpenCV while processes are started: a forked one, which has none of them, would wait for them forever."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _quiet_worker(_: int) -> None:

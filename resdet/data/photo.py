@@ -7,7 +7,9 @@ evaluation: published numbers are measured with PIL's antialiased resizing.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -15,18 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.decode import read_header, read_image
-
-try:
-    import simplejpeg
-except ImportError:  # an optional package
-    simplejpeg = None
+from resdet.data.jpeg import START_OF_PIXELS, decode_jpeg, jpeg_size, segments
 
 _SHRINKS = (8, 4, 2)
 # half as many pixels, enlarged by a twentieth, are as near to the antialiased view as all, shrunk by 1.9 (photos of ImageNet)
 _ENOUGH = 0.95
-_START_OF_JPEG, _START_OF_PIXELS = b"\xff\xd8", b"\xff\xda"
-# those that simplejpeg turns into the RGB that PIL does
-_COLOURSPACES = ("YCbCr", "Gray", "RGB")
 # what an orientation is announced by, of EXIF or of XMP
 _ORIENTATION = (b"Exif\0\0", b"Orientation")
 
@@ -44,7 +39,7 @@ class Photo:
     def __init__(self, path: Path, content: bytes) -> None:
         """Take a file's bytes, and the name that messages call it by; a DataError when it has no header of an image."""
         self._path, self._content = path, content
-        self._stored = _jpeg_size(content)
+        self._stored = jpeg_size(content)
         if self._stored and not any(mark in _head(content) for mark in _ORIENTATION):
             (self.height, self.width), self._turn = self._stored, None
         else:
@@ -69,26 +64,27 @@ class Photo:
         """
         left, top, right, bottom = box
         height, width = size
-        pixels = self._decoded(min((right - left) / width, (bottom - top) / height))
-        rows, columns = _span(top, bottom, self.height, pixels.shape[0]), _span(left, right, self.width, pixels.shape[1])
+        shrink = min((right - left) / width, (bottom - top) / height)
+        times = next((times for times in _SHRINKS if shrink >= _ENOUGH * times), 1)
+        pixels, full = self._decoded(times, bottom)
+        rows, columns = _span(top, bottom, self.height, full), _span(left, right, self.width, pixels.shape[1])
         resized = cv2.resize(pixels[rows, columns], (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, dtype=np.uint8)
 
-    def _decoded(self, shrink: float) -> NDArray[np.uint8]:
-        """RGB (H, W, 3), upright, of about ``shrink`` times fewer pixels a side at most."""
-        times = next((times for times in _SHRINKS if shrink >= _ENOUGH * times), 1)
+    def _decoded(self, times: int, bottom: float) -> tuple[NDArray[np.uint8], int]:
+        """RGB (H, W, 3), upright, of about ``times`` fewer pixels a side, down to ``bottom`` at least; and its full height."""
         limit = Image.MAX_IMAGE_PIXELS
         if self._stored and (limit is None or self.height * self.width <= limit):
-            height, width = (-(-side // times) for side in self._stored)
-            try:
-                pixels = simplejpeg.decode_jpeg(
-                    self._content, "RGB", fastdct=True, fastupsample=True, min_height=height, min_width=width
-                )
-            except ValueError:
-                pass  # PIL may read it all the same, or says what is wrong with it
-            else:
-                return pixels if self._turn is None else np.asarray(Image.fromarray(pixels).transpose(self._turn))
-        return np.asarray(read_image(self._path, self._content, times))
+            rows = math.ceil(bottom) if self._turn is None else self._stored[0]
+            pixels = decode_jpeg(self._content, self._stored, rows, times)
+            if pixels is not None and self._turn is None:
+                return pixels, -(-self.height // times)
+            if pixels is not None:
+                turned = np.asarray(Image.fromarray(pixels).transpose(cast(Image.Transpose, self._turn)))
+                return turned, len(turned)
+        # PIL may read what simplejpeg does not, or says what is wrong with it
+        pixels = np.asarray(read_image(self._path, self._content, times))
+        return pixels, len(pixels)
 
 
 def exact(image: Image.Image | Photo) -> Image.Image:
@@ -96,23 +92,10 @@ def exact(image: Image.Image | Photo) -> Image.Image:
     return image.exact() if isinstance(image, Photo) else image
 
 
-def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """The stored (height, width) of a JPEG that simplejpeg decodes as PIL does; None for anything else."""
-    if simplejpeg is None or not content.startswith(_START_OF_JPEG):
-        return None
-    try:
-        height, width, colourspace, _ = simplejpeg.decode_jpeg_header(content)
-    except ValueError:
-        return None
-    return (height, width) if colourspace in _COLOURSPACES else None
-
-
 def _head(content: bytes) -> bytes:
-    """The segments of a JPEG before its pixels, EXIF's and XMP's among them; all of it where they are not as they should be."""
-    end = 2
-    while content[end : end + 1] == b"\xff" and content[end : end + 2] != _START_OF_PIXELS:
-        end += 2 + int.from_bytes(content[end + 2 : end + 4], "big")
-    return content[:end] if content[end : end + 2] == _START_OF_PIXELS else content
+    """The segments of a JPEG before its pixels; all of it where they are not as they should be."""
+    marker, place, _ = next(reversed([*segments(content)]), (b"", 0, 0))
+    return content[:place] if marker == START_OF_PIXELS else content
 
 
 def _span(low: float, high: float, full: int, length: int) -> slice:

@@ -66,6 +66,26 @@ def test_any_number_of_workers_gives_the_same_detection_batches(detection: Detec
     assert len({str(image.shape) for batch in runs[0] for image in batch.images}) > 2  # it is augmented
 
 
+AFTER_OPENCV = """
+import cv2, numpy as np
+from resdet.data.loader import train_loader
+
+class View:
+    def __len__(self): return 2
+    def batch(self, keys): return int(cv2.resize(image, (50, 50)).max())
+
+image = np.ones((2000, 2000, 3), np.uint8)
+cv2.setNumThreads(2)
+cv2.resize(image, (1500, 1500))
+print(list(train_loader(View(), [[(0, 0)], [(1, 0)]], 1)), cv2.getNumThreads())
+"""
+
+
+def test_workers_start_after_opencv_computed_with_threads() -> None:
+    done = subprocess.run([sys.executable, "-c", AFTER_OPENCV], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split("\n")[0] == "[1, 1] 2"
+
+
 def test_any_number_of_workers_gives_the_same_classification_batches(folder: Path) -> None:
     view = ClassificationView(read_folder(folder), ClassificationTrainTransform(24, (26, 32), 0, 0.5, 0.1), seed=9)
     runs = [list(islice(train_loader(view, endless_batches(len(view), 3, 1), workers), 5)) for workers in (0, 2)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from resdet.data import photo
+from resdet.data import jpeg
 from resdet.data.coco import read_coco
 from resdet.data.decode import read_image
 from resdet.data.folder import read_folder
@@ -38,7 +38,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
 def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Photos decoded by simplejpeg, and by PIL where that is not installed."""
     if request.param == "PIL":
-        monkeypatch.setattr(photo, "simplejpeg", None)
+        monkeypatch.setattr(jpeg, "simplejpeg", None)
     else:
         pytest.importorskip("simplejpeg")
     return request.param
@@ -68,11 +68,18 @@ def test_a_window_is_near_the_antialiased_one(decoder: str, box: tuple[float, ..
     assert np.abs(found - antialiased(image, box, size)).mean() < 4
 
 
-@pytest.mark.parametrize(
-    ("shrink", "side"), [(1.0, 640), (1.89, 640), (1.9, 320), (3.7, 320), (4.0, 160), (7.9, 80), (99.0, 80)]
-)
-def test_no_more_is_decoded_than_is_needed(decoder: str, shrink: float, side: int) -> None:
-    assert Photo(NAME, encoded(scene(640, 640)))._decoded(shrink).shape == (side, side, 3)
+@pytest.mark.parametrize(("view", "side"), [(640, 640), (339, 640), (336, 320), (173, 320), (160, 160), (81, 80), (7, 80)])
+def test_no_more_is_decoded_than_is_needed(decoder: str, view: int, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = Photo._decoded
+    shapes = []
+    monkeypatch.setattr(Photo, "_decoded", lambda *a: (found := decoded(*a), shapes.append(found[0].shape))[0])
+    Photo(NAME, encoded(scene(640, 640))).window((0, 0, 640, 640), (view, view))
+    assert shapes == [(side, side, 3)]
+
+
+def test_rows_below_the_window_are_not_decoded(decoder: str) -> None:
+    pixels, full = Photo(NAME, encoded(scene(640, 600)))._decoded(2, 100.5)
+    assert (pixels.shape, full) == (((64 if decoder == "simplejpeg" else 320), 300, 3), 320)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -132,7 +139,7 @@ def test_what_simplejpeg_refuses_pil_may_read() -> None:
     content = encoded(scene(64, 64))
     junk = content[:-2] + b"\x00\x01" + content[-2:]  # bytes before the end, of which decoders warn
     with pytest.raises(ValueError, match="xtraneous bytes"):
-        photo.simplejpeg.decode_jpeg(junk)
+        jpeg.simplejpeg.decode_jpeg(junk)
     assert np.asarray(read_image(NAME, junk)).shape == (64, 64, 3)
     assert np.abs(Photo(NAME, junk).window((0, 0, 64, 64), (64, 64)) - np.asarray(scene(64, 64)).astype(float)).mean() < 4
 
