@@ -19,6 +19,7 @@ from PIL import Image
 
 from resdet.data.decode import read_file, read_image
 from resdet.data.photo import Photo
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.structures import Target
 
@@ -49,7 +50,7 @@ class ClassificationDataset(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionDataset:
+class DetectionDataset(SharedArrays):
     """Annotated images.
 
     Attributes:

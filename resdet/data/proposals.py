@@ -28,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import atomic_write, read_json
 
@@ -43,7 +44,7 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Proposals:
+class Proposals(SharedArrays):
     """The regions of M images, see the legend above; flat arrays, which worker processes share without copying them.
 
     Attributes:

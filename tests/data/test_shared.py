@@ -1,0 +1,77 @@
+"""Arrays that are sent to processes: nothing is lost, and spawned processes map one memory."""
+
+import copy
+import pickle
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch.multiprocessing as processes
+from numpy.typing import NDArray
+
+from resdet.data.coco import read_coco
+from resdet.data.shared import SharedArrays
+
+
+@dataclass(frozen=True, eq=False)
+class Things(SharedArrays):
+    name: str
+    values: NDArray[Any]
+    others: NDArray[Any]
+
+
+ARRAYS = [
+    np.arange(12.0).reshape(3, 4),
+    np.arange(12)[::2],
+    np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+    np.array([b"a", b"longer", b""]),
+    np.array([True, False]),
+    np.zeros((0, 4)),
+    np.array([], dtype="S"),
+    np.array(3.5),
+]
+
+
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
+@pytest.mark.parametrize(
+    "again", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy, copy.copy], ids=["pickle", "deepcopy", "copy"]
+)
+def test_nothing_is_lost(array: NDArray[Any], again: Any) -> None:
+    things = Things("a", array, np.ones(2))
+    for found in (again(things), again(again(things)), again(replace(things, name="a"))):
+        assert found.name == "a"
+        assert (found.values.dtype, found.values.shape) == (array.dtype, array.shape)
+        assert np.array_equal(found.values, array)
+        assert np.array_equal(found.others, np.ones(2))
+
+
+def test_a_changed_copy_has_its_own_arrays() -> None:
+    things = Things("a", np.zeros(3), np.ones(2))
+    pickle.dumps(things)
+    changed = pickle.loads(pickle.dumps(replace(things, values=np.full(3, 7.0))))
+    assert changed.values.tolist() == [7, 7, 7]
+
+
+def change(things: Things, done: Any) -> None:
+    things.values[0] = 5
+    done.put(things.values.tolist())
+
+
+def read(things: Things, done: Any) -> None:
+    done.put(things.values.tolist())
+
+
+def test_spawned_processes_have_one_memory() -> None:
+    context = processes.get_context("spawn")
+    things, done = Things("a", np.arange(4.0), np.ones(2)), context.Queue()
+    for job in (change, read):
+        process = context.Process(target=job, args=(things, done))
+        process.start()
+        assert done.get(timeout=120) == [5, 1, 2, 3]
+        process.join()
+    assert things.values.tolist() == [0, 1, 2, 3]  # whose own arrays stay its own
+
+
+def test_data_sets_are_sent_so(tiny_coco: Any) -> None:
+    assert isinstance(read_coco(tiny_coco.images, tiny_coco.annotations), SharedArrays)
