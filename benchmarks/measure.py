@@ -149,7 +149,7 @@ def compare(
         for way in _turn(list(ways), number):
             if way in once and number != 0:
                 continue
-            sample = measure_step(ways[way], memory=False)
+            sample = measure_step(ways[way], memory=number == 0)  # once: before, free memory goes back to the system
             if number >= 0:
                 samples[way].append(sample)
     return Result(claim, samples, ours, peer, threads)

@@ -14,7 +14,7 @@ from resdet.errors import ConfigError, DataError, ResdetError, did_you_mean
 
 _FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 _BEGIN, _END = "<!-- resdet bench: begin -->", "<!-- resdet bench: end -->"
-_HEAD = ("claim", "threads", "ours", "peer", "ratio", "at most", "")
+_HEAD = ("claim", "threads", "ours", "peer", "ratio", "at most", "", "wall-clock ratio", "peak MiB")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,18 +154,25 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
             return "-"
         return f"{value / 2**20:.1f} MiB" if field == "bytes" else f"{value:.3g} {result['unit']}"
 
-    def median(way: str | None) -> str:
-        return "-" if way is None else f"{way}: {amount(result['ways'][way][field]['median'])}"
+    def median(way: str | None, field: str = field) -> float | None:
+        return None if way is None else result["ways"][way].get(field, {}).get("median")
 
-    bound, alone = result["at_most"], result["peer"] is None
+    def shown(way: str | None) -> str:
+        return "-" if way is None else f"{way}: {amount(median(way))}"
+
+    bound, ours, peer = result["at_most"], result["ours"], result["peer"]
+    wall, peer_wall = median(ours, "wall"), median(peer, "wall")
+    peaks = [value for way in (ours, peer) if field != "bytes" and (value := median(way, "bytes")) is not None]
     return (
         result["name"].replace("|", "\\|"),
         str(result["threads"]),
-        median(result["ours"]),
-        median(result["peer"]),
-        "-" if alone else f"{result['figure']:.3f}",
-        "-" if bound is None else amount(bound) if alone else f"{bound:g}",
+        shown(ours),
+        shown(peer),
+        "-" if peer is None else f"{result['figure']:.3f}",
+        "-" if bound is None else amount(bound) if peer is None else f"{bound:g}",
         {None: "", True: "reached", False: "falls short"}[result["reached"]],
+        f"{wall / peer_wall:.3f}" if field != "bytes" and wall and peer_wall else "-",
+        " / ".join(f"{value / 2**20:.0f}" for value in peaks) or "-",
     )
 
 

@@ -20,7 +20,8 @@ def main():
     assert "{name}" != "broken"
     given = sys.argv[1:]
     medians = {{"resdet": 0.5, "other": 2.0}}
-    ways = {{way: {{"cpu": {{"median": cpu}}, "bytes": {{"median": cpu * 2**20}}}} for way, cpu in medians.items()}}
+    ways = {{way: {{field: {{"median": factor * cpu}} for field, factor in (("cpu", 1), ("wall", 2), ("bytes", 2**20))}}
+            for way, cpu in medians.items()}}
     common = {{"threads": 2, "ours": "resdet", "ways": ways}}
     results = [
         {{"name": "{name} |", "at_most": 0.3, "unit": "CPU s", "peer": "other", "figure": 0.25, "reached": True, **common}},
@@ -64,9 +65,9 @@ def test_one_table_of_all_claims(folder: Path, tmp_path: Path, capfd: pytest.Cap
         "memory",
         "only recorded",
     ]
-    assert lines[2][1:] == ["2", "resdet: 0.5 CPU s", "other: 2 CPU s", "0.250", "0.3", "reached"]
-    assert lines[3][1:] == ["2", "resdet: 0.5 MiB", "-", "-", "0.5 MiB", "falls short"]
-    assert lines[4][4:] == ["4.000", "-", ""]
+    assert lines[2][1:] == ["2", "resdet: 0.5 CPU s", "other: 2 CPU s", "0.250", "0.3", "reached", "0.250", "0 / 2"]
+    assert lines[3][1:] == ["2", "resdet: 0.5 MiB", "-", "-", "0.5 MiB", "falls short", "-", "-"]
+    assert lines[4][4:] == ["4.000", "-", "", "0.250", "0 / 2"]
     assert err.count("its own table") == 2
     collected = json.loads((tmp_path / "out" / "bench.json").read_text())
     assert list(collected) == ["inference", "input"]
