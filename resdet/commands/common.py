@@ -29,6 +29,20 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (a GPU when there is one), cpu or cuda (default: auto)")
 
 
+def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--device``, and how detectors compute."""
+    add_device_argument(parser)
+    parser.add_argument(
+        "--precision",
+        default="fp32",
+        choices=("fp32", "bf16", "fp16"),
+        help="number format of a detector's convolutions, on a device that has it (default: fp32)",
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="let torch.compile fuse a detector's layers: minutes, then faster"
+    )
+
+
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of every training command."""
     add_config_arguments(parser)

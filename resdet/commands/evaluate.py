@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resdet.commands.common import add_config_arguments, add_device_argument, separate_overrides
+from resdet.commands.common import add_config_arguments, add_inference_arguments, separate_overrides
 from resdet.commands.score import add_score_arguments, score_results
 from resdet.errors import ConfigError
 
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shares", nargs="+", metavar="NUMBER", default=[], help="weight of each member of an ensemble (default: equal ones)"
     )
-    add_device_argument(parser)
+    add_inference_arguments(parser)
     parser.add_argument(
         "--evaluator", default="hotcoco", choices=("hotcoco", "pycocotools"), help="who computes COCO's numbers"
     )
@@ -81,6 +81,8 @@ def _evaluate_config(args: argparse.Namespace) -> None:
     folder = Path(args.output or Path(config.output) / "eval")
     if args.predictions and args.weights:
         raise ConfigError("--weights and --predictions exclude each other: evaluate the weights first, then their predictions")
+    if not isinstance(config, DetectionRunConfig) and (args.precision != "fp32" or args.compile):
+        raise ConfigError(f"{args.config}: --precision and --compile go with a detection config, 'task' is {config.task}")
     if isinstance(config, LocalizationRunConfig):
         _evaluate_localizers(args, config, members, folder)
         return
@@ -126,7 +128,7 @@ def _evaluate_detectors(
         own = [card_config(path, read_card(path)) for path in weights]
         check_detectors(weights, own)
         configs = [replace(each, rpn=config.model.rpn, test=config.model.test) for each in own]
-    models = load_detectors(weights, configs, where)
+    models = load_detectors(weights, configs, where, precision=args.precision, compiled=args.compile)
     evaluation = DetectorEvaluation(config.data, models[0].names, config.model.test, args.evaluator)
     metrics = evaluation.run_ensemble(models, shares)
     if len(models) > 1:

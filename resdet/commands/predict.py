@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resdet.commands.common import add_device_argument, is_override
+from resdet.commands.common import add_inference_arguments, is_override
 from resdet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score-thresh", type=float, default=0.5, metavar="S", help="least score shown, in [0, 1] (default: 0.5)"
     )
-    add_device_argument(parser)
+    add_inference_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     files = find_inputs(paths)
     output = Path(args.output)
     targets = distinct_targets(files, output)
-    model = load(weights, device=args.device, test=test)
+    model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test)
     if isinstance(model, Localizer):
         raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
     if not isinstance(model, ImageClassifier):  # which draws nothing

@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resdet.errors import ConfigError
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from resdet.ops.precision import number_format
 
 
 class Precision:
@@ -24,12 +22,8 @@ class Precision:
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
-        if name not in _DTYPES:
-            raise ConfigError(f"'precision' must be one of {', '.join(_DTYPES)}, got {name!r}")
-        if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-            raise ConfigError(f"'precision' bf16: {torch.cuda.get_device_name(device)} has no bfloat16; fp16 will do")
         self.device = device
-        self.dtype = _DTYPES[name]
+        self.dtype = number_format(name, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
 
     def autocast(self) -> torch.autocast:

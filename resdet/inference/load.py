@@ -25,6 +25,7 @@ from resdet.models.build import build_classifier, card_config, load_model
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import ModelCard, read_card
+from resdet.ops.precision import number_format
 
 TestConfigT = TypeVar("TestConfigT", DetectionTestConfig, LocalizerTestConfig)
 
@@ -47,7 +48,12 @@ def select_device(name: str = "auto") -> torch.device:
 
 
 def load(
-    path: str | Path | Sequence[str | Path], *, device: str = "auto", test: Mapping[str, Any] | None = None
+    path: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    compiled: bool = False,
+    test: Mapping[str, Any] | None = None,
 ) -> Detector | ImageClassifier | Localizer:
     """Read a model file and make it ready to run.
 
@@ -55,6 +61,8 @@ def load(
         path: a ``model.safetensors`` that training wrote; or several of detectors or localizers of the same classes: an
             ensemble, for which pictures are resized as the first file says.
         device: auto, cpu or cuda.
+        precision: of detectors alone: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
+        compiled: of detectors alone: let torch.compile fuse the layers, which takes minutes; for a GPU.
         test: not for classifiers: options of ``model.test`` in place of those of the (first) file: ``{"refine": True}``.
 
     Raises:
@@ -67,6 +75,8 @@ def load(
     where = select_device(device)
     cards = [read_card(each) for each in paths]
     configs = [card_config(each, card) for each, card in zip(paths, cards, strict=True)]
+    if not isinstance(configs[0], DetectorConfig) and (precision != "fp32" or compiled):
+        raise ConfigError(f"{paths[0]}: holds no detector: 'precision' and 'compiled' are a detector's")
     if len(paths) == 1 and isinstance(configs[0], ClassifierConfig):
         if test:
             raise ConfigError(f"{paths[0]}: holds a classifier, options of 'model.test' are a detector's: {', '.join(test)}")
@@ -80,7 +90,8 @@ def load(
     for each, own in zip(paths, sizes, strict=True):
         if own != sizes[0]:
             warnings.warn(f"{each}: pictures are resized to {sizes[0]}, as {paths[0]} says, not to {own}", stacklevel=2)
-    models = load_detectors(paths, [replace(config, test=options) for config in configs], where)
+    changed = [replace(config, test=options) for config in configs]
+    models = load_detectors(paths, changed, where, precision=precision, compiled=compiled)
     return Detector(*models, **sizes[0], improvements=improvements_of(options))
 
 
@@ -96,21 +107,32 @@ def check_detectors(paths: Sequence[str | Path], configs: Sequence[Any]) -> None
         raise ConfigError(problems)
 
 
-def load_detectors(paths: Sequence[str | Path], configs: Sequence[DetectorConfig], device: torch.device) -> list[FasterRCNN]:
+def load_detectors(
+    paths: Sequence[str | Path],
+    configs: Sequence[DetectorConfig],
+    device: torch.device,
+    *,
+    precision: str = "fp32",
+    compiled: bool = False,
+) -> list[FasterRCNN]:
     """Detectors of the same classes, in eval mode, prepared for inference (``FasterRCNN.prepare``).
 
     Args:
         paths: their model files.
         configs: of each, what is free at test time, as for ``load_model``.
         device: where they run.
+        precision: "fp32", "bf16" or "fp16", of the convolutions.
+        compiled: whether torch.compile fuses the layers.
 
     Raises:
-        ConfigError: a file that does not fit its config, or other classes than the first file's, or in another order.
+        ConfigError: a file that does not fit its config, or other classes than the first file's, or in another order; a number
+            format that is unknown, or that the device does not have.
         DataError: a file that cannot be read.
     """
     models = [cast(FasterRCNN, load_model(path, config)[0]) for path, config in zip(paths, configs, strict=True)]
     common_names({str(path): model.names for path, model in zip(paths, models, strict=True)})
-    return [model.to(device).prepare() for model in models]
+    dtype = None if precision == "fp32" else number_format(precision, device)
+    return [model.to(device).prepare(dtype, compiled=compiled) for model in models]
 
 
 def common_names(names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -41,14 +41,20 @@ class FasterRCNN(nn.Module):
         """Where the weights are."""
         return self.roi_heads.predictor.cls_score.weight.device
 
-    def prepare(self) -> FasterRCNN:
+    def prepare(self, dtype: torch.dtype | None = None, *, compiled: bool = False) -> FasterRCNN:
         """The detector in its fast form, for inference on the device where it is: other tensors, the same results.
 
         It takes the weights as they are now; this one stays as it is, and can train on.
+
+        Args:
+            dtype: torch.bfloat16 or torch.float16: what convolutions compute in, on a device that has it; what pools regions
+                and decides stays in float32. The results are the same but for rounding. None: the model's own.
+            compiled: fuse the layers by torch.compile, which takes minutes; on a GPU with CUDA graphs while all images have one
+                size.
         """
         from resdet.models.detection.prepared.prepare import prepare  # it is made of this class
 
-        return prepare(self)
+        return prepare(self, dtype, compiled=compiled)
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None

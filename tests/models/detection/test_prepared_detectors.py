@@ -19,7 +19,7 @@ from resdet.models.detection.prepared.prepare import FoldedRegions
 from resdet.models.detection.prepared.region_net import RegionNet
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
-from resdet.structures import Detections
+from resdet.structures import Detections, ImageBatch
 
 BOTTLENECK = {"backbone": {"name": "resnet50"}}
 IN_1X1 = {"backbone": {"name": "resnet50", "stride_in_1x1": True}}
@@ -127,6 +127,65 @@ def test_the_improvements_and_ensembles_run_on_it(kind: str, improvements: Impro
     given = torch.tensor([[0.0, 0, 96, 64], [-5, -5, 20, 30], [90, 60, 96, 64], [10, 10, 10.5, 10.5]])
     expected = detect_image([plain], image, improvements, pyramid=pyramid, proposals=given)
     assert_same(detect_image([prepared], image, improvements, pyramid=pyramid, proposals=given), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["bottleneck", "stride in the 1x1", "pre-activation", "RoI pooling", "context"])
+def test_convolutions_in_16_bits_and_islands_in_32(kind: str, dtype: torch.dtype) -> None:
+    plain, _ = pair(**KINDS[kind])
+    prepared = plain.prepare(dtype)
+    convolutions = [part for part in prepared.modules() if isinstance(part, nn.Conv2d)]
+    assert len(convolutions) > 15
+    assert {part.weight.dtype for part in convolutions} == {dtype}
+    assert {parameter.dtype for parameter in prepared.roi_heads.predictor.parameters()} == {torch.float32}
+    images = [picture(1, 96, 128), picture(2, 70, 100)]
+    batch = ImageBatch.from_images(images, plain.pixels)
+    boxes = [torch.tensor([[0.0, 0, 60, 60], [20, 30, 128, 96]]), torch.tensor([[5.0, 5, 50, 65]])]
+    with torch.no_grad():
+        map_, expected = prepared.trunk(batch.tensor), plain.trunk(batch.tensor)
+        assert map_.dtype == dtype
+        close(map_, expected)
+        for found, full in zip(prepared.rpn.head(expected.to(dtype)), plain.rpn.head(expected), strict=True):
+            assert found.dtype == torch.float32
+            close(found, full)
+        found, full = (model.roi_heads.region_features(expected, boxes) for model in (prepared, plain))
+        assert found.dtype == torch.float32
+        close(found, full)
+        assert {each.dtype for each in prepared.roi_heads(expected, boxes, batch.sizes)} == {torch.float32}
+    for detections in prepared.detect(images):
+        assert len(detections)
+        assert (detections.boxes.dtype, detections.scores.dtype) == (torch.float32, torch.float32)
+        assert detections.boxes.isfinite().all()
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """The rounding of 8 bits of some tens of layers."""
+    assert found.shape == expected.shape
+    assert (found.float() - expected).norm() <= 0.03 * expected.norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_compiled_layers_give_the_same(dtype: torch.dtype | None) -> None:
+    plain, _ = pair(**KINDS["basic"])
+    prepared, compiled = plain.prepare(dtype or torch.float32), plain.prepare(dtype, compiled=True)
+    for size in ((96, 128), (70, 100), (96, 128)):  # the second one asks for code of any shape
+        batch = ImageBatch.from_images([picture(1, *size)], plain.pixels)
+        boxes = [torch.tensor([[0.0, 0, 60, 60], [20, 30, 128, 96], [1, 1, 9, 9]])[: size[0] // 32]]
+        with torch.no_grad():
+            features = prepared.trunk(batch.tensor)
+            for one, other in (
+                (compiled.trunk(batch.tensor), features),
+                *zip(compiled.rpn.head(features), prepared.rpn.head(features), strict=True),
+                *zip(
+                    compiled.roi_heads(features, boxes, batch.sizes),
+                    prepared.roi_heads(features, boxes, batch.sizes),
+                    strict=True,
+                ),
+            ):
+                assert one.dtype == other.dtype
+                assert (one.float() - other.float()).norm() <= (2e-5 if dtype is None else 0.02) * other.float().norm()
+        assert len(compiled.detect([picture(1, *size)])[0])
 
 
 def test_it_shares_nothing_and_does_not_train() -> None:

@@ -95,8 +95,8 @@ class FoldedTrunk(nn.Module):
         self.blocks = nn.Sequential(*(FoldedBlock(block) for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16))."""
-        x = self.maxpool(self.stem(x.contiguous(memory_format=torch.channels_last)).relu_())
+        """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16)), in the weights' dtype."""
+        x = self.maxpool(self.stem(x.to(self.stem.weight.dtype, memory_format=torch.channels_last)).relu_())
         return cast(Tensor, self.blocks(x))
 
 
@@ -113,8 +113,8 @@ class FoldedHead(nn.Module):
         self.last_norm = None if head.bn_last is None else _Affine(head.bn_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Regions (R, C, h, w) to (R, C', ceil(h / 2), ceil(w / 2))."""
-        x = self.blocks(x.contiguous(memory_format=torch.channels_last))
+        """Regions (R, C, h, w) to (R, C', ceil(h / 2), ceil(w / 2)), in the weights' dtype."""
+        x = self.blocks(x.to(next(self.parameters()).dtype, memory_format=torch.channels_last))
         return x if self.last_norm is None else cast(Tensor, self.last_norm(x).relu_())
 
 

@@ -13,6 +13,7 @@ from torchvision.ops import RoIAlign
 from resdet.models.backbones.split import Head, Trunk
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.prepared import trunk
+from resdet.models.detection.prepared.compiled import Compiled
 from resdet.models.detection.prepared.fold import FoldedHead, FoldedTrunk, fold, rows
 from resdet.models.detection.prepared.region_net import RegionNet
 from resdet.models.detection.prepared.trunk import RowsTrunk
@@ -33,33 +34,46 @@ class PreparedFasterRCNN(FasterRCNN):
         """Always a RuntimeError: the plain model trains."""
         raise RuntimeError("a prepared detector does not train: BN is folded into its weights")
 
-    def prepare(self) -> FasterRCNN:
+    def prepare(self, *_args: Any, **_kwargs: Any) -> FasterRCNN:
         """Itself."""
         return self
 
 
 @torch.no_grad()
-def prepare(model: FasterRCNN) -> PreparedFasterRCNN:
+def prepare(model: FasterRCNN, dtype: torch.dtype | None = None, *, compiled: bool = False) -> PreparedFasterRCNN:
     """A detector for inference with the results of ``model``, on its device; nothing is shared, ``model`` stays as it is.
 
-    On a CPU networks of bottlenecks run on rows (``trunk``, ``region_net``); all others, and all on a GPU, run their layers
-    with BN folded, channels last, since a GPU's own kernels are not slower than what replaces them.
+    On a CPU networks of bottlenecks run on rows (``trunk``, ``region_net``); all others, and all on a GPU, in 16 bits or
+    compiled, run their layers with BN folded, channels last: the kernels that there are for those have no rows.
+
+    Args:
+        model: in any mode.
+        dtype: what the convolutions compute in; RoI pooling, the two sibling layers, scores, boxes and NMS stay in float32.
+            None: the model's own.
+        compiled: fuse the layers by torch.compile, see ``Compiled``.
     """
-    on_cpu = model.device.type == "cpu"
+    on_rows = model.device.type == "cpu" and dtype is None and not compiled
+
+    def layers(folded: nn.Module) -> nn.Module:
+        folded = folded.to(memory_format=torch.channels_last).to(dtype=dtype)
+        return Compiled(folded, graphs=model.device.type == "cuda") if compiled else folded
+
+    plain_trunk = cast(Trunk, model.trunk)
     rpn = copy.deepcopy(model.rpn)
-    if on_cpu:
-        rpn.head = PreparedRPNHead(model.rpn.head)
+    rpn.head = PreparedRPNHead(model.rpn.head) if on_rows else cast(RPNHead, layers(rpn.head))
+    heads = model.roi_heads
+    if on_rows and conv5_on_rows(heads.pooler, heads.res5):
+        regions: nn.Module = RegionNet(cast(RoIAlign, heads.pooler), cast(Head, heads.res5))
+    else:
+        conv5 = cast(Head, heads.res5)
+        regions = FoldedRegions(heads.pooler, layers(FoldedHead(conv5)), conv5.out_channels)
     return PreparedFasterRCNN(
-        _prepared_trunk(cast(Trunk, model.trunk), on_cpu),
+        RowsTrunk(plain_trunk) if on_rows and trunk.fits(plain_trunk) else layers(FoldedTrunk(plain_trunk)),
         rpn,
-        PreparedRoIHeads(model.roi_heads, on_cpu),
+        PreparedRoIHeads(heads, regions),
         pixels=model.pixels,
         names=model.names,
     ).eval()
-
-
-def _prepared_trunk(plain: Trunk, on_cpu: bool) -> nn.Module:
-    return RowsTrunk(plain) if on_cpu and trunk.fits(plain) else FoldedTrunk(plain)
 
 
 class PreparedRPNHead(RPNHead):
@@ -93,10 +107,10 @@ class PreparedRoIHeads(RoIHeads):
 
     Args:
         heads: what it computes.
-        on_cpu: whether it runs there.
+        regions: features (N, C, H, W) and N box tensors to the regions' features (R, C').
     """
 
-    def __init__(self, heads: RoIHeads, on_cpu: bool) -> None:
+    def __init__(self, heads: RoIHeads, regions: nn.Module) -> None:
         super().__init__(
             nn.Identity(),
             nn.Identity(),
@@ -105,9 +119,7 @@ class PreparedRoIHeads(RoIHeads):
             postprocess=heads.postprocess,
             coder=heads.coder,
         )
-        pooler, head = heads.pooler, heads.res5
-        fits = on_cpu and conv5_on_rows(pooler, head)
-        self.regions = RegionNet(cast(RoIAlign, pooler), cast(Head, head)) if fits else FoldedRegions(pooler, cast(Head, head))
+        self.regions = regions
 
     def region_features(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """As the plain heads'."""
@@ -115,18 +127,19 @@ class PreparedRoIHeads(RoIHeads):
 
 
 class FoldedRegions(nn.Module):
-    """Pooling of any kind, conv5 of any kind with its BN folded, and the mean over positions.
+    """Pooling of any kind, conv5 of any kind, and the mean over positions.
 
     Args:
         pooler: RoIAlign or RoIPool.
-        head: conv5.
+        head: conv5, in any dtype.
+        channels: of conv5's maps.
     """
 
-    def __init__(self, pooler: nn.Module, head: Head) -> None:
+    def __init__(self, pooler: nn.Module, head: nn.Module, channels: int) -> None:
         super().__init__()
         self.pooler = copy.deepcopy(pooler)
-        self.head = FoldedHead(head)
-        self.channels = head.out_channels
+        self.head = head
+        self.channels = channels
 
     def forward(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Features (N, C, H, W) and N tensors (R_i, 4) ``xyxy`` in pixels to the regions' features (sum of R_i, C')."""
@@ -136,4 +149,5 @@ class FoldedRegions(nn.Module):
         indexed = torch.cat([image[:, None].to(regions), regions], 1)
         # a GPU takes all at once
         step = len(regions) if features.is_cuda else _FOLDED_CHUNK
-        return torch.cat([self.head(self.pooler(features, chunk)).mean((2, 3)) for chunk in indexed.split(step)])
+        maps = (self.head(self.pooler(features, chunk)) for chunk in indexed.split(step))
+        return torch.cat([each.mean((2, 3), dtype=features.dtype) for each in maps])
