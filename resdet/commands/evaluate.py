@@ -131,6 +131,7 @@ def _evaluate_detectors(
     models = load_detectors(weights, configs, where, precision=args.precision, compiled=args.compile)
     evaluation = DetectorEvaluation(config.data, models[0].names, config.model.test, args.evaluator)
     metrics = evaluation.run_ensemble(models, shares)
+    metrics["meta"]["precision"] = args.precision
     if len(models) > 1:
         metrics["meta"]["weights"] = list(weights)
     evaluation.write(models[0], folder)

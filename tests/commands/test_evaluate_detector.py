@@ -48,6 +48,20 @@ def results(folder: Path) -> tuple[dict, list]:
     return tuple(json.loads((folder / "eval" / name).read_text()) for name in ("metrics.json", "detections.json"))  # type: ignore[return-value]
 
 
+def test_convolutions_in_16_bits(folder: Path) -> None:
+    assert evaluate(folder, "a") == 0
+    metrics, _ = results(folder)
+    assert metrics["meta"]["precision"] == "fp32"
+    assert evaluate(folder, "a b", "--precision", "bf16") == 0
+    metrics, detections = results(folder)
+    assert metrics["meta"]["precision"] == "bf16"
+    assert len(detections) > 20
+    weights, picture = str(folder / "a.safetensors"), str(folder / "tiny_coco" / "images" / "000001.png")
+    (full,), (half,) = (predicted(folder, "--weights", weights, picture, "--precision", name) for name in ("fp32", "bf16"))
+    assert len(half["detections"]) > 3
+    assert full["detections"] != half["detections"]
+
+
 def test_an_ensemble_of_copies_is_the_detector(folder: Path) -> None:
     assert evaluate(folder, "a") == 0
     metrics, detections = results(folder)

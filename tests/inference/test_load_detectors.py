@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_detectors import picture, same, tiny_detector, written
+from torch import nn
 
 import resdet
 from resdet.config import config_from_dict, config_to_dict
@@ -135,6 +136,24 @@ def test_a_classifier_has_no_such_options(files: Path) -> None:
         ConfigError, match=r"classifier\.safetensors: holds a classifier, options of 'model\.test' are a detector's: refine"
     ):
         resdet.load(files / "classifier.safetensors", device="cpu", test={"refine": True})
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"compiled": True}])
+def test_a_classifier_computes_as_its_author_says(files: Path, options: dict) -> None:
+    with pytest.raises(ConfigError, match=r"classifier\.safetensors: holds no detector: 'precision' and 'compiled' are a"):
+        resdet.load(files / "classifier.safetensors", device="cpu", **options)
+
+
+def test_convolutions_in_16_bits(files: Path) -> None:
+    full, half = (resdet.load(files / "a.safetensors", device="cpu", precision=name) for name in ("fp32", "bf16"))
+    convolutions = [part for model in half.models for part in model.modules() if isinstance(part, nn.Conv2d)]
+    assert {part.weight.dtype for part in convolutions} == {torch.bfloat16}
+    found = half.predict(PHOTO)
+    assert len(found) > 3
+    assert not same(found, full.predict(PHOTO))
+    assert found.boxes.dtype == torch.float32
+    with pytest.raises(ConfigError, match="'precision' must be one of fp32, bf16, fp16, got 'int8'"):
+        resdet.load(files / "a.safetensors", device="cpu", precision="int8")
 
 
 def test_predict_in_one_call(files: Path) -> None:

@@ -73,6 +73,12 @@ OPTIONS = [
         r"device must be auto, cpu, cuda or cuda:N, got 'tpu'",
     ),
     row("device of torch, not of ours", lambda lab: [*lab.eval(), "--device", "meta"], 2, r"device must be auto, .*got 'meta'"),
+    row(
+        "16 bits of a classifier",
+        lambda lab: [*lab.eval(config=lab.classifier / "config.yaml"), "--precision", "bf16"],
+        2,
+        r"--precision and --compile go with a detection config, 'task' is classification",
+    ),
     row("eval without anything", lambda lab: ["eval"], 2, r"eval needs --config.*or --ground-truth and --detections"),
     row(
         "eval of half a pair", lambda lab: ["eval", "--detections", "x.json"], 2, r"--ground-truth and --detections go together"

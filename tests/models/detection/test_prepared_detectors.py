@@ -165,27 +165,20 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
-def test_compiled_layers_give_the_same(dtype: torch.dtype | None) -> None:
-    plain, _ = pair(**KINDS["basic"])
-    prepared, compiled = plain.prepare(dtype or torch.float32), plain.prepare(dtype, compiled=True)
-    for size in ((96, 128), (70, 100), (96, 128)):  # the second one asks for code of any shape
+def test_compiled_layers_give_the_same() -> None:
+    plain, prepared = pair()
+    compiled = plain.prepare(compiled=True)
+    for size in ((96, 128), (70, 100)):  # the second one asks for code of any shape
         batch = ImageBatch.from_images([picture(1, *size)], plain.pixels)
         boxes = [torch.tensor([[0.0, 0, 60, 60], [20, 30, 128, 96], [1, 1, 9, 9]])[: size[0] // 32]]
         with torch.no_grad():
             features = prepared.trunk(batch.tensor)
-            for one, other in (
-                (compiled.trunk(batch.tensor), features),
-                *zip(compiled.rpn.head(features), prepared.rpn.head(features), strict=True),
-                *zip(
-                    compiled.roi_heads(features, boxes, batch.sizes),
-                    prepared.roi_heads(features, boxes, batch.sizes),
-                    strict=True,
-                ),
-            ):
-                assert one.dtype == other.dtype
-                assert (one.float() - other.float()).norm() <= (2e-5 if dtype is None else 0.02) * other.float().norm()
-        assert len(compiled.detect([picture(1, *size)])[0])
+            torch.testing.assert_close(compiled.trunk(batch.tensor), features, rtol=1e-4, atol=1e-4)
+            found, expected = (model.rpn.head(features) for model in (compiled, prepared))
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+            found, expected = (model.roi_heads(features, boxes, batch.sizes) for model in (compiled, prepared))
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        assert_same(compiled.detect([picture(1, *size)])[0], prepared.detect([picture(1, *size)])[0])
 
 
 def test_it_shares_nothing_and_does_not_train() -> None:
