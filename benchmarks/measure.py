@@ -29,7 +29,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Sample:
-    """One measured run of a way: CPU and wall seconds, and the bytes by which it raised the peak, where that is known."""
+    """One measured run of a way: CPU and wall seconds, and the bytes by which memory rose in it; None: not measured."""
 
-    cpu: float
-    wall: float
+    cpu: float | None
+    wall: float | None
     bytes: int | None = None
 
 
@@ -131,7 +131,7 @@ def compare(
     threads: int = 1,
     once: Collection[str] = (),
 ) -> Result:
-    """Measure the ways by turns in this process, each round in another order.
+    """Measure the ways by turns in this process, each round in another order, and in a last round the memory.
 
     Args:
         claim: the line of the table; its unit is a time.
@@ -149,9 +149,12 @@ def compare(
         for way in _turn(list(ways), number):
             if way in once and number != 0:
                 continue
-            sample = measure_step(ways[way], memory=number == 0)  # once: before, free memory goes back to the system
+            sample = measure_step(ways[way], memory=way in once)
             if number >= 0:
                 samples[way].append(sample)
+    for way in ways:
+        if way not in once:  # a round of its own: free memory goes back to the system before, and is slower to get
+            samples[way].append(replace(measure_step(ways[way]), cpu=None, wall=None))
     return Result(claim, samples, ours, peer, threads)
 
 

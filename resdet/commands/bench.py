@@ -14,7 +14,7 @@ from resdet.errors import ConfigError, DataError, ResdetError, did_you_mean
 
 _FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 _BEGIN, _END = "<!-- resdet bench: begin -->", "<!-- resdet bench: end -->"
-_HEAD = ("claim", "threads", "ours", "peer", "ratio", "at most", "", "wall-clock ratio", "peak MiB")
+_HEAD = ("claim", "threads", "ours", "peer", "ratio", "at most", "", "wall-clock ratio", "rise, MiB")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +162,7 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
 
     bound, ours, peer = result["at_most"], result["ours"], result["peer"]
     wall, peer_wall = median(ours, "wall"), median(peer, "wall")
-    peaks = [value for way in (ours, peer) if field != "bytes" and (value := median(way, "bytes")) is not None]
+    rises = [None if field == "bytes" else median(way, "bytes") for way in (ours, peer)]
     return (
         result["name"].replace("|", "\\|"),
         str(result["threads"]),
@@ -172,7 +172,7 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
         "-" if bound is None else amount(bound) if peer is None else f"{bound:g}",
         {None: "", True: "reached", False: "falls short"}[result["reached"]],
         f"{wall / peer_wall:.3f}" if field != "bytes" and wall and peer_wall else "-",
-        " / ".join(f"{value / 2**20:.0f}" for value in peaks) or "-",
+        " / ".join("-" if value is None else f"{value / 2**20:.0f}" for value in rises) if any(rises) else "-",
     )
 
 

@@ -39,7 +39,7 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         help="number format of a detector's convolutions, on a device that has it (default: fp32)",
     )
     parser.add_argument(
-        "--compile", action="store_true", help="let torch.compile fuse a detector's layers: minutes, then faster"
+        "--compile", action="store_true", help="for a GPU: let torch.compile fuse a detector's layers; takes minutes"
     )
 
 

@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     separate_overrides(args, "weights", "predictions", "classifier", "shares")
     files = (args.ground_truth, args.detections)
     if any(files) or args.split:
-        if not all(files) or any((args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides)):
+        others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
+        if not all(files) or any(others) or args.precision != "fp32":
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
         return score_results(args)
     if not args.config:

@@ -17,10 +17,10 @@ except ImportError:  # an optional package
     simplejpeg = None
 
 _START = b"\xff\xd8"
-_BASELINE = (b"\xff\xc0", b"\xff\xc1")  # frames whose one scan holds the rows from top to bottom …
+_BASELINE = (b"\xff\xc0", b"\xff\xc1")  # frames whose scans hold the rows from top to bottom …
 _RESTART = b"\xff\xdd"  # … but for the marks between its parts, which hide from libjpeg where the file ends
 START_OF_PIXELS = b"\xff\xda"
-_WHOLE_BLOCKS = 32  # rows: a multiple of the height of any block of any sampling
+_WHOLE_BLOCKS = 32  # rows: a multiple of the height of the usual blocks, 8 and 16; libjpeg rounds up to others
 # those that simplejpeg turns into the RGB that PIL does
 _COLOURSPACES = ("YCbCr", "Gray", "RGB")
 # what libjpeg says first, and alone, when the rows it was told of are followed by others: no damage

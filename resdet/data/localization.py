@@ -22,6 +22,7 @@ from resdet.data.batches import LocalizationBatch
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem
 from resdet.data.decode import read_file, read_image, read_size
 from resdet.data.loader import Key, preserved_generators, seed_generators
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 
 UNLABELLED = -1  # the label of an image whose class nobody tells, of a test set
@@ -38,7 +39,7 @@ class LocalizationDataset(ClassificationDataset, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class LocalizedImages:
+class LocalizedImages(SharedArrays):
     """Image files with a class each, and the boxes of the objects of that class.
 
     Attributes:

@@ -7,7 +7,6 @@ evaluation: published numbers are measured with PIL's antialiased resizing.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import cast
 
@@ -66,19 +65,24 @@ class Photo:
         height, width = size
         shrink = min((right - left) / width, (bottom - top) / height)
         times = next((times for times in _SHRINKS if shrink >= _ENOUGH * times), 1)
-        pixels, full = self._decoded(times, bottom)
+        pixels, full = self._decoded(times, top, bottom)
         rows, columns = _span(top, bottom, self.height, full), _span(left, right, self.width, pixels.shape[1])
         resized = cv2.resize(pixels[rows, columns], (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, dtype=np.uint8)
 
-    def _decoded(self, times: int, bottom: float) -> tuple[NDArray[np.uint8], int]:
-        """RGB (H, W, 3), upright, of about ``times`` fewer pixels a side, down to ``bottom`` at least; and its full height."""
+    def _decoded(self, times: int, top: float, bottom: float) -> tuple[NDArray[np.uint8], int]:
+        """RGB (H, W, 3), upright, of about ``times`` fewer pixels a side, with all rows down to the span's end at least.
+
+        Returns:
+            The pixels, and the height of the whole image at their scale.
+        """
         limit = Image.MAX_IMAGE_PIXELS
         if self._stored and (limit is None or self.height * self.width <= limit):
-            rows = math.ceil(bottom) if self._turn is None else self._stored[0]
+            height, full = self._stored[0], -(-self._stored[0] // times)
+            rows = height if self._turn else min(height, _span(top, bottom, height, full).stop * times)
             pixels = decode_jpeg(self._content, self._stored, rows, times)
             if pixels is not None and self._turn is None:
-                return pixels, -(-self.height // times)
+                return pixels, full
             if pixels is not None:
                 turned = np.asarray(Image.fromarray(pixels).transpose(cast(Image.Transpose, self._turn)))
                 return turned, len(turned)

@@ -76,7 +76,7 @@ def load(
     cards = [read_card(each) for each in paths]
     configs = [card_config(each, card) for each, card in zip(paths, cards, strict=True)]
     if not isinstance(configs[0], DetectorConfig) and (precision != "fp32" or compiled):
-        raise ConfigError(f"{paths[0]}: holds no detector: 'precision' and 'compiled' are a detector's")
+        raise ConfigError(f"{paths[0]}: holds no detector: other number formats and compiling are a detector's")
     if len(paths) == 1 and isinstance(configs[0], ClassifierConfig):
         if test:
             raise ConfigError(f"{paths[0]}: holds a classifier, options of 'model.test' are a detector's: {', '.join(test)}")
@@ -210,6 +210,7 @@ def predict(
     images: Any,
     *,
     device: str = "auto",
+    precision: str = "fp32",
     test: Mapping[str, Any] | None = None,
 ) -> Any:
     """``load(weights, …).predict(images)``: for one call; keep what ``load`` returns for more than one.
@@ -218,12 +219,13 @@ def predict(
         weights: a model file, or several of detectors.
         images: a picture, as ``Detector.predict`` and ``ImageClassifier.predict`` take it.
         device: auto, cpu or cuda.
+        precision: number format of a detector's convolutions, as for ``load``.
         test: options of ``model.test``, as for ``load``.
 
     Raises:
         ConfigError: a localizer, which needs classes; otherwise, as DataError, those of ``load`` and of its ``predict``.
     """
-    model = load(weights, device=device, test=test)
+    model = load(weights, device=device, precision=precision, test=test)
     if isinstance(model, Localizer):
         raise ConfigError(f"{weights}: holds a localizer, which must be told classes: load(weights).predict(image, classes)")
     return model.predict(images)

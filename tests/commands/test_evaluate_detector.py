@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from tiny_detectors import SMALL, tiny_detector, written
 
@@ -60,6 +61,16 @@ def test_convolutions_in_16_bits(folder: Path) -> None:
     (full,), (half,) = (predicted(folder, "--weights", weights, picture, "--precision", name) for name in ("fp32", "bf16"))
     assert len(half["detections"]) > 3
     assert full["detections"] != half["detections"]
+
+
+def test_compiled_layers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(type(module).__name__))
+    assert evaluate(folder, "a", "--compile") == 0
+    assert compiled == ["RPNHead", "FoldedHead", "FoldedTrunk"]
+    plain = results(folder)[1]
+    assert evaluate(folder, "a") == 0
+    assert len(results(folder)[1]) == len(plain) > 20
 
 
 def test_an_ensemble_of_copies_is_the_detector(folder: Path) -> None:

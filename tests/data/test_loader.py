@@ -67,7 +67,7 @@ def test_any_number_of_workers_gives_the_same_detection_batches(detection: Detec
 
 
 AFTER_OPENCV = """
-import cv2, numpy as np
+import cv2, numpy as np, time
 from resdet.data.loader import train_loader
 
 class View:
@@ -77,6 +77,7 @@ class View:
 image = np.ones((2000, 2000, 3), np.uint8)
 cv2.setNumThreads(2)
 cv2.resize(image, (1500, 1500))
+time.sleep(0.5)  # until OpenCV's thread, which waits for more work first, has gone to sleep
 print(list(train_loader(View(), [[(0, 0)], [(1, 0)]], 1)), cv2.getNumThreads())
 """
 

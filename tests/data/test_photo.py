@@ -78,8 +78,26 @@ def test_no_more_is_decoded_than_is_needed(decoder: str, view: int, side: int, m
 
 
 def test_rows_below_the_window_are_not_decoded(decoder: str) -> None:
-    pixels, full = Photo(NAME, encoded(scene(640, 600)))._decoded(2, 100.5)
+    pixels, full = Photo(NAME, encoded(scene(640, 600)))._decoded(2, 0, 100.5)
     assert (pixels.shape, full) == (((64 if decoder == "simplejpeg" else 320), 300, 3), 320)
+
+
+@settings(max_examples=200)
+@given(st.integers(33, 500), st.sampled_from([0.8, 1.9, 3.8, 7.6]), st.integers(1, 9), st.data())
+def test_the_window_is_that_of_the_whole_photo(height: int, shrink: float, side: int, data: st.DataObject) -> None:
+    content = encoded(scene(height, 40))
+    bottom = data.draw(st.floats(1, height))
+    top = max(0.0, bottom - shrink * side)
+    box, size = (0.0, top, 40.0, bottom), (side, max(1, int(40 / shrink)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jpeg, "_place_of_height", lambda _: None)
+        expected = Photo(NAME, content).window(box, size)
+    assert np.array_equal(Photo(NAME, content).window(box, size), expected)
+
+
+def test_a_window_that_ends_with_the_decoded_rows() -> None:
+    content = encoded(scene(1001, 1600))
+    assert Photo(NAME, content).window((0, 984, 1600, 992), (1, 200)).shape == (1, 200, 3)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

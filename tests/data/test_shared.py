@@ -2,14 +2,18 @@
 
 import copy
 import pickle
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import torch.multiprocessing as processes
 from numpy.typing import NDArray
 
+from resdet.data import shared
 from resdet.data.coco import read_coco
 from resdet.data.shared import SharedArrays
 
@@ -30,6 +34,7 @@ ARRAYS = [
     np.zeros((0, 4)),
     np.array([], dtype="S"),
     np.array(3.5),
+    np.zeros(3, dtype=[("a", "i4"), ("b", "f4")]),
 ]
 
 
@@ -53,24 +58,36 @@ def test_a_changed_copy_has_its_own_arrays() -> None:
     assert changed.values.tolist() == [7, 7, 7]
 
 
-def change(things: Things, done: Any) -> None:
-    things.values[0] = 5
-    done.put(things.values.tolist())
+def read(things: Things, wanted: Any, found: Any) -> None:
+    while wanted.get():
+        found.put((things.values.tolist(), things.values.flags.writeable))
 
 
-def read(things: Things, done: Any) -> None:
-    done.put(things.values.tolist())
-
-
-def test_spawned_processes_have_one_memory() -> None:
+@pytest.mark.parametrize("room", [True, False])
+def test_spawned_processes_have_one_memory(room: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "_has_room", lambda _: room)
     context = processes.get_context("spawn")
-    things, done = Things("a", np.arange(4.0), np.ones(2)), context.Queue()
-    for job in (change, read):
-        process = context.Process(target=job, args=(things, done))
-        process.start()
-        assert done.get(timeout=120) == [5, 1, 2, 3]
-        process.join()
+    things, wanted, found = Things("a", np.arange(4.0), np.ones(2)), context.Queue(), context.Queue()
+    process = context.Process(target=read, args=(things, wanted, found))
+    process.start()
+    wanted.put(True)
+    assert found.get(timeout=120)[0] == [0, 1, 2, 3]
+    if room:
+        things._sent["values"].memory[:8] = torch.tensor([5.0], dtype=torch.float64).view(torch.uint8)
+    wanted.put(True)
+    assert found.get(timeout=120) == ([5, 1, 2, 3] if room else [0, 1, 2, 3], not room)
+    wanted.put(False)
+    process.join()
     assert things.values.tolist() == [0, 1, 2, 3]  # whose own arrays stay its own
+
+
+def test_as_much_again_must_be_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "_SHARED_MEMORY", tmp_path)
+    free = shutil.disk_usage(tmp_path).free
+    assert shared._has_room(free // 4)
+    assert not shared._has_room(free)
+    monkeypatch.setattr(shared, "_SHARED_MEMORY", tmp_path / "none")
+    assert shared._has_room(free)
 
 
 def test_data_sets_are_sent_so(tiny_coco: Any) -> None:

@@ -81,6 +81,12 @@ OPTIONS = [
     ),
     row("eval without anything", lambda lab: ["eval"], 2, r"eval needs --config.*or --ground-truth and --detections"),
     row(
+        "16 bits of a results file",
+        lambda lab: [*lab.score("{}", "[]"), "--precision", "bf16"],
+        2,
+        r"--ground-truth and --detections go together, and without",
+    ),
+    row(
         "eval of half a pair", lambda lab: ["eval", "--detections", "x.json"], 2, r"--ground-truth and --detections go together"
     ),
 ]

@@ -49,8 +49,7 @@ class FasterRCNN(nn.Module):
         Args:
             dtype: torch.bfloat16 or torch.float16: what convolutions compute in, on a device that has it; what pools regions
                 and decides stays in float32. The results are the same but for rounding. None: the model's own.
-            compiled: fuse the layers by torch.compile, which takes minutes; on a GPU with CUDA graphs while all images have one
-                size.
+            compiled: fuse the layers by torch.compile, which takes minutes; on a GPU with CUDA graphs while shapes repeat.
         """
         from resdet.models.detection.prepared.prepare import prepare  # it is made of this class
 

@@ -14,6 +14,7 @@ from resdet.config.schema import BackboneConfig, DetectorConfig, RPNConfig
 from resdet.inference.detector import Improvements, detect_image
 from resdet.models.build import build_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.prepared.compiled import Compiled
 from resdet.models.detection.prepared.fold import FoldedTrunk
 from resdet.models.detection.prepared.prepare import FoldedRegions
 from resdet.models.detection.prepared.region_net import RegionNet
@@ -191,6 +192,10 @@ def test_it_shares_nothing_and_does_not_train() -> None:
             tensor.zero_()
     assert torch.equal(prepared.detect([picture()])[0].scores, before.scores)
     assert prepared.prepare() is prepared
+    for options in ({"dtype": torch.bfloat16}, {"compiled": True}):
+        with pytest.raises(RuntimeError, match="prepare the plain one"):
+            prepared.prepare(**options)
+    assert isinstance(plain.prepare(torch.float32).trunk, RowsTrunk)
     assert not prepared.training
     assert prepared.names == tuple(NAMES)
     assert prepared.device == plain.device
@@ -221,3 +226,30 @@ def test_trained_weights_on_photos(shared_data: Path, name: str, file: str, stri
         with torch.no_grad():
             expected, found = plain.trunk(x), prepared.trunk(x)
         assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@pytest.mark.slow
+def test_results_of_graphs_are_kept() -> None:
+    layer = nn.Conv2d(3, 4, 1)
+    compiled = Compiled(layer, graphs=True)  # which a CPU has none of: torch leaves them out
+    x, y = torch.randn(2, 1, 3, 8, 8)
+    with torch.no_grad():
+        found, others = compiled(x), compiled(y)
+        torch.testing.assert_close(found, layer(x))
+        torch.testing.assert_close(others, layer(y))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_a_gpu_s_forms_give_the_same(dtype: torch.dtype | None) -> None:
+    plain, _ = pair()
+    plain = plain.cuda()
+    prepared, compiled = plain.prepare(dtype), plain.prepare(dtype, compiled=True)
+    pixels = [torch.randn(1, 3, *size, device="cuda") for size in ((96, 128), (96, 128), (64, 96))]
+    with torch.no_grad():
+        found = [compiled.trunk(each) for each in pixels]  # kept while the next ones run
+        for one, each in zip(found, pixels, strict=True):
+            close(prepared.trunk(each), plain.trunk(each))
+            close(one, plain.trunk(each))
+    assert len(compiled.detect([picture(1, 96, 128)])[0])

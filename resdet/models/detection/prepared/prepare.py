@@ -34,8 +34,10 @@ class PreparedFasterRCNN(FasterRCNN):
         """Always a RuntimeError: the plain model trains."""
         raise RuntimeError("a prepared detector does not train: BN is folded into its weights")
 
-    def prepare(self, *_args: Any, **_kwargs: Any) -> FasterRCNN:
-        """Itself."""
+    def prepare(self, dtype: torch.dtype | None = None, *, compiled: bool = False) -> FasterRCNN:
+        """Itself; a RuntimeError when it is to become another one."""
+        if dtype is not None or compiled:
+            raise RuntimeError("a prepared detector stays as it is: prepare the plain one with this dtype, or compiled")
         return self
 
 
@@ -44,7 +46,7 @@ def prepare(model: FasterRCNN, dtype: torch.dtype | None = None, *, compiled: bo
     """A detector for inference with the results of ``model``, on its device; nothing is shared, ``model`` stays as it is.
 
     On a CPU networks of bottlenecks run on rows (``trunk``, ``region_net``); all others, and all on a GPU, in 16 bits or
-    compiled, run their layers with BN folded, channels last: the kernels that there are for those have no rows.
+    compiled, run their layers with BN folded, channels last, for which torch has fast kernels there.
 
     Args:
         model: in any mode.
@@ -52,7 +54,8 @@ def prepare(model: FasterRCNN, dtype: torch.dtype | None = None, *, compiled: bo
             None: the model's own.
         compiled: fuse the layers by torch.compile, see ``Compiled``.
     """
-    on_rows = model.device.type == "cpu" and dtype is None and not compiled
+    own = model.roi_heads.predictor.cls_score.weight.dtype
+    on_rows = model.device.type == "cpu" and dtype in (None, own) and not compiled
 
     def layers(folded: nn.Module) -> nn.Module:
         folded = folded.to(memory_format=torch.channels_last).to(dtype=dtype)
