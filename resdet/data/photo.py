@@ -8,7 +8,6 @@ evaluation: published numbers are measured with PIL's antialiased resizing.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -79,12 +78,12 @@ class Photo:
         limit = Image.MAX_IMAGE_PIXELS
         if self._stored and (limit is None or self.height * self.width <= limit):
             height, full = self._stored[0], -(-self._stored[0] // times)
-            rows = height if self._turn else min(height, _span(top, bottom, height, full).stop * times)
+            rows = height if self._turn is not None else min(height, _span(top, bottom, height, full).stop * times)
             pixels = decode_jpeg(self._content, self._stored, rows, times)
-            if pixels is not None and self._turn is None:
-                return pixels, full
             if pixels is not None:
-                turned = np.asarray(Image.fromarray(pixels).transpose(cast(Image.Transpose, self._turn)))
+                if self._turn is None:
+                    return pixels, full
+                turned = np.asarray(Image.fromarray(pixels).transpose(self._turn))
                 return turned, len(turned)
         # PIL may read what simplejpeg does not, or says what is wrong with it
         pixels = np.asarray(read_image(self._path, self._content, times))
@@ -98,8 +97,8 @@ def exact(image: Image.Image | Photo) -> Image.Image:
 
 def _head(content: bytes) -> bytes:
     """The segments of a JPEG before its pixels; all of it where they are not as they should be."""
-    marker, place, _ = next(reversed([*segments(content)]), (b"", 0, 0))
-    return content[:place] if marker == START_OF_PIXELS else content
+    found = list(segments(content))
+    return content[: found[-1][1]] if found and found[-1][0] == START_OF_PIXELS else content
 
 
 def _span(low: float, high: float, full: int, length: int) -> slice:

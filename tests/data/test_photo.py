@@ -95,6 +95,16 @@ def test_the_window_is_that_of_the_whole_photo(height: int, shrink: float, side:
     assert np.array_equal(Photo(NAME, content).window(box, size), expected)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_windows_of_turned_photos(decoder: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(scene(240, 320), quality=95, exif=exif)
+    upright = read_image(NAME, content)
+    for box in ((10, 20, 60, 80), (100, 150, 200, 220)):
+        assert np.abs(Photo(NAME, content).window(box, (50, 40)) - antialiased(upright, box, (50, 40))).mean() < 3
+
+
 def test_a_window_that_ends_with_the_decoded_rows() -> None:
     content = encoded(scene(1001, 1600))
     assert Photo(NAME, content).window((0, 984, 1600, 992), (1, 200)).shape == (1, 200, 3)
