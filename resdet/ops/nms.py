@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, nms
 
 from resdet.ops.iou import box_iou
 from resdet.ops.precision import at_least_float32
 
 SOFT_NMS = ("linear", "gaussian")
+_TIMES, _AT_LEAST = 2, 2048  # boxes that NMS begins with: so many times those wanted, but not less
 
 
 def class_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, top: int) -> Tensor:
@@ -23,7 +26,36 @@ def class_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, top: in
         top: at most this many are kept.
     """
     # NMS decides in float32 wherever the boxes came from: a half-precision IoU flips decisions near the threshold
-    return batched_nms(boxes.float(), scores.float(), labels, iou)[:top]
+    boxes, scores = boxes.float(), scores.float()
+    return _first_survivors(scores, top, lambda best: batched_nms(boxes[best], scores[best], labels[best], iou))
+
+
+def top_nms(boxes: Tensor, scores: Tensor, iou: float, top: int) -> Tensor:
+    """Indices of the boxes that survive NMS, best score first, of equal ones the first box; at most ``top``.
+
+    Args:
+        boxes: float32 (N, 4) ``xyxy``, finite.
+        scores: float32 (N,), finite.
+        iou: a box that overlaps a better one by more than this, in [0, 1], is dropped.
+        top: at most this many are kept.
+    """
+    return _first_survivors(scores, top, lambda best: nms(boxes[best], scores[best], iou))
+
+
+def _first_survivors(scores: Tensor, top: int, suppress: Callable[[Tensor], Tensor]) -> Tensor:
+    """The ``top`` best boxes that ``suppress`` leaves of all of them, which it sees no more of than needed.
+
+    Better boxes alone decide whether a box survives: the survivors of the best boxes are the first survivors of all.
+    ``suppress`` takes indices of boxes, best first, and tells the places of those that survive, best first.
+    """
+    order = scores.sort(descending=True, stable=True).indices
+    count = max(_TIMES * top, _AT_LEAST)
+    while count < len(order):
+        survivors = suppress(order[:count])
+        if len(survivors) >= top:
+            return order[survivors[:top]]
+        count *= 4  # so that what was in vain is a small part of the whole
+    return order[suppress(order)[:top]]
 
 
 def soft_nms(

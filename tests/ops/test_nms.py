@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
+from torchvision.ops import nms
 
+from resdet.ops import nms as ops_nms
 from resdet.ops.iou import box_iou
-from resdet.ops.nms import class_nms, class_soft_nms, soft_nms
+from resdet.ops.nms import class_nms, class_soft_nms, soft_nms, top_nms
 
 
 def greedy(boxes: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor, iou: float, top: int) -> list[int]:
@@ -33,6 +35,36 @@ def test_an_overlap_equal_to_the_threshold_stays() -> None:
     scores, labels = torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.int64)
     assert class_nms(boxes, scores, labels, 0.5, 10).tolist() == [0, 1]
     assert class_nms(boxes, scores, labels, 0.49, 10).tolist() == [0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 30, 31, 200, 1000])
+@pytest.mark.parametrize("spread", [4, 60, 2000])  # few survivors, some, nearly all
+@pytest.mark.parametrize("top", [1, 10, 15, 300])
+def test_the_first_survivors_of_many_boxes(count: int, spread: float, top: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops_nms, "_AT_LEAST", 30)
+    generator = torch.Generator().manual_seed(count)
+    corner = torch.rand(count, 2, generator=generator) * spread
+    boxes = torch.cat([corner, corner + 5 + torch.rand(count, 2, generator=generator) * 10], dim=1)
+    scores = torch.randint(0, max(1, count // 3), (count,), generator=generator).float()  # ties
+    labels = torch.randint(0, 3, (count,), generator=generator)
+    assert torch.equal(top_nms(boxes, scores, 0.4, top), nms(boxes, scores, 0.4)[:top])
+    found = class_nms(boxes, scores, labels, 0.4, top)
+    mine = [members[nms(boxes[members], scores[members], 0.4)] for members in ((labels == k).nonzero()[:, 0] for k in range(3))]
+    kept = torch.cat(mine).sort().values
+    assert torch.equal(scores[found], scores[kept].sort(descending=True).values[:top])
+    assert set(found.tolist()) <= set(kept.tolist())
+    assert len(set(found.tolist())) == len(found)
+
+
+def test_no_more_boxes_are_looked_at_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(ops_nms, "nms", lambda boxes, *rest: (seen.append(len(boxes)), nms(boxes, *rest))[1])
+    corner = torch.arange(9000.0)[:, None] * 20
+    apart = torch.cat([corner, corner, corner + 10, corner + 10], dim=1)
+    assert top_nms(apart, torch.arange(9000.0), 0.5, 300).tolist() == list(range(8999, 8699, -1))
+    one = torch.tensor([[0.0, 0, 10, 10]]).expand(9000, 4)
+    assert top_nms(one, torch.ones(9000), 0.5, 300).tolist() == [0]
+    assert seen == [2048, 2048, 8192, 9000]
 
 
 # --------------------------------------------------------------------------------------------------------------- soft NMS

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from resdet.models.detection.box_coder import BoxCoder
+from resdet.ops.nms import top_nms
 from resdet.structures.boxes import clip_boxes
 
 
@@ -50,5 +50,5 @@ def select_proposals(
     boxes = clip_boxes(coder.decode(deltas[order], anchors[order]), size)
     usable = torch.isfinite(boxes).all(1) & torch.isfinite(scores) & (boxes[:, 2:] - boxes[:, :2] > keep.min_size).all(1)
     boxes, scores = boxes[usable], scores[usable]
-    survivors = nms(boxes, scores, keep.nms_iou)[: keep.post_nms]
+    survivors = top_nms(boxes, scores, keep.nms_iou, keep.post_nms)
     return boxes[survivors], scores[survivors]
