@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.ops import nms
 
 from resdet.data.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
@@ -20,6 +19,7 @@ from resdet.inference.localizer_views import LocalizerViews, View
 from resdet.inference.mode import evaluating
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
+from resdet.ops.nms import top_nms
 from resdet.ops.voting import box_voting
 from resdet.structures import Detections
 
@@ -140,7 +140,7 @@ class Localizer:
     def _kept(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         usable = torch.isfinite(boxes).all(1) & torch.isfinite(scores) & (boxes[:, 2:] - boxes[:, :2] >= _MIN_SIDE).all(1)
         boxes, scores = boxes[usable], scores[usable]
-        survivors = nms(boxes, scores, self.nms_iou)[: self.proposals]
+        survivors = top_nms(boxes, scores, self.nms_iou, self.proposals)
         return boxes[survivors], scores[survivors]
 
     def _candidates(
