@@ -69,6 +69,12 @@ def decode_jpeg(content: bytes, size: tuple[int, int], rows: int, shrink: int = 
         return None
 
 
+def header(content: bytes) -> bytes:
+    """What comes before the pixels of a JPEG, EXIF and XMP among it; all of it where the segments are not as they should be."""
+    found = list(segments(content))
+    return content[: found[-1][1]] if found and found[-1][0] == START_OF_PIXELS else content
+
+
 def segments(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The segments of a JPEG before its pixels, EXIF's and XMP's among them.
 

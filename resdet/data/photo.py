@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.decode import read_header, read_image
-from resdet.data.jpeg import START_OF_PIXELS, decode_jpeg, jpeg_size, segments
+from resdet.data.jpeg import decode_jpeg, header, jpeg_size
 
 _SHRINKS = (8, 4, 2)
 # half as many pixels, enlarged by a twentieth, are as near to the antialiased view as all, shrunk by 1.9 (photos of ImageNet)
@@ -38,7 +38,8 @@ class Photo:
         """Take a file's bytes, and the name that messages call it by; a DataError when it has no header of an image."""
         self._path, self._content = path, content
         self._stored = jpeg_size(content)
-        if self._stored and not any(mark in _head(content) for mark in _ORIENTATION):
+        head = header(content) if self._stored else b""
+        if self._stored and not any(mark in head for mark in _ORIENTATION):
             (self.height, self.width), self._turn = self._stored, None
         else:
             (self.height, self.width), self._turn = read_header(path, content)
@@ -93,12 +94,6 @@ class Photo:
 def exact(image: Image.Image | Photo) -> Image.Image:
     """The whole image, decoded as ``read_image`` does it."""
     return image.exact() if isinstance(image, Photo) else image
-
-
-def _head(content: bytes) -> bytes:
-    """The segments of a JPEG before its pixels; all of it where they are not as they should be."""
-    found = list(segments(content))
-    return content[: found[-1][1]] if found and found[-1][0] == START_OF_PIXELS else content
 
 
 def _span(low: float, high: float, full: int, length: int) -> slice:

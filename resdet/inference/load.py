@@ -131,7 +131,7 @@ def load_detectors(
     """
     models = [cast(FasterRCNN, load_model(path, config)[0]) for path, config in zip(paths, configs, strict=True)]
     common_names({str(path): model.names for path, model in zip(paths, models, strict=True)})
-    dtype = None if precision == "fp32" else number_format(precision, device)
+    dtype = number_format(precision, device)
     return [model.to(device).prepare(dtype, compiled=compiled) for model in models]
 
 

@@ -7,18 +7,18 @@ from torch import Tensor
 
 from resdet.errors import ConfigError
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def number_format(name: str, device: torch.device) -> torch.dtype:
     """What ``"fp32"``, ``"bf16"`` or ``"fp16"`` is called by torch; a ConfigError for another name, or a GPU without it."""
-    if name not in PRECISIONS:
-        raise ConfigError(f"'precision' must be one of {', '.join(PRECISIONS)}, got {name!r}")
+    if name not in _PRECISIONS:
+        raise ConfigError(f"'precision' must be one of {', '.join(_PRECISIONS)}, got {name!r}")
     if name == "bf16" and device.type == "cuda":
         with torch.cuda.device(device):
             if not torch.cuda.is_bf16_supported(including_emulation=False):
                 raise ConfigError(f"'precision' bf16: {torch.cuda.get_device_name(device)} has no bfloat16; fp16 will do")
-    return PRECISIONS[name]
+    return _PRECISIONS[name]
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -34,6 +34,13 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def turned(orientation: int) -> bytes:
+    """A photo whose EXIF says how it was held."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(scene(240, 320), quality=95, exif=exif)
+
+
 @pytest.fixture(params=["simplejpeg", "PIL"])
 def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Photos decoded by simplejpeg, and by PIL where that is not installed."""
@@ -97,9 +104,7 @@ def test_the_window_is_that_of_the_whole_photo(height: int, shrink: float, side:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_windows_of_turned_photos(decoder: str, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    content = encoded(scene(240, 320), quality=95, exif=exif)
+    content = turned(orientation)
     upright = read_image(NAME, content)
     for box in ((10, 20, 60, 80), (100, 150, 200, 220)):
         assert np.abs(Photo(NAME, content).window(box, (50, 40)) - antialiased(upright, box, (50, 40))).mean() < 3
@@ -112,9 +117,7 @@ def test_a_window_that_ends_with_the_decoded_rows() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_is_upright(decoder: str, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    content = encoded(scene(240, 320), quality=95, exif=exif)
+    content = turned(orientation)
     upright = read_image(NAME, content)
     found = Photo(NAME, content)
     assert (found.width, found.height) == upright.size
