@@ -6,12 +6,15 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.models import resnet
 from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, RoIAlign
 
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.matcher import BETWEEN, NEGATIVE
+from resdet.models.detection.sampler import sample
 
 SIZES, RATIOS = (32, 64, 128, 256, 512), (0.5, 1.0, 2.0)
 BLOCKS = {"basic": resnet.BasicBlock, "bottleneck": resnet.Bottleneck}
@@ -48,6 +51,24 @@ class Predictor(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (R, C) to logits (R, K+1) and deltas (R, 4K+4)."""
         return self.cls_score(x), self.bbox_pred(x)
+
+
+class SameSamples:
+    """Draws for torchvision's detector what ours draws; equal losses need equal samples."""
+
+    def __init__(self, batch: int, positive_fraction: float) -> None:
+        self.batch = batch
+        self.positive_fraction = positive_fraction
+
+    def __call__(self, labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """From labels (A_i,), positive above 0 and negative at 0, to masks of the drawn positives and negatives."""
+        matches = [torch.where(row > 0, 0, torch.where(row == 0, NEGATIVE, BETWEEN)) for row in labels]
+        padded = pad_sequence(matches, batch_first=True, padding_value=BETWEEN)
+        drawn = torch.zeros_like(padded, dtype=torch.bool)
+        drawn[sample(padded, batch=self.batch, positive_fraction=self.positive_fraction)] = True
+        rows = [row[: len(own)] for row, own in zip(drawn, labels, strict=True)]
+        pairs = list(zip(rows, labels, strict=True))
+        return [row & (own > 0) for row, own in pairs], [row & (own == 0) for row, own in pairs]
 
 
 def torchvision_c4(detector: FasterRCNN, block: str, layers: list[int], *, stride_in_1x1: bool) -> TorchvisionFasterRCNN:
@@ -91,13 +112,13 @@ def torchvision_detector(detector: FasterRCNN, trunk: nn.Module, res5: nn.Module
         rpn_post_nms_top_n_train=rpn.train_filter.post_nms,
         rpn_pre_nms_top_n_test=rpn.test_filter.pre_nms,
         rpn_post_nms_top_n_test=rpn.test_filter.post_nms,
-        rpn_batch_size_per_image=rpn.batch,
-        box_batch_size_per_image=roi.batch,
         box_score_thresh=roi.postprocess.score_thresh,
         box_nms_thresh=roi.postprocess.nms_iou,
         box_detections_per_img=roi.postprocess.detections_per_image,
         _skip_resize=True,  # in training it would draw a scale, and so disturb the random stream that both share
     )
+    peer.rpn.fg_bg_sampler = SameSamples(rpn.batch, rpn.positive_fraction)
+    peer.roi_heads.fg_bg_sampler = SameSamples(roi.batch, roi.positive_fraction)
     head = peer.rpn.head
     head.conv[0][0].load_state_dict(rpn.head.conv.state_dict())
     head.cls_logits.load_state_dict(rpn.head.objectness.state_dict())

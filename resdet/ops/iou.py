@@ -1,4 +1,4 @@
-"""Overlaps of boxes. Legend: N and M boxes, float ``xyxy``, continuous (no +1)."""
+"""Overlaps of boxes. Legend: N and M boxes, float ``xyxy``, continuous (no +1); ... what both have before, or broadcast."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from resdet.structures.boxes import box_area
 
 
 def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union (N, M) in [0, 1] of boxes (N, 4) and others (M, 4); 0 where both are empty."""
+    """Intersection over union (..., N, M) in [0, 1] of boxes (..., N, 4) and others (..., M, 4); 0 where both are empty."""
     intersection = _intersection(boxes, others)
-    union = box_area(boxes)[:, None] + box_area(others)[None] - intersection
-    return torch.where(union > 0, intersection / union, torch.zeros_like(intersection))
+    union = box_area(boxes)[..., :, None] + box_area(others)[..., None, :] - intersection
+    return torch.where(union > 0, intersection / union, 0)
 
 
 def box_ioa(boxes: Tensor, regions: Tensor) -> Tensor:
-    """Share (N, M) in [0, 1] of a box's own area in each region, COCO's overlap with a crowd; 0 for empty boxes."""
-    area = box_area(boxes)[:, None]
-    return torch.where(area > 0, _intersection(boxes, regions) / area, torch.zeros_like(area))
+    """Share (..., N, M) in [0, 1] of a box's own area in each region, COCO's overlap with a crowd; 0 for empty boxes."""
+    area = box_area(boxes)[..., :, None]
+    return torch.where(area > 0, _intersection(boxes, regions) / area, 0)
 
 
 def _intersection(boxes: Tensor, others: Tensor) -> Tensor:
@@ -26,6 +26,6 @@ def _intersection(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def _overlap(boxes: Tensor, others: Tensor, axis: int) -> Tensor:
-    """Along x (0) or y (1), (N, M)."""
-    end = torch.minimum(boxes[:, None, axis + 2], others[None, :, axis + 2])
-    return (end - torch.maximum(boxes[:, None, axis], others[None, :, axis])).clamp_(min=0)
+    """Along x (0) or y (1), (..., N, M)."""
+    end = torch.minimum(boxes[..., :, None, axis + 2], others[..., None, :, axis + 2])
+    return (end - torch.maximum(boxes[..., :, None, axis], others[..., None, :, axis])).clamp_(min=0)

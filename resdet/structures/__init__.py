@@ -4,6 +4,7 @@ from resdet.structures.boxes import box_area, clip_boxes, scale_boxes, xywh_to_x
 from resdet.structures.image_batch import ImageBatch
 from resdet.structures.instances import Detections, Target
 from resdet.structures.pixels import PIXEL_CONVENTIONS, PixelConvention
+from resdet.structures.target_batch import TargetBatch
 
 __all__ = [
     "PIXEL_CONVENTIONS",
@@ -11,6 +12,7 @@ __all__ = [
     "ImageBatch",
     "PixelConvention",
     "Target",
+    "TargetBatch",
     "box_area",
     "clip_boxes",
     "scale_boxes",

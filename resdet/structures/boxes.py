@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 def box_area(boxes: Tensor) -> Tensor:
-    """Areas (N,) in square pixels of boxes (N, 4) ``xyxy``; negative when a corner is out of order."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    """Areas (...,) in square pixels of boxes (..., 4) ``xyxy``; negative when a corner is out of order."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def xywh_to_xyxy(boxes: Tensor) -> Tensor:

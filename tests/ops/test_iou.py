@@ -59,3 +59,14 @@ def test_by_hand(a: list[float], b: list[float], iou: float, ioa: float) -> None
     first, second = torch.tensor([a], dtype=torch.float64), torch.tensor([b], dtype=torch.float64)
     assert box_iou(first, second).item() == pytest.approx(iou)
     assert box_ioa(first, second).item() == pytest.approx(ioa)
+
+
+def test_leading_dimensions_broadcast() -> None:
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.rand(3, 5, 2, generator=generator)
+    boxes = torch.cat([corner, corner + torch.rand(3, 5, 2, generator=generator)], dim=-1)
+    others = boxes[:, :2]
+    for overlap in (box_iou, box_ioa):
+        rows = [overlap(boxes[i], others[i]) for i in range(3)]
+        assert torch.equal(overlap(boxes, others), torch.stack(rows))
+        assert torch.equal(overlap(boxes[0], others), torch.stack([overlap(boxes[0], others[i]) for i in range(3)]))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
 from resdet.ops.modes import kept_modes
-from resdet.structures import Detections, ImageBatch, PixelConvention, Target
+from resdet.structures import Detections, ImageBatch, PixelConvention, Target, TargetBatch
 
 PARTS = ("rpn", "roi")
 
@@ -82,7 +82,7 @@ class FasterRCNN(nn.Module):
             the parts asked for, always in the graph.
         """
         batch = ImageBatch.from_images(images, self.pixels, self.device)
-        targets = [target.to(self.device) for target in targets]
+        truth = TargetBatch.from_targets(targets, self.device)
         features = self.trunk(batch.tensor)
         losses: dict[str, Tensor] = {}
         if "rpn" in parts or proposals is None:
@@ -90,9 +90,9 @@ class FasterRCNN(nn.Module):
         if "roi" in parts and proposals is None:
             proposals = [boxes for boxes, _ in self.rpn.propose(*predicted, batch.sizes, self.rpn.train_filter)]
         if "rpn" in parts:
-            losses |= self.rpn.losses(*predicted, targets)
+            losses |= self.rpn.losses(*predicted, truth)
         if "roi" in parts and proposals is not None:
-            regions = self.roi_heads.sample_regions([boxes.to(self.device) for boxes in proposals], targets)
+            regions = self.roi_heads.sample_regions([boxes.to(self.device) for boxes in proposals], truth)
             losses |= self.roi_heads.losses(features, regions)
         return losses
 

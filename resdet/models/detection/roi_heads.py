@@ -12,18 +12,19 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import RoIAlign
 
 from resdet.losses.box_regression import box_regression_loss
 from resdet.models.backbones.split import Head
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.context import join_context, whole_image_boxes
-from resdet.models.detection.matcher import match
+from resdet.models.detection.matcher import BETWEEN, match
 from resdet.models.detection.postprocess import Postprocess
 from resdet.models.detection.region_rows import region_rows_fit, train_region_features
 from resdet.models.detection.sampler import sample
 from resdet.ops.precision import at_least_float32
-from resdet.structures import Detections, Target
+from resdet.structures import Detections, TargetBatch
 
 REGION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
@@ -145,31 +146,39 @@ class RoIHeads(nn.Module):
         return maps
 
     @torch.no_grad()
-    def sample_regions(self, proposals: Sequence[Tensor], targets: Sequence[Target]) -> Regions:
+    def sample_regions(self, proposals: Sequence[Tensor], targets: TargetBatch) -> Regions:
         """Match proposals, and the ground truth itself, to the targets, and draw a mini-batch of each image.
+
+        Args:
+            proposals: N tensors float32 (R_i, 4) ``xyxy``.
+            targets: of the N images, on the proposals' device.
 
         Raises:
             ValueError: when a label is not below K.
         """
-        boxes, labels, target_boxes = [], [], []
-        for image_proposals, target in zip(proposals, targets, strict=True):
-            objects, classes = target.boxes[~target.ignore], target.labels[~target.ignore]
-            if len(classes) and int(classes.max()) >= self.num_classes:
-                raise ValueError(f"{target.path}: label {int(classes.max())}, but the detector has {self.num_classes} classes")
-            candidates = torch.cat([image_proposals, objects])
-            matches = match(
-                candidates,
-                objects,
-                fg_iou=self.fg_iou,
-                bg_iou=self.bg_iou,
-                keep_best=False,
-                ignore=target.boxes[target.ignore],
-            )
-            positive, negative = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
-            boxes.append(candidates[torch.cat([positive, negative])])
-            labels += [classes[matches[positive]], classes.new_full((len(negative),), self.num_classes)]
-            target_boxes.append(objects[matches[positive]])
-        return Regions(boxes, torch.cat(labels), torch.cat(target_boxes), [target.size for target in targets])
+        self._check_labels(targets)
+        objects = [boxes[:count] for boxes, count in zip(targets.boxes, targets.counts, strict=True)]
+        own = [torch.cat(pair) for pair in zip(proposals, objects, strict=True)]
+        candidates = pad_sequence(own, batch_first=True)
+        matches = match(
+            candidates, targets.boxes, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=False, ignore=targets.ignore
+        )
+        lengths = torch.tensor([len(boxes) for boxes in own], device=matches.device)
+        padding = torch.arange(candidates.shape[1], device=matches.device) >= lengths[:, None]
+        matches = matches.masked_fill(padding, BETWEEN)
+        image, region = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
+        boxes = candidates[image, region].split(torch.bincount(image, minlength=len(own)).tolist())
+        matched = matches[image, region]
+        positive = matched >= 0
+        labels = torch.full_like(matched, self.num_classes)
+        labels[positive] = targets.labels[image[positive], matched[positive]]
+        return Regions(list(boxes), labels, targets.boxes[image[positive], matched[positive]], targets.sizes)
+
+    def _check_labels(self, targets: TargetBatch) -> None:
+        largest = int(targets.labels.max()) if targets.labels.numel() else 0
+        if largest >= self.num_classes:
+            path = targets.paths[int(targets.labels.amax(1).argmax())]
+            raise ValueError(f"{path}: label {largest}, but the detector has {self.num_classes} classes")
 
     def losses(self, features: Tensor, regions: Regions) -> dict[str, Tensor]:
         """Cross-entropy over the regions and smooth L1 over the positives' true-class deltas, {"loss_roi_cls", "loss_roi_box"}.

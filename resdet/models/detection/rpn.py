@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +17,7 @@ from resdet.models.detection.matcher import match
 from resdet.models.detection.proposals import ProposalFilter, select_proposals
 from resdet.models.detection.sampler import sample
 from resdet.ops.precision import at_least_float32
-from resdet.structures import Target
+from resdet.structures import TargetBatch
 
 
 class RPNHead(nn.Module):
@@ -86,14 +85,14 @@ class RPN(nn.Module):
         self.coder = coder or BoxCoder()
 
     def forward(
-        self, features: Tensor, sizes: Sequence[tuple[int, int]], targets: Sequence[Target] | None = None
+        self, features: Tensor, sizes: Sequence[tuple[int, int]], targets: TargetBatch | None = None
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Propose regions, and compute the losses when there are targets.
 
         Args:
             features: (N, C, H, W), the C4 map.
             sizes: the N images' (height, width) without padding.
-            targets: N targets on the features' device, or None.
+            targets: of the N images, on the features' device, or None.
 
         Returns:
             N proposal tensors float32 (R_i, 4) ``xyxy`` best first, and {"loss_rpn_cls", "loss_rpn_box"} ({} without targets).
@@ -116,26 +115,19 @@ class RPN(nn.Module):
             for i, size in enumerate(sizes)
         ]
 
-    def losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+    def losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: TargetBatch) -> dict[str, Tensor]:
         """Binary cross-entropy and box loss over the sampled anchors of all images (Faster R-CNN, equation 1).
 
         Both are divided by the number of anchors sampled. Shapes: logits (N, A), deltas (N, A, 4), anchors (A, 4).
         """
-        sampled_logits, labels, positive_deltas, target_deltas = [], [], [], []
-        for image_logits, image_deltas, target in zip(logits, deltas, targets, strict=True):
-            boxes = target.boxes[~target.ignore]
-            matches = match(
-                anchors, boxes, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True, ignore=target.boxes[target.ignore]
-            )
-            positive, negative = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
-            chosen = torch.cat([positive, negative])
-            sampled_logits.append(image_logits[chosen])
-            labels.append(torch.arange(len(chosen), device=chosen.device) < len(positive))
-            positive_deltas.append(image_deltas[positive])
-            target_deltas.append(self.coder.encode(boxes[matches[positive]], anchors[positive]))
-        joined, count = torch.cat(sampled_logits).float(), sum(map(len, labels))
-        objectness = F.binary_cross_entropy_with_logits(joined, torch.cat(labels).float(), reduction="sum") / max(count, 1)
+        matches = match(anchors, targets.boxes, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True, ignore=targets.ignore)
+        image, anchor = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
+        positive = matches[image, anchor] >= 0
+        entropy = F.binary_cross_entropy_with_logits(logits[image, anchor].float(), positive.float(), reduction="sum")
+        count = len(anchor)
+        image, anchor = image[positive], anchor[positive]
+        objects = targets.boxes[image, matches[image, anchor]]
         box = box_regression_loss(
-            torch.cat(positive_deltas), torch.cat(target_deltas), beta=self.smooth_l1_beta, normalizer=count
+            deltas[image, anchor], self.coder.encode(objects, anchors[anchor]), beta=self.smooth_l1_beta, normalizer=count
         )
-        return {"loss_rpn_cls": objectness, "loss_rpn_box": box}
+        return {"loss_rpn_cls": entropy / max(count, 1), "loss_rpn_box": box}

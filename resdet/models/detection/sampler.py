@@ -1,4 +1,7 @@
-"""Draws the candidates that enter a loss."""
+"""Draws the candidates that enter a loss.
+
+Legend: N images, A candidates (anchors or proposals) of an image, S drawn ones of all images together.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,44 @@ from resdet.models.detection.matcher import NEGATIVE
 
 
 def sample(matches: Tensor, *, batch: int, positive_fraction: float) -> tuple[Tensor, Tensor]:
-    """Draw at random up to ``batch`` candidates, at most ``positive_fraction`` of the batch positive.
+    """Draw at random up to ``batch`` candidates of each image, at most ``positive_fraction`` of the batch positive.
 
     Negatives fill what positives leave, so that a batch without objects is all negatives (Faster R-CNN, section 3.1.3).
     Randomness is torch's global generator of the device.
 
     Args:
-        matches: int64 (A,), as ``match`` returns them.
-        batch: candidates to draw.
+        matches: int64 (N, A), as ``match`` returns them.
+        batch: candidates to draw of an image.
         positive_fraction: in [0, 1].
 
     Returns:
-        Sorted indices (P,) of positives and (M,) of negatives into ``matches``.
+        Indices (S,) of images and (S,) of candidates, sorted by image, then by candidate.
     """
-    positive = (matches >= 0).nonzero()[:, 0]
-    negative = (matches == NEGATIVE).nonzero()[:, 0]
-    positives = min(len(positive), int(batch * positive_fraction))
-    negatives = min(len(negative), batch - positives)
-    positive = positive[torch.randperm(len(positive), device=matches.device)[:positives]]
-    negative = negative[torch.randperm(len(negative), device=matches.device)[:negatives]]
-    return positive.sort().values, negative.sort().values
+    positive = draw(matches >= 0, int(batch * positive_fraction), batch)
+    negative = draw(matches == NEGATIVE, batch - positive.sum(1, keepdim=True), batch)
+    images, candidates = (positive | negative).nonzero(as_tuple=True)
+    return images, candidates
+
+
+def sample_evenly(matches: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """Of each image as many positives as negatives, ``batch // 2`` of each, or what the rarer of them has; else ``sample``."""
+    positive, negative = matches >= 0, matches == NEGATIVE
+    pairs = torch.minimum(positive.sum(1, keepdim=True), negative.sum(1, keepdim=True)).clamp(max=batch // 2)
+    images, candidates = (draw(positive, pairs, batch) | draw(negative, pairs, batch)).nonzero(as_tuple=True)
+    return images, candidates
+
+
+def draw(wanted: Tensor, counts: Tensor | int, most: int) -> Tensor:
+    """Choose at random among the wanted ones of each row: those of the largest random keys.
+
+    Args:
+        wanted: bool (N, A).
+        counts: how many of each row, int64 (N, 1), or one number; of a row with fewer, all.
+        most: no count is larger.
+
+    Returns:
+        bool (N, A), the chosen ones.
+    """
+    keys, order = torch.rand(wanted.shape, device=wanted.device).where(wanted, -1).topk(min(most, wanted.shape[1]))
+    chosen = (keys >= 0) & (torch.arange(keys.shape[1], device=keys.device) < counts)
+    return torch.zeros_like(wanted).scatter(1, order, chosen)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from resdet.losses.box_regression import box_regression_loss
 from resdet.models.detection.anchors import AnchorGrid
 from resdet.models.detection.box_coder import BoxCoder
-from resdet.models.detection.matcher import NEGATIVE, match
-from resdet.models.detection.sampler import sample
+from resdet.models.detection.matcher import match
+from resdet.models.detection.sampler import sample_evenly
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.structures import PixelConvention
 
@@ -90,32 +90,15 @@ class PerClassRPN(nn.Module):
             {"loss_rpn_cls", "loss_rpn_box"}, scalars.
         """
         logits, deltas, anchors = self(images, labels[:, None])
-        sampled_logits, targets, positive_deltas, target_deltas = [], [], [], []
-        for image_logits, image_deltas, own in zip(logits[:, 0], deltas[:, 0], boxes, strict=True):
-            matches = match(anchors, own, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True)
-            positive, negative = sample_evenly(matches, self.batch)
-            sampled_logits += [image_logits[positive], image_logits[negative]]
-            targets += [torch.ones(len(positive)), torch.zeros(len(negative))]
-            positive_deltas.append(image_deltas[positive])
-            target_deltas.append(self.coder.encode(own[matches[positive]], anchors[positive]))
-        count = sum(map(len, targets))
-        truth = torch.cat(targets).to(logits)
-        entropy = F.binary_cross_entropy_with_logits(torch.cat(sampled_logits), truth, reduction="sum") / max(count, 1)
+        objects = pad_sequence(list(boxes), batch_first=True)  # behind an image's own empty ones, which match nothing
+        matches = match(anchors, objects, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True)
+        image, anchor = sample_evenly(matches, self.batch)
+        positive = matches[image, anchor] >= 0
+        entropy = F.binary_cross_entropy_with_logits(logits[image, 0, anchor], positive.to(logits), reduction="sum")
+        count = len(anchor)
+        image, anchor = image[positive], anchor[positive]
+        own = objects[image, matches[image, anchor]]
         box = box_regression_loss(
-            torch.cat(positive_deltas), torch.cat(target_deltas), beta=self.smooth_l1_beta, normalizer=count
+            deltas[image, 0, anchor], self.coder.encode(own, anchors[anchor]), beta=self.smooth_l1_beta, normalizer=count
         )
-        return {"loss_rpn_cls": entropy, "loss_rpn_box": box}
-
-
-def sample_evenly(matches: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """As many positives as negatives, ``batch // 2`` of each, or what the rarer of them has; see ``sample``.
-
-    Args:
-        matches: int64 (A,), as ``match`` returns them.
-        batch: candidates to draw.
-
-    Returns:
-        Sorted indices (P,) of positives and (P,) of negatives into ``matches``.
-    """
-    pairs = min(int((matches >= 0).sum()), int((matches == NEGATIVE).sum()), batch // 2)
-    return sample(matches, batch=2 * pairs, positive_fraction=0.5)
+        return {"loss_rpn_cls": entropy / max(count, 1), "loss_rpn_box": box}

@@ -10,7 +10,7 @@ from torchvision.ops import RoIAlign, roi_align
 
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.roi_heads import BoxPredictor, RoIHeads
-from resdet.structures import Target
+from resdet.structures import Target, TargetBatch
 
 CLASSES = 3
 SIZES = [(64, 96), (48, 80)]  # the second image is padded to the first's size
@@ -59,7 +59,7 @@ def test_each_region_gets_its_own_image() -> None:
 def test_context_is_trained_through_both_halves(heads: RoIHeads) -> None:
     features = torch.randn(1, 6, 4, 6, requires_grad=True)
     target = Target(torch.tensor([[50.0, 30, 90, 60]]), torch.tensor([1]), (64, 96))
-    regions = heads.sample_regions([torch.tensor([[50.0, 30, 90, 60]])], [target])
+    regions = heads.sample_regions([torch.tensor([[50.0, 30, 90, 60]])], TargetBatch.from_targets([target]))
     sum(heads.losses(features, regions).values()).backward()
     gradients = heads.predictor.cls_score.weight.grad.split(5, dim=1)
     assert all(half.abs().sum() > 0 for half in gradients)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection._utils import Matcher as TorchvisionMatcher
 
 from resdet.models.detection.matcher import BETWEEN, NEGATIVE, match
@@ -74,3 +75,28 @@ def test_ignore_regions_take_negatives_out_but_never_positives() -> None:
     )
     matches = match(anchors, boxes, fg_iou=0.7, bg_iou=0.3, keep_best=False, ignore=crowd)
     assert matches.tolist() == [0, BETWEEN, BETWEEN, NEGATIVE, NEGATIVE]
+
+
+@pytest.mark.parametrize("own_candidates", [True, False])
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_several_images_at_once_are_each_as_if_alone(own_candidates: bool, keep_best: bool) -> None:
+    generator = torch.Generator().manual_seed(7)
+    objects = [random_boxes(count, generator) for count in (20, 0, 3, 1)]
+    crowds = [random_boxes(count, generator) for count in (0, 2, 1, 0)]
+    candidates = (
+        torch.stack([random_boxes(200, generator) for _ in objects]) if own_candidates else random_boxes(200, generator)
+    )
+    batched = match(
+        candidates,
+        pad_sequence(objects, batch_first=True),
+        fg_iou=0.6,
+        bg_iou=0.3,
+        keep_best=keep_best,
+        ignore=pad_sequence(crowds, batch_first=True),
+    )
+    assert batched.shape == (4, 200)
+    for image, found in enumerate(batched):
+        own = candidates[image] if own_candidates else candidates
+        expected = match(own, objects[image], fg_iou=0.6, bg_iou=0.3, keep_best=keep_best, ignore=crowds[image])
+        assert torch.equal(found, expected)
+    assert {BETWEEN, NEGATIVE} < set(batched.unique().tolist())

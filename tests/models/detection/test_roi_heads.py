@@ -7,7 +7,7 @@ from torchvision.ops import RoIAlign
 
 from resdet.models.detection.postprocess import Postprocess
 from resdet.models.detection.roi_heads import BoxPredictor, RoIHeads
-from resdet.structures import Target
+from resdet.structures import Target, TargetBatch
 
 CLASSES = 3
 
@@ -17,18 +17,18 @@ def build_heads(**options: float | Postprocess) -> RoIHeads:
     return RoIHeads(RoIAlign(4, 1 / 16, 0, aligned=True), nn.Conv2d(6, 5, 1), BoxPredictor(5, CLASSES), **options)
 
 
-def target(boxes: list[list[float]], labels: list[int], ignore: list[bool] | None = None) -> Target:
+def target(boxes: list[list[float]], labels: list[int], ignore: list[bool] | None = None) -> TargetBatch:
     flags = torch.tensor(ignore or [False] * len(labels), dtype=torch.bool)
     rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    return Target(rows, torch.tensor(labels, dtype=torch.int64), (64, 96), ignore=flags)
+    return TargetBatch.from_targets([Target(rows, torch.tensor(labels, dtype=torch.int64), (64, 96), ignore=flags)])
 
 
 def test_the_ground_truth_is_a_candidate_and_background_is_label_k() -> None:
     heads = build_heads(batch=8, positive_fraction=0.5)
     proposals = [torch.tensor([[50.0, 0, 90, 40], [0.0, 0, 10, 10]])]
-    regions = heads.sample_regions(proposals, [target([[10, 10, 40, 40]], [2])])
-    assert regions.labels.tolist() == [2, CLASSES, CLASSES]
-    assert regions.boxes[0][0].tolist() == [10, 10, 40, 40]
+    regions = heads.sample_regions(proposals, target([[10, 10, 40, 40]], [2]))
+    assert regions.labels.tolist() == [CLASSES, CLASSES, 2]
+    assert regions.boxes[0].tolist() == [*proposals[0].tolist(), [10, 10, 40, 40]]
     assert regions.target_boxes.tolist() == [[10, 10, 40, 40]]
 
 
@@ -36,7 +36,7 @@ def test_positives_are_at_most_their_share_and_negatives_fill() -> None:
     heads = build_heads(batch=8, positive_fraction=0.25)
     objects = [[0, 0, 20 + i, 20] for i in range(6)]
     far = torch.tensor([[60.0, 40, 60 + i, 60] for i in range(1, 20)])
-    regions = heads.sample_regions([far], [target(objects, [0, 1, 2, 0, 1, 2])])
+    regions = heads.sample_regions([far], target(objects, [0, 1, 2, 0, 1, 2]))
     assert len(regions.labels) == 8
     assert int((regions.labels < CLASSES).sum()) == 2
 
@@ -44,19 +44,19 @@ def test_positives_are_at_most_their_share_and_negatives_fill() -> None:
 def test_losses_by_hand() -> None:
     heads = build_heads(batch=8, positive_fraction=0.5)
     features = torch.randn(1, 6, 4, 6)
-    regions = heads.sample_regions([torch.tensor([[50.0, 0, 90, 40]])], [target([[10, 10, 40, 40]], [1])])
+    regions = heads.sample_regions([torch.tensor([[50.0, 0, 90, 40]])], target([[10, 10, 40, 40]], [1]))
     logits, deltas = heads(features, regions.boxes, regions.sizes)
     losses = heads.losses(features, regions)
-    rows = zip(logits.tolist(), (1, CLASSES), strict=True)
+    rows = zip(logits.tolist(), (CLASSES, 1), strict=True)
     chosen = [math.log(sum(math.exp(value) for value in row)) - row[label] for row, label in rows]
     assert losses["loss_roi_cls"].item() == pytest.approx(sum(chosen) / 2, rel=1e-5)
-    d = deltas[0, 1].abs()  # the region is the object itself: the target deltas are 0
+    d = deltas[1, 1].abs()  # the region is the object itself: the target deltas are 0
     assert losses["loss_roi_box"].item() == pytest.approx((0.5 * d * d).sum().item() / 2, rel=1e-5)
 
 
 def test_no_object_at_all_keeps_every_loss_in_the_graph() -> None:
     heads = build_heads()
-    losses = heads.losses(torch.randn(1, 6, 4, 6), heads.sample_regions([torch.tensor([[0.0, 0, 9, 9]])], [target([], [])]))
+    losses = heads.losses(torch.randn(1, 6, 4, 6), heads.sample_regions([torch.tensor([[0.0, 0, 9, 9]])], target([], [])))
     assert losses["loss_roi_box"].item() == 0
     sum(losses.values()).backward()
     assert all(parameter.grad is not None for parameter in heads.parameters())
@@ -65,7 +65,7 @@ def test_no_object_at_all_keeps_every_loss_in_the_graph() -> None:
 def test_no_region_at_all() -> None:
     heads = build_heads()
     features = torch.randn(1, 6, 4, 6)
-    losses = heads.losses(features, heads.sample_regions([torch.zeros(0, 4)], [target([], [])]))
+    losses = heads.losses(features, heads.sample_regions([torch.zeros(0, 4)], target([], [])))
     assert sum(losses.values()).item() == 0
     sum(losses.values()).backward()
     (found,) = heads.detect(features, [torch.zeros(0, 4)], [(64, 96)])
@@ -75,13 +75,35 @@ def test_no_region_at_all() -> None:
 def test_a_crowd_region_is_no_background() -> None:
     heads = build_heads()
     inside = torch.tensor([[10.0, 10, 30, 30], [70.0, 40, 90, 60]])
-    regions = heads.sample_regions([inside], [target([[0, 0, 40, 40]], [0], [True])])
+    regions = heads.sample_regions([inside], target([[0, 0, 40, 40]], [0], [True]))
     assert regions.boxes[0].tolist() == [[70, 40, 90, 60]]
 
 
+def test_images_of_different_many_proposals_and_objects_are_each_as_if_alone() -> None:
+    heads = build_heads()  # everything is drawn
+    objects = [([[10, 10, 40, 40], [50, 0, 90, 40]], [1, 2]), ([], []), ([[5, 5, 30, 30]], [0])]
+    proposals = [
+        torch.tensor([[0.0, 0, 20, 20]]),
+        torch.tensor([[0.0, 0, 9, 9], [10, 10, 40, 40], [5, 5, 30, 30]]),
+        torch.tensor([[6.0, 5, 30, 30], [60, 40, 90, 60]]),
+    ]
+    targets = [
+        Target(torch.tensor(boxes).float().view(-1, 4), torch.tensor(labels).long(), (64, 96)) for boxes, labels in objects
+    ]
+    regions = heads.sample_regions(proposals, TargetBatch.from_targets(targets))
+    alone = [heads.sample_regions([boxes], target(*found)) for boxes, found in zip(proposals, objects, strict=True)]
+    assert [boxes.tolist() for boxes in regions.boxes] == [each.boxes[0].tolist() for each in alone]
+    assert regions.labels.tolist() == [label for each in alone for label in each.labels.tolist()]
+    assert regions.target_boxes.tolist() == [box for each in alone for box in each.target_boxes.tolist()]
+    assert [len(boxes) for boxes in regions.boxes] == [3, 3, 3]  # and no padding
+    assert regions.labels.tolist() == [3, 1, 2, 3, 3, 3, 0, 3, 0]
+
+
 def test_a_label_beyond_the_classes_is_named() -> None:
-    with pytest.raises(ValueError, match="label 3, but the detector has 3 classes"):
-        build_heads().sample_regions([torch.zeros(0, 4)], [target([[0, 0, 9, 9]], [3])])
+    box = torch.tensor([[0.0, 0, 9, 9]])
+    targets = [Target(box, torch.tensor([label]), (64, 96), path=f"{label}.jpg") for label in (2, 3, 0)]
+    with pytest.raises(ValueError, match=r"3\.jpg: label 3, but the detector has 3 classes"):
+        build_heads().sample_regions([torch.zeros(0, 4)] * 3, TargetBatch.from_targets(targets))
 
 
 def naive_detections(boxes: Tensor, scores: Tensor, heads: RoIHeads, size: tuple[int, int]) -> list[tuple[float, int]]:

@@ -4,9 +4,10 @@ import torch
 from torch.nn import functional as F
 
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
+from resdet.models.detection.matcher import BETWEEN, match
 from resdet.models.detection.proposals import ProposalFilter
 from resdet.models.detection.rpn import RPN, RPNHead
-from resdet.structures import Target
+from resdet.structures import Target, TargetBatch
 
 
 def build_rpn(**options: float) -> RPN:
@@ -16,10 +17,14 @@ def build_rpn(**options: float) -> RPN:
     return RPN(RPNHead(8, anchors.per_position), anchors, train_filter=keep, test_filter=ProposalFilter(100, 5), **options)
 
 
-def target(*boxes: list[float], ignore: list[bool] | None = None) -> Target:
+def image(*boxes: list[float], ignore: list[bool] | None = None) -> Target:
     flags = torch.tensor(ignore if ignore is not None else [False] * len(boxes), dtype=torch.bool)
     rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     return Target(rows, torch.zeros(len(boxes), dtype=torch.int64), (64, 96), ignore=flags)
+
+
+def target(*boxes: list[float], ignore: list[bool] | None = None) -> TargetBatch:
+    return TargetBatch.from_targets([image(*boxes, ignore=ignore)])
 
 
 def test_head_order_is_the_grids() -> None:
@@ -41,7 +46,7 @@ def test_losses_by_hand_when_every_anchor_is_drawn() -> None:
     logits, deltas = torch.randn(1, 48, requires_grad=True), torch.randn(1, 48, 4, requires_grad=True)
     anchors = rpn.anchors(4, 6)
     box = [24.0, 24.0, 40.0, 40.0]  # the 16-pixel anchor at (2, 2)
-    losses = rpn.losses(logits, deltas, anchors, [target(box)])
+    losses = rpn.losses(logits, deltas, anchors, target(box))
     overlaps = []
     for x1, y1, x2, y2 in anchors.tolist():
         side = max(0.0, min(x2, 40) - max(x1, 24)) * max(0.0, min(y2, 40) - max(y1, 24))
@@ -64,11 +69,31 @@ def test_losses_by_hand_when_every_anchor_is_drawn() -> None:
 def test_an_empty_image_has_both_losses_in_the_graph() -> None:
     rpn = build_rpn()
     features = torch.randn(1, 8, 4, 6, requires_grad=True)
-    _, losses = rpn(features, [(64, 96)], [target()])
+    _, losses = rpn(features, [(64, 96)], target())
     assert set(losses) == {"loss_rpn_cls", "loss_rpn_box"}
     assert losses["loss_rpn_box"].item() == 0
     sum(losses.values()).backward()
     assert all(parameter.grad is not None for parameter in rpn.parameters())
+
+
+def test_losses_of_several_images_are_their_mean_by_samples() -> None:
+    rpn = build_rpn(batch=1000)  # everything is drawn
+    logits, deltas = torch.randn(3, 48), torch.randn(3, 48, 4)
+    anchors = rpn.anchors(4, 6)
+    own = [
+        image([24.0, 24, 40, 40], [0, 0, 30, 30]),
+        image(),
+        image([50.0, 10, 90, 60], [60.0, 0, 70, 9], ignore=[False, True]),
+    ]
+    together = rpn.losses(logits, deltas, anchors, TargetBatch.from_targets(own))
+    batches = [TargetBatch.from_targets([each]) for each in own]
+    alone = [rpn.losses(logits[i, None], deltas[i, None], anchors, each) for i, each in enumerate(batches)]
+    matches = [match(anchors, each.boxes, fg_iou=0.7, bg_iou=0.3, keep_best=True, ignore=each.ignore) for each in batches]
+    counts = [int((found != BETWEEN).sum()) for found in matches]
+    assert len(set(counts)) == 3  # so that a plain mean would be another one
+    for name, value in together.items():
+        expected = sum(losses[name] * count for losses, count in zip(alone, counts, strict=True)) / sum(counts)
+        torch.testing.assert_close(value, expected)
 
 
 def test_crowds_do_not_become_background() -> None:
@@ -77,8 +102,8 @@ def test_crowds_do_not_become_background() -> None:
     anchors = rpn.anchors(4, 6)
     crowd = [-20.0, -20.0, 116.0, 84.0]  # anchors reach beyond the image, so must the crowd
     logits[0] = 50.0  # costs 50 for every background anchor that is drawn
-    whole = rpn.losses(logits, deltas, anchors, [target()])["loss_rpn_cls"]
-    ignored = rpn.losses(logits, deltas, anchors, [target(crowd, ignore=[True])])["loss_rpn_cls"]
+    whole = rpn.losses(logits, deltas, anchors, target())["loss_rpn_cls"]
+    ignored = rpn.losses(logits, deltas, anchors, target(crowd, ignore=[True]))["loss_rpn_cls"]
     assert whole.item() == 50
     assert ignored.item() == 0
 

@@ -8,6 +8,7 @@ Where our conventions differ by design, the switch is in ``benchmarks/peers.py``
 * background: our last class, torchvision's first; the weights' rows are moved;
 * resizing: ours is PIL's antialiased bilinear; both get images that are already resized;
 * pixels: torchvision's are RGB in [0, 1]; it gets normalized input, and its own normalization is the identity;
+* samples: torchvision's detector is given our sampler, which has tests of its own;
 * padding: torchvision pads to multiples of 32; the images have such sides.
 """
 
@@ -105,7 +106,7 @@ def assert_same_losses(detector: FasterRCNN, theirs: TorchvisionFasterRCNN, imag
     detector.train()
     theirs.train()
     targets = make_targets(images)
-    torch.manual_seed(5)  # both draw the same numbers in the same order, so the same samples
+    torch.manual_seed(5)  # both draw the same samples
     ours = detector.losses(images, targets)
     torch.manual_seed(5)
     expected = theirs(

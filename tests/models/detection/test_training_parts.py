@@ -15,7 +15,7 @@ from resdet.engine.seed import step_seed
 from resdet.engine.train_loop import train
 from resdet.models.build import build_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.structures import Target
+from resdet.structures import Target, TargetBatch
 
 RPN_LOSSES = {"loss_rpn_cls", "loss_rpn_box"}
 ROI_LOSSES = {"loss_roi_cls", "loss_roi_box"}
@@ -87,7 +87,9 @@ def test_proposals_take_the_place_of_the_rpn_s(detector: FasterRCNN) -> None:
     other = [torch.tensor([[0.0, 0, 40, 40]]), torch.zeros(0, 4)]
     changed = detector.losses(images(), OBJECTS, other)
     assert all(torch.equal(changed[name], joint[name]) for name in RPN_LOSSES)
-    by_hand = detector.roi_heads.losses(features(detector), detector.roi_heads.sample_regions(other, OBJECTS))
+    by_hand = detector.roi_heads.losses(
+        features(detector), detector.roi_heads.sample_regions(other, TargetBatch.from_targets(OBJECTS))
+    )
     assert all(torch.equal(changed[name], by_hand[name]) for name in ROI_LOSSES)
     alone = detector.losses(images(), OBJECTS, other, parts=("roi",))
     assert all(torch.equal(alone[name], by_hand[name]) for name in ROI_LOSSES)
@@ -145,13 +147,13 @@ def test_batches_without_objects_have_all_losses_finite_and_connected(
 
 def test_an_empty_image_beside_one_with_objects_adds_background_only(detector: FasterRCNN) -> None:
     proposals = [torch.tensor([[40.0, 20, 75, 60]]), torch.tensor([[0.0, 0, 40, 40], [5.0, 5, 20, 20]])]
-    regions = detector.roi_heads.sample_regions(proposals, [OBJECTS[0], target()])
+    regions = detector.roi_heads.sample_regions(proposals, TargetBatch.from_targets([OBJECTS[0], target()]))
     assert [len(boxes) for boxes in regions.boxes] == [3, 2]  # two objects and the proposal that is one; two of background
     assert regions.labels.tolist() == [1, 0, 1, 3, 3]
 
 
 def test_crowds_and_difficult_objects_are_neither_objects_nor_background(detector: FasterRCNN) -> None:
-    truth = target([0, 0, 40, 40], [44, 0, 80, 60], ignore=[False, True])
+    truth = TargetBatch.from_targets([target([0, 0, 40, 40], [44, 0, 80, 60], ignore=[False, True])])
     proposals = torch.tensor(
         [
             [0.0, 0, 40, 36],  # the object
@@ -162,7 +164,7 @@ def test_crowds_and_difficult_objects_are_neither_objects_nor_background(detecto
             [0.0, 44, 30, 64],  # away from both: background
         ]
     )
-    regions = detector.roi_heads.sample_regions([proposals], [truth])
+    regions = detector.roi_heads.sample_regions([proposals], truth)
     chosen = {tuple(box): label for box, label in zip(regions.boxes[0].tolist(), regions.labels.tolist(), strict=True)}
     expected = {tuple(proposals[0].tolist()): 0, (0, 0, 40, 40): 0}  # the object itself is a candidate, the ignored one is not
     expected |= {tuple(proposals[row].tolist()): 3 for row in (4, 5)}
@@ -171,10 +173,10 @@ def test_crowds_and_difficult_objects_are_neither_objects_nor_background(detecto
     logits = torch.zeros(1, 4 * 5 * 6)
     losses = {}
     for name, value in (("background", 40.0), ("object", -40.0)):
-        losses[name] = detector.rpn.losses(logits + value, torch.zeros(1, 120, 4), detector.rpn.anchors(4, 5), [truth])
+        losses[name] = detector.rpn.losses(logits + value, torch.zeros(1, 120, 4), detector.rpn.anchors(4, 5), truth)
     assert 0 < losses["background"]["loss_rpn_cls"] < 40
-    only_ignored = target([-100, -100, 200, 200], ignore=[True])
-    nothing = detector.rpn.losses(logits + 40, torch.zeros(1, 120, 4), detector.rpn.anchors(4, 5), [only_ignored])
+    only_ignored = TargetBatch.from_targets([target([-100, -100, 200, 200], ignore=[True])])
+    nothing = detector.rpn.losses(logits + 40, torch.zeros(1, 120, 4), detector.rpn.anchors(4, 5), only_ignored)
     assert nothing["loss_rpn_cls"] == 0
 
 

@@ -4,17 +4,14 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_localizers import tiny_rpn
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError
 from resdet.models.detection.anchors import AnchorGrid
-from resdet.models.detection.matcher import BETWEEN, NEGATIVE
 from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
-from resdet.models.localization.per_class_rpn import PerClassRPN, sample_evenly
+from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.registry import create_backbone, list_backbones
 from resdet.structures import PIXEL_CONVENTIONS
 
@@ -80,27 +77,6 @@ def test_only_the_class_of_an_image_is_trained() -> None:
     rpn.losses(WHITE[:1], torch.tensor([1]), [torch.tensor([[4.0, -4, 12, 6]])])["loss_rpn_cls"].backward()
     # one positive and one negative of equal logits: a gradient, that of the sigmoid's excess over one half
     assert rpn.head.cls.bias.grad.tolist() == pytest.approx([0, 1 / (1 + math.exp(2)) - 0.5], abs=1e-6)
-
-
-@given(matches=st.lists(st.sampled_from([BETWEEN, NEGATIVE, 0, 1, 5]), max_size=40), batch=st.integers(2, 20))
-def test_as_many_positives_as_negatives(matches: list[int], batch: int) -> None:
-    positive, negative = sample_evenly(torch.tensor(matches, dtype=torch.int64), batch)
-    available = (
-        [index for index, match in enumerate(matches) if match >= 0],
-        [index for index, match in enumerate(matches) if match == NEGATIVE],
-    )
-    assert len(positive) == len(negative) == min(batch // 2, *map(len, available))
-    for chosen, candidates in zip((positive, negative), available, strict=True):
-        assert set(chosen.tolist()) <= set(candidates)
-        assert len(set(chosen.tolist())) == len(chosen)
-
-
-def test_every_positive_is_drawn_now_and_then() -> None:
-    matches = torch.tensor([0] * 6 + [NEGATIVE] * 6)
-    torch.manual_seed(0)
-    drawn = [sample_evenly(matches, 4) for _ in range(60)]
-    assert set(torch.cat([positive for positive, _ in drawn]).tolist()) == set(range(6))
-    assert set(torch.cat([negative for _, negative in drawn]).tolist()) == set(range(6, 12))
 
 
 def test_the_outputs_are_those_of_the_network_and_its_layers() -> None:

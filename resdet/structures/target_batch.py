@@ -1,0 +1,50 @@
+"""The objects of several images as padded tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from resdet.structures.instances import Target
+
+
+@dataclass(frozen=True)
+class TargetBatch:
+    """What N images hold, for work on all of them at once.
+
+    Rows behind an image's own are zeros: empty boxes, which overlap nothing, so that nothing is ever matched to them.
+
+    Attributes:
+        boxes: float32 (N, G, 4) ``xyxy``, objects to be found; G is the largest number of an image.
+        labels: int64 (N, G), 0 … K-1.
+        counts: how many objects each image has.
+        ignore: float32 (N, I, 4) ``xyxy``, crowds and difficult objects.
+        sizes: (height, width) of each image in pixels.
+        paths: the image files, for messages.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    counts: list[int]
+    ignore: Tensor
+    sizes: list[tuple[int, int]]
+    paths: list[str]
+
+    @classmethod
+    def from_targets(cls, targets: Sequence[Target], device: object = None) -> TargetBatch:
+        """Stack the targets of N >= 1 images and move them to ``device``."""
+        found = [~target.ignore for target in targets]
+        boxes = pad_sequence([target.boxes[own] for target, own in zip(targets, found, strict=True)], batch_first=True)
+        labels = pad_sequence([target.labels[own] for target, own in zip(targets, found, strict=True)], batch_first=True)
+        ignore = pad_sequence([target.boxes[target.ignore] for target in targets], batch_first=True)
+        return cls(
+            boxes.to(device, non_blocking=True),  # type: ignore[call-overload]
+            labels.to(device, non_blocking=True),  # type: ignore[call-overload]
+            [int(own.sum()) for own in found],
+            ignore.to(device, non_blocking=True),  # type: ignore[call-overload]
+            [target.size for target in targets],
+            [target.path for target in targets],
+        )
