@@ -6,12 +6,14 @@ from (seed, draw); so no worker has a state that a resumed run would need.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -131,7 +133,8 @@ class View(Protocol[B_co]):
 def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *, pin: bool = False) -> Iterator[B_co]:
     """Load ``batches`` (``samplers.endless_batches``) in order, ahead of use, in ``workers`` processes (0: in this one).
 
-    The processes live as long as the iterator: ``endless_batches`` has no epochs at which they would begin anew.
+    The processes live as long as the iterator: ``endless_batches`` has no epochs at which they would begin anew. They end with
+    its last batch, with an error, and with this process at the latest.
 
     Args:
         view: what is loaded.
@@ -142,6 +145,22 @@ def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *
     Raises:
         DataError: for an image that cannot be read, as if it had been read in this process.
     """
+    batches_loaded = _load(view, batches, workers, pin)
+    _open.add(batches_loaded)
+    return batches_loaded
+
+
+_open: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close() -> None:
+    """End the workers of iterators that something still refers to: Python would send them SIGTERM, and wait forever."""
+    for batches_loaded in list(_open):
+        batches_loaded.close()
+
+
+def _load(view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: bool) -> Generator[B_co, None, None]:
     loader: DataLoader[Any] = DataLoader(
         _Fetch(view),
         sampler=batches,  # an element is a whole batch
@@ -152,10 +171,13 @@ def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *
     )
     with _one_opencv_thread():
         batches_loaded = iter(loader)
-    for loaded in batches_loaded:
-        if isinstance(loaded, _Failure):
-            raise DataError(loaded.problems)
-        yield loaded
+    try:
+        for loaded in batches_loaded:
+            if isinstance(loaded, _Failure):
+                raise DataError(loaded.problems)
+            yield loaded
+    finally:
+        del batches_loaded  # ends the workers, also where a traceback refers to this call
 
 
 def test_loader(view: View[B_co], workers: int, batch: int = 1) -> Iterator[B_co]:  # noqa: PT028  # no test of pytest

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import pickle
 import random
@@ -85,6 +86,40 @@ print(list(train_loader(View(), [[(0, 0)], [(1, 0)]], 1)), cv2.getNumThreads())
 def test_workers_start_after_opencv_computed_with_threads() -> None:
     done = subprocess.run([sys.executable, "-c", AFTER_OPENCV], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split("\n")[0] == "[1, 1] 2"
+
+
+KEPT = """
+import sys
+from resdet.data.loader import train_loader
+from resdet.errors import DataError
+
+class View:
+    def __len__(self): return 9
+    def batch(self, keys):
+        if keys[0][0] == 5: raise DataError(["the sixth"])
+        return keys[0][0]
+
+batches = train_loader(View(), [[(index, 0)] for index in range(9)], 1)
+for number in batches:
+    if number == int(sys.argv[1]): break
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("stop", "printed"), [(3, "012"), (9, "01234")])
+def test_a_program_ends_that_keeps_its_loader(stop: int, printed: str) -> None:
+    command = [sys.executable, "-i", "-c", KEPT, str(stop)]  # -i: an error's traceback is kept, as in a notebook
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == list(printed)
+    assert ("the sixth" in done.stderr) == (stop == 9)
+
+
+def test_workers_end_with_an_error_whose_traceback_is_kept(detection: DetectionView) -> None:
+    detection.dataset.path(2).write_bytes(b"nothing")
+    with pytest.raises(DataError) as caught:
+        list(loader.test_loader(detection, 1))
+    assert multiprocessing.active_children() == []
+    assert caught.value.problems
 
 
 def test_any_number_of_workers_gives_the_same_classification_batches(folder: Path) -> None:
