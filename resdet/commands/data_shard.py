@@ -31,16 +31,18 @@ def run_shard(args: argparse.Namespace) -> int:
         ConfigError: on wrong arguments, or a destination that holds another set of this name.
         DataError: with every problem of the source.
     """
+    from resdet.config.check import of_other_formats
     from resdet.config.schema import ClassificationSourceConfig
     from resdet.data.catalog import build_classification_dataset
     from resdet.data.check import summary
-    from resdet.data.shards import write_shards
+    from resdet.data.shard_writing import write_shards
 
     if args.size < 1:
         raise ConfigError(f"'--size' must be at least 1 MiB, got {args.size}")
-    dataset = build_classification_dataset(
-        ClassificationSourceConfig(args.format, args.root, args.split, args.annotations), option="data"
-    )
+    source = ClassificationSourceConfig(args.format, args.root, args.split, args.annotations)
+    if args.annotations and (problems := list(of_other_formats(source, ["annotations"], "data."))):
+        raise ConfigError(problems)
+    dataset = build_classification_dataset(source, option="data")
     split, folder = args.target_split or args.split, Path(args.dest).expanduser()
     count = write_shards(dataset, Path(args.root).expanduser(), folder, split, args.size * _MIB)
     print(f"{args.dest}: {summary(dataset)}, {count} shards; format: shards, root: {args.dest}, split: {split}")

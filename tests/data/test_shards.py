@@ -12,12 +12,13 @@ from safetensors.numpy import save_file
 
 from resdet.cli import main
 from resdet.config.schema import ClassificationSourceConfig
-from resdet.data import shards
+from resdet.data import shard_writing
 from resdet.data.catalog import build_classification_dataset
 from resdet.data.folder import read_folder
 from resdet.data.loader import ClassificationView, train_loader
 from resdet.data.samplers import endless_batches
-from resdet.data.shards import read_shards, write_shards
+from resdet.data.shard_writing import write_shards
+from resdet.data.shards import read_shards
 from resdet.data.transforms import ClassificationTrainTransform
 from resdet.errors import ConfigError, DataError
 
@@ -117,7 +118,7 @@ def test_another_set_of_the_same_name_is_left_alone(folder: Path, packed: Path) 
 
 
 def test_a_file_that_changes_meanwhile_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "read_file", lambda path: path.read_bytes() + b"more")
+    monkeypatch.setattr(shard_writing, "read_file", lambda path: path.read_bytes() + b"more")
     with pytest.raises(DataError, match=r"has changed while it was read: [0-9]+ bytes before, [0-9]+ now"):
         write_shards(read_folder(folder), folder, tmp_path / "packed", "train", MOST)
     assert not list((tmp_path / "packed").glob("*.tar"))
@@ -212,5 +213,9 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "data: 21 images, 3 classes\n"
     assert main([*source, "--size", "0", str(tmp_path / "packed")]) == 2
     assert "'--size' must be at least 1 MiB, got 0" in capsys.readouterr().err
+    assert main([*source, "--annotations", "labels.csv", str(tmp_path / "packed")]) == 2
+    assert (
+        "option 'data.annotations' is for the formats list, imagenet, not folder; got 'labels.csv'" in capsys.readouterr().err
+    )
     with pytest.raises(ConfigError, match="format shards must be one of train, val, test, got 'val5k'"):
         build_classification_dataset(ClassificationSourceConfig("shards", str(tmp_path / "packed"), "val5k"))
