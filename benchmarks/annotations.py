@@ -24,6 +24,7 @@ from measure import Claim, Result, Sample, arguments, compare_in_processes, meas
 MEBI = 2**20
 MOST, GROWTH = 400 * 10**6, 1 * MEBI  # "none": allocators round
 BATCHES = 100
+STARTS = ("fork", "forkserver", "spawn")  # Linux: the first before Python 3.14, the second from it on
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.way:
         way, place = args.way[0], Path(args.way[1])
-        if way in ("fork", "spawn"):
+        if way in STARTS:
             epoch(place, way)
         else:
             print_sample(reading(place, place / "cache" if way == "from the cache" else None))
@@ -43,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), images, boxes)
         size = f"{images:,} images, {boxes:,} boxes".replace(",", "\N{NARROW NO-BREAK SPACE}")
-        results = [result for start in ("fork", "spawn") for result in worker_memory(size, start, folder)]
+        results = [result for start in STARTS for result in worker_memory(size, start, folder)]
         ways = {way: command(way, folder) for way in ("from the cache", "from the json")}
         read = compare_in_processes(
             Claim(f"reading the annotations, {size}", None),

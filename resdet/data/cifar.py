@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.annotations import class_mismatch
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 
 _PIXELS = 3 * 32 * 32
@@ -62,7 +63,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True, eq=False)
-class CifarDataset:
+class CifarDataset(SharedArrays):
     """32 x 32 images in memory.
 
     Attributes:

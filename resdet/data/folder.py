@@ -13,6 +13,7 @@ from PIL import Image
 
 from resdet.data.annotations import class_mismatch
 from resdet.data.decode import read_file, read_image
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import walk_files
 
@@ -20,7 +21,7 @@ _EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", 
 
 
 @dataclass(frozen=True, eq=False)
-class FileDataset:
+class FileDataset(SharedArrays):
     """Labelled image files.
 
     Attributes:

@@ -88,6 +88,29 @@ def test_workers_start_after_opencv_computed_with_threads() -> None:
     assert done.stdout.split("\n")[0] == "[1, 1] 2"
 
 
+FORKED_BY_A_SERVER = """
+import multiprocessing, os
+from pathlib import Path
+from resdet.data.loader import train_loader
+
+class View:
+    def __len__(self): return 1
+    def batch(self, keys): return "libtorch" in Path(f"/proc/{os.getppid()}/maps").read_text()
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("forkserver")
+    print(list(train_loader(View(), [[(0, 0)]], 1)))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_workers_of_a_server_share_its_torch(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(FORKED_BY_A_SERVER)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "[True]\n"
+
+
 KEPT = """
 import sys
 from resdet.data.loader import train_loader

@@ -14,7 +14,12 @@ import torch.multiprocessing as processes
 from numpy.typing import NDArray
 
 from resdet.data import shared
-from resdet.data.coco import read_coco
+from resdet.data.cifar import CifarDataset
+from resdet.data.dataset import DetectionDataset
+from resdet.data.folder import FileDataset
+from resdet.data.localization import LocalizedImages
+from resdet.data.proposals import Proposals
+from resdet.data.shards import ShardDataset
 from resdet.data.shared import SharedArrays
 
 
@@ -90,5 +95,6 @@ def test_as_much_again_must_be_free(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert shared._has_room(free)
 
 
-def test_data_sets_are_sent_so(tiny_coco: Any) -> None:
-    assert isinstance(read_coco(tiny_coco.images, tiny_coco.annotations), SharedArrays)
+@pytest.mark.parametrize("kind", [DetectionDataset, LocalizedImages, FileDataset, ShardDataset, CifarDataset, Proposals])
+def test_what_holds_many_images_is_sent_so(kind: type) -> None:
+    assert issubclass(kind, SharedArrays)
