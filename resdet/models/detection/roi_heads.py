@@ -170,9 +170,10 @@ class RoIHeads(nn.Module):
         boxes = candidates[image, region].split(torch.bincount(image, minlength=len(own)).tolist())
         matched = matches[image, region]
         positive = matched >= 0
+        owner, row = image[positive], matched[positive]
         labels = torch.full_like(matched, self.num_classes)
-        labels[positive] = targets.labels[image[positive], matched[positive]]
-        return Regions(list(boxes), labels, targets.boxes[image[positive], matched[positive]], targets.sizes)
+        labels[positive] = targets.labels[owner, row]
+        return Regions(list(boxes), labels, targets.boxes[owner, row], targets.sizes)
 
     def _check_labels(self, targets: TargetBatch) -> None:
         largest = int(targets.labels.max()) if targets.labels.numel() else 0

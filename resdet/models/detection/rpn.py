@@ -116,18 +116,46 @@ class RPN(nn.Module):
         ]
 
     def losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: TargetBatch) -> dict[str, Tensor]:
-        """Binary cross-entropy and box loss over the sampled anchors of all images (Faster R-CNN, equation 1).
-
-        Both are divided by the number of anchors sampled. Shapes: logits (N, A), deltas (N, A, 4), anchors (A, 4).
-        """
+        """``anchor_losses`` over anchors matched to the targets and drawn at random; the tensors are what ``predict`` gives."""
         matches = match(anchors, targets.boxes, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True, ignore=targets.ignore)
-        image, anchor = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
-        positive = matches[image, anchor] >= 0
-        entropy = F.binary_cross_entropy_with_logits(logits[image, anchor].float(), positive.float(), reduction="sum")
-        count = len(anchor)
-        image, anchor = image[positive], anchor[positive]
-        objects = targets.boxes[image, matches[image, anchor]]
-        box = box_regression_loss(
-            deltas[image, anchor], self.coder.encode(objects, anchors[anchor]), beta=self.smooth_l1_beta, normalizer=count
+        sampled = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
+        return anchor_losses(
+            logits, deltas, anchors, targets.boxes, matches, sampled, coder=self.coder, smooth_l1_beta=self.smooth_l1_beta
         )
-        return {"loss_rpn_cls": entropy / max(count, 1), "loss_rpn_box": box}
+
+
+def anchor_losses(
+    logits: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    objects: Tensor,
+    matches: Tensor,
+    sampled: tuple[Tensor, Tensor],
+    *,
+    coder: BoxCoder,
+    smooth_l1_beta: float,
+) -> dict[str, Tensor]:
+    """Binary cross-entropy over the sampled anchors, and the box loss of the positive ones among them.
+
+    Both are divided by the number of anchors sampled, of all images (Faster R-CNN, equation 1).
+
+    Args:
+        logits: (N, A).
+        deltas: (N, A, 4).
+        anchors: (A, 4) ``xyxy``.
+        objects: (N, G, 4) ``xyxy``.
+        matches: int64 (N, A), rows of ``objects``, as ``match`` returns them.
+        sampled: indices (S,) of images and (S,) of anchors.
+        coder: of anchors' deltas.
+        smooth_l1_beta: of the box loss.
+
+    Returns:
+        {"loss_rpn_cls", "loss_rpn_box"}, scalars.
+    """
+    image, anchor = sampled
+    positive = matches[image, anchor] >= 0
+    entropy = F.binary_cross_entropy_with_logits(logits[image, anchor], positive.to(logits), reduction="sum")
+    image, anchor = image[positive], anchor[positive]
+    targets = coder.encode(objects[image, matches[image, anchor]], anchors[anchor])
+    box = box_regression_loss(deltas[image, anchor], targets, beta=smooth_l1_beta, normalizer=len(positive))
+    return {"loss_rpn_cls": entropy / max(len(positive), 1), "loss_rpn_box": box}

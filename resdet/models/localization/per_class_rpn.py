@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from resdet.losses.box_regression import box_regression_loss
 from resdet.models.detection.anchors import AnchorGrid
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.matcher import match
+from resdet.models.detection.rpn import anchor_losses
 from resdet.models.detection.sampler import sample_evenly
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.structures import PixelConvention
@@ -79,7 +78,7 @@ class PerClassRPN(nn.Module):
         return *self.head(features, classes), self.anchors(features.shape[-2], features.shape[-1])
 
     def losses(self, images: Tensor, labels: Tensor, boxes: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Binary cross-entropy and box loss over the sampled anchors of all images, both divided by the number of these.
+        """``anchor_losses`` of each image's own class, over as many positive anchors as negative ones.
 
         Args:
             images: uint8 RGB (N, 3, H, W).
@@ -92,13 +91,8 @@ class PerClassRPN(nn.Module):
         logits, deltas, anchors = self(images, labels[:, None])
         objects = pad_sequence(list(boxes), batch_first=True)  # behind an image's own empty ones, which match nothing
         matches = match(anchors, objects, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True)
-        image, anchor = sample_evenly(matches, self.batch)
-        positive = matches[image, anchor] >= 0
-        entropy = F.binary_cross_entropy_with_logits(logits[image, 0, anchor], positive.to(logits), reduction="sum")
-        count = len(anchor)
-        image, anchor = image[positive], anchor[positive]
-        own = objects[image, matches[image, anchor]]
-        box = box_regression_loss(
-            deltas[image, 0, anchor], self.coder.encode(own, anchors[anchor]), beta=self.smooth_l1_beta, normalizer=count
+        sampled = sample_evenly(matches, self.batch)
+        logits, deltas = logits[:, 0], deltas[:, 0]
+        return anchor_losses(
+            logits, deltas, anchors, objects, matches, sampled, coder=self.coder, smooth_l1_beta=self.smooth_l1_beta
         )
-        return {"loss_rpn_cls": entropy / max(count, 1), "loss_rpn_box": box}
