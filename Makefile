@@ -1,4 +1,4 @@
-# make demo    train and evaluate a small detector on generated data, draw what it finds (about 15 minutes on 2 cores)
+# make demo    train and evaluate a small detector on generated data, draw what it finds (15 to 20 minutes on 2 cores)
 # make test    the tests
 # make lint    ruff, mypy, import-linter
 # make venv    only the environment, .venv
