@@ -3,6 +3,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection._utils import Matcher as TorchvisionMatcher
 
+from resdet.models.detection import matcher
 from resdet.models.detection.matcher import BETWEEN, NEGATIVE, match
 from resdet.ops.iou import box_iou
 
@@ -12,8 +13,15 @@ def random_boxes(count: int, generator: torch.Generator) -> torch.Tensor:
     return torch.cat([corner, corner + 4 + torch.rand(count, 2, generator=generator) * 60], dim=1)
 
 
+@pytest.fixture(params=[1, 2000, 2**19], ids=["one object a chunk", "some", "all"])
+def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects and ignored regions one by one, a few of them together, and all at once."""
+    monkeypatch.setattr(matcher, "_OVERLAPS", request.param)
+
+
+@pytest.mark.usefixtures("chunks")
 @pytest.mark.parametrize("keep_best", [True, False])
-@pytest.mark.parametrize("objects", [1, 3, 70, 150])  # more than one chunk, too
+@pytest.mark.parametrize("objects", [1, 3, 70, 150])
 def test_equals_torchvision(objects: int, keep_best: bool) -> None:
     generator = torch.Generator().manual_seed(objects)
     anchors, boxes = random_boxes(300, generator), random_boxes(objects, generator)
@@ -77,6 +85,7 @@ def test_ignore_regions_take_negatives_out_but_never_positives() -> None:
     assert matches.tolist() == [0, BETWEEN, BETWEEN, NEGATIVE, NEGATIVE]
 
 
+@pytest.mark.usefixtures("chunks")
 @pytest.mark.parametrize("own_candidates", [True, False])
 @pytest.mark.parametrize("keep_best", [True, False])
 def test_several_images_at_once_are_each_as_if_alone(own_candidates: bool, keep_best: bool) -> None:
