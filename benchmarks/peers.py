@@ -66,8 +66,7 @@ class SameSamples:
         padded = pad_sequence(matches, batch_first=True, padding_value=BETWEEN)
         drawn = torch.zeros_like(padded, dtype=torch.bool)
         drawn[sample(padded, batch=self.batch, positive_fraction=self.positive_fraction)] = True
-        rows = [row[: len(own)] for row, own in zip(drawn, labels, strict=True)]
-        pairs = list(zip(rows, labels, strict=True))
+        pairs = [(row[: len(own)], own) for row, own in zip(drawn, labels, strict=True)]
         return [row & (own > 0) for row, own in pairs], [row & (own == 0) for row, own in pairs]
 
 

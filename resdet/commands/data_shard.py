@@ -40,7 +40,7 @@ def run_shard(args: argparse.Namespace) -> int:
     if args.size < 1:
         raise ConfigError(f"'--size' must be at least 1 MiB, got {args.size}")
     source = ClassificationSourceConfig(args.format, args.root, args.split, args.annotations)
-    if args.annotations and (problems := list(of_other_formats(source, ["annotations"], "data."))):
+    if problems := list(of_other_formats(source, "data.")):
         raise ConfigError(problems)
     dataset = build_classification_dataset(source, option="data")
     split, folder = args.target_split or args.split, Path(args.dest).expanduser()

@@ -129,7 +129,7 @@ def check_format(source: Source, args: argparse.Namespace) -> None:
     from resdet.config.schema import DetectionSourceConfig
 
     given = [name for name in ("annotations", "split") if getattr(args, name)]
-    problems = list(of_other_formats(source, given, "data."))
+    problems = list(of_other_formats(source, "data.", given))
     if not isinstance(source, DetectionSourceConfig) and args.action == "check" and args.images:
         problems.append(f"--images is for detection sets, got --format {args.format}")
     if problems:

@@ -35,11 +35,16 @@ def out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
                     yield f"option {name!r} must be at most {high:g}, got {item!r}"
 
 
-def of_other_formats(source: Any, names: Collection[str], prefix: str) -> Iterator[str]:
-    """The options of a data source among ``names`` that its format has not, and would leave aside without a word."""
+def of_other_formats(source: Any, prefix: str, names: Collection[str] | None = None) -> Iterator[str]:
+    """The options of a data source that its format has not, and would leave aside without a word.
+
+    Of those among ``names``, or of all that are given but not by default: such a value may be there for nobody.
+    """
     fields = {field.name: field.metadata for field in dataclasses.fields(source)}
     if source.format not in fields["format"]["choices"]:  # a mistake of its own
         return
+    if names is None:
+        names = [each.name for each in dataclasses.fields(source) if getattr(source, each.name) and not each.default]
     for name in [name for name in fields if name in names]:
         formats, value = fields[name]["formats"], getattr(source, name)
         if formats and source.format not in formats:
@@ -50,9 +55,7 @@ def inconsistent(config: RunFile) -> Iterator[str]:
     """What is wrong with values that must go together."""
     yield from _inconsistent_schedule(config)
     for prefix, source in _sources(config):
-        # not those that have a value by default: it may be there for nobody
-        given = [each.name for each in dataclasses.fields(source) if getattr(source, each.name) and not each.default]
-        yield from of_other_formats(source, given, prefix)
+        yield from of_other_formats(source, prefix)
     if isinstance(config, DetectionRunConfig):
         yield from _inconsistent_detection(config)
     elif isinstance(config, LocalizationRunConfig):

@@ -1,4 +1,4 @@
-"""Overlaps of boxes. Legend: N and M boxes, float ``xyxy``, continuous (no +1); ... what both have before, or broadcast."""
+"""Overlaps of boxes. Legend: N and M boxes, float ``xyxy``, continuous (no +1); dimensions before these broadcast."""
 
 from __future__ import annotations
 

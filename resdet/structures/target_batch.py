@@ -36,15 +36,17 @@ class TargetBatch:
     @classmethod
     def from_targets(cls, targets: Sequence[Target], device: object = None) -> TargetBatch:
         """Stack the targets of N >= 1 images and move them to ``device``."""
-        found = [~target.ignore for target in targets]
-        boxes = pad_sequence([target.boxes[own] for target, own in zip(targets, found, strict=True)], batch_first=True)
-        labels = pad_sequence([target.labels[own] for target, own in zip(targets, found, strict=True)], batch_first=True)
-        ignore = pad_sequence([target.boxes[target.ignore] for target in targets], batch_first=True)
+
+        def stack(rows: list[Tensor]) -> Tensor:
+            stacked: Tensor = pad_sequence(rows, batch_first=True).to(device, non_blocking=True)  # type: ignore[call-overload]
+            return stacked
+
+        boxes = [target.boxes[~target.ignore] for target in targets]
         return cls(
-            boxes.to(device, non_blocking=True),  # type: ignore[call-overload]
-            labels.to(device, non_blocking=True),  # type: ignore[call-overload]
-            [int(own.sum()) for own in found],
-            ignore.to(device, non_blocking=True),  # type: ignore[call-overload]
+            stack(boxes),
+            stack([target.labels[~target.ignore] for target in targets]),
+            [len(own) for own in boxes],
+            stack([target.boxes[target.ignore] for target in targets]),
             [target.size for target in targets],
             [target.path for target in targets],
         )
