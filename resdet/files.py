@@ -45,6 +45,12 @@ def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
         raise
 
 
+def cache_folder() -> Path:
+    """Where the toolkit keeps what can be made again: ``resdet`` in ``XDG_CACHE_HOME``, or in ``.cache`` of the home folder."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base else Path.home() / ".cache") / "resdet"
+
+
 def sha256_of(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()

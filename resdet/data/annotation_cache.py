@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import struct
 import warnings
 import zipfile
@@ -36,12 +35,6 @@ _DAMAGE = (
 )  # fmt: skip
 _PLAIN = ("names", "category_ids", "source")
 _ARRAYS = tuple(field.name for field in fields(DetectionDataset) if field.name not in _PLAIN)
-
-
-def cache_folder() -> Path:
-    """Where annotations are kept: ``resdet/annotations`` in ``XDG_CACHE_HOME``, or in ``.cache`` of the home folder."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base else Path.home() / ".cache") / "resdet" / "annotations"
 
 
 def cached(folder: Path, source: Path, arguments: Sequence[Any], read: Callable[[], DetectionDataset]) -> DetectionDataset:

@@ -13,7 +13,6 @@ from resdet.config.schema import (
     DetectionDataConfig,
     DetectionSourceConfig,
 )
-from resdet.data.annotation_cache import cache_folder
 from resdet.data.augmentation import build_augmentation
 from resdet.data.cifar import read_cifar
 from resdet.data.coco import read_coco
@@ -32,6 +31,7 @@ from resdet.data.transforms import ClassificationTestTransform, ClassificationTr
 from resdet.data.voc import read_voc
 from resdet.data.yolo import DESCRIPTION, SPLITS, read_yolo
 from resdet.errors import ConfigError, DataError
+from resdet.files import cache_folder
 
 Names = Sequence[str] | None
 
@@ -193,7 +193,7 @@ def _read(source: DetectionSourceConfig, names: Names) -> DetectionDataset:
 
 def _coco(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
     annotations = Path(source.annotations).expanduser()
-    return read_coco(root, annotations, names, keep_difficult=source.keep_difficult, cache=cache_folder())
+    return read_coco(root, annotations, names, keep_difficult=source.keep_difficult, cache=cache_folder() / "annotations")
 
 
 def _voc(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:

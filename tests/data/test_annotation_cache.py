@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resdet.data import annotation_cache, coco
-from resdet.data.annotation_cache import cache_folder
+from resdet.files import cache_folder
 from resdet.data.annotations import missing_files
 from resdet.data.coco import read_coco
 from resdet.errors import DataError
@@ -159,9 +159,9 @@ def test_small_files_are_not_kept(tiny_coco, tmp_path: Path) -> None:
 
 def test_the_folder_is_the_systems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "resdet" / "annotations"
+    assert cache_folder() == tmp_path / "resdet"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "resdet" / "annotations"
+    assert cache_folder() == Path.home() / ".cache" / "resdet"
 
 
 @pytest.mark.parametrize("count", [3, 200])

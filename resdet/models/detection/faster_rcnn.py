@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
+from resdet.ops.kernels import Kernels
 from resdet.ops.modes import kept_modes
 from resdet.structures import Detections, ImageBatch, PixelConvention, Target, TargetBatch
 
@@ -41,7 +42,9 @@ class FasterRCNN(nn.Module):
         """Where the weights are."""
         return self.roi_heads.predictor.cls_score.weight.device
 
-    def prepare(self, dtype: torch.dtype | None = None, *, compiled: bool = False) -> FasterRCNN:
+    def prepare(
+        self, dtype: torch.dtype | None = None, *, compiled: bool = False, kernels: Kernels | None = None
+    ) -> FasterRCNN:
         """The detector in its fast form, for inference on the device where it is: other tensors, the same results.
 
         It takes the weights as they are now; this one stays as it is, and can train on.
@@ -50,10 +53,12 @@ class FasterRCNN(nn.Module):
             dtype: torch.bfloat16 or torch.float16: what convolutions compute in, on a device that has it; what pools regions
                 and decides stays in float32. The results are the same but for rounding. None: the model's own.
             compiled: fuse the layers by torch.compile, which takes minutes; on a GPU with CUDA graphs while shapes repeat.
+            kernels: how a CPU computes its matrix products; None: what is fastest, measured in a few seconds the first time
+                that a network of these shapes is prepared on a machine.
         """
         from resdet.models.detection.prepared.prepare import prepare  # it is made of this class
 
-        return prepare(self, dtype, compiled=compiled)
+        return prepare(self, dtype, compiled=compiled, kernels=kernels)
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None

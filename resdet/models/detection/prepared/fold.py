@@ -18,29 +18,30 @@ from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import Head, Trunk
 
 
-def fold(conv: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Weight and bias of one convolution that is ``conv`` and then ``norm`` (None: nothing), in the dtype of ``conv``."""
+def fold(conv: nn.Module, norm: nn.Module | None, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """Weight and bias of one convolution that is ``conv`` and then ``norm`` (None: nothing), in ``dtype`` (None: its own)."""
     weight: Tensor = conv.get_parameter("weight").detach()
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.get_parameter("bias").detach()
+    dtype = dtype or weight.dtype
     if norm is None:
-        return weight.clone(), bias.clone()
+        return weight.to(dtype, copy=True), bias.to(dtype, copy=True)
     scale, shift = _affine(norm)
     folded = weight.double() * scale[:, None, None, None]
-    return folded.to(weight.dtype), (bias.double() * scale + shift).to(weight.dtype)
+    return folded.to(dtype), (bias.double() * scale + shift).to(dtype)
 
 
-def folded_convolutions(block: ResidualBlock) -> list[tuple[Tensor, Tensor]]:
+def folded_convolutions(block: ResidualBlock, dtype: torch.dtype | None = None) -> list[tuple[Tensor, Tensor]]:
     """Weight and bias of each convolution of a block's branch with the BN that follows it in the branch."""
     convolutions = [block.get_submodule(f"conv{number}") for number in range(1, block.depth + 1)]
     # a pre-activation block begins with a BN, and its last convolution is followed by the sum
     norms = [block.get_submodule(f"bn{number}") for number in range(1 + block.preactivation, block.depth + 1)]
-    return [fold(conv, norm) for conv, norm in zip_longest(convolutions, norms)]
+    return [fold(conv, norm, dtype) for conv, norm in zip_longest(convolutions, norms)]
 
 
-def fold_projection(block: ResidualBlock) -> tuple[Tensor, Tensor]:
+def fold_projection(block: ResidualBlock, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """Weight and bias of the projection that is a block's shortcut, with its BN where it has one."""
     projection = cast(nn.Sequential, block.downsample)
-    return fold(projection[0], projection[1] if len(projection) > 1 else None)
+    return fold(projection[0], projection[1] if len(projection) > 1 else None, dtype)
 
 
 def rows(weight: Tensor) -> Tensor:

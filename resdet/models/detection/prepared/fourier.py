@@ -10,40 +10,42 @@ from torch import Tensor, nn
 
 from resdet.models.detection.prepared.room import Room
 from resdet.ops.fourier import fourier_transforms
+from resdet.ops.kernels import Kernels
+from resdet.ops.products import products
 
 
 class FourierConvolution(nn.Module):
-    """A 3×3 convolution with bias, stride 1 and a border of zeros, on n×n maps in the order (position, region).
+    """A 3×3 convolution with bias, stride 1 and a border of zeros, and the ReLU after it, in the order (position, region).
 
     Args:
         weight: (C', C, 3, 3).
         bias: (C',).
         side: n.
+        kernels: how its products are computed.
     """
 
     into: Tensor
-    kernel: Tensor
     back: Tensor
     bias: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor, side: int) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, side: int, kernels: Kernels) -> None:
         super().__init__()
-        of_map, of_kernel, back = (each.to(weight.device) for each in fourier_transforms(side))
+        into, of_kernel, back = (each.to(weight.device) for each in fourier_transforms(side))
         kernel = torch.einsum("fk,ock->fco", of_kernel.to(weight.dtype), weight.flatten(2))
-        # constants of a map, a number a channel, are one more row of it: so biases cost nothing
-        self.register_buffer("into", torch.cat([of_map, of_map.sum(1, keepdim=True)], 1).to(weight))
-        self.register_buffer("kernel", kernel.contiguous())
-        self.register_buffer("back", torch.cat([back, torch.ones_like(back[:, :1])], 1).to(weight))
+        self.register_buffer("into", into.to(weight.dtype))
+        self.products = products(kernel, kernels)
+        # the bias is one more product, which is added to every output
+        self.register_buffer("back", torch.cat([back, torch.ones_like(back[:, :1])], 1).to(weight.dtype))
         self.register_buffer("bias", bias)
 
     def forward(self, maps: Tensor, room: Room) -> Tensor:
-        """Convolve (S + 1, R, C), of which the last row is added to all others, to (S, R, C') in ``room``."""
-        products, regions = len(self.kernel), maps.shape[1]
-        transformed = room("transformed", products, regions, maps.shape[2])
-        multiplied = room("multiplied", products + 1, regions, len(self.bias))
+        """Maps (S, R, C) to (S, R, C') in ``room``."""
+        count, regions = len(self.into), maps.shape[1]
+        transformed = room("transformed", count, regions, maps.shape[2])
+        multiplied = room("multiplied", count + 1, regions, len(self.bias))
         out = room("convolved", len(self.back), regions, len(self.bias))
         torch.mm(self.into, maps.flatten(1), out=transformed.flatten(1))
-        torch.bmm(transformed, self.kernel, out=multiplied[:-1])
+        self.products(transformed, multiplied[:-1])
         multiplied[-1] = self.bias
         torch.mm(self.back, multiplied.flatten(1), out=out.flatten(1))
-        return out
+        return out.relu_()

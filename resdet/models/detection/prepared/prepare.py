@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 import torch
@@ -16,46 +16,62 @@ from resdet.models.detection.prepared import trunk
 from resdet.models.detection.prepared.compiled import Compiled
 from resdet.models.detection.prepared.fold import FoldedHead, FoldedTrunk, fold, rows
 from resdet.models.detection.prepared.region_net import RegionNet
+from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.models.detection.prepared.trunk import RowsTrunk
-from resdet.models.detection.prepared.winograd import WinogradConvolution
 from resdet.models.detection.region_rows import conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPNHead
+from resdet.ops.kernels import Kernels, default_kernels
 from resdet.ops.precision import at_least_float32
+from resdet.ops.products import has_bfloat16, product
 from resdet.ops.roi_rows import joined
 
 _FOLDED_CHUNK = 32  # regions whose maps of 14×14 stay in cache
 
 
 class PreparedFasterRCNN(FasterRCNN):
-    """A detector that does not train; ``prepare`` makes it. Its tensors are its own."""
+    """A detector that does not train; ``prepare`` makes it. Its tensors are its own.
+
+    Attributes:
+        kernels: which way each of its products is computed, by what is computed; empty where it has no choice.
+    """
+
+    kernels: Mapping[str, str] = {}
 
     def losses(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Always a RuntimeError: the plain model trains."""
         raise RuntimeError("a prepared detector does not train: BN is folded into its weights")
 
-    def prepare(self, dtype: torch.dtype | None = None, *, compiled: bool = False) -> FasterRCNN:
+    def prepare(
+        self, dtype: torch.dtype | None = None, *, compiled: bool = False, kernels: Kernels | None = None
+    ) -> FasterRCNN:
         """Itself; a RuntimeError when it is to become another one."""
-        if dtype is not None or compiled:
-            raise RuntimeError("a prepared detector stays as it is: prepare the plain one with this dtype, or compiled")
+        if dtype is not None or compiled or kernels is not None:
+            raise RuntimeError("a prepared detector stays as it is: prepare the plain one otherwise")
         return self
 
 
 @torch.no_grad()
-def prepare(model: FasterRCNN, dtype: torch.dtype | None = None, *, compiled: bool = False) -> PreparedFasterRCNN:
+def prepare(
+    model: FasterRCNN, dtype: torch.dtype | None = None, *, compiled: bool = False, kernels: Kernels | None = None
+) -> PreparedFasterRCNN:
     """A detector for inference with the results of ``model``, on its device; nothing is shared, ``model`` stays as it is.
 
-    On a CPU networks of bottlenecks run on rows (``trunk``, ``region_net``); all others, and all on a GPU, in 16 bits or
-    compiled, run their layers with BN folded, channels last, for which torch has fast kernels there.
+    On a CPU networks of bottlenecks run on rows (``trunk``, ``region_net``), in float32, and in bfloat16 where the processor
+    computes with it; all others, and all on a GPU or compiled, run their layers with BN folded, channels last, for which torch
+    has fast kernels there.
 
     Args:
         model: in any mode.
         dtype: what the convolutions compute in; RoI pooling, the two sibling layers, scores, boxes and NMS stay in float32.
             None: the model's own.
         compiled: fuse the layers by torch.compile, see ``Compiled``.
+        kernels: how products on rows are computed; None: measured where nothing is remembered in the cache folder.
     """
     own = model.roi_heads.predictor.cls_score.weight.dtype
-    on_rows = model.device.type == "cpu" and dtype in (None, own) and not compiled
+    number = dtype or own
+    on_rows = model.device.type == "cpu" and not compiled and (number == own or (number == torch.bfloat16 and has_bfloat16()))
+    kernels = kernels or default_kernels()
 
     def layers(folded: nn.Module) -> nn.Module:
         folded = folded.to(memory_format=torch.channels_last).to(dtype=dtype)
@@ -63,44 +79,47 @@ def prepare(model: FasterRCNN, dtype: torch.dtype | None = None, *, compiled: bo
 
     plain_trunk = cast(Trunk, model.trunk)
     rpn = copy.deepcopy(model.rpn)
-    rpn.head = PreparedRPNHead(model.rpn.head) if on_rows else cast(RPNHead, layers(rpn.head))
+    rpn.head = PreparedRPNHead(model.rpn.head, number, kernels) if on_rows else cast(RPNHead, layers(rpn.head))
     heads = model.roi_heads
     if on_rows and conv5_on_rows(heads.pooler, heads.res5):
-        regions: nn.Module = RegionNet(cast(RoIAlign, heads.pooler), cast(Head, heads.res5))
+        regions: nn.Module = RegionNet(cast(RoIAlign, heads.pooler), cast(Head, heads.res5), number, kernels)
     else:
         conv5 = cast(Head, heads.res5)
         regions = FoldedRegions(heads.pooler, layers(FoldedHead(conv5)), conv5.out_channels)
-    return PreparedFasterRCNN(
-        RowsTrunk(plain_trunk) if on_rows and trunk.fits(plain_trunk) else layers(FoldedTrunk(plain_trunk)),
+    rows_trunk = on_rows and trunk.fits(plain_trunk)
+    prepared = PreparedFasterRCNN(
+        RowsTrunk(plain_trunk, number, kernels) if rows_trunk else layers(FoldedTrunk(plain_trunk)),
         rpn,
         PreparedRoIHeads(heads, regions),
         pixels=model.pixels,
         names=model.names,
     ).eval()
+    prepared.kernels = dict(kernels.answers)
+    return prepared
 
 
 class PreparedRPNHead(RPNHead):
-    """The RPN's three convolutions: the 3×3 by Winograd's algorithm, the two 1×1s as one matrix product.
+    """The RPN's three convolutions, the two 1×1s as one matrix product.
 
     Args:
         head: what it computes.
+        dtype: what it computes in.
+        kernels: how its products are computed.
     """
 
-    outputs: Tensor
-    output_bias: Tensor
-
-    def __init__(self, head: RPNHead) -> None:
+    def __init__(self, head: RPNHead, dtype: torch.dtype, kernels: Kernels) -> None:
         nn.Module.__init__(self)
         self.anchors = head.objectness.out_channels
-        self.spatial = WinogradConvolution(*fold(head.conv, None))
-        (objectness, bias), (deltas, deltas_bias) = fold(head.objectness, None), fold(head.deltas, None)
-        self.register_buffer("outputs", torch.cat([rows(objectness), rows(deltas)], 1))
-        self.register_buffer("output_bias", torch.cat([bias, deltas_bias]))
+        self.dtype = dtype
+        self.spatial = map_convolution(*fold(head.conv, None, dtype), 1, kernels)
+        (objectness, bias), (deltas, deltas_bias) = fold(head.objectness, None, dtype), fold(head.deltas, None, dtype)
+        outputs = torch.cat([rows(objectness), rows(deltas)], 1)
+        self.outputs = product(outputs, torch.cat([bias, deltas_bias]), kernels)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """As the plain head's."""
-        hidden = self.spatial(features.permute(0, 2, 3, 1)).relu_()
-        outputs = torch.addmm(self.output_bias, hidden.reshape(-1, hidden.shape[-1]), self.outputs)
+        hidden = self.spatial(features.to(self.dtype).permute(0, 2, 3, 1))
+        outputs = self.outputs(hidden.reshape(-1, hidden.shape[-1]))
         logits, deltas = outputs.view(len(features), -1, 5 * self.anchors).split([self.anchors, 4 * self.anchors], dim=2)
         return at_least_float32(logits.flatten(1)), at_least_float32(deltas.reshape(len(features), -1, 4))
 

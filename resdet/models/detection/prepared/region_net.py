@@ -5,33 +5,32 @@ first 1×1 convolution of conv5_1 and its projection run on the C4 map, once, in
 their result; biases and the ReLU come after, for the weights of a bin do not always sum to one. Where a 1×1 has the stride only
 the bins that it reads are pooled. A few regions have fewer bins than the map has positions: theirs are pooled first.
 
-With ``relu(x + b) = max(x, -b) + b`` the constant ``b`` of a ReLU moves on through what is linear: a block's sum, the 1×1 after
-it (``W (z + b) = W z + W b``), the transform of a 3×3, the mean of the positions. All that is left of a block's BN and ReLU is
-one ``max`` in place.
-
 Legend: S = n * n positions of conv5's map, R regions of a chunk, C, C' channels of the C4 map and of conv5's, D of the branch.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.ops import RoIAlign
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import Head
 from resdet.models.detection.prepared.fold import fold_projection, folded_convolutions, rows
-from resdet.models.detection.prepared.fourier import FourierConvolution
 from resdet.models.detection.prepared.room import Room
+from resdet.models.detection.prepared.spatial import region_convolution
+from resdet.ops.kernels import Kernels
+from resdet.ops.precision import at_least_float32
+from resdet.ops.products import product, summed_product
 from resdet.ops.roi_rows import joined, terms_of
 
-CHUNK = 100  # regions at a time: enough for matrix products at full speed, few enough for their rows to stay near
+# regions at a time: enough for products at full speed; few enough for their rows to stay near, and below the 32 MB from
+# which on memory is fetched from the system anew each time
+CHUNK = 75
 
 
 class RegionNet(nn.Module):
@@ -40,72 +39,57 @@ class RegionNet(nn.Module):
     Args:
         pooler: with as many bins on both sides.
         head: conv5; ``conv5_on_rows`` holds for both.
+        dtype: what the products compute in; pooling is in float32 at least.
+        kernels: how they are computed.
     """
 
-    shift: Tensor
-
-    def __init__(self, pooler: RoIAlign, head: Head) -> None:
+    def __init__(self, pooler: RoIAlign, head: Head, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
         first, *others = (cast(ResidualBlock, block) for block in head.layer4)
-        self.first = FirstBlock(first, pooler)
-        shift, blocks = self.first.shift, []
-        for block in others:
-            blocks.append(Block(block, shift, self.first.side))
-            shift = blocks[-1].shift
-        self.others = nn.ModuleList(blocks)
-        self.register_buffer("shift", shift)
+        self.dtype = dtype
+        self.channels = head.out_channels
+        self.first = FirstBlock(first, pooler, dtype, kernels)
+        self.others = nn.ModuleList(Block(block, self.first.side, dtype, kernels) for block in others)
 
     def forward(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Features (N, C, H, W) and N tensors (R_i, 4) ``xyxy`` in pixels to the regions' features (sum of R_i, C')."""
         regions, image = joined(boxes)
         if not len(regions):
-            return features.new_zeros(0, len(self.shift))
+            return features.new_zeros(0, self.channels)
         tables = self.first.tables(features, len(regions))
         chunks = -(-len(regions) // CHUNK)
-        room = Room(features)
+        room = Room(features.new_empty(0, dtype=self.dtype))
         means = []
         for chunk in zip(regions.tensor_split(chunks), image.tensor_split(chunks), strict=True):
             z = self.first(tables, *chunk, room)
             for block in self.others:
                 z = block(z, room)
-            means.append(z.mean(0) + self.shift)
+            means.append(z.mean(0, dtype=features.dtype))
         return torch.cat(means)
 
 
 class Block(nn.Module):
-    """A bottleneck with an identity shortcut, in place on rows that are to be shifted by a constant.
+    """A bottleneck with an identity shortcut, in place.
 
     Args:
         block: what it computes.
-        shift: (C',), of the input.
         side: n.
-
-    Attributes:
-        shift: (C',), of the result.
+        dtype: of rows and weights.
+        kernels: how its products are computed.
     """
 
-    reduce: Tensor
-    constant: Tensor
-    expand: Tensor
-    shift: Tensor
-
-    def __init__(self, block: ResidualBlock, shift: Tensor, side: int) -> None:
+    def __init__(self, block: ResidualBlock, side: int, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
-        (reduce, bias), spatial, (expand, last) = folded_convolutions(block)
-        self.spatial = FourierConvolution(*spatial, side)
-        self.register_buffer("reduce", rows(reduce))
-        self.register_buffer("constant", bias + shift @ self.reduce)
-        self.register_buffer("expand", rows(expand))
-        self.register_buffer("shift", shift + last)
+        (reduce, bias), spatial, (expand, last) = folded_convolutions(block, dtype)
+        self.reduce = product(rows(reduce), bias, kernels)
+        self.spatial = region_convolution(*spatial, 1, side, kernels)
+        self.expand = summed_product(rows(expand), last, kernels)
 
     def forward(self, z: Tensor, room: Room) -> Tensor:
         """``z`` (S, R, C') to the result, in its place."""
-        hidden = room("hidden", len(z) + 1, z.shape[1], len(self.constant))
-        torch.mm(z.flatten(0, 1), self.reduce, out=hidden[:-1].flatten(0, 1))
-        shifted_relu(hidden[:-1], self.constant)
-        hidden[-1] = self.constant
-        z.flatten(0, 1).addmm_(self.spatial(hidden, room).relu_().flatten(0, 1), self.expand)
-        return shifted_relu(z, self.shift)
+        hidden = self.reduce(z.flatten(0, 1), relu=True).view(*z.shape[:2], -1)
+        self.expand(z.flatten(0, 1), self.spatial(hidden, room).flatten(0, 1))
+        return z
 
 
 class FirstBlock(nn.Module):
@@ -113,31 +97,25 @@ class FirstBlock(nn.Module):
 
     Attributes:
         side: n, of conv5's map.
-        shift: (C',), of the result.
     """
 
-    reduce: Tensor
-    constant: Tensor
-    project: Tensor
-    expand: Tensor
-    shift: Tensor
+    bias: Tensor
 
-    def __init__(self, block: ResidualBlock, pooler: RoIAlign) -> None:
+    def __init__(self, block: ResidualBlock, pooler: RoIAlign, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
-        (reduce, bias), spatial, (expand, last) = folded_convolutions(block)
-        project, shift = fold_projection(block)
+        (reduce, bias), spatial, (expand, last) = folded_convolutions(block, dtype)
+        project, shift = fold_projection(block, dtype)
         self.pooler = pooler
+        self.dtype = dtype
         conv1, conv2 = cast(nn.Conv2d, block.conv1), cast(nn.Conv2d, block.conv2)
         self.step, self.stride = conv1.stride[0], conv2.stride[0]
-        self.side = -(-pooler.output_size // (self.step * self.stride))
-        self.spatial = (
-            FourierConvolution(*spatial, self.side) if self.stride == 1 else StridedConvolution(*spatial, self.stride)
-        )
-        self.register_buffer("reduce", rows(reduce))
-        self.register_buffer("constant", bias)
-        self.register_buffer("project", rows(project))
-        self.register_buffer("expand", rows(expand))
-        self.register_buffer("shift", shift + last)
+        bins = -(-cast(int, pooler.output_size) // self.step)
+        self.side = -(-bins // self.stride)
+        self.reduce = product(rows(reduce), torch.zeros_like(bias), kernels)
+        self.register_buffer("bias", bias)
+        self.project = product(rows(project), torch.zeros_like(shift), kernels)
+        self.spatial = region_convolution(*spatial, self.stride, bins, kernels)
+        self.expand = summed_product(rows(expand), last + shift, kernels)
 
     def tables(self, features: Tensor, regions: int) -> Tables:
         """What the bins of so many regions are gathered from: the two 1×1 convolutions of the map, or the map itself."""
@@ -145,23 +123,23 @@ class FirstBlock(nn.Module):
         size = (features.shape[2], features.shape[3])
         if regions * self.side**2 < len(table):
             return Tables(table, table, size, convolved=False)
-        return Tables(table @ self.reduce, table @ self.project, size, convolved=True)
+        table = table.to(self.dtype)
+        reduced, projected = at_least_float32(self.reduce(table)), at_least_float32(self.project(table))
+        return Tables(reduced, projected, size, convolved=True)
 
     def forward(self, tables: Tables, boxes: Tensor, image: Tensor, room: Room) -> Tensor:
-        """Boxes (R, 4) of the images (R,) to rows (S, R, C') that are to be shifted."""
+        """Boxes (R, 4) of the images (R,) to rows (S, R, C')."""
         terms = terms_of(self.pooler, boxes, image, tables.size, tables.reduced.dtype, self.step)
-        bins = terms.gather(tables.reduced)
+        bins = terms.gather(tables.reduced).to(self.dtype)
         read = bins
         if self.stride > 1:
             terms = terms_of(self.pooler, boxes, image, tables.size, tables.reduced.dtype, self.step * self.stride)
         if self.stride > 1 or tables.convolved:
-            read = terms.gather(tables.projected)
-        reduced, z = (bins, read) if tables.convolved else (bins @ self.reduce, read @ self.project)
-        hidden = room("hidden", len(reduced) // len(boxes) + 1, len(boxes), len(self.constant))
-        torch.maximum(reduced.view_as(hidden[:-1]), -self.constant, out=hidden[:-1])
-        hidden[-1] = self.constant
-        z = z.addmm_(self.spatial(hidden, room).relu_().flatten(0, 1), self.expand)
-        return shifted_relu(z.view(self.side**2, len(boxes), -1), self.shift)
+            read = terms.gather(tables.projected).to(self.dtype)
+        reduced, z = (bins, read) if tables.convolved else (self.reduce(bins), self.project(read))
+        hidden = reduced.add_(self.bias).relu_().view(-1, len(boxes), len(self.bias))
+        self.expand(z, self.spatial(hidden, room).flatten(0, 1))
+        return z.view(self.side**2, len(boxes), -1)
 
 
 @dataclass(frozen=True)
@@ -178,35 +156,3 @@ class Tables:
     projected: Tensor
     size: tuple[int, int]
     convolved: bool
-
-
-def shifted_relu(z: Tensor, shift: Tensor) -> Tensor:
-    """``relu(z + shift) - shift`` in the place of ``z`` (..., C)."""
-    return torch.maximum(z, -shift, out=z)
-
-
-class StridedConvolution(nn.Module):
-    """A 3×3 convolution with bias, a stride and a border of zeros, on P×P maps in the order (position, region).
-
-    Args:
-        weight: (D, D, 3, 3).
-        bias: (D,).
-        stride: of both sides.
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", bias)
-
-    def forward(self, maps: Tensor, room: Room) -> Tensor:
-        """Convolve (P * P + 1, R, D), of which the last row is added to all others, to (S, R, D)."""
-        side = math.isqrt(len(maps) - 1)
-        x = torch.add(maps[:-1], maps[-1], out=room("shifted", *maps[:-1].shape))
-        x = x.unflatten(0, (side, side)).permute(2, 3, 0, 1)
-        out = F.conv2d(x.contiguous(memory_format=torch.channels_last), self.weight, self.bias, self.stride, padding=1)
-        return out.permute(2, 3, 0, 1).flatten(0, 1).contiguous()

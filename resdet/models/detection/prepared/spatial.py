@@ -1,0 +1,110 @@
+"""The 3×3 convolutions of a prepared detector: by definition, or with fewer products, whichever is faster here.
+
+Legend: N maps of H × W positions, C and C' channels, S = n * n positions of a region's map, R regions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resdet.models.detection.prepared.fourier import FourierConvolution
+from resdet.models.detection.prepared.room import Room
+from resdet.models.detection.prepared.winograd import WinogradConvolution
+from resdet.ops.kernels import Kernels
+
+_MAP = (20, 50)  # positions that a way is measured on: Winograd's 65 tiles of them are as many rows as it needs
+_REGIONS = 32
+
+
+class DirectConvolution(nn.Module):
+    """A 3×3 convolution with bias and a border of zeros, by its definition, and the ReLU after it, of maps (N, H, W, C).
+
+    Args:
+        weight: (C', C, 3, 3).
+        bias: (C',).
+        stride: of both sides.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, H, W, C) to (N, H', W', C')."""
+        return F.conv2d(x.permute(0, 3, 1, 2), self.weight, self.bias, self.stride, padding=1).relu_().permute(0, 2, 3, 1)
+
+
+class DirectOnRegions(nn.Module):
+    """``DirectConvolution`` of the maps of regions, in the order (position, region).
+
+    Args:
+        conv: what it does.
+    """
+
+    def __init__(self, conv: DirectConvolution) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, maps: Tensor, _room: Room) -> Tensor:
+        """Maps (P * P, R, C) to (S, R, C')."""
+        side = math.isqrt(len(maps))
+        x = maps.unflatten(0, (side, side)).permute(2, 0, 1, 3).contiguous()
+        y: Tensor = self.conv(x)
+        return y.permute(1, 2, 0, 3).flatten(0, 1).contiguous()
+
+
+def map_convolution(weight: Tensor, bias: Tensor, stride: int, kernels: Kernels) -> nn.Module:
+    """The fastest way to a 3×3 convolution with its ReLU of maps (N, H, W, C)."""
+    ways: dict[str, Callable[[], nn.Module]] = {"direct": partial(DirectConvolution, weight, bias, stride)}
+    if stride == 1 and exact_enough(weight.dtype):
+        ways["winograd"] = partial(WinogradConvolution, weight, bias, kernels)
+    x = _random(weight, 1, *_MAP, weight.shape[1])
+    return _fastest(f"3×3 of maps, {_shape(weight)}, stride {stride}", ways, lambda way: way(x), kernels)
+
+
+def region_convolution(weight: Tensor, bias: Tensor, stride: int, side: int, kernels: Kernels) -> nn.Module:
+    """The fastest way to a 3×3 convolution with its ReLU of regions' maps (side * side, R, C)."""
+    ways: dict[str, Callable[[], nn.Module]] = {}
+    if stride == 1 and exact_enough(weight.dtype):
+        ways["fourier"] = partial(FourierConvolution, weight, bias, side, kernels)
+    ways["direct"] = lambda: DirectOnRegions(DirectConvolution(weight, bias, stride))
+    maps = _random(weight, side * side, _REGIONS, weight.shape[1])
+    question = f"3×3 of regions {side}×{side}, {_shape(weight)}, stride {stride}"
+    return _fastest(question, ways, lambda way: way(maps, Room(maps)), kernels)
+
+
+def exact_enough(dtype: torch.dtype) -> bool:
+    """Whether a transform may be used: it makes the rounding of a number larger, and 16 bits have none to give away."""
+    return dtype.itemsize >= 4
+
+
+def _fastest(
+    question: str, ways: dict[str, Callable[[], nn.Module]], run: Callable[[nn.Module], Tensor], kernels: Kernels
+) -> nn.Module:
+    made: dict[str, nn.Module] = {}
+
+    def trial(way: str) -> Callable[[], Tensor]:
+        made[way] = ways[way]()
+        return partial(run, made[way])
+
+    way = kernels.fastest(question, list(ways), trial)
+    return made[way] if way in made else ways[way]()
+
+
+def _random(like: Tensor, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like)
+
+
+def _shape(weight: Tensor) -> str:
+    return f"{str(weight.dtype).removeprefix('torch.')} {'×'.join(map(str, weight.shape[:2]))}"
