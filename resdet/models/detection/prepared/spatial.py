@@ -67,7 +67,7 @@ class DirectOnRegions(nn.Module):
 def map_convolution(weight: Tensor, bias: Tensor, stride: int, kernels: Kernels) -> nn.Module:
     """The fastest way to a 3×3 convolution with its ReLU of maps (N, H, W, C)."""
     ways: dict[str, Callable[[], nn.Module]] = {"direct": partial(DirectConvolution, weight, bias, stride)}
-    if stride == 1 and exact_enough(weight.dtype):
+    if stride == 1 and weight.dtype.itemsize >= 4:  # its transforms make rounding larger, and 16 bits have none to give away
         ways["winograd"] = partial(WinogradConvolution, weight, bias, kernels)
     x = _random(weight, 1, *_MAP, weight.shape[1])
     return _fastest(f"3×3 of maps, {_shape(weight)}, stride {stride}", ways, lambda way: way(x), kernels)
@@ -76,17 +76,12 @@ def map_convolution(weight: Tensor, bias: Tensor, stride: int, kernels: Kernels)
 def region_convolution(weight: Tensor, bias: Tensor, stride: int, side: int, kernels: Kernels) -> nn.Module:
     """The fastest way to a 3×3 convolution with its ReLU of regions' maps (side * side, R, C)."""
     ways: dict[str, Callable[[], nn.Module]] = {}
-    if stride == 1 and exact_enough(weight.dtype):
+    if stride == 1:
         ways["fourier"] = partial(FourierConvolution, weight, bias, side, kernels)
     ways["direct"] = lambda: DirectOnRegions(DirectConvolution(weight, bias, stride))
     maps = _random(weight, side * side, _REGIONS, weight.shape[1])
     question = f"3×3 of regions {side}×{side}, {_shape(weight)}, stride {stride}"
     return _fastest(question, ways, lambda way: way(maps, Room(maps)), kernels)
-
-
-def exact_enough(dtype: torch.dtype) -> bool:
-    """Whether a transform may be used: it makes the rounding of a number larger, and 16 bits have none to give away."""
-    return dtype.itemsize >= 4
 
 
 def _fastest(
