@@ -21,6 +21,7 @@ import math
 import torch
 from torch import Tensor
 
+from resdet.ops.matmul import Matmul, torch_matmul
 from resdet.ops.winograd import parts
 
 
@@ -60,9 +61,11 @@ class Fourier:
     Args:
         side: n.
         like: a tensor of the dtype and device.
+        matmul: how its products are computed.
     """
 
-    def __init__(self, side: int, like: Tensor) -> None:
+    def __init__(self, side: int, like: Tensor, matmul: Matmul = torch_matmul) -> None:
+        self.matmul = matmul
         self.of_map, self.of_kernel, self.back = (each.to(like) for each in fourier_transforms(side))
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -70,7 +73,7 @@ class Fourier:
         maps = _mixed(self.of_map, x)
         y = x.new_empty(*x.shape[:2], len(weight))
         for block in parts(len(weight), len(maps) * weight.shape[1]):
-            y[..., block] = _mixed(self.back, torch.bmm(maps, self._kernels(weight[block]).transpose(1, 2)))
+            y[..., block] = _mixed(self.back, self.matmul(maps, self._kernels(weight[block]).transpose(1, 2)))
         return y
 
     def input_gradient(self, gradient: Tensor, weight: Tensor, like: Tensor) -> Tensor:
@@ -78,7 +81,7 @@ class Fourier:
         products = _mixed(self.back.t(), gradient)
         result = torch.empty_like(like)
         for block in parts(weight.shape[1], len(products) * len(weight)):
-            result[..., block] = _mixed(self.of_map.t(), torch.bmm(products, self._kernels(weight[:, block])))
+            result[..., block] = _mixed(self.of_map.t(), self.matmul(products, self._kernels(weight[:, block])))
         return result
 
     def weight_gradient(self, gradient: Tensor, x: Tensor, like: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ class Fourier:
         maps = _mixed(self.of_map, x)
         result = x.new_empty(like.shape)
         for block in parts(len(like), len(maps) * like.shape[1]):
-            kernels = torch.bmm(_mixed(self.back.t(), gradient[..., block]).transpose(1, 2), maps)
+            kernels = self.matmul(_mixed(self.back.t(), gradient[..., block]).transpose(1, 2), maps)
             result[block] = (self.of_kernel.t() @ kernels.flatten(1)).t().view_as(result[block])
         return result
 

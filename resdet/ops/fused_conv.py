@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from resdet.ops.matmul import Matmul, torch_matmul
+
 
 class Product(Protocol):
     """A convolution of rows x (..., C) with a weight (K, C, k, k), linear in both."""
@@ -31,19 +33,26 @@ class Product(Protocol):
 
 
 class Pointwise:
-    """A 1×1 convolution of stride 1, of rows of any shape (..., C): matrix products of all rows."""
+    """A 1×1 convolution of stride 1, of rows of any shape (..., C): matrix products of all rows.
+
+    Args:
+        matmul: how they are computed.
+    """
+
+    def __init__(self, matmul: Matmul = torch_matmul) -> None:
+        self.matmul = matmul
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """See ``Product``."""
-        return x @ weight.flatten(1).t()
+        return self.matmul(x.flatten(0, -2), weight.flatten(1).t()).view(*x.shape[:-1], len(weight))
 
     def input_gradient(self, gradient: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """See ``Product``."""
-        return (gradient @ weight.flatten(1)).view(like.shape)
+        return self.matmul(gradient.flatten(0, -2), weight.flatten(1)).view(like.shape)
 
     def weight_gradient(self, gradient: Tensor, x: Tensor, like: Tensor) -> Tensor:
         """See ``Product``."""
-        return (gradient.flatten(0, -2).t() @ x.flatten(0, -2)).view(like.shape)
+        return self.matmul(gradient.flatten(0, -2).t(), x.flatten(0, -2)).view(like.shape)
 
 
 class Direct:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resdet.ops.matmul import Matmul, torch_matmul
+
 OUT, IN = 4, 6  # outputs and inputs of a tile along one axis
 # they decide the rounding error: it is less than half of that of 0, ±1 and ±2, the usual points, and 1.5 times that of the
 # definition
@@ -46,17 +48,32 @@ def winograd_transforms() -> tuple[Tensor, Tensor, Tensor]:
 
 
 class Winograd:
-    """The 3×3 convolution of stride 1 and padding 1 of rows (N, H, W, C), a ``resdet.ops.fused_conv.Product``."""
+    """The 3×3 convolution of stride 1 and padding 1 of rows (N, H, W, C), a ``resdet.ops.fused_conv.Product``.
+
+    Args:
+        matmul: how its products are computed.
+    """
+
+    def __init__(self, matmul: Matmul = torch_matmul) -> None:
+        self.matmul = matmul
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """X (N, H, W, C) and weight (K, C, 3, 3) to (N, H, W, K)."""
         to_kernels = _transforms(x)[1]
-        return _convolve(x, len(weight), lambda block: _transformed(to_kernels, weight[block]).transpose(1, 2))
+
+        def kernels_of(block: slice) -> Tensor:
+            return _transformed(to_kernels, weight[block]).transpose(1, 2)
+
+        return _convolve(x, len(weight), kernels_of, self.matmul)
 
     def input_gradient(self, gradient: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """A convolution with the kernels turned round, from channels out to channels in."""
         to_kernels = _transforms(gradient)[1].flip(1)
-        return _convolve(gradient, like.shape[-1], lambda block: _transformed(to_kernels, weight[:, block]))
+
+        def kernels_of(block: slice) -> Tensor:
+            return _transformed(to_kernels, weight[:, block])
+
+        return _convolve(gradient, like.shape[-1], kernels_of, self.matmul)
 
     def weight_gradient(self, gradient: Tensor, x: Tensor, like: Tensor) -> Tensor:
         """Back through the three transforms."""
@@ -68,7 +85,7 @@ class Winograd:
             for block in parts(out, 36 * channels):
                 cut = _cut(gradient[images][..., block], OUT, 0)
                 products = (to_result.t() @ cut.flatten(1)).view(36, *cut.shape[1:])
-                kernels = torch.bmm(products.transpose(1, 2), tiles)
+                kernels = self.matmul(products.transpose(1, 2), tiles)
                 weight[block] += (to_kernels.t() @ kernels.flatten(1)).t().view_as(weight[block])
         return weight
 
@@ -82,7 +99,7 @@ def parts(count: int, numbers: int) -> Iterator[slice]:
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
-def _convolve(x: Tensor, out: int, kernels_of: Callable[[slice], Tensor]) -> Tensor:
+def _convolve(x: Tensor, out: int, kernels_of: Callable[[slice], Tensor], matmul: Matmul) -> Tensor:
     """X (N, H, W, C) to (N, H, W, ``out``); ``kernels_of`` gives the transformed kernels (36, C, k) of k channels out."""
     height, width, channels = x.shape[1:]
     down, across = -(-height // 4), -(-width // 4)
@@ -91,7 +108,7 @@ def _convolve(x: Tensor, out: int, kernels_of: Callable[[slice], Tensor]) -> Ten
     for images in _parts(x):
         tiles = _input_tiles(x[images])
         for block in parts(out, 36 * channels):
-            products = torch.bmm(tiles, kernels_of(block))
+            products = matmul(tiles, kernels_of(block))
             result = (to_result @ products.flatten(1)).view(4, 4, -1, down, across, products.shape[-1])
             whole = result.permute(2, 3, 0, 4, 1, 5).reshape(-1, 4 * down, 4 * across, products.shape[-1])
             y[images][..., block] = whole[:, :height, :width]

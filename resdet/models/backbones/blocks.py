@@ -8,8 +8,6 @@ from contextlib import contextmanager, nullcontext
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from resdet.models.backbones.rows import conv_on_rows, trains_on_rows
-
 
 class ResidualBlock(nn.Module):
     """A branch and a shortcut, added; the branch's parts come in one of two orders.
@@ -66,8 +64,6 @@ class ResidualBlock(nn.Module):
         return recomputed(self, branch, x) if self.recompute and self.training else branch(x)
 
     def _postactivated(self, x: Tensor) -> Tensor:
-        if trains_on_rows(self, x):
-            return self._on_rows(x)
         out = x
         for number in range(1, self.depth + 1):
             out = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(out))
@@ -76,20 +72,6 @@ class ResidualBlock(nn.Module):
         if self.downsample is not None:
             out += self.downsample(x)
         return self.relu(out)
-
-    def _on_rows(self, x: Tensor) -> Tensor:
-        """What ``_postactivated`` does, each convolution with what follows it in one step."""
-        out = rows = x.permute(0, 2, 3, 1)
-        residual = None
-        if isinstance(self.downsample, nn.Sequential):
-            residual = conv_on_rows(rows, *self.downsample, relu=False)
-        elif self.downsample is not None:
-            residual = self.downsample(x).permute(0, 2, 3, 1)
-        for number in range(1, self.depth + 1):
-            last = number == self.depth
-            conv, norm = getattr(self, f"conv{number}"), getattr(self, f"bn{number}")
-            out = conv_on_rows(out, conv, norm, residual=residual if last else None)
-        return out.permute(0, 3, 1, 2)
 
     def _preactivated(self, x: Tensor) -> Tensor:
         activated = out = x

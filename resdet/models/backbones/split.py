@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
-from resdet.models.backbones.rows import conv_on_rows, trains_on_rows
 
 
 class Trunk(nn.Module):
@@ -34,10 +33,6 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16))."""
-        if trains_on_rows(self, x):
-            x = self.maxpool(conv_on_rows(x.permute(0, 2, 3, 1), self.conv1, self.bn1).permute(0, 3, 1, 2))
-            # not as rows: the gradients of the RPN's convolution would take twice as long
-            return cast(Tensor, self.layer3(self.layer2(self.layer1(x)))).contiguous()
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return cast(Tensor, self.layer3(self.layer2(self.layer1(x))))
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
-from resdet.ops.kernels import Kernels
-from resdet.ops.modes import kept_modes
+from resdet.ops.kernels import Kernels, default_kernels
 from resdet.structures import Detections, ImageBatch, PixelConvention, Target, TargetBatch
 
 PARTS = ("rpn", "roi")
@@ -59,6 +58,19 @@ class FasterRCNN(nn.Module):
         from resdet.models.detection.prepared.prepare import prepare  # it is made of this class
 
         return prepare(self, dtype, compiled=compiled, kernels=kernels)
+
+    def prepare_for_training(self, kernels: Kernels | None = None) -> FasterRCNN:
+        """The detector with shorter steps of training on a CPU: the same parameters and names, the same losses and gradients.
+
+        What it shares is all that trains: an optimizer, a checkpoint or an average of the one is of the other. Blocks that
+        were changed (hooks, wrapped or dilated convolutions, live BN) run as they are written; the log says which.
+
+        Args:
+            kernels: how matrix products are computed; None: what is fastest, measured the first time in a second.
+        """
+        from resdet.models.training_rows.twin import training_twin  # it is made of this class
+
+        return training_twin(self, kernels or default_kernels())
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
@@ -109,9 +121,7 @@ class FasterRCNN(nn.Module):
             Of each image boxes float32 (R_i, 4) ``xyxy`` in its pixels and their logits (R_i,), best first.
         """
         batch = ImageBatch.from_images(images, self.pixels, self.device)
-        with kept_modes(self):
-            self.train()  # what a step of training computes, to the last digit
-            return self.rpn.propose(*self.rpn.predict(self.trunk(batch.tensor)), batch.sizes, self.rpn.train_filter)
+        return self.rpn.propose(*self.rpn.predict(self.trunk(batch.tensor)), batch.sizes, self.rpn.train_filter)
 
     @torch.no_grad()
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:

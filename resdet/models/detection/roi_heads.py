@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from torchvision.ops import RoIAlign
 
 from resdet.losses.box_regression import box_regression_loss
-from resdet.models.backbones.split import Head
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.matcher import BETWEEN, match
 from resdet.models.detection.postprocess import Postprocess
-from resdet.models.detection.region_rows import region_rows_fit, train_region_features
 from resdet.models.detection.sampler import sample
 from resdet.ops.precision import at_least_float32
 from resdet.structures import Detections, TargetBatch
@@ -135,8 +131,6 @@ class RoIHeads(nn.Module):
 
     def region_features(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Pooling, conv5 and the mean over positions: features (N, C, H, W) and N tensors (R_i, 4) to (R, C')."""
-        if region_rows_fit(self.pooler, self.res5, features):
-            return train_region_features(cast(RoIAlign, self.pooler), cast(Head, self.res5), features, boxes)
         return self.region_maps(features, boxes).mean(dim=(2, 3))
 
     def region_maps(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:

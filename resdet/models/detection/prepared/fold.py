@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.misfit import block_misfit
 from resdet.models.backbones.split import Head, Trunk
+from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 
 def fold(conv: nn.Module, norm: nn.Module | None, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
@@ -42,6 +44,11 @@ def fold_projection(block: ResidualBlock, dtype: torch.dtype | None = None) -> t
     """Weight and bias of the projection that is a block's shortcut, with its BN where it has one."""
     projection = cast(nn.Sequential, block.downsample)
     return fold(projection[0], projection[1] if len(projection) > 1 else None, dtype)
+
+
+def foldable(*stages: nn.Module) -> bool:
+    """Whether all blocks of these stages are nothing but convolutions, BN and ReLUs, which folding knows."""
+    return not any(block_misfit(block, FrozenBatchNorm2d, nn.BatchNorm2d) for block in blocks(*stages))
 
 
 def rows(weight: Tensor) -> Tensor:
@@ -93,7 +100,7 @@ class FoldedTrunk(nn.Module):
         super().__init__()
         self.stem = _convolution(*fold(trunk.conv1, trunk.bn1), trunk.conv1)
         self.maxpool = copy.deepcopy(trunk.maxpool)
-        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)))
+        self.blocks = nn.Sequential(*map(_folded, blocks(trunk.layer1, trunk.layer2, trunk.layer3)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16)), in the weights' dtype."""
@@ -110,13 +117,18 @@ class FoldedHead(nn.Module):
 
     def __init__(self, head: Head) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(FoldedBlock(block) for block in blocks(head.layer4)))
+        self.blocks = nn.Sequential(*map(_folded, blocks(head.layer4)))
         self.last_norm = None if head.bn_last is None else _Affine(head.bn_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Regions (R, C, h, w) to (R, C', ceil(h / 2), ceil(w / 2)), in the weights' dtype."""
         x = self.blocks(x.to(next(self.parameters()).dtype, memory_format=torch.channels_last))
         return x if self.last_norm is None else cast(Tensor, self.last_norm(x).relu_())
+
+
+def _folded(block: ResidualBlock) -> nn.Module:
+    """The block folded; a copy of it as it is where it holds what folding does not know."""
+    return copy.deepcopy(block) if block_misfit(block, FrozenBatchNorm2d, nn.BatchNorm2d) else FoldedBlock(block)
 
 
 class _Affine(nn.Module):

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torchvision.ops import RoIAlign
 
 from resdet.models.backbones.split import Head, Trunk
+from resdet.models.detection.conv5_rows import conv5_on_rows
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.prepared import trunk
 from resdet.models.detection.prepared.compiled import Compiled
-from resdet.models.detection.prepared.fold import FoldedHead, FoldedTrunk, fold, rows
+from resdet.models.detection.prepared.fold import FoldedHead, FoldedTrunk, fold, foldable, rows
 from resdet.models.detection.prepared.region_net import RegionNet
 from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.models.detection.prepared.trunk import RowsTrunk
-from resdet.models.detection.region_rows import conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPNHead
 from resdet.ops.kernels import Kernels, default_kernels
@@ -81,7 +81,7 @@ def prepare(
     rpn = copy.deepcopy(model.rpn)
     rpn.head = PreparedRPNHead(model.rpn.head, number, kernels) if on_rows else cast(RPNHead, layers(rpn.head))
     heads = model.roi_heads
-    if on_rows and conv5_on_rows(heads.pooler, heads.res5):
+    if on_rows and conv5_on_rows(heads.pooler, heads.res5) and foldable(cast(Head, heads.res5).layer4):
         regions: nn.Module = RegionNet(cast(RoIAlign, heads.pooler), cast(Head, heads.res5), number, kernels)
     else:
         conv5 = cast(Head, heads.res5)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import Trunk
-from resdet.models.detection.prepared.fold import blocks, fold, fold_projection, folded_convolutions, rows
+from resdet.models.detection.prepared.fold import blocks, fold, fold_projection, foldable, folded_convolutions, rows
 from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import product, summed_product
@@ -54,9 +54,13 @@ class RowsTrunk(nn.Module):
 
 def fits(trunk: nn.Module) -> bool:
     """Whether ``RowsTrunk`` can be made of it: post-activation bottlenecks, projections and identities."""
-    return isinstance(trunk, Trunk) and all(
-        block.depth == 3 and not block.preactivation and isinstance(block.downsample, (nn.Sequential, nn.Identity))
-        for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)
+    return (
+        isinstance(trunk, Trunk)
+        and foldable(trunk.layer1, trunk.layer2, trunk.layer3)
+        and all(
+            block.depth == 3 and not block.preactivation and isinstance(block.downsample, (nn.Sequential, nn.Identity))
+            for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)
+        )
     )
 
 

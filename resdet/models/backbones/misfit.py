@@ -1,0 +1,59 @@
+"""Which modules are what they are written to be: only those may be computed by other code that gives the same.
+
+A hook, a wrapped or parametrized convolution, groups, a dilation: what a fast form does not know of it must not compute. Each
+function here says what is in the way, in words for a log, or "" where nothing is.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import nn
+
+from resdet.models.backbones.blocks import ResidualBlock
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def block_misfit(block: nn.Module, *norms: type[nn.Module]) -> str:
+    """Whether a residual block's branch and projection are plain convolutions, BN of these types and ReLUs."""
+    if not isinstance(block, ResidualBlock):
+        return f"{type(block).__name__} in place of a residual block"
+    found = [_relu_misfit(block.relu)]
+    for number in range(1, block.depth + 1):
+        conv, norm = block.get_submodule(f"conv{number}"), cast("nn.Module | None", getattr(block, f"bn{number}"))
+        found.append(conv_misfit(conv, norm, *norms))
+    if isinstance(block.downsample, nn.Sequential):
+        conv, *after = block.downsample
+        found.append("" if len(after) <= 1 else f"a shortcut of {len(block.downsample)} modules")
+        found.append(conv_misfit(conv, after[0] if after else None, *norms) or module_misfit(block.downsample))
+    return next(filter(None, found), "")
+
+
+def conv_misfit(conv: nn.Module, norm: nn.Module | None, *norms: type[nn.Module]) -> str:
+    """Whether these are a plain convolution, and a BN of one of these types or none."""
+    if type(conv) is not nn.Conv2d or type(conv.weight) is not nn.Parameter:
+        return f"{type(conv).__name__} in place of a Conv2d with a weight of its own"
+    side = conv.kernel_size[0]
+    if conv.groups != 1 or conv.dilation != (1, 1):
+        return "groups or a dilation"
+    same = (conv.kernel_size, conv.padding, conv.padding_mode) == ((side, side), (side // 2, side // 2), "zeros")
+    if not same or conv.stride[0] != conv.stride[1]:
+        return f"a kernel of {conv.kernel_size} with padding {conv.padding} ({conv.padding_mode}) and stride {conv.stride}"
+    if norm is not None and (type(norm) not in norms or conv.bias is not None):
+        return f"{type(norm).__name__} beside {conv}"
+    return module_misfit(conv, norm)
+
+
+def module_misfit(*modules: nn.Module | None) -> str:
+    """Whether these modules have no hooks, and no ``forward`` of their own: then nobody sees whether they are called."""
+    for module in modules:
+        if module is not None and any(getattr(module, name, None) for name in _HOOKS):
+            return f"a hook of a {type(module).__name__}"
+        if module is not None and "forward" in vars(module):
+            return f"another forward of a {type(module).__name__}"
+    return ""
+
+
+def _relu_misfit(relu: nn.Module) -> str:
+    return module_misfit(relu) if type(relu) is nn.ReLU else f"{type(relu).__name__} in place of ReLU"

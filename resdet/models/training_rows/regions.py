@@ -1,0 +1,98 @@
+"""The region classifier in training, from the C4 map to a feature a region, on rows in the order (position, region).
+
+RoIAlign is linear and mixes positions, a 1×1 convolution is linear and mixes channels: one may come before the other. So the
+two 1×1 convolutions that read the pooled map, conv5_1's first and its projection, run on the C4 map, once, instead of on each
+region, and their results are pooled, at the positions that are read; shifts and the ReLU come after. The way back is as short.
+
+Legend: S = n * n positions of conv5's map, R regions of all images together, C, C' channels of the C4 map and of conv5's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+from torchvision.ops import RoIAlign
+
+from resdet.models.backbones.blocks import ResidualBlock, recomputed
+from resdet.models.backbones.misfit import module_misfit
+from resdet.models.backbones.split import Head
+from resdet.models.detection.conv5_rows import conv5_on_rows
+from resdet.models.detection.roi_heads import RoIHeads
+from resdet.models.training_rows.block import TrainingBlock
+from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.ops.fourier import Fourier
+from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.ops.fused_conv import Pointwise, Product, fused_conv
+from resdet.ops.matmul import Matmul
+from resdet.ops.roi_rows import region_terms
+
+
+class TrainingRoIHeads(RoIHeads):
+    """The region classifier, with the short way to the regions' features where it fits; ``twin`` makes it.
+
+    Attributes:
+        matmul: how products are computed.
+    """
+
+    matmul: Matmul
+
+    def region_features(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+        """As the plain heads'."""
+        if tensor_misfit(features) or not self._fits():
+            return super().region_features(features, boxes)
+        return train_region_features(cast(RoIAlign, self.pooler), cast(Head, self.res5), features, boxes, self.matmul)
+
+    def _fits(self) -> bool:
+        if not conv5_on_rows(self.pooler, self.res5):
+            return False
+        # none of these is called
+        stage = cast(nn.Sequential, self.res5.layer4)
+        unseen = [self.pooler, self.res5, stage, *stage, *(cast(ResidualBlock, block).downsample for block in stage)]
+        return not module_misfit(*unseen) and all(isinstance(block, TrainingBlock) and not block.misfit() for block in stage)
+
+
+def train_region_features(pooler: RoIAlign, head: Head, features: Tensor, boxes: Sequence[Tensor], matmul: Matmul) -> Tensor:
+    """Pooling, conv5 and the mean over positions: features (N, C, H, W) and N tensors (R_i, 4) ``xyxy`` to (R, C')."""
+    first, *others = cast("list[ResidualBlock]", list(head.layer4))
+    conv1, conv2 = cast(nn.Conv2d, first.conv1), cast(nn.Conv2d, first.conv2)
+    residual = _pooled(features, pooler, boxes, *cast(nn.Sequential, first.downsample), matmul=matmul)
+    out = _pooled(features, pooler, boxes, conv1, cast(nn.Module, first.bn1), matmul=matmul).relu_()
+    product = Fourier(residual.shape[0], features, matmul)
+    if conv2.stride[0] > 1:
+        maps = conv_on_rows(out.permute(2, 0, 1, 3), conv2, cast(nn.Module, first.bn2), matmul)
+        out = maps.permute(1, 2, 0, 3).flatten(0, 1)
+    else:
+        out = _fused(out.flatten(0, 1), first, 2, product)
+    out = _fused(out, first, 3, Pointwise(matmul), residual.flatten(0, 1))
+    for block in others:
+        out = recomputed(block, _block, out, block, product, matmul) if block.recompute else _block(out, block, product, matmul)
+    return out.mean(0)
+
+
+def _pooled(
+    features: Tensor, pooler: RoIAlign, boxes: Sequence[Tensor], conv: nn.Module, norm: nn.Module, *, matmul: Matmul
+) -> Tensor:
+    """What a 1×1 convolution with K channels out and its BN read of the pooled map, (n, n, R, K) for its stride."""
+    weight, stride = cast(Tensor, conv.weight), cast("tuple[int, int]", conv.stride)[0]
+    scale, shift = _affine(norm)
+    table = fused_conv(features.permute(0, 2, 3, 1).flatten(0, 2), weight, Pointwise(matmul), scale=scale, relu=False)
+    terms = region_terms(pooler, boxes, (features.shape[2], features.shape[3]), features.dtype, stride)
+    bins = -(-cast(int, pooler.output_size) // stride)
+    return terms.gather(table).add_(shift).view(bins, bins, sum(map(len, boxes)), len(scale))
+
+
+def _block(rows: Tensor, block: ResidualBlock, product: Fourier, matmul: Matmul) -> Tensor:
+    inner = _fused(_fused(rows, block, 1, Pointwise(matmul)), block, 2, product)
+    return _fused(inner, block, 3, Pointwise(matmul), rows)
+
+
+def _fused(rows: Tensor, block: ResidualBlock, number: int, product: Product, residual: Tensor | None = None) -> Tensor:
+    conv = cast(nn.Conv2d, block.get_submodule(f"conv{number}"))
+    scale, shift = _affine(block.get_submodule(f"bn{number}"))
+    return fused_conv(rows, conv.weight, product, scale=scale, shift=shift, residual=residual)
+
+
+def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    return cast(FrozenBatchNorm2d, norm).affine()

@@ -1,0 +1,31 @@
+"""conv1 … conv4 in training, on rows."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from resdet.models.backbones.misfit import conv_misfit, module_misfit
+from resdet.models.backbones.split import Trunk
+from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.ops.matmul import Matmul
+
+
+class TrainingTrunk(Trunk):
+    """A trunk whose stem is one step; its stages have blocks of their own. ``twin`` makes it.
+
+    Attributes:
+        matmul: how products are computed.
+    """
+
+    matmul: Matmul
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16))."""
+        stem = conv_misfit(self.conv1, self.bn1, FrozenBatchNorm2d) or module_misfit(self.relu)
+        if stem or tensor_misfit(x) or type(self.relu) is not nn.ReLU:
+            return super().forward(x)
+        x = self.maxpool(conv_on_rows(x.permute(0, 2, 3, 1), self.conv1, self.bn1, self.matmul).permute(0, 3, 1, 2))
+        # not as rows: the gradients of the RPN's convolution would take twice as long
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return x.contiguous()

@@ -1,0 +1,73 @@
+"""From a network to its twin for training."""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+
+import torch
+from torch import nn
+
+from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.split import Trunk
+from resdet.models.detection.roi_heads import RoIHeads
+from resdet.models.training_rows.block import TrainingBlock
+from resdet.models.training_rows.regions import TrainingRoIHeads
+from resdet.models.training_rows.trunk import TrainingTrunk
+from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.ops.kernels import Kernels
+from resdet.ops.matmul import MATMULS, Matmul, fastest_matmul
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+# subclasses are a user's own: they are left as they are
+_TWINS: dict[type[nn.Module], type[nn.Module]] = {
+    ResidualBlock: TrainingBlock,
+    Trunk: TrainingTrunk,
+    RoIHeads: TrainingRoIHeads,
+}
+
+
+def training_twin(model: ModuleT, kernels: Kernels) -> ModuleT:
+    """A network that trains ``model``: its parameters, buffers, names and modes are the model's own, its steps take less work.
+
+    Args:
+        model: any; what is not a residual block with frozen BN, or around one, is shared as it is. Hooks of blocks and around
+            them must be there before.
+        kernels: how products are computed.
+
+    Returns:
+        ``model`` itself where nothing of it can be computed on rows.
+    """
+    name = training_kernel(model, kernels)
+    return model if name is None else cast(ModuleT, _twin(model, "", MATMULS[name], {}))
+
+
+def training_kernel(model: nn.Module, kernels: Kernels) -> str | None:
+    """The name of the fastest of ``MATMULS`` for a step of ``model``; None where nothing of it can be computed on rows."""
+    blocks = [module for module in model.modules() if type(module) is ResidualBlock]
+    frozen = [block for block in blocks if any(isinstance(part, FrozenBatchNorm2d) for part in block.modules())]
+    weight = next((parameter for block in frozen for parameter in block.parameters()), None)
+    if weight is None or weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
+        return None
+    convolutions = [part for block in frozen for part in block.modules() if isinstance(part, nn.Conv2d)]
+    pointwise = {(conv.in_channels, conv.out_channels) for conv in convolutions if conv.kernel_size == (1, 1)}
+    shapes = pointwise or {(conv.in_channels, conv.out_channels) for conv in convolutions}
+    return fastest_matmul(shapes, weight.dtype, kernels)
+
+
+def _twin(module: nn.Module, place: str, matmul: Matmul, made: dict[int, nn.Module]) -> nn.Module:
+    if id(module) in made:
+        return made[id(module)]
+    children = {
+        name: None if child is None else _twin(child, f"{place}.{name}".lstrip("."), matmul, made)
+        for name, child in module._modules.items()
+    }
+    kind = _TWINS.get(type(module))
+    twin = module
+    if kind is not None or any(children[name] is not child for name, child in module._modules.items()):
+        twin = object.__new__(kind or type(module))
+        # the same tensors and the same hooks, in the same dictionaries; other children
+        twin.__dict__.update(module.__dict__, _modules=children)
+        if kind is not None:
+            twin.__dict__.update(matmul=matmul, place=place or type(module).__name__, said=False)
+    made[id(module)] = twin
+    return twin
