@@ -95,7 +95,7 @@ class Fourier:
 
     def _kernels(self, weight: Tensor) -> Tensor:
         """Kernels (K, C, 3, 3) to (F, K, C)."""
-        return (self.of_kernel @ weight.reshape(-1, 9).t()).view(-1, *weight.shape[:2])
+        return self.matmul(self.of_kernel, weight.reshape(-1, 9).t()).view(-1, *weight.shape[:2])
 
 
 def _mixed(transform: Tensor, rows: Tensor) -> Tensor:

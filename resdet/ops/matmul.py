@@ -31,6 +31,8 @@ def onednn_matmul(a: Tensor, b: Tensor) -> Tensor:
     if a.shape[0] > b.shape[1] and not a.is_contiguous():
         # the first of the two is copied where it is not in the order of its rows: better the smaller one
         return onednn_matmul(b.t(), a.t()).t().contiguous()
+    if not (b.is_contiguous() or b.t().is_contiguous()):
+        b = b.contiguous()  # a part of a larger matrix takes it a hundred times as long
     product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
     return product
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from resdet.models.backbones.misfit import conv_misfit, module_misfit
@@ -26,6 +28,4 @@ class TrainingTrunk(Trunk):
         if stem or tensor_misfit(x) or type(self.relu) is not nn.ReLU:
             return super().forward(x)
         x = self.maxpool(conv_on_rows(x.permute(0, 2, 3, 1), self.conv1, self.bn1, self.matmul).permute(0, 3, 1, 2))
-        # not as rows: the gradients of the RPN's convolution would take twice as long
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return x.contiguous()
+        return cast(Tensor, self.layer3(self.layer2(self.layer1(x))))

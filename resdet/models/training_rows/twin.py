@@ -10,8 +10,10 @@ from torch import nn
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import Trunk
 from resdet.models.detection.roi_heads import RoIHeads
+from resdet.models.detection.rpn import RPNHead
 from resdet.models.training_rows.block import TrainingBlock
 from resdet.models.training_rows.regions import TrainingRoIHeads
+from resdet.models.training_rows.rpn_head import TrainingRPNHead
 from resdet.models.training_rows.trunk import TrainingTrunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.kernels import Kernels
@@ -22,6 +24,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 _TWINS: dict[type[nn.Module], type[nn.Module]] = {
     ResidualBlock: TrainingBlock,
     Trunk: TrainingTrunk,
+    RPNHead: TrainingRPNHead,
     RoIHeads: TrainingRoIHeads,
 }
 
