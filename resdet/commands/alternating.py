@@ -145,8 +145,9 @@ def _proposals_of(
         "source": images.dataset.source,
         "data": dataset_fingerprint(images.dataset),
     }
-    with evaluating(model):
-        return cached_proposals(folder / "proposals" / name, model.propose, view, provenance, workers=config.data.workers)
+    network = model.prepare_for_training()  # what a step of training computes, to the last digit
+    with evaluating(network):
+        return cached_proposals(folder / "proposals" / name, network.propose, view, provenance, workers=config.data.workers)
 
 
 def _step_config(config: DetectionRunConfig, folder: Path, step: Step, number: int) -> DetectionRunConfig:

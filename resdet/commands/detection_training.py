@@ -127,7 +127,7 @@ def train_parts(
     return train_model(
         config,
         model,
-        lambda batch: model.losses(batch.images, batch.targets, batch.proposals, parts),
+        lambda network, batch: network.losses(batch.images, batch.targets, batch.proposals, parts),
         lambda start: images.batches(config.run.batch, config.run.seed, start, proposals, pin=device.type == "cuda"),
         evaluate=evaluate,
         score=score,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from resdet.commands.training import model_card, train_model
+from resdet.commands.training_kernels import recorded_kernels
 from resdet.config import config_to_yaml
 from resdet.config.schema import LocalizationDataConfig, LocalizationRunConfig
 from resdet.data.batches import LocalizationBatch, RegionBatch
@@ -73,8 +74,8 @@ def train_rpn(
     view = LocalizationView(images.dataset, build_localization_transform(data), seed)
     pin = device.type == "cuda"
 
-    def step(part: LocalizationBatch) -> dict[str, torch.Tensor]:
-        return model.losses(part.images, part.labels, part.boxes)
+    def step(network: PerClassRPN, part: LocalizationBatch) -> dict[str, torch.Tensor]:
+        return network.losses(part.images, part.labels, part.boxes)
 
     return train_model(
         config,
@@ -109,8 +110,9 @@ def train_region_net(
         ConfigError: also when no proposal overlaps a box enough to be positive.
     """
     data, run, region = config.data, config.run, config.model.rcnn
-    # entered before there is anything to train: extraction must not touch another run's proposals
-    with open_run(config.output, config_to_yaml(config), resume) as entered:
+    # entered before there is anything to train: extraction must not touch another run's proposals; entering writes the config
+    kernels = recorded_kernels(config.output) if run.kernels == "auto" else run.kernels
+    with open_run(config.output, config_to_yaml(replace(config, run=replace(run, kernels=kernels))), resume) as entered:
         rpn = sha256_of(config.model.weights)
         regions = training_proposals(config, model.rpn, images, rpn, entered.folder / "proposals")
     matches = match_regions(images.dataset, regions, region.fg_iou)
@@ -123,8 +125,8 @@ def train_region_net(
         )
     view = RegionView(images.dataset, regions, matches, region.side, data.hflip, data.lighting, run.seed)
 
-    def step(part: RegionBatch) -> dict[str, torch.Tensor]:
-        return model.regions.losses(part.images, part.labels, part.positive, part.references, part.boxes)
+    def step(network: RegionLocalizer, part: RegionBatch) -> dict[str, torch.Tensor]:
+        return network.regions.losses(part.images, part.labels, part.positive, part.references, part.boxes)
 
     def batches(start: int) -> Any:
         keys = region_batches(matches, run.batch, region.positive_fraction, run.seed, start)

@@ -85,7 +85,7 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
     run, trained = train_model(
         config,
         model,
-        lambda batch: classification_step(model, batch, label_smoothing=rules.label_smoothing, mix=mix),
+        lambda network, batch: classification_step(network, batch, label_smoothing=rules.label_smoothing, mix=mix),
         lambda start: train_loader(
             view, endless_batches(len(dataset), config.run.batch, seed, start=start), data.workers, pin=pin
         ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 
 import resdet
+from resdet.commands.training_kernels import choose_kernels, machine_notes
 from resdet.config import config_to_dict, config_to_yaml
 from resdet.engine.averaging import moving_average
 from resdet.engine.lr_schedule import Cosine, Factor, LearningRate, LinearWarmup, Plateau, Steps, WarmupUntilError
@@ -86,7 +87,7 @@ def build_schedule(lr: float, schedule: ScheduleConfig) -> LearningRate:
 def train_model(
     config: RunFile,
     model: ModelT,
-    step: Callable[[BatchT], Mapping[str, Tensor]],
+    step: Callable[[ModelT, BatchT], Mapping[str, Tensor]],
     batches: Callable[[int], Iterator[BatchT]],
     *,
     evaluate: Callable[[ModelT], dict[str, Any]] | None,
@@ -99,6 +100,7 @@ def train_model(
 ) -> tuple[RunFolder, ModelT]:
     """Open the run folder of ``config`` and train in it on so many ``images``; ``run_training`` says what the parts are.
 
+    ``step`` is given the network that takes it: ``model``, or its twin of ``choose_kernels``.
     ``origin`` names what else the run comes from, besides its config and images; a resumed run must come from the same.
 
     Returns:
@@ -127,12 +129,14 @@ def train_model(
         optimizer.weight_decay,
         decay_norm_and_bias=optimizer.decay_norm_and_bias,
     )
+    config, network = choose_kernels(config, model, device)
+    network.train()
     # opened last, when data and model are known to be good: a mistake there leaves no folder behind
     with open_run(config.output, config_to_yaml(config), resume) as folder:
         run_training(
             folder,
             model,
-            step,
+            lambda batch: step(network, batch),
             sgd,
             build_schedule(optimizer.lr, schedule),
             batches,
@@ -140,6 +144,7 @@ def train_model(
             score=score,
             data={"names": list(model.names), "images": images, **(origin or {})},
             save_model=lambda path: save_model(shown, path),
+            machine=machine_notes(config),
             iterations=schedule.iterations,
             seed=run.seed,
             device=device,

@@ -91,3 +91,8 @@ class RunConfig:
     checkpoint_activations: bool = option(
         False, "keep only the residual blocks' inputs for the way back, and run the blocks once more: less memory, more time"
     )
+    kernels: str = option(
+        "auto",
+        "how a CPU computes matrix products in training: torch, onednn, or auto: the faster one here, which the run then keeps",
+        choices=("auto", "torch", "onednn"),
+    )

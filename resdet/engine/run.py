@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from resdet.engine.progress import make_display
 from resdet.engine.run_folder import RunFolder
 from resdet.engine.train_loop import BatchT, train
 from resdet.errors import ConfigError
+
+_log = logging.getLogger(__name__)
 
 
 def run_training(
@@ -44,6 +47,7 @@ def run_training(
     accumulate: int = 1,
     precision: Precision | None = None,
     average: AveragedModel | None = None,
+    machine: Mapping[str, str] | None = None,
 ) -> None:
     """Train from where the run folder is to ``iterations``; ``train`` and the hooks say what the parts are.
 
@@ -68,6 +72,7 @@ def run_training(
         accumulate: see ``train``.
         precision: see ``train``.
         average: of ``model``; brought up to date after every step, and put into evaluation mode for evaluations in its place.
+        machine: what else the last bits depend on; where it is another one when the run is resumed, that is said.
 
     Raises:
         ConfigError, DataError: when the state is of another model or other data, or damaged.
@@ -83,6 +88,12 @@ def run_training(
         raise ConfigError(
             [f"{run.state}: trained on {key} {before.get(key)!r}, the data has {data[key]!r} now" for key in changed]
         )
+    for name, was in checkpoint.extra.get("machine", {}).items():
+        now = (machine or {}).get(name)
+        if was != now:
+            what = f"{name} {was!r} before, {now!r} now"
+            _log.warning("%s: not the same to the last bit as if it had gone on as it began: %s", run.folder, what)
+    checkpoint.extra["machine"] = dict(machine or {})
     score_at_start = drop_lines_after(run.log, start)
     writers = (JsonLog(run.log), TensorBoardLog(run.folder, start))
     display = make_display()

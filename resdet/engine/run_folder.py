@@ -18,6 +18,8 @@ from resdet.files import atomic_write
 _FILES = ("state.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
 _PRODUCTS = (*_FILES, *(f"step*/{name}" for name in _FILES))
 # options that change neither the weights nor what they are scored on; a plateau is told by the evaluations, though
+# told by ``choose_kernels``: what was recorded is kept
+_CHOSEN = {"run.kernels": ("auto", "<absent>")}
 _NEUTRAL = {"output", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
 
 
@@ -99,7 +101,8 @@ def _differences(config: Path, config_yaml: str) -> Iterator[str]:
     neutral = _NEUTRAL - ({"run.eval_every"} if now.get("schedule.policy") == "plateau" else set())
     for name in sorted(before.keys() | now.keys()):
         old, new = (values.get(name, "<absent>") for values in (before, now))
-        if name not in neutral and old != new:
+        open_choice = {old, new} & set(_CHOSEN.get(name, ()))
+        if name not in neutral and old != new and not open_choice:
             yield f"option {name!r} is {old!r} there and {new!r} now"
 
 

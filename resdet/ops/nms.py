@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -54,7 +55,8 @@ def _first_survivors(scores: Tensor, top: int, suppress: Callable[[Tensor], Tens
         survivors = suppress(order[:count])
         if len(survivors) >= top:
             return order[survivors[:top]]
-        count *= 4  # so that what was in vain is a small part of the whole
+        # as many as would do if as large a share of the others survived, and half as many again: it shrinks from best to worst
+        count = math.ceil(1.5 * count * top / max(len(survivors), 1))
     return order[suppress(order)[:top]]
 
 

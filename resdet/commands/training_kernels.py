@@ -1,0 +1,78 @@
+"""How a training run computes its products: chosen once, recorded, and kept when the run is resumed.
+
+Another way to compute a product rounds otherwise, so a run continues bit for bit only with the one it began with.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+import yaml
+from torch import nn
+
+from resdet.errors import ConfigError
+from resdet.models.training_rows.twin import training_kernel, training_twin
+from resdet.ops.kernels import PINS, Kernels, default_kernels, machine_key
+
+if TYPE_CHECKING:
+    from resdet.config.check import RunFile
+
+_log = logging.getLogger(__name__)
+ModelT = TypeVar("ModelT", bound=nn.Module)
+RunFileT = TypeVar("RunFileT", bound="RunFile")
+
+
+def recorded_kernels(output: str | Path) -> str:
+    """``run.kernels`` of the run that a folder holds; "auto" where it holds none, or has not chosen."""
+    config = Path(output) / "config.yaml"
+    try:
+        options = yaml.safe_load(config.read_text(encoding="utf-8"))["run"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):  # open_run says what is wrong with it
+        return "auto"
+    recorded = options.get("kernels", "torch") if isinstance(options, dict) else "auto"  # before there was a choice: torch
+    return recorded if recorded in PINS else "auto"
+
+
+def choose_kernels(config: RunFileT, model: ModelT, device: torch.device) -> tuple[RunFileT, ModelT]:
+    """The config with the way its run computes products in place of "auto", and the network that takes the steps.
+
+    Args:
+        config: of the run; what its folder has recorded stays.
+        model: on ``device``.
+        device: only on a CPU, in float32 and not compiled, there is a choice.
+
+    Returns:
+        The config, and ``training_twin`` of the model; both as they are where there is no choice.
+
+    Raises:
+        ConfigError: when the config asks for a way that is not there.
+    """
+    run = config.run
+    if device.type != "cpu" or run.precision != "fp32" or run.compile:
+        return config, model
+    recorded = recorded_kernels(config.output)
+    kernels = default_kernels(recorded if run.kernels == "auto" else run.kernels)
+    name = training_kernel(model, kernels)
+    if name is None:
+        return config, model
+    if run.kernels not in ("auto", name):
+        raise ConfigError(f"option 'run.kernels' is {run.kernels!r}, which this torch does not have here")
+    if run.kernels == "auto" and recorded != "auto":
+        _say_what_differs(recorded, name, training_kernel(model, default_kernels()))
+    return replace(config, run=replace(run, kernels=name)), training_twin(model, Kernels(name))
+
+
+def machine_notes(config: RunFile) -> dict[str, str]:
+    """What the last bits of a run depend on beside its config."""
+    return {"kernels": config.run.kernels, "machine": machine_key()}
+
+
+def _say_what_differs(recorded: str, name: str, fastest: str | None) -> None:
+    if name != recorded:
+        _log.warning("the run began with the products of %s, which are not here: it continues with those of %s", recorded, name)
+    elif fastest != name:
+        _log.info("the run began with the products of %s and keeps them; here those of %s would be faster", name, fastest)
