@@ -17,9 +17,9 @@ from resdet.files import atomic_write
 # what is worth keeping, of a run and of the steps of one: without any of it a run was ended before its first checkpoint
 _FILES = ("state.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
 _PRODUCTS = (*_FILES, *(f"step*/{name}" for name in _FILES))
-# options that change neither the weights nor what they are scored on; a plateau is told by the evaluations, though
-# told by ``choose_kernels``: what was recorded is kept
+# an option that the run decides itself, with the values that leave it to the run
 _CHOSEN = {"run.kernels": ("auto", "<absent>")}
+# options that change neither the weights nor what they are scored on; a plateau is told by the evaluations, though
 _NEUTRAL = {"output", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
 
 
@@ -101,8 +101,8 @@ def _differences(config: Path, config_yaml: str) -> Iterator[str]:
     neutral = _NEUTRAL - ({"run.eval_every"} if now.get("schedule.policy") == "plateau" else set())
     for name in sorted(before.keys() | now.keys()):
         old, new = (values.get(name, "<absent>") for values in (before, now))
-        open_choice = {old, new} & set(_CHOSEN.get(name, ()))
-        if name not in neutral and old != new and not open_choice:
+        undecided = any(value in _CHOSEN.get(name, ()) for value in (old, new))
+        if name not in neutral and old != new and not undecided:
             yield f"option {name!r} is {old!r} there and {new!r} now"
 
 
