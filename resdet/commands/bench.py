@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from resdet.errors import ConfigError, DataError, ResdetError, did_you_mean
+from resdet.shipped import checkout, shipped_folder
 
-_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 _BEGIN, _END = "<!-- resdet bench: begin -->", "<!-- resdet bench: end -->"
 _HEAD = ("claim", "threads", "ours", "peer", "ratio", "at most", "", "wall-clock ratio", "rise, MiB")
 
@@ -62,10 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _scripts() -> dict[str, Path]:
     """The benchmarks by name: the files of the folder that are programs."""
-    files = sorted(_FOLDER.glob("*.py")) if _FOLDER.is_dir() else []
+    folder = shipped_folder("benchmarks")
+    files = sorted(folder.glob("*.py")) if folder.is_dir() else []
     scripts = {path.stem: path for path in files if '__name__ == "__main__"' in path.read_text(encoding="utf-8")}
     if not scripts:
-        raise ConfigError(f"bench: no benchmarks in {_FOLDER}: they belong to a checkout, an installed package has none")
+        raise ConfigError(f"bench: no benchmarks in {folder}: the package is not installed as a whole")
     return scripts
 
 
@@ -89,17 +91,27 @@ def _measure(scripts: Mapping[str, Path], args: argparse.Namespace) -> tuple[dic
     options = [*(["--quick"] if args.quick else []), *([f"--repeats={args.repeats}"] if args.repeats else [])]
     if args.threads:
         options += ["--threads", *map(str, args.threads)]
-    found, failed = {}, []
+    found, failed, environment = {}, [], _environment()
     for name, path in scripts.items():
         output = Path(args.output) / f"{name}.json"
         output.parent.mkdir(parents=True, exist_ok=True)
         # its own table is progress here: to stderr
-        done = subprocess.run([sys.executable, str(path), *options, "--output", str(output)], stdout=2, check=False)  # noqa: S603
+        command = [sys.executable, str(path), *options, "--output", str(output)]
+        done = subprocess.run(command, stdout=2, env=environment, check=False)  # noqa: S603
         if done.returncode:
             failed.append(f"benchmark {name}: failed with status {done.returncode}")
         else:
             found[name] = _read(output)
     return found, failed
+
+
+def _environment() -> dict[str, str]:
+    """The environment for the scripts: they import the package that this command belongs to, also from a checkout alone."""
+    top = checkout()
+    if top is None:
+        return dict(os.environ)
+    given = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{top}{os.pathsep}{given}" if given else str(top)}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("input", "inference"):
         (path / f"{name}.py").write_text(SCRIPT.format(name=name))
     (path / "measure.py").write_text('"""The frame."""\n')
-    monkeypatch.setattr(bench, "_FOLDER", path)
+    monkeypatch.setattr(bench, "shipped_folder", lambda name: tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return path
 
@@ -72,6 +73,23 @@ def test_one_table_of_all_claims(folder: Path, tmp_path: Path, capfd: pytest.Cap
     collected = json.loads((tmp_path / "out" / "bench.json").read_text())
     assert list(collected) == ["inference", "input"]
     assert collected["input"]["given"][:-1] == ["--repeats=3", "--threads", "1", "2", "--output"]
+
+
+@pytest.mark.parametrize("given", [None, "elsewhere"])
+def test_the_scripts_import_the_checkout_s_package(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], given: str | None
+) -> None:
+    package = folder.parent / "resdet"
+    package.mkdir()
+    (package / "__init__.py").write_text("HERE = True\n")
+    (folder / "input.py").write_text(f"import os, resdet, sys\nprint(os.environ['PYTHONPATH'], resdet.HERE)\n{SCRIPT}")
+    monkeypatch.setattr(bench, "checkout", lambda: folder.parent)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if given:
+        monkeypatch.setenv("PYTHONPATH", given)
+    main(["bench", "input"])
+    paths = [str(folder.parent), *([given] if given else [])]
+    assert f"{os.pathsep.join(paths)} True\n" in capfd.readouterr().err
 
 
 def test_chosen_ones_join_what_was_found_before(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +140,7 @@ def test_installed_without_benchmarks(folder: Path, capsys: pytest.CaptureFixtur
         path.unlink()
     folder.rmdir()
     assert main(["bench"]) == 2
-    assert "they belong to a checkout, an installed package has none" in capsys.readouterr().err
+    assert "the package is not installed as a whole" in capsys.readouterr().err
 
 
 def test_a_page(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
