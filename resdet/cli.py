@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+from resdet import __version__
 from resdet.errors import ConfigError, ResdetError, did_you_mean
 
 # a command's module has ``add_arguments(parser)`` and ``run(args) -> exit status``; its docstring's first line is the help
@@ -55,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, *arguments = given
     if name in ("-h", "--help"):
         print(_overview(), end="")
+        return 0
+    if name in ("-V", "--version"):
+        print(f"resdet {__version__}")
         return 0
     return _guarded(name, arguments)
 
@@ -133,7 +137,7 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "resdet COMMAND --help describes a command.",
+            "resdet COMMAND --help describes a command, resdet --version prints the version.",
             "",
         ]
     )

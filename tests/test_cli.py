@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import resdet
 from resdet import cli
 from resdet.errors import ConfigError, DataError, ResdetError, TrainingError
 
@@ -183,6 +184,12 @@ def test_the_overview_lists_every_command_with_a_sentence(capsys: pytest.Capture
         assert len(line) > 2, f"{name} has no help"
 
 
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    assert cli.main([option]) == 0
+    assert capsys.readouterr() == (f"resdet {resdet.__version__}\n", "")
+
+
 @pytest.mark.parametrize("name", ["train_cls", "train_det", "eval", "predict"])
 def test_the_tools_run_from_a_checkout(name: str, tmp_path: Path) -> None:
     tool = ROOT / "tools" / f"{name}.py"
@@ -194,7 +201,7 @@ def test_the_tools_run_from_a_checkout(name: str, tmp_path: Path) -> None:
     assert f"usage: resdet {name.replace('_', '-')}" in done.stdout
 
 
-HELP_PAGES = [["--help"], *([name, "--help"] for name in cli.COMMANDS)]
+HELP_PAGES = [["--version"], ["--help"], *([name, "--help"] for name in cli.COMMANDS)]
 
 
 def test_help_and_the_package_start_without_torch() -> None:
