@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import torch
 from detectron2_c4 import detected, detectron2_c4, installed
-from measure import Claim, Result, arguments, compare, report
+from measure import Claim, Result, arguments, compare
 from peers import torchvision_c4
+from reporting import report
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -19,8 +19,9 @@ from dataclasses import replace
 
 import torch
 from detectron2_c4 import detectron2_c4, installed, losses
-from measure import Claim, Result, arguments, compare, compare_in_processes, measure_step, print_sample, report
+from measure import Claim, Result, arguments, compare, compare_in_processes, measure_step, print_sample
 from peers import torchvision_c4
+from reporting import report
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet50
