@@ -71,9 +71,14 @@ def computes_bf16() -> bool:
     return any(name.endswith("bf16") for name in isa()) and not {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"} & caps().keys()
 
 
+def installed(library: str) -> bool:
+    """Whether a module can be imported."""
+    return importlib.util.find_spec(library) is not None
+
+
 def missing(libraries: Iterable[str]) -> list[str]:
     """Those of the modules that are not installed, which it says on stdout."""
-    gone = [name for name in libraries if importlib.util.find_spec(name) is None]
+    gone = [name for name in libraries if not installed(name)]
     for name in gone:
         print(f"{name}: not installed, {_INSTALL.get(name, 'pip install resdet[bench]')}")
     return gone

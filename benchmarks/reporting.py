@@ -31,12 +31,13 @@ def report(
     parts += [f"{name}={value}" for name, value in machine["caps"].items()]
     parts += [f"{name} {used[name]}" for name in ("torch", "MKL", "oneDNN") if name in used]
     print(f"{title}: {'; '.join(part for part in parts if part)}")
-    for result in results:
-        print(f"\n{result.claim.name}, {result.threads} thread{'s' * (result.threads > 1)}")
-        print(f"  {'':28}{'CPU s':>18}{'wall s':>18}{'MiB':>18}")
-        for way in result.samples:
-            cells = (_cell(result.values(way, unit), unit) for unit in UNITS)
-            print(f"  {way:28}" + "".join(f"{cell:>18}" for cell in cells))
+    for before, result in zip([None, *results], results, strict=False):
+        if before is None or before.claim.name != result.claim.name or before.samples is not result.samples:
+            print(f"\n{result.claim.name}, {result.threads} thread{'s' * (result.threads > 1)}")
+            print(f"  {'':28}{'CPU s':>18}{'wall s':>18}{'MiB':>18}")
+            for way in result.samples:
+                cells = (_cell(result.values(way, unit), unit) for unit in UNITS)
+                print(f"  {way:28}" + "".join(f"{cell:>18}" for cell in cells))
         print(f"  {_verdict(result)}")
         print("".join(f"  kernels: {kernel}\n" for kernel in result.kernels), end="")
     if json_path is not None:
@@ -80,6 +81,5 @@ def _verdict(result: Result) -> str:
     what = f"{result.ours}: {{:.3g}} {unit}" if result.peer is None else f"{result.ours} / {result.peer}, {unit}: {{:.3f}}"
     text = what.format(result.figure / scale)
     if result.claim.multiply_adds is not None:
-        rates = (f"{way}: {result.claim.multiply_adds / result.median(way) / 1e9:.3g}" for way in result.samples)
-        text += f"; G multiply-adds a second: {', '.join(rates)}"
+        text += f", {result.claim.multiply_adds / result.median(result.ours) / 1e9:.3g} G multiply-adds a second"
     return text if bound is None else f"{text}, at most {bound / scale:g}: {'reached' if result.reached else 'falls short'}"

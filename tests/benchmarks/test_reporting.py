@@ -58,8 +58,11 @@ def test_table_and_file(
 def test_a_claim_that_counts_multiply_adds_shows_how_many_a_second(
     measure: ModuleType, report: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report("Peak", [found(measure, None, multiply_adds=12e9)])
-    assert "G multiply-adds a second: ours: 6, theirs: 2" in capsys.readouterr().out
+    ours = dataclasses.replace(found(measure, None, multiply_adds=12e9), peer=None)
+    report("Peak", [ours, dataclasses.replace(ours, ours="theirs")])
+    printed = capsys.readouterr().out
+    assert "ours: 2 CPU s, 6 G multiply-adds a second\n  theirs: 6 CPU s, 2 G multiply-adds a second\n" in printed
+    assert printed.count("wall s") == 1  # one table of both, for they are of the same runs
 
 
 @pytest.mark.parametrize(
