@@ -55,7 +55,7 @@ def graph_ways(detector: FasterRCNN, pixels: Tensor, regions: Tensor, threads: i
         regions: float32 (R, 4) ``xyxy`` in its pixels.
         threads: that the runtimes compute with.
     """
-    runtimes = {name: build for name, build in RUNTIMES.items() if installed(name)}
+    runtimes = {name: build for name, build in RUNTIMES.items() if installed(name) and installed("onnx")}
     first, second = Proposing(detector), Regions(detector, (pixels.shape[1], pixels.shape[2]))
     expected = first(pixels[None])
     inputs = ((pixels[None],), (expected[0], regions))

@@ -77,7 +77,7 @@ def cases(quick: bool) -> list[Case]:
 def main() -> None:
     args = arguments(__doc__).parse_args()
     warnings.filterwarnings("ignore", message="frozen BN")
-    gone = missing((OTHER, *RUNTIMES))
+    gone = missing((OTHER, *RUNTIMES, "onnx"))
     if not computes_bf16():
         print("bf16: not this CPU's own, or kept from oneDNN: not measured")
     results: list[Result] = []

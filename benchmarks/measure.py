@@ -221,8 +221,9 @@ def measure_step(step: Callable[[], object], *, memory: bool = True) -> Sample:
 
 
 def kernels_of(model: object) -> tuple[str, ...]:
-    """The ways to compute products that a prepared model has chosen, a line each; none of a model that chooses nothing."""
-    return tuple(getattr(model, "kernels", ()))
+    """What a prepared model has chosen, of its ``kernels`` {product: way}, a line each way; none of one without a choice."""
+    chosen: Mapping[str, str] = getattr(model, "kernels", {})
+    return tuple(f"{way}: {', '.join(each for each in chosen if chosen[each] == way)}" for way in sorted(set(chosen.values())))
 
 
 def print_sample(sample: Sample) -> None:

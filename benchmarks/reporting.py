@@ -32,8 +32,10 @@ def report(
     parts += [f"{name} {used[name]}" for name in ("torch", "MKL", "oneDNN") if name in used]
     print(f"{title}: {'; '.join(part for part in parts if part)}")
     for before, result in zip([None, *results], results, strict=False):
-        if before is None or before.claim.name != result.claim.name or before.samples is not result.samples:
+        again = before is not None and before.samples is result.samples
+        if not again or before.claim.name != result.claim.name:
             print(f"\n{result.claim.name}, {result.threads} thread{'s' * (result.threads > 1)}")
+        if not again:
             print(f"  {'':28}{'CPU s':>18}{'wall s':>18}{'MiB':>18}")
             for way in result.samples:
                 cells = (_cell(result.values(way, unit), unit) for unit in UNITS)

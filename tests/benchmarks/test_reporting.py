@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -63,6 +63,12 @@ def test_a_claim_that_counts_multiply_adds_shows_how_many_a_second(
     printed = capsys.readouterr().out
     assert "ours: 2 CPU s, 6 G multiply-adds a second\n  theirs: 6 CPU s, 2 G multiply-adds a second\n" in printed
     assert printed.count("wall s") == 1  # one table of both, for they are of the same runs
+
+
+def test_kernels_of_a_prepared_model_are_a_line_for_each_way(measure: ModuleType) -> None:
+    chosen = {"product 4×4": "torch", "product 8×8": "onednn", "sum 4×4": "torch"}
+    assert measure.kernels_of(SimpleNamespace(kernels=chosen)) == ("onednn: product 8×8", "torch: product 4×4, sum 4×4")
+    assert measure.kernels_of(torch.nn.Identity()) == ()
 
 
 @pytest.mark.parametrize(
