@@ -105,8 +105,8 @@ def claims(case: Case, found: Result) -> list[Result]:
     for way in (OTHER, *RUNTIMES):
         name = case.name
         if way in RUNTIMES:
-            name += "; the peer's trunk, RPN head and regions alone"
-            name += ", which no cap reaches" if way == "onnxruntime" and caps() else ""
+            uncapped = " (which no cap reaches)" if way == "onnxruntime" and caps() else ""
+            name += f"; peer{uncapped}: trunk, RPN head and regions alone"
         if way in found.samples:
             results.append(replace(found, claim=Claim(name, case.at_most.get(way)), peer=way))
     if BF16 in found.samples:
@@ -144,7 +144,7 @@ def detectors(case: Case, threads: int, without: list[str]) -> tuple[dict[str, W
         print(
             f"{case.name}, bf16: {share:.0%} of the detections are found too; their scores differ by {difference:.4f} at most"
         )
-        if share < 0.9:
+        if share < 0.8:
             sys.exit(f"{case.name}: in bf16 {1 - share:.0%} of the detections are lost")
     return ways, kernels_of(prepared)
 
