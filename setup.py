@@ -1,5 +1,27 @@
-"""For tools that still look for a setup.py; everything is in pyproject.toml."""
+"""What of the packaging is computed: the list of packages, and the README as an index of packages can show it.
 
-from setuptools import setup
+Everything else is in pyproject.toml.
+"""
 
-setup()
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+
+def index_page(readme: str) -> str:
+    """The README with its links to files beside it as text, ``text: file``: on an index they would lead nowhere."""
+
+    def as_text(link: re.Match[str]) -> str:
+        text, target = link.groups()
+        return text if text == target else f"{text}: {target}"
+
+    return re.sub(r"\[([^\]]+)\]\((?![a-z]+:|#)([^)]+)\)", as_text, readme)
+
+
+setup(
+    # those with an __init__.py; the last two have none, and lie at the top of a checkout (pyproject.toml: package-dir)
+    packages=[*find_packages(include=["resdet", "resdet.*"]), "resdet.configs", "resdet.benchmarks"],
+    long_description=index_page(Path("README.md").read_text(encoding="utf-8")),
+    long_description_content_type="text/markdown",
+)

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from measure import Claim, Result, Sample, arguments, compare_in_processes, measure_step, print_sample, report
+from measure import Claim, Result, Sample, arguments, compare_in_processes, measure_step, print_sample
+from reporting import report
 
 MEBI = 2**20
 MOST, GROWTH = 400 * 10**6, 1 * MEBI  # "none": allocators round

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import torch
 from torch import Tensor, nn
 
 from resdet.models.convert.names import detector_name, from_detectron2, head_name
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.structures import Target
-
-
-def installed() -> bool:
-    """Whether there is a Detectron2 to compare with."""
-    return importlib.util.find_spec("detectron2") is not None
 
 
 def detectron2_c4(detector: FasterRCNN, depth: int, *, stride_in_1x1: bool) -> nn.Module:
@@ -65,10 +58,10 @@ def detectron2_c4(detector: FasterRCNN, depth: int, *, stride_in_1x1: bool) -> n
 
 
 def detected(model: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
-    """Boxes and scores of one normalized image (3, H, W)."""
+    """Boxes, scores and labels of one normalized image (3, H, W)."""
     with torch.no_grad():
         (found,) = model.inference([{"image": pixels}], do_postprocess=False)  # type: ignore[operator]
-    return {"boxes": found.pred_boxes.tensor, "scores": found.scores}
+    return {"boxes": found.pred_boxes.tensor, "scores": found.scores, "labels": found.pred_classes}
 
 
 def losses(model: nn.Module, pixels: Tensor, target: Target) -> dict[str, Tensor]:

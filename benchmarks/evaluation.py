@@ -17,9 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from measure import Claim, arguments, compare, report
+from measure import Claim, arguments, compare
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from reporting import report
 
 from resdet.evaluation.evaluator import CocoEvaluator
 from resdet.evaluation.ground_truth import GroundTruth

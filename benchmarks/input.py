@@ -15,7 +15,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from measure import Claim, arguments, compare, report
+from measure import Claim, arguments, compare
+from reporting import report
 
 # threads of a loader's worker: one; set before the libraries start
 os.environ.setdefault("OMP_NUM_THREADS", "1")

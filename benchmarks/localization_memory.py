@@ -13,7 +13,8 @@ import dataclasses
 import sys
 
 import torch
-from measure import Claim, Sample, arguments, compare_in_processes, measure_step, print_sample, report, use_threads
+from measure import Claim, Sample, arguments, compare_in_processes, measure_step, print_sample, use_threads
+from reporting import report
 from torch import nn
 
 from resdet.models.localization.body import network_body

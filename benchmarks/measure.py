@@ -1,4 +1,4 @@
-"""The frame of the benchmarks: ways to do one thing, measured by turns in one run, as a table and as JSON.
+"""The frame of the benchmarks: ways to do one thing, measured by turns in one run.
 
 A script names a :class:`Claim`, gives the ways (ours and its peers) and prints what comes out::
 
@@ -18,12 +18,10 @@ computes on a GPU ends by waiting for it.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import gc
 import json
 import os
 import resource
-import shlex
 import statistics
 import subprocess
 import sys
@@ -33,7 +31,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from machine import about_machine, checkout, forget_peak, peak_bytes, versions
+from machine import forget_peak, peak_bytes
 
 UNITS = {"CPU s": "cpu", "wall s": "wall", "bytes": "bytes"}
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -48,11 +46,13 @@ class Claim:
         at_most: bound of ours over the peer's; without a peer, of ours in ``unit``. ``None``: only recorded. A claim of "at
             least 2.5 times the images a second" is one of at most 1 / 2.5 of the time.
         unit: what is compared, one of ``UNITS``.
+        multiply_adds: of one run of any way, where the table is to show how many a second they are.
     """
 
     name: str
     at_most: float | None
     unit: str = "CPU s"
+    multiply_adds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,37 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """What the ways of a claim took. Another claim on the same runs: ``dataclasses.replace(result, claim=...)``."""
+    """What the ways of a claim took. Another claim on the same runs: ``dataclasses.replace(result, claim=...)``.
+
+    Attributes:
+        claim: the line of the table.
+        samples: name of a way → its measured runs.
+        ours: our way.
+        peer: the way the bound speaks of.
+        threads: that all ways computed with.
+        kernels: a line each for the ways to compute products that ours had chosen.
+    """
 
     claim: Claim
     samples: Mapping[str, Sequence[Sample]]
     ours: str
     peer: str | None
     threads: int = 1
+    kernels: tuple[str, ...] = ()
 
     def values(self, way: str, unit: str) -> list[float]:
         """A way's samples in one of ``UNITS``; empty where it was not measured."""
         found = (getattr(sample, UNITS[unit]) for sample in self.samples[way])
         return [value for value in found if value is not None]
 
+    def median(self, way: str) -> float:
+        """The median of a way's samples, in the claim's unit."""
+        return statistics.median(self.values(way, self.claim.unit))
+
     @property
     def figure(self) -> float:
         """The ratio of the medians, ours over the peer's; without a peer our median, in the claim's unit."""
-        ours = statistics.median(self.values(self.ours, self.claim.unit))
-        return ours if self.peer is None else ours / statistics.median(self.values(self.peer, self.claim.unit))
+        return self.median(self.ours) / (1 if self.peer is None else self.median(self.peer))
 
     @property
     def reached(self) -> bool | None:
@@ -106,6 +119,7 @@ class Result:
             "peer": self.peer,
             "figure": self.figure,
             "reached": self.reached,
+            "kernels": list(self.kernels),
             "ways": ways,
         }
 
@@ -206,6 +220,12 @@ def measure_step(step: Callable[[], object], *, memory: bool = True) -> Sample:
     return Sample(cpu, wall, None if held is None else peak_bytes() - held)
 
 
+def kernels_of(model: object) -> tuple[str, ...]:
+    """What a prepared model has chosen, of its ``kernels`` {product: way}, a line each way; none of one without a choice."""
+    chosen: Mapping[str, str] = getattr(model, "kernels", {})
+    return tuple(f"{way}: {', '.join(each for each in chosen if chosen[each] == way)}" for way in sorted(set(chosen.values())))
+
+
 def print_sample(sample: Sample) -> None:
     """Tell :func:`compare_in_processes` what was found; to be printed last."""
     print(json.dumps(asdict(sample)), flush=True)
@@ -217,38 +237,6 @@ def use_threads(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(threads)
-
-
-def report(title: str, results: Sequence[Result], *, json_path: Path | None = None, quick: bool = False) -> None:
-    """Print the table of the results and write them, with the machine and the versions, as JSON.
-
-    Args:
-        title: heads the table.
-        results: one a claim and number of threads.
-        json_path: the file to write, if any.
-        quick: whether the sizes were tiny, which the file tells.
-    """
-    machine = about_machine()
-    print(f"{title}: {machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else ""))
-    for result in results:
-        print(f"\n{result.claim.name}, {result.threads} thread{'s' * (result.threads > 1)}")
-        print(f"  {'':28}{'CPU s':>18}{'wall s':>18}{'MiB':>18}")
-        for way in result.samples:
-            cells = (_cell(result.values(way, unit), unit) for unit in UNITS)
-            print(f"  {way:28}" + "".join(f"{cell:>18}" for cell in cells))
-        print(f"  {_verdict(result)}")
-    if json_path is not None:
-        found = {
-            "title": title,
-            "quick": quick,
-            "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_output(sys.argv[1:])]),
-            "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-            "commit": checkout(),
-            "machine": machine,
-            "versions": versions(),
-            "results": [result.as_json() for result in results],
-        }
-        json_path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _turn(ways: list[str], number: int) -> list[str]:
@@ -266,31 +254,3 @@ def _run(command: Sequence[str], threads: int, whole: bool) -> Sample:
     if not whole:
         return Sample(**json.loads(done.stdout.splitlines()[-1]))
     return Sample(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
-
-
-def _without_output(given: list[str]) -> list[str]:
-    """The arguments but ``--output FILE``, which is a place of this machine."""
-    if "--output" not in given:
-        return given
-    place = given.index("--output")
-    return given[:place] + given[place + 2 :]
-
-
-def _cell(values: Sequence[float], unit: str) -> str:
-    """The median, and half the distance of the quartiles in per cent of it: "3.261 ± 1.2%"."""
-    if not values:
-        return ""
-    median = statistics.median(values)
-    text = f"{median / 2**20:.1f}" if unit == "bytes" else f"{median:.4g}"
-    if len(values) == 1 or not median:
-        return text
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return f"{text} ± {50 * (high - low) / median:.1f}%"
-
-
-def _verdict(result: Result) -> str:
-    unit, bound = result.claim.unit, result.claim.at_most
-    scale, unit = (2**20, "MiB") if unit == "bytes" and result.peer is None else (1, unit)
-    what = f"{result.ours}: {{:.3g}} {unit}" if result.peer is None else f"{result.ours} / {result.peer}, {unit}: {{:.3f}}"
-    text = what.format(result.figure / scale)
-    return text if bound is None else f"{text}, at most {bound / scale:g}: {'reached' if result.reached else 'falls short'}"

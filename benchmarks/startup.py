@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from measure import Claim, arguments, compare_in_processes, report
+from measure import Claim, arguments, compare_in_processes
+from reporting import report
 
 NOTHING = [sys.executable, "-c", "pass"]
 IMPORT = [sys.executable, "-c", "import resdet"]

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+from resdet import __version__
 from resdet.errors import ConfigError, ResdetError, did_you_mean
 
 # a command's module has ``add_arguments(parser)`` and ``run(args) -> exit status``; its docstring's first line is the help
@@ -53,9 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("resdet").setLevel(logging.INFO)
     name, *arguments = given
-    if name in ("-h", "--help"):
-        print(_overview(), end="")
-        return 0
     return _guarded(name, arguments)
 
 
@@ -64,7 +62,10 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return _run(name, arguments)
+            try:
+                return _run(name, arguments)
+            finally:
+                print(end="", flush=True)  # now: when Python ends, it would complain of a reader that has left
     except ResdetError as error:
         for problem in error.problems[:_SHOWN]:
             print(f"error: {problem}", file=sys.stderr)
@@ -106,6 +107,12 @@ def _unknown_home(error: Exception) -> str:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
+    if name in ("-h", "--help"):
+        print(_overview(), end="")
+        return 0
+    if name in ("-V", "--version"):
+        print(f"resdet {__version__}")
+        return 0
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}{did_you_mean(name, list(COMMANDS))}")
     command = import_module(COMMANDS[name])
@@ -133,7 +140,7 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "resdet COMMAND --help describes a command.",
+            "resdet COMMAND --help describes a command, resdet --version prints the version.",
             "",
         ]
     )

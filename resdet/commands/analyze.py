@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "options A, B, C and none; gradients: the gradient norm of every layer; responses: the standard deviation of every "
         "layer's response; lesion: the error after blocks are dropped",
     )
-    parser.add_argument("--config", metavar="FILE", help="a run file, or the name of one of configs/ (not with --runs)")
+    parser.add_argument("--config", metavar="FILE", help="a run file, or the name of a shipped one (not with --runs)")
     parser.add_argument("--output", required=True, metavar="DIR", help="where picture, table, conclusion and trained runs go")
     parser.add_argument(
         "overrides", nargs="*", metavar="key.path=value", help="options to change, for instance optimizer.lr=0.001"

@@ -17,7 +17,9 @@ ConfigT = TypeVar("ConfigT", bound="RunFile")
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """``--config``, ``--output`` and ``key.path=value``."""
-    parser.add_argument("--config", required=required, metavar="FILE", help="a run file, or the name of one of configs/")
+    parser.add_argument(
+        "--config", required=required, metavar="FILE", help="a run file, or the name of a shipped one (resdet info --configs)"
+    )
     parser.add_argument("--output", metavar="DIR", help="where results go (default: the config's output; eval: eval/ in it)")
     parser.add_argument(
         "overrides", nargs="*", metavar="key.path=value", help="options to change, for instance optimizer.lr=0.001"

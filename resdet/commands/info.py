@@ -1,4 +1,4 @@
-"""Show versions, backbones with their cost, every option of run files, or what a weights or run file says.
+"""Show versions, backbones with their cost, the shipped run files, every option, or what a weights or run file says.
 
 The multiply-adds are those of one image of 224x224 pixels (CIFAR nets: 32x32) with the stride in the first 1x1, as in the
 paper; the figure that the paper prints stands beside them.
@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import platform
+import textwrap
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.models.backbones.resnet import ResNet
@@ -42,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``resdet info``."""
     parser.add_argument("--weights", metavar="FILE", help="say what a weights or model file holds")
     parser.add_argument("--config", metavar="FILE", help="print a run file with every option, and its backbone's cost")
+    parser.add_argument("--configs", action="store_true", help="list the shipped run files, and the folder that they lie in")
     parser.add_argument("--options", action="store_true", help="print every option of run files: type, default, meaning, range")
 
 
@@ -53,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         DataError: a weights file that cannot be read.
     """
     parts: list[str] = []
+    if args.configs:
+        parts.append(_configs_text())
     if args.options:
         parts.append("\n".join(_option_lines()))
     if args.config:
@@ -114,6 +122,23 @@ def _shapes_alone(name: str, **options: Any) -> ResNet:
             return input
 
     return create_backbone(name, norm=PassingNorm, **options)
+
+
+def _configs_text() -> str:
+    from resdet.shipped import shipped_folder
+
+    folder = shipped_folder("configs")
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise ConfigError(f"{folder}: no run files: the package is not installed as a whole")
+    width = max(len(path.stem) for path in paths)
+    return "\n".join([f"run files in {folder}:", "", *(f"{path.stem:{width}}  {_head(path)}" for path in paths)])
+
+
+def _head(path: Path) -> str:
+    """What a run file says first, in its comment, cut to a line."""
+    lines = itertools.takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
+    return textwrap.shorten(" ".join(line[2:] for line in lines), 104, placeholder=" …")
 
 
 def _config_text(name: str) -> str:

@@ -19,15 +19,14 @@ from omegaconf.errors import OmegaConfBaseException
 from resdet.config.check import RunFile, inconsistent, out_of_range
 from resdet.config.schema import RUN_CONFIGS
 from resdet.errors import ConfigError, did_you_mean
-
-_SHIPPED = Path(__file__).resolve().parents[2] / "configs"
+from resdet.shipped import shipped_folder
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
     """Read a run file.
 
     Args:
-        name: a YAML file, or the name of one of ``configs/`` with or without ``.yaml``.
+        name: a YAML file, or the name of a shipped one with or without ``.yaml``.
         overrides: ``"key.path=value"`` strings, values in YAML, applied last: ``"optimizer.lr=1e-3"``,
             ``"data.train[0].root=x"``.
 
@@ -85,17 +84,18 @@ def config_to_yaml(config: Any) -> str:
 
 
 def find_config(name: str | Path) -> Path:
-    """The file that ``name`` means: itself, or ``configs/name[.yaml]`` here or beside the package.
+    """The file that ``name`` means: itself, or ``name[.yaml]`` in ``configs/`` here or among the shipped ones.
 
     Raises:
         ConfigError: when there is none, naming the near ones.
     """
     given = Path(name)
-    for path in (given, Path("configs") / f"{name}.yaml", Path("configs") / name, _SHIPPED / f"{name}.yaml", _SHIPPED / name):
+    folders = (Path("configs"), shipped_folder("configs"))
+    for path in (given, *(folder / file for folder in folders for file in (f"{name}.yaml", str(name)))):
         if path.is_file():
             return path
-    shipped = sorted({path.stem for folder in (Path("configs"), _SHIPPED) for path in folder.glob("*.yaml")})
-    raise ConfigError(f"config {str(name)!r}: no such file{did_you_mean(given.stem, shipped)}")
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    raise ConfigError(f"config {str(name)!r}: no such file{did_you_mean(given.stem, known)}")
 
 
 def _with_base(path: Path) -> dict[str, Any]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from resdet.cli import main
-from resdet.commands import bench
+from resdet.commands import bench, bench_isa
+from resdet.errors import ConfigError
 
 SCRIPT = '''"""Time the {name} thing.
 
 More words.
 """
-import json, sys
+import json, os, sys
 
 def main():
     assert "{name}" != "broken"
@@ -22,15 +26,17 @@ def main():
     medians = {{"resdet": 0.5, "other": 2.0}}
     ways = {{way: {{field: {{"median": factor * cpu}} for field, factor in (("cpu", 1), ("wall", 2), ("bytes", 2**20))}}
             for way, cpu in medians.items()}}
-    common = {{"threads": 2, "ours": "resdet", "ways": ways}}
+    common = {{"threads": 2, "ours": "resdet", "ways": ways, "kernels": []}}
     results = [
         {{"name": "{name} |", "at_most": 0.3, "unit": "CPU s", "peer": "other", "figure": 0.25, "reached": True, **common}},
         {{"name": "memory", "at_most": 2**19, "unit": "bytes", "peer": None, "figure": 2**20, "reached": False, **common}},
         {{"name": "only recorded", "at_most": None, "unit": "CPU s", "peer": "other", "figure": 4, "reached": None, **common}},
     ]
-    machine = {{"cpu": "Z80", "cores": 1, "memory": 2**31, "gpu": "none at all"}}
+    caps = {{name: value for name, value in os.environ.items() if name.startswith(("ONEDNN_MAX", "ATEN_CPU", "MKL_ENABLE"))}}
+    machine = {{"cpu": "Z80", "cores": 1, "memory": 2**31, "gpu": "none at all", "isa": ["NMOS"], "caps": caps}}
     found = {{"quick": "--quick" in given, "command": "python benchmarks/{name}.py", "date": "2026-01-02T03:04:05+00:00",
-              "commit": "abc", "machine": machine, "versions": {{"python": "3"}}, "given": given, "results": results}}
+              "commit": "abc", "machine": machine, "versions": {{"python": "3"}},
+              "missing": ["other2"], "given": given, "results": results}}
     open(given[given.index("--output") + 1], "w").write(json.dumps(found))
     print("its own table")
 
@@ -47,16 +53,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("input", "inference"):
         (path / f"{name}.py").write_text(SCRIPT.format(name=name))
     (path / "measure.py").write_text('"""The frame."""\n')
-    monkeypatch.setattr(bench, "_FOLDER", path)
+    monkeypatch.setattr(bench, "shipped_folder", lambda name: tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    for name in bench_isa.CAPS["avx2"]:
+        monkeypatch.delenv(name, raising=False)
     return path
 
 
 def test_one_table_of_all_claims(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--threads", "1", "2", "--repeats", "3", "--output", str(tmp_path / "out")]) == 0
     out, err = capfd.readouterr()
-    lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in out.splitlines()]
-    assert len({len(line) for line in out.splitlines()}) == 1  # in columns
+    rows, _, below = out.partition("\n\n")
+    lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in rows.splitlines()]
+    assert len({len(line) for line in rows.splitlines()}) == 1  # in columns
     assert [line[0] for line in lines[2:]] == [
         "inference \\|",
         "memory",
@@ -65,21 +74,81 @@ def test_one_table_of_all_claims(folder: Path, tmp_path: Path, capfd: pytest.Cap
         "memory",
         "only recorded",
     ]
-    assert lines[2][1:] == ["2", "resdet: 0.5 CPU s", "other: 2 CPU s", "0.250", "0.3", "reached", "0.250", "0 / 2"]
-    assert lines[3][1:] == ["2", "resdet: 0.5 MiB", "-", "-", "0.5 MiB", "falls short", "-", "-"]
-    assert lines[4][4:] == ["4.000", "-", "", "0.250", "0 / 2"]
+    assert lines[2][1:] == ["A", "2", "resdet: 0.5 CPU s", "other: 2 CPU s", "0.250", "0.3", "reached", "0.250", "0 / 2"]
+    assert lines[3][1:] == ["A", "2", "resdet: 0.5 MiB", "-", "-", "0.5 MiB", "falls short", "-", "-"]
+    assert lines[4][5:] == ["4.000", "-", "", "0.250", "0 / 2"]
     assert err.count("its own table") == 2
-    collected = json.loads((tmp_path / "out" / "bench.json").read_text())
-    assert list(collected) == ["inference", "input"]
-    assert collected["input"]["given"][:-1] == ["--repeats=3", "--threads", "1", "2", "--output"]
+    commands = "`python benchmarks/inference.py` (2026-01-02), `python benchmarks/input.py` (2026-01-02)"
+    origin = f"- {commands}: A, none at all; python 3; commit abc; not installed: other2."
+    assert below.splitlines() == ["- **A**: Z80, 1 cores, 2 GiB; NMOS.", origin]
+    runs = json.loads((tmp_path / "out" / "bench.json").read_text())["runs"]
+    assert [run["benchmark"] for run in runs] == ["inference", "input"]
+    assert runs[1]["given"][:-1] == ["--repeats=3", "--threads", "1", "2", "--output"]
+
+
+@pytest.mark.parametrize("given", [None, "elsewhere"])
+def test_the_scripts_import_the_checkout_s_package(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], given: str | None
+) -> None:
+    package = folder.parent / "resdet"
+    package.mkdir()
+    (package / "__init__.py").write_text("HERE = True\n")
+    (folder / "input.py").write_text(f"import os, resdet, sys\nprint(os.environ['PYTHONPATH'], resdet.HERE)\n{SCRIPT}")
+    monkeypatch.setattr(bench, "checkout", lambda: folder.parent)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if given:
+        monkeypatch.setenv("PYTHONPATH", given)
+    main(["bench", "input"])
+    paths = [str(folder.parent), *([given] if given else [])]
+    assert f"{os.pathsep.join(paths)} True\n" in capfd.readouterr().err
+
+
+def collected() -> list[tuple[str, bool, dict[str, str]]]:
+    """Name, --quick and caps of the runs that were written."""
+    runs = json.loads(Path("runs/bench/bench.json").read_text())["runs"]
+    return [(run["benchmark"], run["quick"], run["machine"]["caps"]) for run in runs]
 
 
 def test_chosen_ones_join_what_was_found_before(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for given in (["input"], ["inference", "--quick"], ["inference"], ["inference", "input"]):
+        assert main(["bench", *given]) == 0
+    assert sorted(name for name, quick, _ in collected() if not quick) == ["inference", "input"]
+    assert [name for name, quick, _ in collected() if quick] == ["inference"]  # which replaces nothing that was measured
+
+
+def test_a_cap_is_in_the_scripts_environment_and_its_numbers_stand_beside_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_isa, "_capability", lambda: "AVX512")
     assert main(["bench", "input"]) == 0
-    assert main(["bench", "inference", "--quick"]) == 0
-    assert "input" not in capfd.readouterr().out.splitlines()[-1]
-    collected = json.loads(Path("runs/bench/bench.json").read_text())
-    assert [collected[name]["quick"] for name in ("inference", "input")] == [True, False]
+    assert main(["bench", "input", "--isa", "avx2"]) == 0
+    assert "- **A, capped to AVX2**: Z80" in capfd.readouterr().out
+    assert collected() == [("input", False, {}), ("input", False, dict(bench_isa.CAPS["avx2"]))]
+
+
+@pytest.mark.parametrize(("has", "given"), [("AVX2", None), ("DEFAULT", "default")])
+def test_a_cap_above_what_the_cpu_has(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], has: str, given: str | None
+) -> None:
+    monkeypatch.setattr(bench_isa, "_capability", lambda: has)
+    if given:
+        monkeypatch.setenv("ATEN_CPU_CAPABILITY", given)
+    assert main(["bench", "input", "--isa", "avx512"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: --isa avx512: torch finds {has} here" + (", for ATEN_CPU_CAPABILITY is default" if given else "")
+    ]
+
+
+@pytest.mark.parametrize("isa", bench_isa.CAPS)
+def test_libraries_keep_the_cap(isa: str) -> None:
+    """Of the three that are capped torch tells its own; it never uses more than the cap."""
+    try:
+        environment = bench_isa.capped(os.environ, isa)
+    except ConfigError as error:
+        pytest.skip(str(error))
+    ask = "import torch; print(torch.backends.cpu.get_cpu_capability())"
+    done = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == isa.upper()
 
 
 def test_the_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,8 +162,8 @@ def test_a_benchmark_that_fails_does_not_stop_the_others(folder: Path, capfd: py
     assert main(["bench"]) == 1
     out, err = capfd.readouterr()
     assert "error: benchmark broken: failed with status 1" in err
-    assert len(out.splitlines()) == 8
-    assert list(json.loads(Path("runs/bench/bench.json").read_text())) == ["inference", "input"]
+    assert len(out.partition("\n\n")[0].splitlines()) == 8
+    assert [name for name, _, _ in collected()] == ["inference", "input"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +178,9 @@ def test_a_benchmark_that_fails_does_not_stop_the_others(folder: Path, capfd: py
                 "--repeats must be at least 1, got -1",
             ],
         ),
-        (["--page", "p.md", "input"], ["--page goes with --output alone: it runs nothing"]),
+        (["--page", "p.md", "input"], ["--page goes with --output and --also alone: it runs nothing"]),
+        (["--page", "p.md", "--isa", "avx2"], ["--page goes with --output and --also alone: it runs nothing"]),
+        (["input", "--also", "x"], ["--also goes with --page: it names what the page is to show beside bench.json"]),
     ],
 )
 def test_wrong_arguments(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], problems: list[str]) -> None:
@@ -122,43 +193,4 @@ def test_installed_without_benchmarks(folder: Path, capsys: pytest.CaptureFixtur
         path.unlink()
     folder.rmdir()
     assert main(["bench"]) == 2
-    assert "they belong to a checkout, an installed package has none" in capsys.readouterr().err
-
-
-def test_a_page(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    page = Path("performance.md")
-    page.write_text(f"before\n{bench._BEGIN}\nold\n{bench._END}\nafter\n")
-    assert main(["bench", "--page", str(page)]) == 3  # nothing was measured
-    assert main(["bench", "--quick"]) == 0
-    capfd.readouterr()
-    assert main(["bench", "--page", str(page)]) == 2
-    assert "of --quick, which measures nothing: inference, input" in capfd.readouterr().err
-    assert "old" in page.read_text()
-    assert main(["bench"]) == 0
-    table = capfd.readouterr().out
-    for _ in range(2):
-        assert main(["bench", "--page", str(page)]) == 0
-        assert page.read_text() == (
-            f"before\n{bench._BEGIN}\n{table}\n- `python benchmarks/inference.py` (2026-01-02), `python benchmarks/input.py` "
-            f"(2026-01-02): Z80, 1 cores, 2 GiB, none at all; python 3; commit abc.\n{bench._END}\nafter\n"
-        )
-
-
-@pytest.mark.parametrize(
-    ("collected", "page", "status", "message"),
-    [
-        ("{}", "no marks", 2, "performance.md: needs a line <!-- resdet bench: begin --> and after it a line <!--"),
-        ("{}", f"{bench._END}{bench._BEGIN}", 2, "needs a line"),
-        ("[]", "", 3, "must be an object, as a benchmark writes it, got list"),
-        ('{"input": {}}', "", 3, "is not what resdet bench wrote: KeyError('quick')"),
-        ("{", "", 3, "is not JSON"),
-    ],
-)
-def test_a_page_that_cannot_be_written(
-    folder: Path, capsys: pytest.CaptureFixture[str], collected: str, page: str, status: int, message: str
-) -> None:
-    Path("performance.md").write_text(page)
-    Path("bench.json").write_text(collected)
-    assert main(["bench", "--page", "performance.md", "--output", "."]) == status
-    assert message in capsys.readouterr().err
-    assert Path("performance.md").read_text() == page
+    assert "the package is not installed as a whole" in capsys.readouterr().err

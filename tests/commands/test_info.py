@@ -32,6 +32,22 @@ def shown() -> str:
     return output.getvalue()
 
 
+def test_lists_the_shipped_run_files(configs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--configs") == 0
+    first, empty, *rows = capsys.readouterr().out.splitlines()
+    assert (first, empty) == (f"run files in {configs}:", "")
+    assert [row.split()[0] for row in rows] == sorted(path.stem for path in configs.glob("*.yaml"))
+    assert max(map(len, rows)) <= 128
+    (row,) = [row for row in rows if row.startswith("coco_r50 ")]
+    assert row.split("  ")[-1].strip().startswith("Faster R-CNN, ResNet-50-C4, COCO 2017")
+
+
+def test_an_installation_without_run_files_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("resdet.shipped.shipped_folder", lambda name: tmp_path / name)
+    with pytest.raises(ConfigError, match=r"configs: no run files: the package is not installed as a whole"):
+        _run("--configs")
+
+
 def test_lists_versions_and_the_cost_of_every_backbone(shown: str) -> None:
     assert f"torch                   {torch.__version__.split('+')[0]}" in shown
     rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line}
