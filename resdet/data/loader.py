@@ -32,6 +32,7 @@ from resdet.data.photo import Photo, exact
 from resdet.data.proposals import Proposals
 from resdet.errors import DataError
 from resdet.structures import Target
+from resdet.system import stop_signals
 
 B_co = TypeVar("B_co", covariant=True)
 Key = tuple[int, int]
@@ -245,8 +246,8 @@ def _quiet_worker(_: int) -> None:
     """One thread a worker; signals that end a run (Ctrl-C, a scheduler's SIGTERM) are left to the main process."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     sys.excepthook = _no_hangups
