@@ -118,7 +118,7 @@ def _write(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def _write_page(page: Path, collected: Path) -> None:
-    from resdet.files import atomic_write
+    from resdet.files import write_text
 
     found = _read(collected)
     try:
@@ -133,7 +133,7 @@ def _write_page(page: Path, collected: Path) -> None:
     _, end, after = rest.partition(_END)
     if not (begin and end):
         raise ConfigError(f"{page}: needs a line {_BEGIN} and after it a line {_END}")
-    atomic_write(page, lambda temporary: temporary.write_text(before + content + after, encoding="utf-8"))
+    write_text(page, before + content + after)
     print(f"written: {page}", file=sys.stderr)
 
 
@@ -181,7 +181,8 @@ def _origin(found: Mapping[str, Any]) -> str:
     runs: dict[str, list[str]] = {}
     for each in found.values():
         machine = each["machine"]
-        place = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB"
+        place = f"{machine['cpu']}, {machine['cores']} cores"
+        place += f", {machine['memory'] / 2**30:.0f} GiB" if machine["memory"] else ""
         place += f", {machine['gpu']}" if machine["gpu"] else ""
         libraries = ", ".join(f"{library} {version}" for library, version in each["versions"].items())
         day, _, _ = each["date"].partition("T")
