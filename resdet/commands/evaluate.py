@@ -160,8 +160,9 @@ def _evaluate_predictions(files: Sequence[str], shares: Sequence[float], folder:
     from resdet.commands.evaluation import report_classification
     from resdet.evaluation.classification import evaluate_predictions
     from resdet.evaluation.predictions import average_predictions, normalized_shares, read_predictions
+    from resdet.files import identity
 
-    if any(Path(file).resolve() == (folder / _PREDICTIONS).resolve() for file in files):
+    if identity(folder / _PREDICTIONS) in map(identity, files):
         raise ConfigError(f"--predictions: {folder / _PREDICTIONS} would be overwritten; choose another --output")
     predictions = average_predictions([read_predictions(file) for file in files], shares, files)
     metrics = evaluate_predictions(predictions)
