@@ -17,7 +17,7 @@ from types import ModuleType
 
 from resdet.console import show_every_character
 from resdet.errors import ConfigError, ResdetError, did_you_mean
-from resdet.system import reader_has_left
+from resdet.system import give_missing_kernels_to_cpu, reader_has_left
 
 # a command's module has ``add_arguments(parser)`` and ``run(args) -> exit status``; its docstring's first line is the help
 COMMANDS = {
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: from argparse, 2 on wrong usage and 0 after ``--help``.
     """
     show_every_character(sys.stdout, sys.stderr)
+    give_missing_kernels_to_cpu()
     given = sys.argv[1:] if argv is None else argv
     if not given:
         print(_overview(), end="", file=sys.stderr)

@@ -108,6 +108,12 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
+def give_missing_kernels_to_cpu() -> None:
+    """Let torch compute on the CPU what it cannot on an Apple GPU, unless the user said otherwise; before torch is imported."""
+    if sys.platform == "darwin":
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+
 def reader_has_left(error: OSError) -> bool:
     """Whether an error of writing means that nobody reads any more: ``| head`` has seen enough."""
     # Windows says EINVAL of a pipe without a reader; of a file's name or handle the error would name the file

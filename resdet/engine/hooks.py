@@ -169,4 +169,6 @@ class AverageHook(Hook):
 def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory() / 2**20  # what it once had, it keeps
     return peak_memory() / 2**20
