@@ -60,7 +60,7 @@ def main() -> None:
 
 def worker_memory(size: str, start: str, folder: str) -> list[Result]:
     """What a worker held at most, and by how much its own memory grew; of one run, for memory does not scatter."""
-    done = subprocess.run(command(start, folder), check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command(start, folder), check=True, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     held = [json.loads(line) for line in done.stdout.splitlines()]
     # the two workers take turns; in the first epoch they copy a few pages that they share at first, and fill allocators' caches
     first, last = held[BATCHES - 2 : BATCHES], held[-2:]
@@ -91,7 +91,7 @@ def make(folder: Path, images: int, boxes: int) -> None:
     owners = draw.integers(1, images + 1, boxes).tolist()
     corners, sides = draw.uniform(0, 400, (boxes, 2)).round(2), draw.uniform(4, 80, (boxes, 2)).round(2)
     labels, outline = draw.integers(1, 81, boxes).tolist(), draw.uniform(0, 480, 50).round(2).tolist()
-    with (folder / "instances.json").open("w") as file:
+    with (folder / "instances.json").open("w", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(rows)[:-1] + ', "annotations": [')
         for key, (owner, label, corner, side) in enumerate(zip(owners, labels, corners.tolist(), sides.tolist(), strict=True)):
             entry = {"id": key + 1, "image_id": owner, "category_id": label, "iscrowd": 0, "bbox": corner + side}

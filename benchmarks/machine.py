@@ -44,10 +44,10 @@ def about_machine() -> dict[str, Any]:
         "caps": caps(),
         "capability": torch.backends.cpu.get_cpu_capability() if torch is not None else None,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "gpu": torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None,
         "system": platform.platform(),
-        "load": os.getloadavg()[0],
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
 
@@ -109,6 +109,7 @@ def checkout() -> str | None:
         env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=False,
     )
     return done.stdout.strip() or None
@@ -120,7 +121,7 @@ def forget_peak() -> int | None:
     if trim is not None:
         trim(0)  # what is free is not held: glibc would use it again unseen
     try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        Path("/proc/self/clear_refs").write_bytes(b"5")
     except OSError:
         return None
     return _status_bytes("VmRSS")

@@ -21,7 +21,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -248,9 +247,19 @@ def _turn(ways: list[str], number: int) -> list[str]:
 def _run(command: Sequence[str], threads: int, whole: bool) -> Sample:
     """One run of a way in a process of its own."""
     environment = os.environ | dict.fromkeys(_THREADS, str(threads))
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, began = _children_seconds() if whole else 0.0, time.perf_counter()
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment)
+    wall = time.perf_counter() - began
     if not whole:
         return Sample(**json.loads(done.stdout.splitlines()[-1]))
-    return Sample(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
+    return Sample(_children_seconds() - before, wall)
+
+
+def _children_seconds() -> float:
+    """CPU seconds of all child processes that have ended."""
+    try:
+        import resource
+    except ImportError:
+        raise SystemExit("this benchmark measures whole processes, of which Windows does not tell the CPU seconds") from None
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

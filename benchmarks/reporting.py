@@ -54,7 +54,7 @@ def report(
             "missing": list(missing),
             "results": [result.as_json() for result in results],
         }
-        json_path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        json_path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
 def _without_output(given: list[str]) -> list[str]:

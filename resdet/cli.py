@@ -16,7 +16,9 @@ from importlib import import_module
 from types import ModuleType
 
 from resdet import __version__
+from resdet.console import show_every_character
 from resdet.errors import ConfigError, ResdetError, did_you_mean
+from resdet.system import give_missing_kernels_to_cpu, reader_has_left
 
 # a command's module has ``add_arguments(parser)`` and ``run(args) -> exit status``; its docstring's first line is the help
 COMMANDS = {
@@ -47,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse, 2 on wrong usage and 0 after ``--help``.
     """
+    show_every_character(sys.stdout, sys.stderr)
+    give_missing_kernels_to_cpu()
     given = sys.argv[1:] if argv is None else argv
     if not given:
         print(_overview(), end="", file=sys.stderr)
@@ -72,10 +76,10 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
         if len(error.problems) > _SHOWN:
             print(f"error: … and {len(error.problems) - _SHOWN} more", file=sys.stderr)
         return error.exit_status
-    except BrokenPipeError:  # whoever read our output has seen enough: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ResdetError.exit_status
     except OSError as error:
+        if reader_has_left(error):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ResdetError.exit_status
         if error.strerror is None:  # not the system's word on a file or a disk
             raise
         print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)

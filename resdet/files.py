@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from resdet import system
 from resdet.errors import DataError
 
 
@@ -37,10 +38,11 @@ def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
             os.fsync(written.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from a shared group
-        temporary.replace(path)
+        with contextlib.suppress(PermissionError):  # a file system without permissions may refuse
+            temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from a shared group
+        system.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # gone, or still open where Windows then keeps it: the first error is what counts
             temporary.unlink()
         raise
 
@@ -49,6 +51,11 @@ def cache_folder() -> Path:
     """Where the toolkit keeps what can be made again: ``resdet`` in ``XDG_CACHE_HOME``, or in ``.cache`` of the home folder."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base else Path.home() / ".cache") / "resdet"
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text as UTF-8, its lines ended by LF on every system, atomically."""
+    atomic_write(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
 def sha256_of(path: str | Path) -> str:
@@ -62,8 +69,7 @@ def sha256_of(path: str | Path) -> str:
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     """Write ``value`` as strict JSON (NaN is refused), atomically."""
-    text = json.dumps(value, indent=indent, allow_nan=False) + "\n"
-    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -78,12 +84,20 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[o
     atomic_write(path, write)
 
 
+def identity(path: str | Path) -> tuple[object, int]:
+    """What two paths have in common that are one file, by a link or in other letters; where there is none, its place."""
+    with contextlib.suppress(OSError):
+        status = os.stat(path)  # noqa: PTH116
+        if status.st_ino:  # some file systems do not number their files
+            return status.st_dev, status.st_ino
+    return os.path.realpath(path), 0
+
+
 def walk_files(folder: str | Path) -> Iterator[str]:
     """The files below a folder, links followed, each folder's in no order; a link back to a folder above is not."""
 
-    def walk(path: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-        status = os.stat(path)  # noqa: PTH116
-        here = (status.st_dev, status.st_ino)
+    def walk(path: str, above: frozenset[tuple[object, int]]) -> Iterator[str]:
+        here = identity(path)
         if here in above:
             return
         with os.scandir(path) as entries:

@@ -20,6 +20,7 @@ from resdet.data.batches import ClassificationBatch
 from resdet.losses.classification import cross_entropy
 from resdet.models.classifier import Classifier
 from resdet.ops.modes import kept_modes
+from resdet.ops.precision import in_float64
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ def measure_gradients(classifier: Classifier, batches: Iterable[ClassificationBa
         for batch in batches:
             loss = cross_entropy(classifier(batch.images.to(device)), batch.labels.to(device))
             gradients = torch.autograd.grad(loss, weights)
-            norms.append(torch.stack([gradient.double().norm() for gradient in gradients]).cpu())
+            norms.append(torch.stack([in_float64(gradient).norm() for gradient in gradients]).cpu())
     if not norms:
         raise ValueError("measure_gradients needs at least one batch, got none")
     averages = torch.stack(norms).mean(0).tolist()
-    sizes = [float(weight.detach().double().norm()) for weight in weights]
+    sizes = [float(in_float64(weight.detach()).norm()) for weight in weights]
     return tuple(
         LayerGradient(layer.name, layer.depth, layer.is_projection, norm, norm / size if size else math.inf)
         for layer, norm, size in zip(layers, averages, sizes, strict=True)

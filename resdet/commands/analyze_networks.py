@@ -23,7 +23,8 @@ from resdet.data.samplers import endless_batches
 from resdet.data.transforms import ClassificationTestTransform
 from resdet.engine.seed import seed_everything
 from resdet.errors import ConfigError
-from resdet.inference.load import is_model_file, load_foreign_classifier, select_device
+from resdet.inference.device import select_device
+from resdet.inference.load import is_model_file, load_foreign_classifier
 from resdet.models.build import build_classifier, load_model
 from resdet.models.classifier import Classifier
 from resdet.report.analysis_files import Cell, write_analysis

@@ -62,7 +62,7 @@ def write_page(page: Path, runs: Sequence[Run]) -> None:
     Raises:
         ConfigError: a page without the marks; nothing that was measured.
     """
-    from resdet.files import atomic_write
+    from resdet.files import write_text
 
     measured = [run for run in runs if not run["quick"]]
     if not measured:
@@ -73,13 +73,13 @@ def write_page(page: Path, runs: Sequence[Run]) -> None:
     if not (begin and end):
         raise ConfigError(f"{page}: needs a line {BEGIN} and after it a line {END}")
     content = f"{before}{BEGIN}\n{table(measured)}\n{END}{after}"
-    atomic_write(page, lambda temporary: temporary.write_text(content, encoding="utf-8"))
+    write_text(page, content)
     print(f"written: {page}", file=sys.stderr)
 
 
 def _machine(run: Run) -> tuple[Any, ...]:
     machine = run["machine"]
-    return machine["cpu"], machine["cores"], round(machine["memory"] / 2**30)
+    return machine["cpu"], machine["cores"], round((machine["memory"] or 0) / 2**30)
 
 
 def _place(run: Run) -> tuple[Any, ...]:
@@ -144,7 +144,8 @@ def _legend(runs: Sequence[Run], machines: Mapping[tuple[Any, ...], str]) -> lis
     lines: dict[str, str] = {}
     for run in sorted(runs, key=lambda run: machines[_place(run)]):
         machine, name = run["machine"], machines[_place(run)]
-        what = [f"{machine['cpu']}, {machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB", ", ".join(machine["isa"])]
+        memory = f", {machine['memory'] / 2**30:.0f} GiB" if machine["memory"] else ""
+        what = [f"{machine['cpu']}, {machine['cores']} cores{memory}", ", ".join(machine["isa"])]
         what += [f"{variable}={value}" for variable, value in machine["caps"].items()]
         lines.setdefault(name, f"- **{name}**: {'; '.join(filter(None, what))}.")
     return list(lines.values())

@@ -28,7 +28,11 @@ def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool = Tr
 
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
     """``--device``."""
-    parser.add_argument("--device", default="auto", help="auto (a GPU when there is one), cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="auto (cuda where there is a GPU for it, else cpu), cpu, cuda, cuda:N or mps (default: auto)",
+    )
 
 
 def add_inference_arguments(parser: argparse.ArgumentParser) -> None:

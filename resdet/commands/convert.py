@@ -98,7 +98,7 @@ def _class_names(file: str | None, conversion: Conversion) -> list[str]:
     if not path.is_file():
         raise ConfigError(f"--names: no such file: {path}")
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise ConfigError(f"--names {path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -118,7 +118,8 @@ def _evaluate_detectors(
 ) -> None:
     """Evaluate one detector, or several together; each file's own card says what its network is."""
     from resdet.commands.evaluation import DetectorEvaluation
-    from resdet.inference.load import check_detectors, load_detectors, select_device
+    from resdet.inference.device import select_device
+    from resdet.inference.load import check_detectors, load_detectors
     from resdet.models.build import card_config
     from resdet.models.model_file import read_card
 
@@ -141,7 +142,7 @@ def _evaluate_detectors(
 def _evaluate_localizers(args: argparse.Namespace, config: LocalizationRunConfig, members: Sequence[str], folder: Path) -> None:
     """Evaluate one localizer, or several together, or score a submission file."""
     from resdet.commands.localization_evaluation import evaluate_localizer, score_submission
-    from resdet.inference.load import select_device
+    from resdet.inference.device import select_device
     from resdet.inference.load_localizer import load_localizers
 
     if args.shares:
@@ -160,8 +161,9 @@ def _evaluate_predictions(files: Sequence[str], shares: Sequence[float], folder:
     from resdet.commands.evaluation import report_classification
     from resdet.evaluation.classification import evaluate_predictions
     from resdet.evaluation.predictions import average_predictions, normalized_shares, read_predictions
+    from resdet.files import identity
 
-    if any(Path(file).resolve() == (folder / _PREDICTIONS).resolve() for file in files):
+    if identity(folder / _PREDICTIONS) in map(identity, files):
         raise ConfigError(f"--predictions: {folder / _PREDICTIONS} would be overwritten; choose another --output")
     predictions = average_predictions([read_predictions(file) for file in files], shares, files)
     metrics = evaluate_predictions(predictions)
@@ -174,7 +176,8 @@ def _evaluate_classifiers(
 ) -> None:
     """Evaluate one classifier, or the average of several; a model file's own card says what its network is."""
     from resdet.commands.evaluation import ClassifierEvaluation
-    from resdet.inference.load import is_model_file, load_foreign_classifier, select_device
+    from resdet.inference.device import select_device
+    from resdet.inference.load import is_model_file, load_foreign_classifier
 
     where = select_device(device)
     own = {path: _load_classifier(path, config, len(weights)) for path in weights if is_model_file(path)}

@@ -77,6 +77,8 @@ def _versions_text() -> str:
     lines = [f"{'python':<24}{platform.python_version()} on {platform.platform()}"]
     lines += [f"{package:<24}{_version(package)}" for package in _PACKAGES]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu only, {torch.get_num_threads()} threads"
+    if torch.backends.mps.is_available():
+        device = f"mps where asked for, {device}"
     return "\n".join([*lines, f"{'device':<24}{device}"])
 
 

@@ -26,7 +26,7 @@ from resdet.evaluation.localization import (
 )
 from resdet.evaluation.predictions import Predictions, average_predictions, class_difference
 from resdet.evaluation.submissions import read_class_ids, read_submission, write_ilsvrc, write_kaggle
-from resdet.files import atomic_write
+from resdet.files import atomic_write, identity
 from resdet.inference.classifier import classify_dataset
 from resdet.inference.load import is_model_file, load_foreign_classifier
 from resdet.inference.views import Views
@@ -233,7 +233,7 @@ def score_submission(data: LocalizationDataConfig, submission: str | Path, folde
         ConfigError: when the file is that of ``folder``, which would be overwritten, or an option of ``data`` names nothing.
         DataError: of ``read_submission`` and of the validation set.
     """
-    if Path(submission).resolve().parent == folder.resolve():
+    if identity(Path(submission).resolve().parent) == identity(folder):
         raise ConfigError(f"--predictions: {submission} would be overwritten; choose another --output")
     evaluation = LocalizationEvaluation(data)
     evaluation.score(submission)["meta"]["submission"] = str(submission)

@@ -175,8 +175,10 @@ def _written_suffix(file: Path) -> str:
 
 
 def _refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
-    sources = {file.resolve() for file in files}
-    lost = [target for target in targets if target.resolve() in sources]
+    from resdet.files import identity
+
+    sources = set(map(identity, files))
+    lost = [target for target in targets if identity(target) in sources]
     if lost:
         raise ConfigError([f"--output {target.parent}: would overwrite the input {target.name}" for target in lost])
 

@@ -46,7 +46,7 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
 
     Args:
         config: as ``load_config`` returns it.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
         resume: continue the run that the output folder holds.
 
     Returns:
@@ -62,7 +62,7 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
     from resdet.data.mixing import build_mixing
     from resdet.data.samplers import endless_batches
     from resdet.engine.seed import seed_everything
-    from resdet.inference.load import select_device
+    from resdet.inference.device import select_device
     from resdet.models.build import build_classifier
     from resdet.models.classifier import classification_step
     from resdet.models.model_file import write_model
@@ -111,7 +111,7 @@ def refresh_classifier(config: ClassificationRunConfig, *, device: str = "auto")
 
     Args:
         config: of the run; ``recompute_bn`` is the number of images, 0: all.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
 
     Returns:
         The metrics of the refreshed model, as in ``metrics.json``; {} without a validation set.
@@ -122,7 +122,7 @@ def refresh_classifier(config: ClassificationRunConfig, *, device: str = "auto")
     from resdet.commands.evaluation import ClassifierEvaluation
     from resdet.data.catalog import build_classification_dataset, build_train_transform
     from resdet.data.loader import ClassificationView
-    from resdet.inference.load import select_device
+    from resdet.inference.device import select_device
     from resdet.models.build import load_model
     from resdet.models.classifier import Classifier
     from resdet.models.model_file import write_model

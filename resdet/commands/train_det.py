@@ -30,7 +30,7 @@ def train_detector(config: DetectionRunConfig, *, device: str = "auto", resume: 
 
     Args:
         config: as ``load_config`` returns it.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
         resume: continue the run that the output folder holds.
 
     Returns:
@@ -44,7 +44,7 @@ def train_detector(config: DetectionRunConfig, *, device: str = "auto", resume: 
     from resdet.commands.evaluation import DetectorEvaluation
     from resdet.commands.training import draw_curves
     from resdet.engine.seed import seed_everything
-    from resdet.inference.load import select_device
+    from resdet.inference.device import select_device
     from resdet.models.build import start_detector
 
     where = select_device(device)

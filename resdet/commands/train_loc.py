@@ -30,7 +30,7 @@ def train_localizer(config: LocalizationRunConfig, *, device: str = "auto", resu
 
     Args:
         config: as ``load_config`` returns it.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
         resume: continue the run that the output folder holds.
 
     Returns:
@@ -43,7 +43,7 @@ def train_localizer(config: LocalizationRunConfig, *, device: str = "auto", resu
     from resdet.commands.localization_training import Localizing, read_training_images, train_region_net, train_rpn
     from resdet.commands.training import draw_curves
     from resdet.engine.seed import seed_everything
-    from resdet.inference.load import select_device
+    from resdet.inference.device import select_device
     from resdet.inference.load_localizer import make_localizer
     from resdet.models.build_localizer import start_localizer
     from resdet.models.localization.rcnn import RegionLocalizer

@@ -78,7 +78,8 @@ def _warn(texts: Sequence[str]) -> None:
 def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[str]] | None:
     """The data set and the warnings of ``key`` that a file of the cache holds; None when it holds others, or is broken."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        # not opened by numpy, which leaves a damaged file open
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
             about = json.loads(archive["about"].tobytes())
             if about["key"] != key:
                 _log.info("%s: has changed since it was kept in %s, reading it again", about["plain"]["source"], file)

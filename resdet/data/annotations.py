@@ -11,6 +11,7 @@ import numpy as np
 
 from resdet.data.dataset import DetectionDataset
 from resdet.errors import DataError, did_you_mean
+from resdet.system import unusable_name
 
 # a box with a shorter side, in pixels, is as good as empty: float32 arithmetic on it may make it so
 _SMALLEST_SIDE = 0.01
@@ -54,7 +55,7 @@ class DatasetBuilder:
             self.problems.append(f"{where}: {problem}")
             self._images.append((b"", image_id, height, width))
             return index
-        path = os.fsencode(folder / name)
+        path = os.fsencode(folder / spelled_here(folder, name))
         self._files.append((where, path))
         self._images.append((path, image_id, height, width))
         return index
@@ -189,11 +190,20 @@ def unsafe_name(name: str) -> str | None:
     parsed = PureWindowsPath(name)
     if not name or "\0" in name or parsed.anchor or ".." in parsed.parts:
         return f"file name must be relative and stay in the images' folder, got {name!r}"
+    if any(map(unusable_name, parsed.parts)):
+        return f"file name must be one that Windows can use, got {name!r}"
     try:
         os.fsencode(name)
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
         return f"file name must be text, got {name!r}"
     return None
+
+
+def spelled_here(folder: str | Path, name: str) -> str:
+    """A file name of an annotation file, with ``/`` for the backslashes of programs of Windows where nothing is called so."""
+    if "\\" in name and not os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
+        return name.replace("\\", "/")
+    return name
 
 
 def class_mismatch(found: Sequence[str], names: Sequence[str]) -> list[str]:

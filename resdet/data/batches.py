@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from resdet.structures import Target
+from resdet.structures.moving import moved
 
 BatchT = TypeVar("BatchT", bound="Batch")
 
@@ -36,7 +37,7 @@ class Batch:
         def move(value: Tensor | Target) -> Tensor | Target:
             if isinstance(value, Target):
                 return value.to(device)
-            return value.to(device, non_blocking=True)  # type: ignore[call-overload]
+            return moved(value, device)
 
         return replace(self, **{name: _each(move, value) for name, value in vars(self).items()})
 

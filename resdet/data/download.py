@@ -14,6 +14,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from types import MappingProxyType
 
+from resdet import system
 from resdet.data.archives import unpack
 from resdet.errors import DataError, ResdetError
 from resdet.files import write_json
@@ -146,7 +147,7 @@ def fetch(archive: Archive, folder: Path, report: Report, *, pause_s: float = 2.
                         f"{archive.url}: broke off after {have} bytes: {reason}; the same command goes on from there"
                     ) from error
                 time.sleep(pause_s * attempt)
-        part.replace(file)
+        system.replace(part, file)
     report("verifying", archive.name, 0, None)
     if (found := _md5(file)) != archive.md5:
         size = file.stat().st_size

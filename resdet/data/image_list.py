@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from resdet.data.annotations import class_mismatch, unsafe_name
+from resdet.data.annotations import class_mismatch, spelled_here, unsafe_name
 from resdet.data.folder import FileDataset
 from resdet.data.table import read_csv
 from resdet.errors import DataError
@@ -110,7 +110,7 @@ def _files(root: Path, source: Path, entries: Sequence[_Entry], problems: list[s
         if problem := unsafe_name(name):
             problems.append(f"{where}: {problem}")
             continue
-        path = os.path.normpath(os.path.join(root, name))  # noqa: PTH118  # a million of them: Path is slow
+        path = os.path.normpath(os.path.join(root, spelled_here(root, name)))  # noqa: PTH118  # a million of them: Path is slow
         files.append(os.fsencode(path))
         if path in listed:
             problems.append(f"{where}: {name!r} is listed already: {listed[path].removeprefix(f'{source}: ')}")

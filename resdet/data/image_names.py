@@ -25,7 +25,7 @@ def only_listed(dataset: DetectionDataset, path: str | Path, root: str | Path, *
         DataError: with every line that names no image, several, or one that an earlier line named, and when there is no line.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -34,7 +34,7 @@ def only_listed(dataset: DetectionDataset, path: str | Path, root: str | Path, *
     chosen: dict[int, int] = {}
     problems: list[str] = []
     for number, name in ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()):
-        found = images.get(name, set())
+        found = images.get(name) or images.get(name.replace("\\", "/"), set())
         if len(found) != 1:
             problems.append(
                 f"{path}: line {number}: {name!r:.80} names {len(found) or 'no'} image{'s'[: len(found)]} of the data set"

@@ -114,7 +114,7 @@ def synset_names(root: Path) -> list[str] | None:
     if path is None:
         return None
     try:
-        wnids = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        wnids = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     twice = sorted({wnid for wnid in wnids if wnids.count(wnid) > 1}) if len(set(wnids)) < len(wnids) else []

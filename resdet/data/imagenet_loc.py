@@ -230,7 +230,7 @@ def _xml_files(folder: Path, builder: DatasetBuilder, names: Sequence[str]) -> _
 def _read_blacklist(path: Path, images: int, problems: list[str]) -> list[int]:
     """The indices, from 0, of the images that a file numbers from 1."""
     try:
-        words = path.read_text(encoding="utf-8").split()
+        words = path.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{path}: cannot be read: {error}")
         return []

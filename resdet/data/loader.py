@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from resdet.data.photo import Photo, exact
 from resdet.data.proposals import Proposals
 from resdet.errors import DataError
 from resdet.structures import Target
+from resdet.system import stop_signals
 
 B_co = TypeVar("B_co", covariant=True)
 Key = tuple[int, int]
@@ -181,7 +183,12 @@ def _load(view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: boo
                 raise DataError(loaded.problems)
             yield loaded
     finally:
-        del batches_loaded  # ends the workers, also where a traceback refers to this call
+        # at once: the traceback of an error that torch raises refers to its iterator, which would keep the workers until the
+        # collector comes, or for ever at the end of the program
+        end = getattr(batches_loaded, "_shutdown_workers", None)
+        if end is not None:
+            end()
+        del batches_loaded  # the same, should torch once call it otherwise
 
 
 def test_loader(view: View[B_co], workers: int, batch: int = 1) -> Iterator[B_co]:  # noqa: PT028  # no test of pytest
@@ -245,11 +252,24 @@ def _quiet_worker(_: int) -> None:
     """One thread a worker; signals that end a run (Ctrl-C, a scheduler's SIGTERM) are left to the main process."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     sys.excepthook = _no_hangups
+    threading.Thread(target=_leave_with_main_process, daemon=True).start()
+
+
+def _leave_with_main_process() -> None:
+    """End this worker when the main process has ended, however that was.
+
+    torch looks whether the parent lives, but the parent of a worker of a fork server is that server, which stays as long as the
+    worker does.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _no_hangups(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -54,7 +54,7 @@ def write_shards(dataset: ClassificationDataset, root: Path, folder: Path, split
         {"file": f"{split}-{number:06}.tar", "samples": end - start, "bytes": _tar_bytes(sizes[start:end])}
         for number, (start, end) in enumerate(zip(starts, ends, strict=True))
     ]
-    sources = np.array([os.fsencode(os.path.relpath(path, root)) for path in paths], dtype=np.bytes_)
+    sources = np.array([os.fsencode(Path(os.path.relpath(path, root)).as_posix()) for path in paths], dtype=np.bytes_)
     columns: dict[str, NDArray[Any]] = {
         "shards": shards,
         "offsets": offsets,

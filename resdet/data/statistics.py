@@ -156,7 +156,8 @@ def read_mean_image(path: str | Path, crop: int) -> Tensor:
     try:
         with safe_open(Path(path), framework="pt") as file:
             names = list(file.keys())
-            mean = file.get_tensor("mean") if "mean" in names else None
+            # a copy: the tensor itself would keep the file open
+            mean = file.get_tensor("mean").clone() if "mean" in names else None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from resdet import system
 from resdet.data.shapes import CLASS_NAMES, SceneObject, draw_crop, draw_scene
 from resdet.errors import ConfigError
 from resdet.files import write_json
@@ -63,7 +63,7 @@ def make_shapes(folder: str | Path, *, train: int, val: int, size: int, seed: in
             written["crops"] += _write_crops(work, split, count, round(size * _CROP_SIDE), (seed, number, 1))
         if folder.exists():
             folder.rmdir()
-        shutil.move(work, folder)
+        system.replace(work, folder)
     return written
 
 

@@ -29,7 +29,7 @@ def read_image_set(path: Path, known: Callable[[str], bool], problems: list[str]
         DataError: the file cannot be read, or is not text.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

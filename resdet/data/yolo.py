@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from resdet.data.annotations import DatasetBuilder, class_mismatch, unsafe_name
+from resdet.data.annotations import DatasetBuilder, class_mismatch, spelled_here, unsafe_name
 from resdet.data.dataset import DetectionDataset
 from resdet.data.decode import read_size
 from resdet.data.folder import is_image_name
@@ -110,7 +110,7 @@ def _image_paths(root: Path, source: Path, entry: Any, split: str, problems: lis
         if not isinstance(value, str):
             problems.append(f"{source}: {split!r} must name folders or text files, got {_shown(value)}")
             continue
-        place = str(PurePosixPath(value.removeprefix("../")))
+        place = str(PurePosixPath(spelled_here(root, value).removeprefix("../")))
         if problem := unsafe_name(place):
             problems.append(f"{source}: {split!r}: {problem}")
         elif os.path.isdir(root / place):  # noqa: PTH112  # unlike Path.is_dir it is False, not an error, for a name too long
@@ -160,11 +160,12 @@ def _listed(root: Path, place: str, before: dict[str, None], problems: list[str]
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        image = str(PurePosixPath(place).parent / line.strip())
-        if problem := unsafe_name(line.strip()):
+        name = spelled_here(path.parent, line.strip())
+        image = str(PurePosixPath(place).parent / name)
+        if problem := unsafe_name(name):
             problems.append(f"{path}: line {number}: {problem}")
         elif image in images or image in before:
-            problems.append(f"{path}: line {number}: {line.strip()!r} is listed twice")
+            problems.append(f"{path}: line {number}: {name!r} is listed twice")
         else:
             images[image] = None
     return list(images)

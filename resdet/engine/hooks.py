@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from resdet.engine.logging import LogWriter
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.progress import ProgressDisplay
+from resdet.system import peak_memory
 
 
 @dataclass
@@ -169,9 +169,6 @@ class AverageHook(Hook):
 def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    if sys.platform == "win32":
-        return math.nan
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory() / 2**20  # what it once had, it keeps
+    return peak_memory() / 2**20

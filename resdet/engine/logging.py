@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resdet.errors import DataError
-from resdet.files import atomic_write, json_ready
+from resdet.files import json_ready, write_text
 
 
 class LogWriter(Protocol):
@@ -30,7 +30,7 @@ class JsonLog:
     """Appends each line to a file at once; numbers that are not finite become null."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one line."""
@@ -88,8 +88,7 @@ def drop_lines_after(path: Path, iteration: int) -> float | None:
     if broken:
         raise DataError([f"{path}:{number}: not a line of a training log: {lines[number - 1][:80]!r}" for number in broken])
     kept = [(line, record) for line, record in zip(lines, records, strict=True) if record and record["iteration"] <= iteration]
-    text = "".join(f"{line}\n" for line, _ in kept)
-    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, "".join(f"{line}\n" for line, _ in kept))
     scores = [record.get("score") for _, record in kept if "eval" in record and record["iteration"] == iteration]
     if not scores:
         return None

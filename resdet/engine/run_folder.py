@@ -12,7 +12,7 @@ import yaml
 
 from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
-from resdet.files import atomic_write
+from resdet.files import write_text
 
 # what is worth keeping, of a run and of the steps of one: without any of it a run was ended before its first checkpoint
 _FILES = ("state.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
@@ -86,7 +86,7 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
             differences = list(_differences(run.config, config_yaml)) if run.resumed else []
             if differences:
                 raise ConfigError([f"{folder} holds a run of another config: {difference}" for difference in differences])
-            atomic_write(run.config, lambda temporary: temporary.write_text(config_yaml, encoding="utf-8"))
+            write_text(run.config, config_yaml)
         except OSError as error:
             raise ConfigError(f"--output {folder}: {error.filename or folder}: {error.strerror}") from error
         yield run

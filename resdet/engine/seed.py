@@ -33,9 +33,12 @@ def preserved_randomness() -> Iterator[None]:
     """Put the generators of Python, NumPy and torch (all devices in use) back on leaving."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
+            if mps is not None:
+                torch.mps.set_rng_state(mps)
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002

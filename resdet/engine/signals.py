@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from resdet.system import stop_signals
+
 
 class StopSignals:
     """Inside this context the first SIGINT or SIGTERM only sets ``received``; one more SIGINT raises KeyboardInterrupt.
+
+    On Windows, where no program can send SIGTERM, Ctrl-Break (SIGBREAK) is its like.
 
     The former handlers come back on leaving. Off the main thread, where Python allows no handlers, nothing is installed.
     """
@@ -21,7 +26,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in stop_signals():
                 self._former[number] = signal.signal(number, self._handle)
         return self
 
@@ -34,4 +39,5 @@ class StopSignals:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
         # not print: the handler may interrupt a print to the same stream, which Python refuses to nest
-        os.write(2, f"\n{self.received}: saving after this step; Ctrl-C stops at once\n".encode())
+        with contextlib.suppress(OSError):  # a program without a console has no such stream
+            os.write(2, f"\n{self.received}: saving after this step; Ctrl-C stops at once\n".encode())

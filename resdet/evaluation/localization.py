@@ -154,7 +154,7 @@ def _overlaps(boxes: Tensor, truth: Tensor) -> Tensor:
     if not len(truth):
         return torch.zeros(len(boxes), dtype=torch.float64)
     # in double precision whole pixels give an exact 0.5
-    return box_iou(boxes.double().cpu(), truth.double().cpu()).max(1).values
+    return box_iou(boxes.cpu().double(), truth.cpu().double()).max(1).values
 
 
 def _first(right: Tensor) -> int:

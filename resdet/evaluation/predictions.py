@@ -67,7 +67,7 @@ def read_predictions(path: str | Path) -> Predictions:
     if not path.is_file():
         raise ConfigError(f"{path}: no such predictions file")
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             found = {name: content[name] for name in _ARRAYS if name in content}
     # no zip; a bare array, which is no context; pickles; a damaged member
     except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:

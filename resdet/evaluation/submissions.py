@@ -13,7 +13,7 @@ import torch
 from resdet.data.table import read_csv
 from resdet.errors import DataError
 from resdet.evaluation.localization import GUESSES, Guesses, Localization
-from resdet.files import atomic_write, write_csv
+from resdet.files import write_csv, write_text
 
 _COLUMNS = ("ImageId", "PredictionString")
 _RULE = "must be 'class xmin ymin xmax ymax', again and again"
@@ -35,7 +35,7 @@ def write_kaggle(path: str | Path, images: Sequence[str], found: Sequence[Locali
 def write_ilsvrc(path: str | Path, images: Sequence[str], found: Sequence[Localization], class_ids: Sequence[int]) -> None:
     """Write the server's text, one line an image in the alphabetical order of ``images``, atomically; see ``write_kaggle``."""
     lines = [_line(each, class_ids) for _, each in sorted(zip(images, found, strict=True), key=lambda pair: pair[0])]
-    atomic_write(path, lambda temporary: temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8"))
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_submission(
@@ -74,7 +74,7 @@ def read_class_ids(path: str | Path, names: Sequence[str]) -> list[int]:
     """
     path = Path(path)
     try:
-        words = [line.split()[0] if line.split() else "" for line in path.read_text(encoding="utf-8").splitlines()]
+        words = [line.split()[0] if line.split() else "" for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     numbers: dict[str, int] = {}
@@ -118,7 +118,7 @@ def _table(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, 
 def _text(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, tuple[str, str]]:
     """ImageId -> (where it stands, its guesses)."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if len(lines) != len(images):

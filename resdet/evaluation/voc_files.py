@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, did_you_mean
 from resdet.evaluation.problems import Problems, is_number, shown
-from resdet.files import atomic_write
+from resdet.files import write_text
 
 # adding 1 to a small coordinate rounds it, so that an empty box may come back a little reversed; pixels
 _ROUNDING = 1e-6
@@ -43,6 +43,9 @@ def write_voc_results(
 
     Returns:
         The files' paths, in order of ``class_names``.
+
+    Raises:
+        ConfigError: two classes would share a file, on a file system to which large and small letters are the same.
     """
     lines: dict[int, list[str]] = {key: [] for key in class_names}
     x, y, width, height = results["bbox"].T
@@ -50,11 +53,14 @@ def write_voc_results(
     ids = (results[key].tolist() for key in ("image_id", "category_id"))
     for image, category, row in zip(*ids, numbers.tolist(), strict=True):
         lines[category].append(" ".join([image_names[image], *map(repr, row)]))
-    paths = []
+    paths: list[Path] = []
     for key, name in class_names.items():
-        text = "".join(f"{line}\n" for line in lines[key])
-        paths.append(Path(folder) / f"comp4_det_{split}_{_file_part(name)}.txt")
-        atomic_write(paths[-1], lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        path = Path(folder) / f"comp4_det_{split}_{_file_part(name)}.txt"
+        twin = next((other for other in paths if other.name.lower() == path.name.lower()), None)
+        if twin and path.exists() and path.samefile(twin):
+            raise ConfigError(f"{path}: is {twin.name} here, where large and small letters are the same in names")
+        write_text(path, "".join(f"{line}\n" for line in lines[key]))
+        paths.append(path)
     return paths
 
 
@@ -79,29 +85,27 @@ def read_voc_results(
         DataError: with every problem of the files, naming file and line.
     """
     files = _files_by_class(paths, split)
-    categories = {_file_part(name): key for key, name in class_names.items()}
-    if missing := [part for part in categories if part not in files]:
-        where = ", ".join(map(str, paths[:3]))
-        raise ConfigError(
-            [f"{where}: no results file *_det_{split}_{part}.txt{did_you_mean(part, list(files))}" for part in missing]
-        )
-    for part in files.keys() - categories.keys():
-        warnings.warn(f"{files[part]}: the ground truth has no such class: left out", stacklevel=2)
+    categories = {name: key for key, name in class_names.items()}
+    if missing := [name for name in categories if name not in files]:
+        where = f"{', '.join(map(str, paths[:3]))}: no results file *_det_{split}"
+        raise ConfigError([f"{where}_{_file_part(name)}.txt{did_you_mean(name, list(files))}" for name in missing])
+    for name in files.keys() - categories.keys():
+        warnings.warn(f"{files[name]}: the ground truth has no such class: left out", stacklevel=2)
     ids = {name: key for key, name in image_names.items()}
     problems = Problems()
     images: list[int] = []
     labels: list[int] = []
     numbers: list[list[float]] = []
-    for part, category in categories.items():
-        for number, line in enumerate(map(str.strip, _lines(files[part])), 1):
+    for class_name, category in categories.items():
+        for number, line in enumerate(map(str.strip, _lines(files[class_name])), 1):
             if not line:
                 continue
             name, *values = line.rsplit(maxsplit=5)
             found = _numbers(values)
             if found is None:
-                problems.add(f"{files[part]}: line {number}", f"{_RULE} {shown(line)}")
+                problems.add(f"{files[class_name]}: line {number}", f"{_RULE} {shown(line)}")
             elif name not in ids:
-                problems.add(f"{files[part]}: line {number}", f"image {shown(name)} is not in the image set {split!r}")
+                problems.add(f"{files[class_name]}: line {number}", f"image {shown(name)} is not in the image set {split!r}")
             else:
                 images.append(ids[name])
                 labels.append(category)
@@ -115,7 +119,13 @@ def read_voc_results(
 
 
 def _file_part(name: str) -> str:
-    return re.sub(r"[%/\\\0]", lambda found: f"%{ord(found[0]):02X}", name)
+    """A class name as part of a file name, the same on every system."""
+    return re.sub(r'[%/\\:*?"<>|\x00-\x1f]', lambda found: f"%{ord(found[0]):02X}", name)
+
+
+def _class_name(part: str) -> str:
+    """What ``_file_part`` made ``part`` of; other tools' files may spell more of the name as it is."""
+    return re.sub(r"%([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), part)
 
 
 def _files_by_class(paths: Sequence[str | Path], split: str) -> dict[str, Path]:
@@ -134,10 +144,10 @@ def _files_by_class(paths: Sequence[str | Path], split: str) -> dict[str, Path]:
         found = pattern.fullmatch(path.name)
         if found is None:
             wrong.append(f"{path}: a VOC results file must be called *_det_{split}_<class>.txt")
-        elif found[1] in files:
-            wrong.append(f"{path}: is of the same class as {files[found[1]]}")
+        elif (name := _class_name(found[1])) in files:
+            wrong.append(f"{path}: is of the same class as {files[name]}")
         else:
-            files[found[1]] = path
+            files[name] = path
     if wrong:
         raise ConfigError(wrong)
     return files
@@ -145,7 +155,7 @@ def _files_by_class(paths: Sequence[str | Path], split: str) -> dict[str, Path]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -15,6 +15,7 @@ from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating
 from resdet.inference.views import ViewedImages, Views
 from resdet.models.classifier import Classifier
+from resdet.ops.precision import in_float64
 
 _PIXELS = 32 * 224 * 224  # that go through the network at once
 
@@ -93,12 +94,12 @@ def view_probabilities(model: Classifier, scales: Sequence[Tensor], window: int 
         window: of ``training_window``: the network runs as a fully convolutional one; None: the views are crops.
 
     Returns:
-        float64 (N, K), on the model's device.
+        float64 (N, K), on the model's device, or the CPU (see ``in_float64``).
     """
     device = next(model.parameters()).device
     averages = []
     for images in scales:
         flat = images.flatten(0, 1).to(device)
         logits = model(flat) if window is None else score_map(model.backbone, model.normalize(flat), window).mean((2, 3))
-        averages.append(logits.double().softmax(1).unflatten(0, images.shape[:2]).mean(1))
+        averages.append(in_float64(logits).softmax(1).unflatten(0, images.shape[:2]).mean(1))
     return torch.stack(averages).mean(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from resdet.errors import ConfigError, DataError
 from resdet.evaluation.predictions import class_difference
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements
+from resdet.inference.device import select_device
 from resdet.inference.load_localizer import load_localizers
 from resdet.inference.localizer import Localizer
 from resdet.models.backbones.weights.read import read_weights
@@ -28,23 +28,6 @@ from resdet.models.model_file import ModelCard, read_card
 from resdet.ops.precision import number_format
 
 TestConfigT = TypeVar("TestConfigT", DetectionTestConfig, LocalizerTestConfig)
-
-
-def select_device(name: str = "auto") -> torch.device:
-    """The device a name means: auto takes a GPU when there is one.
-
-    Raises:
-        ConfigError: an unknown name, or a GPU that is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
-    device = torch.device(name)
-    count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise ConfigError(f"device {name!r}: torch sees {count or 'no'} CUDA device{'s'[: count != 1]} on this machine")
-    return device
 
 
 def load(
@@ -60,7 +43,7 @@ def load(
     Args:
         path: a ``model.safetensors`` that training wrote; or several of detectors or localizers of the same classes: an
             ensemble, for which pictures are resized as the first file says.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
         precision: of detectors alone: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
         compiled: of detectors alone: let torch.compile fuse the layers, which takes minutes; for a GPU.
         test: not for classifiers: options of ``model.test`` in place of those of the (first) file: ``{"refine": True}``.
@@ -218,7 +201,7 @@ def predict(
     Args:
         weights: a model file, or several of detectors.
         images: a picture, as ``Detector.predict`` and ``ImageClassifier.predict`` take it.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
         precision: number format of a detector's convolutions, as for ``load``.
         test: options of ``model.test``, as for ``load``.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from resdet.data.transforms import DetectionTestTransform
 from resdet.models.detection.roi_heads import RoIHeads
+from resdet.ops.precision import in_float64
 from resdet.structures import Target
 from resdet.structures.boxes import box_area, scale_boxes
 
@@ -70,10 +71,11 @@ def select_adjacent_scales(
         int64 (R,) and (R,), indices of the lower and the upper scale; both are 0 when there is one scale only.
     """
     # areas at the levels against 224², both times the image's area: whole numbers where the box's area is one
-    pixels = torch.tensor([height * width for height, width in level_sizes], dtype=torch.float64, device=boxes.device)
-    areas = box_area(boxes.double())[:, None] * pixels
+    own = in_float64(boxes)
+    pixels = torch.tensor([height * width for height, width in level_sizes], dtype=torch.float64, device=own.device)
+    areas = box_area(own)[:, None] * pixels
     not_above = (areas <= CANONICAL_AREA * size[0] * size[1]).sum(1)
-    lower = (not_above - 1).clamp(0, max(len(level_sizes) - 2, 0))
+    lower = (not_above - 1).clamp(0, max(len(level_sizes) - 2, 0)).to(boxes.device)
     return lower, (lower + 1).clamp(max=len(level_sizes) - 1)
 
 

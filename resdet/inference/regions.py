@@ -18,6 +18,7 @@ from torch import Tensor
 from resdet.inference.multi_scale import Level, merged_features
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.ops.precision import in_float64
 from resdet.structures import ImageBatch
 from resdet.structures.boxes import mirror_boxes
 
@@ -149,11 +150,11 @@ def mean_of(found: Sequence[ScoredRegions], shares: Sequence[float] | None = Non
 
     It is taken in float64, in which the mean of equal numbers is that number: a network with itself is the network.
     """
-    weights = torch.tensor(shares or [1.0] * len(found), dtype=torch.float64, device=found[0].scores.device)
 
     def mean(parts: list[Tensor]) -> Tensor:
-        stacked = torch.stack(parts).double()
+        stacked = in_float64(torch.stack(parts))
+        weights = torch.tensor(shares or [1.0] * len(found), dtype=torch.float64, device=stacked.device)
         total = (stacked * weights.view(-1, *[1] * (stacked.ndim - 1))).sum(0)
-        return (total / weights.sum()).float()
+        return (total / weights.sum()).float().to(parts[0].device)
 
     return ScoredRegions(mean([each.scores for each in found]), mean([each.boxes for each in found]))

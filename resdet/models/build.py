@@ -196,7 +196,9 @@ def load_model(
         if card.task == "detection":
             model: FasterRCNN | Classifier = build_detector(own, card.names)
         else:
-            model = build_classifier(own, card.names, state.get("mean_image"))
+            mean_image = state.get("mean_image")
+            # a copy: a network that keeps what was read would keep the file open, which Windows then lets nobody replace
+            model = build_classifier(own, card.names, None if mean_image is None else mean_image.clone())
     model.pixels = PixelConvention.from_dict(card.pixels)
     return load_tensors(model, path, state), card
 

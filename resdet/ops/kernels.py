@@ -7,11 +7,9 @@ of the cache folder under all that it depends on. The file may be deleted at any
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from resdet.errors import DataError
 from resdet.files import cache_folder, read_json, write_json
+from resdet.system import processor_name
 
 _log = logging.getLogger(__name__)
 
@@ -80,17 +79,6 @@ def machine_key() -> str:
     capability = torch.backends.cpu.get_cpu_capability()
     threads = f"{torch.get_num_threads()} thread{'s'[: torch.get_num_threads() != 1]}"
     return ", ".join([processor_name(), capability, *caps, threads, f"torch {torch.__version__} ({build})"])
-
-
-@functools.cache
-def processor_name() -> str:
-    """The processor's name, as its maker writes it; its architecture where the system does not tell."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def remembered_answers(file: Path) -> dict[str, dict[str, str]]:

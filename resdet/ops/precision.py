@@ -18,7 +18,18 @@ def number_format(name: str, device: torch.device) -> torch.dtype:
         with torch.cuda.device(device):
             if not torch.cuda.is_bf16_supported(including_emulation=False):
                 raise ConfigError(f"'precision' bf16: {torch.cuda.get_device_name(device)} has no bfloat16; fp16 will do")
+    if name != "fp32" and device.type == "mps":
+        try:
+            torch.zeros(1, dtype=_PRECISIONS[name], device=device)
+        except (TypeError, RuntimeError) as error:  # bfloat16 before macOS 14
+            reason = str(error).partition("\n")[0][:100]
+            raise ConfigError(f"'precision' {name}: mps has no such numbers here ({reason}); fp32 will do") from error
     return _PRECISIONS[name]
+
+
+def in_float64(x: Tensor) -> Tensor:
+    """``x`` in float64: on its device, or on the CPU where that is an Apple GPU (mps), which has no such numbers."""
+    return x.cpu().double() if x.device.type == "mps" else x.double()
 
 
 def at_least_float32(x: Tensor) -> Tensor:

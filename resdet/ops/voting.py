@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from resdet.ops.iou import box_iou
+from resdet.ops.precision import in_float64
 
 
 def box_voting(kept: Tensor, boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
@@ -25,7 +26,7 @@ def box_voting(kept: Tensor, boxes: Tensor, scores: Tensor, iou: float) -> Tenso
     """
     voters = torch.isfinite(boxes).all(1) & torch.isfinite(scores) & (scores > 0)
     # float64, where the mean of equal boxes is that box exactly, and no area is too large
-    candidates, weights = boxes[voters].double(), scores[voters].double()
-    votes = (box_iou(kept.double(), candidates) >= iou) * weights
+    candidates, weights, own = in_float64(boxes[voters]), in_float64(scores[voters]), in_float64(kept)
+    votes = (box_iou(own, candidates) >= iou) * weights
     total = votes.sum(1, keepdim=True)
-    return torch.where(total > 0, votes @ candidates / total, kept.double()).float()
+    return torch.where(total > 0, votes @ candidates / total, own).float().to(kept.device)

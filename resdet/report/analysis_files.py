@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from resdet.files import atomic_write
+from resdet.files import write_text
 
 Cell = str | int | float | None
 
@@ -33,6 +33,6 @@ def write_analysis(
     writer = csv.DictWriter(content, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    atomic_write(table, lambda temporary: temporary.write_text(content.getvalue(), encoding="utf-8"))
-    atomic_write(text, lambda temporary: temporary.write_text(conclusion + "\n", encoding="utf-8"))
+    write_text(table, content.getvalue())
+    write_text(text, conclusion + "\n")
     return [picture, table, text]

@@ -37,7 +37,7 @@ def write_detections(folder: str | Path, results: Mapping[str, NDArray[Any]]) ->
         raise ValueError("detections.json holds finite numbers only")
 
     def write(path: Path) -> None:
-        with path.open("w", encoding="utf-8") as file:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
             file.write("[")
             for first in range(0, len(results["score"]), _ROWS):
                 images, *others = (results[key][first : first + _ROWS].tolist() for key in _RESULT_KEYS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from resdet.structures.moving import moved
 from resdet.structures.pixels import PixelConvention
 
 
@@ -34,7 +35,7 @@ class ImageBatch:
         if not images:
             raise ValueError("ImageBatch needs at least one image, got none")
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-        normalized = [pixels.normalize(image.to(device, non_blocking=True)) for image in images]  # type: ignore[call-overload]
+        normalized = [pixels.normalize(moved(image, device)) for image in images]
         if len(normalized) == 1:
             return cls(normalized[0][None], sizes)
         height, width = max(h for h, _ in sizes), max(w for _, w in sizes)

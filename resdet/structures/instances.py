@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from resdet.errors import DataError
+from resdet.ops.precision import in_float64
 from resdet.structures.boxes import scale_boxes, xyxy_to_xywh
 from resdet.structures.drawing import class_color, draw_boxes
 
@@ -151,7 +152,7 @@ class Detections:
         Args:
             category_ids: the file's category id of each label; label + 1 when it is not given.
         """
-        boxes = xyxy_to_xywh(self.boxes.double()).tolist()
+        boxes = xyxy_to_xywh(in_float64(self.boxes)).tolist()
         labels = self.labels.tolist()
         ids = [label + 1 for label in labels] if category_ids is None else [category_ids[label] for label in labels]
         return [

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from resdet.structures.instances import Target
+from resdet.structures.moving import moved
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ class TargetBatch:
         """Stack the targets of N >= 1 images and move them to ``device``."""
 
         def stack(rows: list[Tensor]) -> Tensor:
-            stacked: Tensor = pad_sequence(rows, batch_first=True).to(device, non_blocking=True)  # type: ignore[call-overload]
-            return stacked
+            return moved(pad_sequence(rows, batch_first=True), device)
 
         boxes = [target.boxes[~target.ignore] for target in targets]
         return cls(

@@ -86,6 +86,35 @@ def test_a_program_ends_that_keeps_its_loader(stop: int, printed: str) -> None:
     assert ("the sixth" in done.stderr) == (stop == 9)
 
 
+FAILING = """
+import os, sys
+from resdet.data.loader import train_loader
+
+class View:
+    def __len__(self): return 9
+    def batch(self, keys):
+        if keys[0][0] == 3:
+            if sys.argv[1] == "killed": os._exit(1)
+            raise ZeroDivisionError("a fault")
+        return keys[0][0]
+
+if __name__ == "__main__":
+    try:
+        for number in train_loader(View(), [[(index, 0)] for index in range(9)], 2):
+            print(number, flush=True)
+    except Exception as error:
+        kept = error
+        print(type(error).__name__, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("how", "kind"), [("raising", "ZeroDivisionError"), ("killed", "RuntimeError")])
+def test_a_program_ends_whose_workers_fail(how: str, kind: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FAILING, how], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split()[-1] == kind
+    assert done.stdout.split()[:-1] == ["0", "1", "2"][: len(done.stdout.split()) - 1]
+
+
 def test_workers_end_with_an_error_whose_traceback_is_kept(tiny_coco) -> None:
     view = DetectionView(read_coco(tiny_coco.images, tiny_coco.annotations), DetectionTestTransform(48, 100))
     view.dataset.path(2).write_bytes(b"nothing")

@@ -41,6 +41,26 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
     assert found["score"].tolist() == [0.5, 1e-9]
 
 
+def test_the_names_of_classes_fit_every_system(tmp_path: Path) -> None:
+    names = {1: "aux", 2: "a:b", 3: 'say "what?"', 4: "50%", 5: "%41", 6: "tab\t<|>*", 7: "Cat", 8: "cat"}
+    rows = [{"image_id": 1, "category_id": key, "bbox": [0, 0, key, 1], "score": 0.5} for key in names]
+    paths = write_voc_results(tmp_path, "val", columns(rows), IMAGES, names)
+    assert [path.name for path in paths[:3]] == [f"comp4_det_val_{part}.txt" for part in ("aux", "a%3Ab", "say %22what%3F%22")]
+    assert not any(set(path.name) & set(':*?"<>|\\/\t') for path in paths)
+    found = read_voc_results([tmp_path], "val", IMAGES, names)
+    assert sorted(zip(found["category_id"], (box[2] for box in found["bbox"].tolist()), strict=True)) == [(k, k) for k in names]
+    paths[1].rename(tmp_path / "comp4_det_val_a:b.txt")  # as other tools call it
+    assert read_voc_results([tmp_path], "val", IMAGES, names)["category_id"] == found["category_id"]
+
+
+def test_classes_that_would_share_a_file_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # large and small letters are the same: the second file is the first
+    monkeypatch.setattr(Path, "exists", lambda self: True)
+    monkeypatch.setattr(Path, "samefile", lambda self, other: self.name.lower() == Path(other).name.lower())
+    with pytest.raises(ConfigError, match=r"comp4_det_val_Cat\.txt: is comp4_det_val_cat\.txt here"):
+        write_voc_results(tmp_path, "val", columns(ROWS), IMAGES, {1: "cat", 2: "dog", 3: "Cat"})
+
+
 def test_blank_lines_and_space_around_lines_are_nothing(tmp_path: Path) -> None:
     paths = write_voc_results(tmp_path, "val", columns(ROWS), IMAGES, CLASSES)
     lines = paths[0].read_text().splitlines()

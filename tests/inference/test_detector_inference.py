@@ -20,7 +20,7 @@ from resdet.data.transforms import DetectionTestTransform
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements, detect_batches, detect_image
-from resdet.inference.load import select_device
+from resdet.inference.device import select_device
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.models.detection.roi_heads import RoIHeads
@@ -252,7 +252,7 @@ def test_device_names(monkeypatch: pytest.MonkeyPatch) -> None:
         select_device("cuda:2")
 
 
-@pytest.mark.parametrize("name", ["", "tpu", "meta", "mps", "CUDA", "0", "cuda:", "cuda:x", "cpu:1"])
+@pytest.mark.parametrize("name", ["", "tpu", "meta", "MPS", "mps:1", "xpu", "CUDA", "0", "cuda:", "cuda:x", "cpu:1"])
 def test_unknown_device_names(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"device must be auto, cpu, cuda or cuda:N, got '{name}'"):
+    with pytest.raises(ConfigError, match=f"device must be auto, cpu, cuda, cuda:N or mps, got '{name}'"):
         select_device(name)

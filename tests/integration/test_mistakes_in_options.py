@@ -70,7 +70,7 @@ OPTIONS = [
         "unknown device",
         lambda lab: [*lab.train_det(), "--device", "tpu"],
         2,
-        r"device must be auto, cpu, cuda or cuda:N, got 'tpu'",
+        r"device must be auto, cpu, cuda, cuda:N or mps, got 'tpu'",
     ),
     row("device of torch, not of ours", lambda lab: [*lab.eval(), "--device", "meta"], 2, r"device must be auto, .*got 'meta'"),
     row(

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from resdet.data.annotations import ROUNDING
-from resdet.data.convert.written import Written, counted, lost_numbers, shared_stems
+from resdet.data.convert.written import Written, counted, lost_numbers, new_file, shared_stems
 from resdet.data.dataset import DetectionDataset
 from resdet.data.voc import IMAGES
 from resdet.errors import DataError
@@ -39,10 +39,10 @@ def write_voc(dataset: DetectionDataset, folder: Path, split: str, names: Sequen
     keys = [str(PurePosixPath(file).with_suffix("")) for file in files]
     (folder / "Annotations").mkdir(parents=True)
     for index, (key, file) in enumerate(zip(keys, files, strict=True)):
-        _annotation(dataset, index, file).write(folder / "Annotations" / f"{key}.xml", encoding="utf-8")
+        _annotation(dataset, index, file).write(new_file(folder / "Annotations" / f"{key}.xml"), encoding="utf-8")
     lists = folder / "ImageSets" / "Main"
     lists.mkdir(parents=True)
-    (lists / f"{split}.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
+    (lists / f"{split}.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8", newline="\n")
     return Written([f"{IMAGES}/{file}" for file in files], _lost(dataset))
 
 

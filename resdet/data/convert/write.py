@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from resdet import system
 from resdet.data.annotations import unsafe_name
 from resdet.data.convert import FORMATS
 from resdet.data.convert.coco_writer import write_coco
 from resdet.data.convert.voc_writer import write_voc
-from resdet.data.convert.written import Written
+from resdet.data.convert.written import Written, new_file
 from resdet.data.convert.yolo_writer import write_yolo
 from resdet.data.dataset import DetectionDataset
 from resdet.errors import ConfigError
@@ -50,7 +51,7 @@ def convert_dataset(
         problems.append(f"{folder}: must be a new or an empty folder")
     elif folder.is_symlink() or folder.resolve() == Path.cwd():  # which cannot be put in place in one step
         problems.append(f"{folder}: must be a folder of its own, no link and not the current one")
-    if unsafe_name(split) or "/" in split or split != split.strip():
+    if unsafe_name(split) or {"/", "\\"} & set(split) or split != split.strip():
         problems.append(f"the split's name must do as a file name, got {split!r}")
     if problems:
         raise ConfigError(problems)
@@ -58,11 +59,14 @@ def convert_dataset(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         work = Path(temporary) / "data"
         images, lost = _WRITERS[to](dataset, work, split, _relative_names(dataset))
+        placed: set[str] = set()
         for index, name in enumerate(images):
-            _place(dataset.path(index), work / name, copy=copy_images)
+            if name not in placed:  # COCO may give one file two ids
+                _place(dataset.path(index), new_file(work / name), copy=copy_images)
+            placed.add(name)
         if folder.exists():
             folder.rmdir()
-        work.rename(folder)
+        system.replace(work, folder)
     return lost
 
 
@@ -75,8 +79,6 @@ def _relative_names(dataset: DetectionDataset) -> list[str]:
 
 def _place(source: Path, target: Path, *, copy: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():  # COCO may give one file two ids
-        return
     if not copy:
         try:
             os.link(os.path.realpath(source), target)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
 from resdet.data.dataset import DetectionDataset
+from resdet.errors import DataError
 
 
 class Written(NamedTuple):
@@ -35,6 +36,13 @@ def lost_numbers(dataset: DetectionDataset) -> list[str]:
     own_areas = dataset.areas == dataset.boxes[:, 2] * dataset.boxes[:, 3]
     lost = [] if own_ids else ["the ids of images, categories and annotations are lost"]
     return lost + counted(int((~own_areas).sum()), "areas that are not those of the boxes are lost")
+
+
+def new_file(path: Path) -> Path:
+    """``path``; a DataError where a file system that ignores the size of letters takes it for a file written before."""
+    if path.exists():
+        raise DataError(f"{path.name}: another file is called so here, where large and small letters are the same in names")
+    return path
 
 
 def shared_stems(names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import yaml
 
-from resdet.data.convert.written import Written, counted, lost_numbers, shared_stems
+from resdet.data.convert.written import Written, counted, lost_numbers, new_file, shared_stems
 from resdet.data.dataset import DetectionDataset
 from resdet.data.folder import is_image_name
 from resdet.data.yolo import DESCRIPTION, SPLITS, label_path
@@ -39,7 +39,7 @@ def write_yolo(dataset: DetectionDataset, folder: Path, split: str, names: Seque
     folder.mkdir(parents=True)
     content = {split: f"images/{split}", "names": dict(enumerate(dataset.names))}
     text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+    (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
     fractions = _fractions(dataset)
     for index, name in enumerate(names):
         rows = [row for row in range(dataset.offsets[index], dataset.offsets[index + 1]) if not dataset.crowd[row]]
@@ -47,7 +47,7 @@ def write_yolo(dataset: DetectionDataset, folder: Path, split: str, names: Seque
             path = folder / label_path(f"images/{split}/{name}")
             path.parent.mkdir(parents=True, exist_ok=True)
             lines = [" ".join(map(repr, (int(dataset.labels[row]), *fractions[row].tolist()))) for row in rows]
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            new_file(path).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     return Written([f"images/{split}/{name}" for name in names], _lost(dataset))
 
 

@@ -44,8 +44,8 @@ def recompute_bn_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
             images += len(batch)
     for norm, seen in moments.items():
         if seen.count > 1 and norm.running_mean is not None and norm.running_var is not None:
-            norm.running_mean.copy_(seen.mean)
-            norm.running_var.copy_(seen.squares / (seen.count - 1))
+            norm.running_mean.copy_(seen.mean.to(norm.running_mean.dtype))
+            norm.running_var.copy_((seen.squares / (seen.count - 1)).to(norm.running_var.dtype))
     return images
 
 

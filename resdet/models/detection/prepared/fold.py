@@ -18,6 +18,7 @@ from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.misfit import block_misfit
 from resdet.models.backbones.split import Head, Trunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.ops.precision import in_float64
 
 
 def fold(conv: nn.Module, norm: nn.Module | None, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
@@ -28,8 +29,8 @@ def fold(conv: nn.Module, norm: nn.Module | None, dtype: torch.dtype | None = No
     if norm is None:
         return weight.to(dtype, copy=True), bias.to(dtype, copy=True)
     scale, shift = _affine(norm)
-    folded = weight.double() * scale[:, None, None, None]
-    return folded.to(dtype), (bias.double() * scale + shift).to(dtype)
+    folded = in_float64(weight) * scale[:, None, None, None]
+    return folded.to(weight.device, dtype), (in_float64(bias) * scale + shift).to(bias.device, dtype)
 
 
 def folded_convolutions(block: ResidualBlock, dtype: torch.dtype | None = None) -> list[tuple[Tensor, Tensor]]:
@@ -137,7 +138,7 @@ class _Affine(nn.Module):
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
-        scale, shift = (each.to(cast(Tensor, norm.running_mean).dtype) for each in _affine(norm))
+        scale, shift = (each.to(cast(Tensor, norm.running_mean)) for each in _affine(norm))
         self.register_buffer("scale", scale[:, None, None])
         self.register_buffer("shift", shift[:, None, None])
 
@@ -146,9 +147,9 @@ class _Affine(nn.Module):
 
 
 def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Scale and shift (C,) of a BN with constant statistics, float64."""
+    """Scale and shift (C,) of a BN with constant statistics, in float64 (see ``in_float64``)."""
     names = ("weight", "bias", "running_mean", "running_var")
-    weight, bias, mean, variance = (cast(Tensor, getattr(norm, name)).detach().double() for name in names)
+    weight, bias, mean, variance = (in_float64(cast(Tensor, getattr(norm, name)).detach()) for name in names)
     scale = weight * (variance + cast(float, norm.eps)).rsqrt()
     return scale, bias - mean * scale
 

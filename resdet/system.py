@@ -1,0 +1,149 @@
+"""What Linux, macOS and Windows do differently: the rest of the package asks here, and runs on all of them.
+
+Only here are modules imported that some system lacks; each has another way, or the caller is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import importlib
+import math
+import os
+import platform
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+_PATIENCE_S = 10.0
+# what Windows says of a file that a program has open: access denied, sharing violation, lock violation, mapped section
+_IN_USE = (5, 32, 33, 1224)
+# Windows takes these for devices, whatever follows the first dot, and cannot spell the characters
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL)
+_UNSPELLABLE = re.compile(r'[\x00-\x1f<>:"|?*]')
+
+
+def replace(source: str | Path, target: str | Path) -> None:
+    """Rename ``source`` to ``target`` in one step, whatever ``target`` was.
+
+    Windows refuses while any program, a virus scanner too, has one of them open: there it is tried for ten seconds.
+
+    Raises:
+        OSError: it cannot be done; a PermissionError that names ``target`` where that is still open.
+    """
+    began, pause = time.monotonic(), 0.01
+    while True:
+        try:
+            os.replace(source, target)  # noqa: PTH105
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _IN_USE:
+                raise
+            if time.monotonic() - began > _PATIENCE_S:
+                raise PermissionError(errno.EACCES, "cannot be replaced, another program has it open", str(target)) from error
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
+
+
+@contextlib.contextmanager
+def locked(file: IO[Any]) -> Iterator[None]:
+    """Keep other processes from entering this with the same file; the lock ends with this process at the latest.
+
+    Args:
+        file: open for writing. Closing any other handle of it in this process may end the lock.
+
+    Raises:
+        PermissionError, BlockingIOError: another process has the lock.
+        OSError: there are no such locks here, as on some network file systems.
+    """
+    if (fcntl := _module("fcntl")) is not None:
+        # not flock, whose locks are inherited: workers, which outlive a killed run for seconds, would hold it
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    elif (msvcrt := _module("msvcrt")) is not None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        try:
+            yield
+        finally:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    else:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held at once, bytes; NaN where the system does not tell."""
+    if (resource := _module("resource")) is not None:
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    windows = getattr(ctypes, "windll", None)
+    if windows is None:
+        return math.nan
+    found = _ProcessMemory(size=ctypes.sizeof(_ProcessMemory))
+    windows.kernel32.GetCurrentProcess.restype = ctypes.c_void_p
+    process = ctypes.c_void_p(windows.kernel32.GetCurrentProcess())
+    told = windows.kernel32.K32GetProcessMemoryInfo(process, ctypes.byref(found), found.size)
+    return float(found.peak) if told else math.nan
+
+
+class _ProcessMemory(ctypes.Structure):
+    """Windows' PROCESS_MEMORY_COUNTERS."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("faults", ctypes.c_uint32),
+        ("peak", ctypes.c_size_t),
+        ("others", ctypes.c_size_t * 7),
+    )
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """What asks a program to end, as far as this system has it: Ctrl-C first, a scheduler's SIGTERM, Windows' Ctrl-Break."""
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+def give_missing_kernels_to_cpu() -> None:
+    """Let torch compute on the CPU what it cannot on an Apple GPU, unless the user said otherwise; before torch is imported."""
+    if sys.platform == "darwin":
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+
+def reader_has_left(error: OSError) -> bool:
+    """Whether an error of writing means that nobody reads any more: ``| head`` has seen enough."""
+    # Windows says EINVAL of a pipe without a reader; of a file's name or handle the error would name the file
+    closed = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or closed
+
+
+def unusable_name(name: str) -> bool:
+    """Whether this system cannot call a file or folder so: Windows' devices, ``:`` and the like, a dot or blank at the end."""
+    if sys.platform != "win32":
+        return False
+    return name.endswith((".", " ")) or bool(_DEVICE.fullmatch(name) or _UNSPELLABLE.search(name))
+
+
+def _module(name: str) -> Any:
+    """A module that only some systems have; None elsewhere."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+@functools.cache
+def processor_name() -> str:
+    """The processor's name, as its maker writes it; its architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
