@@ -119,7 +119,7 @@ def _evaluate_detectors(
     """Evaluate one detector, or several together; each file's own card says what its network is."""
     from resdet.commands.evaluation import DetectorEvaluation
     from resdet.inference.load import check_detectors, load_detectors, select_device
-    from resdet.models.build import card_config
+    from resdet.models.card_network import card_config
     from resdet.models.model_file import read_card
 
     where = select_device(args.device)
