@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from resdet.models.model_file import ModelCard
 
 _SOURCES = ("auto", "torchvision", "timm", "caffe2", "detectron2")
-_PIXELS = ("torchvision", "msra", "detectron", "detectron2")
+_PIXELS = ("torchvision", "msra", "detectron", "detectron2", "torchvision_bgr", "unit", "symmetric", "msra_rgb")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     )
     card = _card(conversion, _class_names(args.names, conversion), source)
     state, report = _checked(file, conversion, card)
+    if conversion.assumed:
+        warnings.warn(_assumption(conversion, source), stacklevel=2)
     write_model(destination, state, card)
     print(report.table())
     print(_facts(conversion, card))
@@ -173,16 +175,27 @@ def _network(conversion: Conversion, card: ModelCard) -> nn.Module:
     return classifier if conversion.task == "classification" else classifier.backbone
 
 
+def _assumption(conversion: Conversion, source: Path) -> str:
+    """The warning of a card that says what nothing in the file shows."""
+    words = {
+        "pixels": f"pixels {conversion.pixels.describe()} (--pixels)",
+        "stride": f"stride in the {'1x1' if conversion.stride_in_1x1 else '3x3'} (--stride)",
+    }
+    return (
+        f"{source}: neither BN statistics nor its name shows what these weights want. Assumed, and written into the card: "
+        f"{', '.join(words[name] for name in conversion.assumed)}. With wrong ones a network runs and is merely bad: "
+        f"`resdet info --weights {source} --images DIR` measures which are plausible"
+    )
+
+
 def _facts(conversion: Conversion, card: ModelCard) -> str:
-    pixels = conversion.pixels
-    mean, std = (", ".join(f"{value:g}" for value in values) for values in (pixels.mean, pixels.std))
     stride = f", stride in the {'1x1' if conversion.stride_in_1x1 else '3x3'}" if conversion.spec.block == "bottleneck" else ""
     names = card.names
     rows = {
         "names of": conversion.scheme,
         "task": conversion.task,
         "backbone": f"{conversion.spec.name}{stride}" + (f", width {conversion.width}" if conversion.width else ""),
-        "pixels": f"{pixels.order} 0 … {pixels.range:g}, mean {mean}, std {std}",
+        "pixels": conversion.pixels.describe(),
         "test": ", ".join(f"{key} {value}" for key, value in card.test.items()),
         "classes": f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}",
     }

@@ -120,7 +120,7 @@ def _evaluate_detectors(
     from resdet.commands.evaluation import DetectorEvaluation
     from resdet.inference.device import select_device
     from resdet.inference.load import check_detectors, load_detectors
-    from resdet.models.build import card_config
+    from resdet.models.card_network import card_config
     from resdet.models.model_file import read_card
 
     where = select_device(args.device)

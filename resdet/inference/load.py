@@ -21,7 +21,8 @@ from resdet.inference.device import select_device
 from resdet.inference.load_localizer import load_localizers
 from resdet.inference.localizer import Localizer
 from resdet.models.backbones.weights.read import read_weights
-from resdet.models.build import build_classifier, card_config, load_model
+from resdet.models.build import build_classifier, load_model
+from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import ModelCard, read_card

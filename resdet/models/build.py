@@ -7,20 +7,18 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 from torchvision.ops import RoIAlign, RoIPool
 
-from resdet.config import config_from_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectionTestConfig, DetectorConfig, RoIConfig, RPNConfig
 from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.split import freeze_stages, split_c4
 from resdet.models.backbones.weights import load_backbone_weights
+from resdet.models.card_network import card_config, check_same_network
 from resdet.models.classifier import Classifier
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 from resdet.models.detection.faster_rcnn import FasterRCNN
@@ -42,10 +40,22 @@ def build_backbone(
 ) -> tuple[ResNet, PixelConvention]:
     """The residual network of a config with its weights loaded, and the pixel convention they want.
 
+    Warns where nothing shows which pixels and which stride the weights want.
+
     Raises:
         ConfigError: unknown backbone, or weights that do not fit it.
         DataError: a weights file that cannot be read.
     """
+    resnet, pixels, doubt = _load_backbone(config, num_classes, norm)
+    if doubt:
+        warnings.warn(doubt, stacklevel=2)
+    return resnet, pixels
+
+
+def _load_backbone(
+    config: BackboneConfig, num_classes: int, norm: Callable[[int], nn.Module]
+) -> tuple[ResNet, PixelConvention, str]:
+    """What ``build_backbone`` gives, and the warning that it utters."""
     resnet = create_backbone(
         config.name,
         num_classes=num_classes,
@@ -57,10 +67,10 @@ def build_backbone(
     )
     pixels = PIXEL_CONVENTIONS.get(config.pixels)
     if not config.weights:
-        return resnet, pixels or PIXEL_CONVENTIONS["torchvision"]
+        return resnet, pixels or PIXEL_CONVENTIONS["torchvision"], ""
     report = load_backbone_weights(resnet, config.weights, pixels=pixels, stride_in_1x1=config.stride_in_1x1)
     _log.info("backbone %s from %s:\n%s", config.name, config.weights, report.table())
-    return resnet, report.pixels
+    return resnet, report.pixels, report.doubt
 
 
 def build_classifier(config: ClassifierConfig, names: Sequence[str], mean_image: Tensor | None = None) -> Classifier:
@@ -72,16 +82,19 @@ def build_classifier(config: ClassifierConfig, names: Sequence[str], mean_image:
 def build_frozen_backbone(config: BackboneConfig) -> tuple[ResNet, PixelConvention]:
     """``build_backbone`` with frozen BN and a classifier of one class, for networks that leave it out.
 
-    Warns when BN is frozen at statistics that were never loaded: such a network can hardly train.
+    Warns as ``build_backbone`` does, and when BN is frozen at statistics that were never loaded: such a network hardly trains.
     """
-    resnet, pixels = build_backbone(config, 1, FrozenBatchNorm2d)
+    resnet, pixels, doubt = _load_backbone(config, 1, FrozenBatchNorm2d)
+    warned = [doubt] if doubt else []
     if looks_unloaded(resnet):
         origin = f"{config.weights} holds no BN statistics" if config.weights else "no backbone weights are given"
-        warnings.warn(
+        warned.insert(
+            0,
             f"frozen BN has mean 0 and variance 1 in every layer ({origin}): right only where the statistics were folded "
             "into scale and shift",
-            stacklevel=3,
         )
+    if warned:
+        warnings.warn("; ".join(warned), stacklevel=3)
     return resnet, pixels
 
 
@@ -125,11 +138,8 @@ def start_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
     own = card_config(path, card)
     if isinstance(own, DetectorConfig) and config.roi.context:
         own = replace(own, roi=replace(own.roi, context=True))
-    check_same_network(path, own, config)
     pixels = PixelConvention.from_dict(card.pixels)
-    wanted = PIXEL_CONVENTIONS.get(config.backbone.pixels, pixels)
-    if wanted != pixels:
-        raise ConfigError(f"{path}: was trained on {pixels}, 'model.backbone.pixels' {config.backbone.pixels} is {wanted}")
+    check_same_network(path, own, config, pixels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BN statistics come with the state below
         detector = build_detector(config, names)
@@ -187,8 +197,9 @@ def load_model(
     own = card_config(path, card)
     if isinstance(own, LocalizerConfig):
         raise ConfigError(f"{path}: holds a localizer, must be a detector or a classifier")
+    pixels = PixelConvention.from_dict(card.pixels)
     if config is not None:
-        check_same_network(path, own, config)
+        check_same_network(path, own, config, pixels)
         own = config
     own = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
     with warnings.catch_warnings():
@@ -199,62 +210,8 @@ def load_model(
             mean_image = state.get("mean_image")
             # a copy: a network that keeps what was read would keep the file open, which Windows then lets nobody replace
             model = build_classifier(own, card.names, None if mean_image is None else mean_image.clone())
-    model.pixels = PixelConvention.from_dict(card.pixels)
+    model.pixels = pixels
     return load_tensors(model, path, state), card
-
-
-def card_config(path: str | Path, card: ModelCard) -> Any:
-    """The DetectorConfig, ClassifierConfig or LocalizerConfig of the network that a model file's card describes.
-
-    Args:
-        path: the file, for messages.
-        card: what it says of itself.
-
-    Raises:
-        ConfigError: an unknown task, or options that this version does not know.
-    """
-    if card.task not in _MODEL_CONFIGS:
-        raise ConfigError(f"{path}: 'task' must be one of {', '.join(_MODEL_CONFIGS)}, got {card.task!r}")
-    try:
-        return config_from_dict(_MODEL_CONFIGS[card.task], card.architecture)
-    except ConfigError as error:
-        raise ConfigError([f"{path}: its card: {problem}" for problem in error.problems]) from error
-
-
-_MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig | LocalizerConfig]] = {
-    "detection": DetectorConfig,
-    "classification": ClassifierConfig,
-    "localization": LocalizerConfig,
-}
-# options that are part of the trained network: another value would silently run another function on the same tensors
-_NETWORK_OPTIONS = (
-    "backbone.name",
-    "backbone.stride_in_1x1",
-    "backbone.shortcut",
-    "backbone.width",
-    "anchors.sizes",
-    "anchors.ratios",
-    "roi.pooling",
-    "roi.pooled_size",
-    "roi.sampling_ratio",
-    "roi.context",
-    "stage",
-)
-
-
-def check_same_network(path: str | Path, own: Any, config: Any) -> None:
-    """A ConfigError with each option of ``config`` that makes another network than that of a model file, ``card_config``'s."""
-    if type(own) is not type(config):
-        there, here = (next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(each, kind)) for each in (own, config))
-        raise ConfigError(f"{path}: holds a {there} model, the config describes a {here} model")
-    problems = []
-    for name in _NETWORK_OPTIONS:
-        if hasattr(own, name.partition(".")[0]):
-            there, here = (attrgetter(name)(each) for each in (own, config))
-            if there != here:
-                problems.append(f"{path}: was trained with 'model.{name}' {there!r}, the config says {here!r}")
-    if problems:
-        raise ConfigError(problems)
 
 
 def create_model(

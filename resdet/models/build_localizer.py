@@ -12,7 +12,8 @@ from torch import Tensor
 
 from resdet.config.localization import LocalizerConfig
 from resdet.errors import ConfigError
-from resdet.models.build import build_frozen_backbone, card_config, check_same_network
+from resdet.models.build import build_frozen_backbone
+from resdet.models.card_network import card_config, check_same_network
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
@@ -47,7 +48,7 @@ def start_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRP
     rpn, own = load_localizer(config.weights)
     if not isinstance(rpn, PerClassRPN):
         raise ConfigError(f"{config.weights}: option 'model.weights' must name a localizer of stage rpn, it is of stage rcnn")
-    check_same_network(config.weights, own, replace(config, stage="rpn"))
+    check_same_network(config.weights, own, replace(config, stage="rpn"), rpn.pixels)
     regions = _build_region_net(config, len(names))
     problems = []
     if rpn.names != tuple(names):
@@ -73,14 +74,14 @@ def load_localizer(
         DataError: a file that cannot be read.
     """
     state, card, own = _read(path)
+    pixels = PixelConvention.from_dict(card.pixels)
     if config is not None:
-        check_same_network(path, own, config)
+        check_same_network(path, own, config, pixels)
         own = replace(own, test=config.test)
     bare = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BN statistics come with the state below
         model = build_localizer(bare, card.names)
-    pixels = PixelConvention.from_dict(card.pixels)
     for part in (model,) if isinstance(model, PerClassRPN) else (model.rpn, model.regions):
         part.pixels = pixels
     return load_tensors(model, path, state), own

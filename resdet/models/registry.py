@@ -12,6 +12,7 @@ from resdet.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from resdet.models.backbones.resnet import ResNet
+    from resdet.models.backbones.spec import BackboneSpec
 
 _Builder = TypeVar("_Builder", bound="Callable[..., ResNet]")
 
@@ -70,6 +71,14 @@ def create_backbone(name: str, **options: Any) -> ResNet:
         raise ConfigError(f"unknown backbone {name!r}{did_you_mean(name, known)}")
     given = {key: value for key, value in options.items() if not (key in _NETWORKS_OWN and value == _NETWORKS_OWN[key])}
     return family.build(int(parts[2]), **given)
+
+
+def backbone_spec(name: str, **options: Any) -> BackboneSpec:
+    """The shape of the network that ``create_backbone`` would build, without its numbers; raises as that does."""
+    import torch
+
+    with torch.device("meta"):
+        return create_backbone(name, **options).spec
 
 
 def list_backbones() -> list[str]:

@@ -63,6 +63,11 @@ class PixelConvention:
         red, green, blue = (mean_image.mean((1, 2)) * (self.range / 255)).tolist()
         return replace(self, mean=(blue, green, red) if self.order == "BGR" else (red, green, blue))
 
+    def describe(self) -> str:
+        """For people: ``"RGB 0 … 1, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225"``."""
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"{self.order} 0 … {self.range:g}, mean {mean}, std {std}"
+
     def to_dict(self) -> dict[str, Any]:
         """The convention as JSON-ready values; ``PixelConvention.from_dict`` is the inverse."""
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}

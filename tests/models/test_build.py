@@ -289,6 +289,33 @@ def test_a_config_of_another_network_is_refused(tmp_path: Path, section: str, op
     assert len(caught.value.problems) == 1
 
 
+@pytest.mark.parametrize(("trained", "asked"), [("msra", "torchvision"), ("auto", "msra"), ("torchvision", "msra")])
+def test_a_config_of_other_pixels_is_refused(tmp_path: Path, trained: str, asked: str) -> None:
+    """Both are named; auto, and the convention itself, take the file's."""
+    config = detector_config(backbone={"pixels": trained})
+    model = build_detector(config, NAMES)
+    path = written(tmp_path / "det.safetensors", model, config)
+    with pytest.raises(ConfigError) as caught:
+        load_model(path, detector_config(backbone={"pixels": asked}))
+    (message,) = caught.value.problems
+    assert message.startswith(f"{path}: was trained on pixels {model.pixels.describe()}, 'model.backbone.pixels' {asked} is ")
+    assert message.endswith(PIXEL_CONVENTIONS[asked].describe())
+    for agreed in ("auto", trained):
+        assert load_model(path, detector_config(backbone={"pixels": agreed}))[0].pixels == model.pixels
+
+
+@pytest.mark.parametrize("trained", ["auto", "torchvision"])
+def test_a_mean_image_does_not_contradict_a_config(tmp_path: Path, trained: str) -> None:
+    config = ClassifierConfig(BackboneConfig("resnet18", width=4, pixels=trained))
+    model = build_classifier(config, NAMES, torch.rand(3, 32, 32) * 255).eval()
+    path = written(tmp_path / "cls.safetensors", model, config)
+    for agreed in ("auto", "torchvision"):
+        asked = ClassifierConfig(BackboneConfig("resnet18", width=4, pixels=agreed))
+        assert load_model(path, asked)[0].pixels == model.pixels
+    with pytest.raises(ConfigError, match=r"was trained on pixels RGB .*, 'model\.backbone\.pixels' msra is BGR 0 … 255"):
+        load_model(path, ClassifierConfig(BackboneConfig("resnet18", width=4, pixels="msra")))
+
+
 def test_a_config_of_another_task_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "det.safetensors", detector(), detector_config())
     with pytest.raises(ConfigError, match="holds a detection model, the config describes a classification model"):

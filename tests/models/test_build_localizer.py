@@ -96,7 +96,7 @@ def test_the_second_stage_takes_over_the_trained_rpn(tmp_path: Path, backbone: s
         (
             {"backbone": {"name": "resnet18", "width": 8, "pixels": "msra"}},
             NAMES,
-            r"it was trained on PixelConvention\(order='RGB'",
+            r"was trained on pixels RGB 0 … 1, .*, 'model\.backbone\.pixels' msra is BGR 0 … 255, mean 103\.939, ",
         ),
     ],
 )
@@ -117,6 +117,16 @@ def test_a_stage_is_part_of_the_network(tmp_path: Path) -> None:
     path = written(tmp_path / "a.safetensors", tiny_localizer())
     with pytest.raises(ConfigError, match=r"was trained with 'model.stage' 'rpn', the config says 'rcnn'"):
         load_localizer(path, localizer_config(stage="rcnn", weights="x"))
+
+
+def test_a_config_of_other_pixels_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.safetensors", tiny_localizer())
+    for agreed in ("auto", "torchvision"):
+        load_localizer(path, localizer_config(backbone={"name": "resnet18", "width": 8, "pixels": agreed}))
+    with pytest.raises(
+        ConfigError, match=r"was trained on pixels RGB 0 … 1, .*, 'model\.backbone\.pixels' msra is BGR 0 … 255"
+    ):
+        load_localizer(path, localizer_config(backbone={"name": "resnet18", "width": 8, "pixels": "msra"}))
 
 
 def test_files_of_other_tasks(tmp_path: Path) -> None:

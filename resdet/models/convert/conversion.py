@@ -6,27 +6,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.spec import BackboneSpec
-from resdet.models.backbones.weights.evidence import contradicts, expected_scale, input_scale
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys
 from resdet.models.convert.affine import fill_statistics, fold_biases
 from resdet.models.convert.anchors import check_anchors
+from resdet.models.convert.convention import assumed_parts, find_convention
 from resdet.models.convert.names import detector_name, from_caffe2, from_detectron2, head_name
 from resdet.models.convert.variants import detector_differences, is_old_detector, network_differences
-from resdet.models.registry import create_backbone
-from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
+from resdet.models.registry import backbone_spec
+from resdet.structures import PixelConvention
 
 SCHEMES = ("torchvision", "timm", "caffe2", "detectron2")
-CONVENTIONS: dict[str, PixelConvention] = {
-    **PIXEL_CONVENTIONS,
-    "detectron": PixelConvention("BGR", (102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), 255),
-    "detectron2": PixelConvention("BGR", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0), 255),
-}
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,7 @@ class Conversion:
         state: tensors under the names of resdet's model of that task.
         ignored: names of the file that no part of the model needs.
         filled: those of ``state`` that the file lacks: BN statistics that are the identity.
+        assumed: what neither the caller nor the file says: "pixels", "stride".
     """
 
     scheme: str
@@ -56,6 +51,7 @@ class Conversion:
     state: dict[str, Tensor]
     ignored: tuple[str, ...]
     filled: tuple[str, ...]
+    assumed: tuple[str, ...]
 
 
 def convert_weights(
@@ -83,7 +79,8 @@ def convert_weights(
         named = fold_biases(file, named)
     filled = fill_statistics(named) if scheme == "caffe2" else ()
     spec, width = _recognize(file, named)
-    pixels, stride = _convention(file, scheme, named, pixels, stride_in_1x1)
+    assumed = assumed_parts(file, scheme, spec, pixels, stride_in_1x1)
+    pixels, stride = find_convention(file, scheme, named, pixels, stride_in_1x1)
     place: Callable[[str], str] = str
     if heads:
         task, num_classes, place = "detection", _detector_classes(file, heads), detector_name
@@ -92,7 +89,8 @@ def convert_weights(
     else:
         task, num_classes = "backbone", 0
     state = {place(key): value for key, value in named.items()} | heads
-    return Conversion(scheme, task, spec, width, stride, pixels, num_classes, state, ignored, tuple(map(place, filled)))
+    names = tuple(map(place, filled))
+    return Conversion(scheme, task, spec, width, stride, pixels, num_classes, state, ignored, names, assumed)
 
 
 def _identify(file: WeightsFile, wanted: str) -> str:
@@ -199,55 +197,11 @@ def _recognize(file: WeightsFile, state: Mapping[str, Tensor]) -> tuple[Backbone
     if differences:
         raise ConfigError(f"{file.path}: {network} with {'; '.join(differences)}: no network of resdet's")
     try:
-        with torch.device("meta"):
-            spec = create_backbone(network).spec
+        spec = backbone_spec(network)
     except ConfigError as error:
         raise ConfigError(f"{file.path}: looks like {network}; resdet has ResNet-18, 34, 50, 101 and 152") from error
     width = len(state["conv1.weight"])
     return spec, 0 if width == spec.width else width
-
-
-def _convention(
-    file: WeightsFile, scheme: str, state: Mapping[str, Tensor], pixels: PixelConvention | None, stride: bool | None
-) -> tuple[PixelConvention, bool]:
-    """The pixel convention and the stride: those that are given, else what the file says, else the source's.
-
-    Raises:
-        ConfigError: no convention is given, and the BN statistics contradict the source's.
-    """
-    scale = input_scale(state)
-    if pixels is None:
-        stated = _stated_pixels(file)
-        pixels = stated or CONVENTIONS[{"caffe2": "detectron"}.get(scheme, scheme)]
-        if scheme == "detectron2" and stated is None and scale is not None and contradicts(scale, pixels):
-            pixels = CONVENTIONS["torchvision"]  # its other ImageNet weights; what its zoo is made of has no statistics
-        if scale is not None and contradicts(scale, pixels):
-            raise ConfigError(
-                f"{file.path}: its BN statistics belong to input of standard deviation {scale:.3g}, {scheme}'s weights have "
-                f"{expected_scale(pixels):.3g}: say what it is, for the authors' weights --pixels msra --stride 1x1"
-            )
-    return pixels, pixels.range == 255 if stride is None else stride
-
-
-def _stated_pixels(file: WeightsFile) -> PixelConvention | None:
-    """What a Detectron2 file says of its pixels; None where it says nothing.
-
-    Raises:
-        ConfigError: it says something that is not known: the order of the colours cannot be told then.
-        DataError: it says something else than three numbers.
-    """
-    if "pixel_mean" not in file.state or "pixel_std" not in file.state:
-        return None
-    mean, std = (file.state[key].flatten().float() for key in ("pixel_mean", "pixel_std"))
-    if len(mean) != 3 or len(std) != 3:
-        raise DataError(f"{file.path}: pixel_mean and pixel_std must be 3 numbers each, got {len(mean)} and {len(std)}")
-    for known in (CONVENTIONS["detectron2"], CONVENTIONS["torchvision"]):
-        unit = 255 / known.range
-        if torch.allclose(mean, unit * torch.tensor(known.mean), atol=0.01) and torch.allclose(
-            std, unit * torch.tensor(known.std), atol=0.01
-        ):
-            return known
-    raise ConfigError(f"{file.path}: pixel_mean {mean.tolist()} and pixel_std {std.tolist()} are not known: give --pixels")
 
 
 def _detector_classes(file: WeightsFile, heads: Mapping[str, Tensor]) -> int:

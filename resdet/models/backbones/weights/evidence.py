@@ -38,11 +38,17 @@ def input_scale(state: Mapping[str, Tensor]) -> float | None:
     weight, variance, mean = (state[key].double() for key in keys)
     if weight.ndim != 4 or not weight.numel() or variance.shape != weight.shape[:1]:
         return None
-    if bool((mean == 0).all() and ((variance - 1).abs() < 1e-4).all()):
+    if _is_identity(mean, variance):
         return None
     expected = _filter_variances(weight)
     live = (variance > 1e-3 * variance.max()) & (expected > 0)
     return float((variance[live] / expected[live]).sqrt().median()) if bool(live.any()) else None
+
+
+def is_folded(state: Mapping[str, Tensor]) -> bool:
+    """Whether every BN of ``state`` has mean 0 and variance 1 (or 1 less its epsilon): its statistics tell nothing."""
+    layers = [key.removesuffix("running_mean") for key in state if key.endswith("running_mean")]
+    return all(_is_identity(state[f"{layer}running_mean"], state[f"{layer}running_var"]) for layer in layers)
 
 
 def expected_scale(pixels: PixelConvention) -> float:
@@ -53,6 +59,10 @@ def expected_scale(pixels: PixelConvention) -> float:
 def contradicts(scale: float, pixels: PixelConvention) -> bool:
     """Whether weights trained on input of standard deviation ``scale`` clearly want another convention than ``pixels``."""
     return abs(math.log(scale / expected_scale(pixels))) > math.log(_CONTRADICTION)
+
+
+def _is_identity(mean: Tensor, variance: Tensor) -> bool:
+    return bool((mean == 0).all() and ((variance - 1).abs() < 1e-4).all())
 
 
 def _filter_variances(weight: Tensor) -> Tensor:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.spec import BackboneSpec
-from resdet.models.backbones.weights.evidence import contradicts, expected_scale, input_scale
+from resdet.models.backbones.weights.evidence import contradicts, expected_scale
 from resdet.models.backbones.weights.read import WeightsFile, read_weights
 from resdet.models.backbones.weights.report import LoadReport, compare, describe_keys
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.weights.source import Source, find_source
+from resdet.models.registry import backbone_spec
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
 _SPEC_OPTIONS = ("stride_in_1x1", "shortcut", "width")
@@ -25,7 +25,8 @@ def load_backbone_weights(
     """Load a weights file into ``resnet``, in place.
 
     A file of resdet's own says what it is, and must agree. A foreign file is held to be torchvision's (RGB, normalized, stride
-    in the 3x3) or the authors' (BGR bytes minus the mean, stride in the 1x1); its BN statistics show which, unless it has none.
+    in the 3x3) or the authors' (BGR bytes minus the mean, stride in the 1x1); its BN statistics show which, or its name where
+    it has none. Where nothing shows it, the report's ``doubt`` says what was taken.
 
     Args:
         resnet: the network; untouched when the weights are refused.
@@ -54,14 +55,17 @@ def load_backbone_weights(
             f"(shortcut {spec.shortcut}, width {spec.width}): {report.summary()}"
             + ("" if "conv1.weight" in file.state else "; `resdet convert` reads Detectron's and Detectron2's names")
         )
-    if file.card is None:
-        problems = _foreign_problems(file, resnet.spec, agreed, stride_in_1x1)
-    else:
+    doubt = ""
+    if file.card is not None:
         problems = _card_problems(file, resnet.spec, agreed, stride_in_1x1)
+    elif source := find_source(file):
+        problems = _source_problems(source, resnet.spec, agreed, stride_in_1x1)
+    else:
+        problems, doubt = [], _doubt(file, resnet.spec, agreed, stride_in_1x1, said=pixels is not None)
     if problems:
         raise ConfigError([f"{file.path}: {problem}" for problem in problems])
     resnet.load_state_dict({key: file.state[key] for key in loaded}, strict=False)
-    return report
+    return replace(report, doubt=doubt)
 
 
 def _card_pixels(file: WeightsFile) -> PixelConvention | None:
@@ -97,31 +101,50 @@ def _card_spec(file: WeightsFile) -> BackboneSpec | None:
     if not isinstance(backbone, dict) or "name" not in backbone:
         return None
     options = {key: backbone[key] for key in _SPEC_OPTIONS if key in backbone}
-    with torch.device("meta"):
-        return create_backbone(backbone["name"], **options).spec
+    return backbone_spec(backbone["name"], **options)
 
 
-def _foreign_problems(file: WeightsFile, spec: BackboneSpec, pixels: PixelConvention, stride_in_1x1: bool) -> list[str]:
-    """Where the statistics of a file without a card point to the other one of the two public sources."""
-    scale = input_scale(file.state)
-    if scale is None:
-        return []
-    source = "msra" if contradicts(scale, PIXEL_CONVENTIONS["torchvision"]) else "torchvision"
+def _source_problems(source: Source, spec: BackboneSpec, pixels: PixelConvention, stride_in_1x1: bool) -> list[str]:
+    """Where a file without a card comes from a public source that wants something else than is asked for."""
     problems = []
-    if contradicts(scale, pixels):
+    if source.scale is not None and contradicts(source.scale, pixels):
         problems.append(
-            f"its BN statistics belong to input of standard deviation {scale:.3g}, pixel convention {_name(pixels)} gives "
-            f"{expected_scale(pixels):.3g}: set model.backbone.pixels={source}"
+            f"its BN statistics belong to input of standard deviation {source.scale:.3g}, pixel convention {_name(pixels)} "
+            f"gives {expected_scale(pixels):.3g}: set model.backbone.pixels={source.name}"
         )
-    right_stride = source == "msra"
-    if spec.block == "bottleneck" and stride_in_1x1 != right_stride:
+    elif source.scale is None and pixels != PIXEL_CONVENTIONS[source.name]:
         problems.append(
-            f"its BN statistics are of {source} weights, with a bottleneck's stride in the {'1x1' if right_stride else '3x3'} "
-            f"(if these have it in the {'3x3' if right_stride else '1x1'}: `resdet convert --pixels {source} --stride "
-            f"{'3x3' if right_stride else '1x1'}` makes a file that says so): "
-            f"set model.backbone.stride_in_1x1={str(right_stride).lower()}"
+            f"{source.evidence} of {source.name} weights, got pixel convention {_name(pixels)}: "
+            f"set model.backbone.pixels={source.name}"
+        )
+    if spec.block == "bottleneck" and stride_in_1x1 != source.stride_in_1x1:
+        right, other = _place(source.stride_in_1x1), _place(stride_in_1x1)
+        problems.append(
+            f"{source.evidence} of {source.name} weights, with a bottleneck's stride in the {right} (if these have it in the "
+            f"{other}: `resdet convert --pixels {source.name} --stride {other}` makes a file that says so): "
+            f"set model.backbone.stride_in_1x1={str(source.stride_in_1x1).lower()}"
         )
     return problems
+
+
+def _doubt(file: WeightsFile, spec: BackboneSpec, pixels: PixelConvention, stride_in_1x1: bool, *, said: bool) -> str:
+    """The warning of weights that do not show what they want: what was taken, and what measures it."""
+    taken = f"pixels {_name(pixels)}{'' if said else ', the default'} ({pixels.describe()})"
+    stride = ""
+    if spec.block == "bottleneck":
+        place = _place(stride_in_1x1)
+        taken += f"; stride in the {place} (model.backbone.stride_in_1x1={str(stride_in_1x1).lower()})"
+        stride = " --stride 1x1|3x3"
+    path = file.path
+    return (
+        f"{path}: neither a card nor BN statistics nor its name shows what these weights want. Taken: {taken}. With wrong ones "
+        f"a network runs and is merely bad: `resdet info --weights {path} --images DIR` measures which are plausible, `resdet "
+        f"convert {path} DST.safetensors --pixels NAME{stride}` makes a file that says so"
+    )
+
+
+def _place(stride_in_1x1: bool) -> str:
+    return "1x1" if stride_in_1x1 else "3x3"
 
 
 def _name(pixels: PixelConvention) -> str:

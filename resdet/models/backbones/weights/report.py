@@ -35,6 +35,7 @@ class LoadReport:
         missing: keys of the network that the file lacks.
         unexpected: keys of the file that the network lacks.
         mismatched: keys of both whose shapes differ: key to (shape in the file, shape in the network).
+        doubt: a warning, where nothing shows which pixels and which stride the weights want; "" otherwise.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     mismatched: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
+    doubt: str = ""
 
     def misfits(self) -> list[str]:
         """The keys that do not fit, the classifier ``fc`` aside: class counts may differ."""

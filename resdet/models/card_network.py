@@ -1,0 +1,86 @@
+"""The network that a model file's card describes, as a config, and whether a run file's config describes the same one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from resdet.config import config_from_dict
+from resdet.config.localization import LocalizerConfig
+from resdet.config.schema import ClassifierConfig, DetectorConfig
+from resdet.errors import ConfigError
+from resdet.models.model_file import ModelCard
+from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
+
+_MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig | LocalizerConfig]] = {
+    "detection": DetectorConfig,
+    "classification": ClassifierConfig,
+    "localization": LocalizerConfig,
+}
+# options that are part of the trained network: another value would silently run another function on the same tensors
+_NETWORK_OPTIONS = (
+    "backbone.name",
+    "backbone.stride_in_1x1",
+    "backbone.shortcut",
+    "backbone.width",
+    "anchors.sizes",
+    "anchors.ratios",
+    "roi.pooling",
+    "roi.pooled_size",
+    "roi.sampling_ratio",
+    "roi.context",
+    "stage",
+)
+
+
+def card_config(path: str | Path, card: ModelCard) -> Any:
+    """The DetectorConfig, ClassifierConfig or LocalizerConfig of the network that a model file's card describes.
+
+    Args:
+        path: the file, for messages.
+        card: what it says of itself.
+
+    Raises:
+        ConfigError: an unknown task, or options that this version does not know.
+    """
+    if card.task not in _MODEL_CONFIGS:
+        raise ConfigError(f"{path}: 'task' must be one of {', '.join(_MODEL_CONFIGS)}, got {card.task!r}")
+    try:
+        return config_from_dict(_MODEL_CONFIGS[card.task], card.architecture)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: its card: {problem}" for problem in error.problems]) from error
+
+
+def check_same_network(path: str | Path, own: Any, config: Any, pixels: PixelConvention) -> None:
+    """Check that a config describes the network of a model file, and gives it the pixels that it was trained on.
+
+    Args:
+        path: the file, for messages.
+        own: what its card says, of ``card_config``.
+        config: the config.
+        pixels: the card's convention.
+
+    Raises:
+        ConfigError: naming each option of another network, or of other pixels.
+    """
+    if type(own) is not type(config):
+        there, here = (next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(each, kind)) for each in (own, config))
+        raise ConfigError(f"{path}: holds a {there} model, the config describes a {here} model")
+    problems = []
+    for name in _NETWORK_OPTIONS:
+        if hasattr(own, name.partition(".")[0]):
+            there, here = (attrgetter(name)(each) for each in (own, config))
+            if there != here:
+                problems.append(f"{path}: was trained with 'model.{name}' {there!r}, the config says {here!r}")
+    wanted = PIXEL_CONVENTIONS.get(config.backbone.pixels, pixels)
+    if isinstance(own, ClassifierConfig):  # which may have been trained with another mean, that of a mean image
+        wanted = replace(wanted, mean=pixels.mean)
+    if wanted != pixels:
+        problems.append(
+            f"{path}: was trained on pixels {pixels.describe()}, 'model.backbone.pixels' {config.backbone.pixels} is "
+            f"{PIXEL_CONVENTIONS[config.backbone.pixels].describe()}"
+        )
+    if problems:
+        raise ConfigError(problems)
