@@ -62,7 +62,7 @@ def _convert(state: dict[str, Tensor], folder: Path) -> Detector:
 def _assert_same(detector: Detector, picture: Image.Image | Path, expected: tuple[Tensor, Tensor, Tensor], least: int) -> None:
     assert len(expected[1]) >= least  # the comparison is about something
     edges = edges_of(detector.models[0].roi_heads.postprocess)
-    assert_close_detections(detector.predict(picture), expected, scores=1e-4, boxes=0.01, edges=edges)
+    assert_close_detections(detector.predict(picture), expected, edges=edges)
 
 
 @pytest.fixture(scope="module")
