@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rounding import growth
+from rounding import ALGEBRA, assert_near, growth
 from torch.nn import functional as F
 
 from resdet.ops import winograd
@@ -22,10 +22,9 @@ def check(images: int, height: int, width: int, channels: int, out: int) -> None
     gradient = torch.randn_like(expected)
     for_x, for_weight = torch.autograd.grad(expected, (x, weight), gradient)
     product, plain_x, plain_weight = Winograd(), x.detach(), weight.detach()
-    close = {"rtol": 1e-10, "atol": 1e-10}
-    torch.testing.assert_close(product.forward(plain_x, plain_weight), expected.detach(), **close)
-    torch.testing.assert_close(product.input_gradient(gradient, plain_weight, plain_x), for_x, **close)
-    torch.testing.assert_close(product.weight_gradient(gradient, plain_x, plain_weight), for_weight, **close)
+    assert_near(product.forward(plain_x, plain_weight), expected.detach(), ALGEBRA)
+    assert_near(product.input_gradient(gradient, plain_weight, plain_x), for_x, ALGEBRA)
+    assert_near(product.weight_gradient(gradient, plain_x, plain_weight), for_weight, ALGEBRA)
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rounding import transformed_rms
+from rounding import ALGEBRA, assert_near, transformed_rms
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import RoIAlign
@@ -44,7 +44,7 @@ def test_the_gather_is_roi_align(aligned: bool, sampling_ratio: int, bins: int, 
     pooler = RoIAlign(bins, 1 / 16, sampling_ratio, aligned=aligned)
     expected = pooler(features, boxes)[:, :, ::step, ::step].permute(2, 3, 0, 1).flatten(0, 2)
     found = region_terms(pooler, boxes, (9, 13), torch.float64, step).gather(features.permute(0, 2, 3, 1).flatten(0, 2))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert_near(found, expected, ALGEBRA)
 
 
 def test_the_gather_of_no_boxes_and_of_boxes_that_see_nothing() -> None:
@@ -64,7 +64,7 @@ def test_the_fourier_convolution_is_a_convolution(side: int, products: int) -> N
     maps = torch.cat([x.permute(2, 3, 0, 1).flatten(0, 1), constant.expand(1, 3, 5)])
     found = conv(maps, Room(x)).view(side, side, 3, 6).permute(2, 3, 0, 1)
     expected = F.conv2d(x + constant[:, None, None], weight, bias, padding=1)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert_near(found, expected, ALGEBRA)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (5, 8), (9, 3), (38, 50)])
@@ -72,7 +72,7 @@ def test_the_winograd_convolution_is_a_convolution(size: tuple[int, int]) -> Non
     torch.manual_seed(0)
     weight, bias, x = (torch.randn(*shape).double() for shape in ((6, 5, 3, 3), (6,), (2, 5, *size)))
     found = WinogradConvolution(weight, bias)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    torch.testing.assert_close(found, F.conv2d(x, weight, bias, padding=1), rtol=0, atol=1e-10)
+    assert_near(found, F.conv2d(x, weight, bias, padding=1), ALGEBRA)
 
 
 def test_float32_loses_what_the_transforms_lose() -> None:
@@ -97,7 +97,7 @@ def test_fold_is_the_convolution_and_its_norm() -> None:
     torch.manual_seed(0)
     conv, norm = nn.Conv2d(3, 4, 3, bias=True).double(), norms(4).double().eval()
     x = torch.randn(2, 3, 6, 6).double()
-    torch.testing.assert_close(F.conv2d(x, *fold(conv, norm)), norm(conv(x)), rtol=0, atol=1e-12)
+    assert_near(F.conv2d(x, *fold(conv, norm)), norm(conv(x)), ALGEBRA)
     weight, bias = fold(conv, None)
     for own, plain in ((weight, conv.weight), (bias, conv.bias)):
         assert torch.equal(own, plain)
@@ -125,6 +125,6 @@ def test_folded_blocks_of_every_kind(
     block = block.double().eval().requires_grad_(False)
     x: Tensor = torch.randn(2, inputs, 7, 6).double()
     given = x.clone()
-    torch.testing.assert_close(FoldedBlock(block)(x), block(given.clone()), rtol=0, atol=1e-10)
+    assert_near(FoldedBlock(block)(x), block(given.clone()), ALGEBRA)
     if not isinstance(block.downsample, nn.Identity):
         assert torch.equal(x, given)
