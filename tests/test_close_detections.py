@@ -41,7 +41,7 @@ NEAR = ([30.0, 30, 80, 90], 0.5005, 1)  # nearly C's score
 @pytest.mark.parametrize(
     ("found", "expected", "message"),
     [
-        ([changed(A, box=0.02), B, C, D], ROWS, "2 differences:\nnot expected: number 0, class 0"),
+        ([changed(A, box=0.012), B, C, D], ROWS, "2 differences:\nnot expected: number 0, class 0"),
         ([changed(A, score=0.002), B, C, D], ROWS, "not found: number 0, class 0, score 0.9"),
         ([changed(A, label=1), B, C, D], ROWS, "not expected: number 0, class 1"),
         ([A, B, C], ROWS, "1 differences:\nnot found: number 3, class 1, score 0.300000, box 15.0000, 5.0000, 25.0000"),
@@ -142,6 +142,10 @@ def test_of_a_tie_either_may_suppress_the_other() -> None:
         compare([B, one], [B, other])
     with pytest.raises(AssertionError, match="not expected"):
         compare([B, one], [B, (other[0], 0.702, 0)], Edges(nms=0.5))  # no tie
+    with pytest.raises(AssertionError, match="2 differences"):
+        compare([B, one], [B, beside(A, 0.1, 0.7004)], Edges(nms=0.5))  # which do not overlap
+    with pytest.raises(AssertionError, match="1 differences"):
+        compare([A, beside(A, 0.7, 0.9), B], [A, B], Edges(nms=0.5))  # beside what it ties with, not in its place
 
 
 def test_what_was_suppressed_by_something_on_an_edge() -> None:
