@@ -97,9 +97,10 @@ def detector_steps(*, stride_in_1x1: bool, quick: bool) -> dict[str, Step]:
     boxes = torch.cat([corner, corner + torch.tensor([width, height]) * (0.05 + torch.rand(OBJECTS, 2) * 0.3)], 1)
     target = Target(boxes, torch.randint(CLASSES, (OBJECTS,)), (height, width), 0)
     pixels = detector.pixels.normalize(image)
+    twin = detector.prepare_for_training()  # as the training commands do
     labels = {"boxes": boxes, "labels": target.labels + 1}
     steps = {
-        OURS: stepper(detector, lambda: total(detector.losses([image], [target])), ours_sgd(detector)),
+        OURS: stepper(twin, lambda: total(twin.losses([image], [target])), ours_sgd(detector)),
         PEER: stepper(peer, lambda: total(peer([pixels], [labels])), default_sgd(peer)),
     }
     if other is not None:

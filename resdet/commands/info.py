@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resdet.commands.info_kernels import kernels_text
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         parts.append(_config_text(args.config))
     if args.weights:
         parts.append(_weights_text(args.weights))
-    print("\n\n".join(parts or [_versions_text(), _backbones_text()]))
+    print("\n\n".join(parts or [_versions_text(), kernels_text(), _backbones_text()]))
     return 0
 
 
