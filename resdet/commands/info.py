@@ -47,6 +47,11 @@ _PACKAGES = ("resdet", "torch", "torchvision", "numpy", "safetensors", "omegacon
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``resdet info``."""
     parser.add_argument("--weights", metavar="FILE", help="say what a weights or model file holds")
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        help="with --weights: measure on the images of this folder which pixels and which stride the weights want",
+    )
     parser.add_argument("--config", metavar="FILE", help="print a run file with every option, and its backbone's cost")
     parser.add_argument("--configs", action="store_true", help="list the shipped run files, and the folder that they lie in")
     parser.add_argument("--options", action="store_true", help="print every option of run files: type, default, meaning, range")
@@ -56,9 +61,11 @@ def run(args: argparse.Namespace) -> int:
     """Print what was asked for; versions and backbones when nothing was.
 
     Raises:
-        ConfigError: no such file, or a run file with problems.
-        DataError: a weights file that cannot be read.
+        ConfigError: no such file or folder, a run file with problems, weights that ``--images`` cannot measure.
+        DataError: a file that cannot be read.
     """
+    if args.images and not args.weights:
+        raise ConfigError("--images measures what the weights of --weights want: give both")
     parts: list[str] = []
     if args.configs:
         parts.append(_configs_text())
@@ -68,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         parts.append(_config_text(args.config))
     if args.weights:
         parts.append(_weights_text(args.weights))
+    if args.images:
+        parts.append(_conventions_text(args.weights, args.images))
     print("\n\n".join(parts or [_versions_text(), kernels_text(), _backbones_text()]))
     return 0
 
@@ -171,6 +180,13 @@ def _weights_text(path: str) -> str:
     else:
         rows.update(file.card)
     return "\n".join(f"{key:<14}{value}" for key, value in rows.items())
+
+
+def _conventions_text(path: str, folder: str) -> str:
+    from resdet.commands.info_conventions import conventions_text
+    from resdet.models.backbones.weights.read import read_weights
+
+    return conventions_text(read_weights(path), folder)
 
 
 def _option_lines() -> Iterator[str]:

@@ -44,7 +44,7 @@ def load_backbone_weights(
     """
     file = read_weights(path)
     loaded, missing, unexpected, mismatched = compare(file.state, resnet.state_dict())
-    agreed = pixels or _card_pixels(file) or PIXEL_CONVENTIONS["torchvision"]
+    agreed = pixels or card_pixels(file) or PIXEL_CONVENTIONS["torchvision"]
     report = LoadReport(file.path, describe_keys(file.state), agreed, loaded, missing, unexpected, mismatched)
     if file.card and file.card.get("task") == "detection":
         raise ConfigError(f"{file.path}: holds a detector; option 'model.backbone.weights' takes a classifier or a backbone")
@@ -68,20 +68,21 @@ def load_backbone_weights(
     return replace(report, doubt=doubt)
 
 
-def _card_pixels(file: WeightsFile) -> PixelConvention | None:
+def card_pixels(file: WeightsFile) -> PixelConvention | None:
+    """The pixel convention that a file's card says; None without one."""
     return PixelConvention.from_dict(file.card["pixels"]) if file.card and file.card.get("pixels") else None
 
 
 def _card_problems(file: WeightsFile, spec: BackboneSpec, pixels: PixelConvention, stride_in_1x1: bool) -> list[str]:
     """Where resdet's own file says something else than what is asked for."""
     problems = []
-    written = _card_pixels(file)
+    written = card_pixels(file)
     if written is not None and written != pixels:
         problems.append(
             f"its pixel convention is {_name(written)}, option 'model.backbone.pixels' asks for {_name(pixels)}; "
             "auto takes the file's"
         )
-    trained = _card_spec(file)
+    trained = card_spec(file)
     if trained is not None:
         asked = {"stride_in_1x1": stride_in_1x1, "shortcut": spec.shortcut}
         if spec.block != "bottleneck":
@@ -94,7 +95,7 @@ def _card_problems(file: WeightsFile, spec: BackboneSpec, pixels: PixelConventio
     return problems
 
 
-def _card_spec(file: WeightsFile) -> BackboneSpec | None:
+def card_spec(file: WeightsFile) -> BackboneSpec | None:
     """The shape of the network that a file's card describes; keys alone do not tell a stride or a shortcut without weights."""
     architecture: Any = (file.card or {}).get("architecture")
     backbone = architecture.get("backbone") if isinstance(architecture, dict) else None
