@@ -1,5 +1,6 @@
 # make demo    train and evaluate a small detector on generated data, draw what it finds (15 to 20 minutes on 2 cores)
 # make test    the tests
+# make test-kernels   the numeric tests with the kernels of other CPUs, see docs/testing.md; with SHORT=1 in three minutes
 # make lint    ruff, mypy, import-linter
 # make venv    only the environment, .venv
 # make clean   remove .venv and everything that was built or generated
@@ -28,7 +29,7 @@ export OMP_WAIT_POLICY := passive
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: venv demo test lint clean
+.PHONY: venv demo test test-kernels lint clean
 
 venv: $(RUNTIME)
 
@@ -57,6 +58,10 @@ demo: $(RUNTIME)
 test: $(DEVELOPMENT)
 	@mkdir -p build
 	$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal --basetemp build/pytest
+
+test-kernels: $(DEVELOPMENT)
+	@mkdir -p build
+	$(PY) tests/kernels.py $(if $(SHORT),--short)
 
 lint: $(DEVELOPMENT)
 	$(PY) -m ruff check .

@@ -36,14 +36,14 @@ class CocoFiles:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Sums in the same order in every run, and no more threads than processors when tests run in parallel.
+def threads() -> None:
+    """One thread, or as many as TEST_THREADS says: sums in the same order in every run, in parallel no more than processors.
 
     Threads of several processes that wait for each other on one processor are ten times slower than none; programs that a test
     starts inherit the setting.
     """
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = os.environ.get("TEST_THREADS", "1")
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rounding
 import torch
 import torch.nn.functional as F
 import torchvision
+from rounding import assert_near
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -26,6 +28,7 @@ from resdet.models.backbones.weights import load_backbone_weights
 from resdet.models.registry import create_backbone
 
 State = dict[str, Tensor]
+ROUNDING = rounding.network(18, 9 * 512, torch.float32)  # of a whole ResNet-18, and of a narrow ResNet-50
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def test_torchvisions_network(tmp_path: Path, source: str, capsys: pytest.Captur
     assert isinstance(model, ImageClassifier)
     assert model.names == ("cat", "dog", "red fox", "Schnabeltier ü", "emu")
     with torch.no_grad():
-        torch.testing.assert_close(model.model(_picture()), network(_normalized(_picture())), rtol=1e-4, atol=1e-4)
+        assert_near(model.model(_picture()), network(_normalized(_picture())), ROUNDING)
 
 
 def test_safetensors_of_half_precision_and_a_thousand_classes(tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ def test_caffe2_blobs(tmp_path: Path, wrapped: bool, capsys: pytest.CaptureFixtu
     bgr = _picture().flip(1).float() - torch.tensor([102.9801, 115.9465, 122.7717]).view(1, 3, 1, 1)
     with torch.no_grad():
         expected = network(bgr)
-        torch.testing.assert_close(model.model(_picture()), expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
+        assert_near(model.model(_picture()), expected, ROUNDING)
 
 
 @pytest.mark.parametrize("statistics", [False, True])
@@ -159,7 +162,7 @@ def test_a_bias_of_a_convolution_goes_into_the_bn_after_it(tmp_path: Path, stati
     assert isinstance(model, ImageClassifier)
     network.conv1.bias = nn.Parameter(bias)
     with torch.no_grad():
-        torch.testing.assert_close(model.model(_picture()), network(_normalized(_picture())), rtol=1e-4, atol=1e-4)
+        assert_near(model.model(_picture()), network(_normalized(_picture())), ROUNDING)
 
 
 def _detectron2(state: State) -> State:

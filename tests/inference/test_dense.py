@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from rounding import ALGEBRA, assert_near
 from torch import nn
 
 from resdet.inference.dense import score_map, training_window
@@ -43,7 +44,7 @@ def test_at_the_training_size_it_is_the_network_itself(name: str, options: dict[
     images = torch.randn(3, 3, crop, crop, dtype=torch.float64)
     found = score_map(resnet, images, window)
     assert found.shape == (3, 7, 1, 1)
-    torch.testing.assert_close(found[:, :, 0, 0], resnet(images), rtol=0, atol=1e-12)
+    assert_near(found[:, :, 0, 0], resnet(images), ALGEBRA)
 
 
 @pytest.mark.parametrize("size", [(128, 128), (97, 230), (224, 64), (65, 64)])
@@ -63,7 +64,7 @@ def test_larger_images_against_loops(name: str, crop: int, size: tuple[int, int]
                 seen = features[image, :, y : y + window, x : x + window]
                 vector = torch.stack([channel.sum() / channel.numel() for channel in seen])
                 expected = resnet.fc.weight @ vector + resnet.fc.bias
-                torch.testing.assert_close(found[image, :, y, x], expected, rtol=0, atol=1e-12)
+                assert_near(found[image, :, y, x], expected, ALGEBRA)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (33, 400)])
@@ -74,7 +75,7 @@ def test_a_map_smaller_than_the_window_is_averaged_whole(size: tuple[int, int]) 
     found = score_map(resnet, images, 7)
     assert found.shape[2:] == (1, max(1, -(-size[1] // 32) - 6))
     if size[1] <= 224:
-        torch.testing.assert_close(found[:, :, 0, 0], resnet(images), rtol=0, atol=1e-12)
+        assert_near(found[:, :, 0, 0], resnet(images), ALGEBRA)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_resnet20"])

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from close_detections import BOXES, SCORES
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -120,8 +121,8 @@ def test_features_are_the_maximum_of_two_scales(context: bool, monkeypatch: pyte
         logits = F.linear(rows, heads.predictor.cls_score.weight, heads.predictor.cls_score.bias)
         deltas = F.linear(rows, heads.predictor.bbox_pred.weight, heads.predictor.bbox_pred.bias).reshape(-1, 3, 4)
         found = scorer.score(regions)
-    torch.testing.assert_close(found.scores, logits.softmax(1)[:, :3], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found.boxes, heads.coder.decode(deltas, regions[:, None]), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(found.scores, logits.softmax(1)[:, :3], rtol=0, atol=SCORES)
+    torch.testing.assert_close(found.boxes, heads.coder.decode(deltas, regions[:, None]), rtol=0, atol=BOXES)
 
 
 def test_both_sides_of_an_image_have_their_own_factor() -> None:

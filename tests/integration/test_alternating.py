@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from close_detections import assert_close_detections, edges_of, rows_as_detections
 from run_files import RunFile, changed, write_run_file
 from safetensors.torch import load_file
 
@@ -21,12 +22,14 @@ from resdet.data.proposals import make_proposals, write_proposals
 from resdet.engine.checkpoint_hooks import CheckpointHook
 from resdet.engine.hooks import Progress
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.postprocess import Postprocess
 
 STEPS = ("step1_rpn", "step2_roi", "step3_rpn", "step4_roi")
 OPTIONS = {
     "training": "alternating",
     "alternating": {"rpn": {"batch": 3, "iterations": 4, "milestones": [3]}, "roi": {"iterations": 3}},
     "schedule": {"iterations": 9, "warmup_iterations": 2},
+    "model.test.score_thresh": 0.002,  # trained so little, a detector is sure of nothing
     "data.workers": 0,
     "run.log_every": 1,
     "run.checkpoint_every": 2,
@@ -106,12 +109,12 @@ def test_the_result_is_a_detector_like_any_other(unbroken: Path, shapes: Path, t
     ]
     assert main([*run, "--output", str(tmp_path)]) == 0
     found, expected = (json.loads((folder / "detections.json").read_text()) for folder in (tmp_path, unbroken))
-    assert len(found) == len(expected) > 0
+    assert len(expected) > 0
     # the run evaluates the network as it trains, eval its fast form: equal up to rounding
-    for mine, theirs in zip(found, expected, strict=True):
-        assert (mine["image_id"], mine["category_id"]) == (theirs["image_id"], theirs["category_id"])
-        assert mine["score"] == pytest.approx(theirs["score"], abs=1e-4)
-        assert mine["bbox"] == pytest.approx(theirs["bbox"], abs=0.05)
+    assert {row["image_id"] for row in found} == {row["image_id"] for row in expected}
+    for image_id in {row["image_id"] for row in expected}:
+        mine, theirs = (rows_as_detections([row for row in rows if row["image_id"] == image_id]) for rows in (found, expected))
+        assert_close_detections(mine, theirs, edges=edges_of(Postprocess(score_thresh=0.002)))
 
 
 class KilledError(Exception):

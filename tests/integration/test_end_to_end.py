@@ -41,7 +41,7 @@ class Evaluated:
 def evaluated(detector_run: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     folder = tmp_path_factory.mktemp("evaluated")
     run = ["--config", str(detector_run / "config.yaml"), "--weights", str(detector_run / "model.safetensors")]
-    assert main(["eval", *run, "--output", str(folder), "model.test.score_thresh=0.01"]) == 0
+    assert main(["eval", *run, "--output", str(folder), "model.test.score_thresh=0.001"]) == 0
     metrics, detections = (json.loads((folder / name).read_text()) for name in ("metrics.json", "detections.json"))
     return Evaluated(folder, metrics, detections, shapes / "annotations" / "instances_val.json")
 
@@ -144,7 +144,7 @@ def test_metrics_and_detections_files(evaluated: Evaluated) -> None:
         assert row["image_id"] in range(1, 7)
         assert row["category_id"] in range(1, 9)
         assert min(row["bbox"][2:]) > 0
-        assert 0.01 < row["score"] <= 1
+        assert 0.001 < row["score"] <= 1
 
 
 @pytest.mark.parametrize("evaluator", ["hotcoco", "pycocotools"])
@@ -159,7 +159,7 @@ def test_the_results_file_alone_gives_the_same_numbers(evaluated: Evaluated, eva
 def test_evaluation_by_pycocotools_and_by_default_options(evaluated: Evaluated, detector_run: Path) -> None:
     """Without ``--weights`` and ``--output`` the files are those of the config's output."""
     file = str(detector_run / "config.yaml")
-    assert main(["eval", "--config", file, "--evaluator", "pycocotools", "model.test.score_thresh=0.01"]) == 0
+    assert main(["eval", "--config", file, "--evaluator", "pycocotools", "model.test.score_thresh=0.001"]) == 0
     metrics = json.loads((detector_run / "eval" / "metrics.json").read_text())
     shutil.rmtree(detector_run / "eval")
     assert metrics["bbox"] == pytest.approx(evaluated.metrics["bbox"], abs=1e-12)
@@ -191,7 +191,7 @@ def test_predict_on_a_folder_and_a_video(detector_run: Path, shapes: Path, tmp_p
     frames = video(tmp_path / "clip.avi", sorted(folder.iterdir())[:2], copies=2)
     output = tmp_path / "out"
     weights = ["--weights", str(detector_run / "best.safetensors")]
-    threshold = ["--score-thresh", "0.02"]
+    threshold = ["--score-thresh", "0.003"]
     assert main(["predict", *weights, *threshold, "--output", str(output), str(folder), str(tmp_path / "clip.avi")]) == 0
 
     rows = json.loads((output / "predictions.json").read_text())
@@ -204,7 +204,7 @@ def test_predict_on_a_folder_and_a_video(detector_run: Path, shapes: Path, tmp_p
             x1, y1, x2, y2 = found["box"]
             assert 0 <= x1 < x2 <= row["width"]
             assert 0 <= y1 < y2 <= row["height"]
-            assert 0.02 <= found["score"] <= 1
+            assert 0.003 <= found["score"] <= 1
             assert found["name"] == CLASS_NAMES[found["label"]]
     assert sum(len(row["detections"]) for row in rows) > 0
     for picture, row in zip(pictures, rows, strict=False):
@@ -253,14 +253,14 @@ def test_predict_names_pictures(classifier_run: Path, shapes: Path, tmp_path: Pa
 
 
 def test_predict_in_python_gives_the_boxes_of_the_results_file(evaluated: Evaluated, detector_run: Path, shapes: Path) -> None:
-    # the file's own score threshold is 0.05
+    # the file's own score threshold is 0.002
     detector = resdet.load(detector_run / "model.safetensors", device="cpu")
     assert isinstance(detector, Detector)
     truth = json.loads(evaluated.ground_truth.read_text())
     total = 0
     for image in truth["images"]:
         found = detector.predict(shapes / "images" / "val" / image["file_name"], score_thresh=0.0)
-        expected = [row for row in evaluated.detections if row["image_id"] == image["id"] and row["score"] > 0.05]
+        expected = [row for row in evaluated.detections if row["image_id"] == image["id"] and row["score"] > 0.002]
         ours = [{**row, "image_id": image["id"]} for row in found.to_coco(range(1, 9))]
         assert ours == expected
         assert found.size == (image["height"], image["width"])

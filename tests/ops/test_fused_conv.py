@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rounding import ALGEBRA, assert_near
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,11 +47,11 @@ def test_value_and_gradients(
     wanted = [x, weight, *(tensor for tensor in given.values() if tensor.requires_grad)]
     expected = plain(x, weight, stride, padding, given, relu)
     found = fused_conv(x, weight, product, relu=relu, **given)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    assert_near(found, expected, ALGEBRA)
     gradient = torch.randn_like(expected)
     pairs = zip(torch.autograd.grad(found, wanted, gradient), torch.autograd.grad(expected, wanted, gradient), strict=True)
     for ours, theirs in pairs:
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+        assert_near(ours, theirs, ALGEBRA)
 
 
 @pytest.mark.parametrize(("product", "side", "stride", "padding"), PRODUCTS[:3])

@@ -9,6 +9,7 @@ import torch
 from functional_reference import Layers, block_strides, post_activation_block, pre_activation_block, residual_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounding import ALGEBRA, assert_near
 from torch import Tensor, nn
 
 from resdet.models.backbones.blocks import ResidualBlock, basic_branch, bottleneck_branch
@@ -38,19 +39,16 @@ def _assert_same(
     module: nn.Module, prefix: str, x: Tensor, reference_x: Tensor, output: Tensor, reference: Tensor, twin: Layers
 ) -> None:
     """Outputs, gradients of the input and of all parameters, and running statistics, in float64."""
-    close = {"rtol": 1e-10, "atol": 1e-10}
-    torch.testing.assert_close(output, reference, **close)
+    assert_near(output, reference, ALGEBRA)
     weights = torch.randn_like(reference)
     (output * weights).sum().backward()
     (reference * weights).sum().backward()
-    torch.testing.assert_close(x.grad, reference_x.grad, **close)
+    assert_near(x.grad, reference_x.grad, ALGEBRA)
     for key, parameter in module.named_parameters():
-        torch.testing.assert_close(
-            parameter.grad, twin.state[f"{prefix}{key}"].grad, msg=lambda text, key=key: f"{key}: {text}", **close
-        )
+        assert_near(parameter.grad, twin.state[f"{prefix}{key}"].grad, ALGEBRA, key)
     for key, value in module.named_buffers():
         if not key.endswith("num_batches_tracked"):
-            torch.testing.assert_close(value, twin.state[f"{prefix}{key}"], msg=lambda text, key=key: f"{key}: {text}", **close)
+            assert_near(value, twin.state[f"{prefix}{key}"], ALGEBRA, key)
 
 
 @settings(max_examples=40)
@@ -70,7 +68,7 @@ def test_batch_norm(images: int, channels: int, height: int, width: int, offset:
     values = torch.randn(images, channels, height, width, dtype=torch.float64) + offset
     x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
     # at an offset of 1e3 both lose the same digits in x - mean
-    torch.testing.assert_close(norm(x), twin.batch_norm(reference_x, "bn"), rtol=1e-9, atol=1e-9)
+    assert_near(norm(x), twin.batch_norm(reference_x, "bn"), ALGEBRA)
     if offset != 1e3:
         x.grad = reference_x.grad = None
         _assert_same(norm, "bn.", x, reference_x, norm(x), twin.batch_norm(reference_x, "bn"), twin)
@@ -185,17 +183,14 @@ def test_whole_networks(name: str, options: dict, training: bool) -> None:
     values = torch.randn(3, 3, *size, dtype=torch.float64)
     x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
     output, expected = network(x), _reference_network(network, reference_x, twin)
-    scale = float(expected.detach().abs().max())
-    torch.testing.assert_close(output, expected, rtol=1e-10, atol=1e-10 * scale)
+    assert_near(output, expected, ALGEBRA)
     output.sum().backward()
     expected.sum().backward()
     for key, parameter in network.named_parameters():
-        reference = twin.state[key].grad
-        tolerance = 1e-9 * max(float(reference.abs().max()), 1)
-        torch.testing.assert_close(parameter.grad, reference, rtol=1e-9, atol=tolerance)
+        assert_near(parameter.grad, twin.state[key].grad, ALGEBRA, key)
     for key, value in network.named_buffers():
         if not key.endswith("num_batches_tracked"):
-            torch.testing.assert_close(value, twin.state[key], rtol=1e-10, atol=1e-10)
+            assert_near(value, twin.state[key], ALGEBRA, key)
 
 
 def _reference_network(network: ResNet, images: Tensor, twin: Layers) -> Tensor:
@@ -219,4 +214,4 @@ def test_frozen_networks_are_the_reference_outside_training() -> None:
     twin, _ = _reference_of(network.eval())
     images = torch.randn(2, 3, 40, 37, dtype=torch.float64)
     frozen = freeze_batch_norm(network).train()
-    torch.testing.assert_close(frozen(images), _reference_network(network, images, twin), rtol=1e-10, atol=1e-10)
+    assert_near(frozen(images), _reference_network(network, images, twin), ALGEBRA)

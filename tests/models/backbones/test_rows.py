@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rounding import ALGEBRA, assert_near
 from torch import Tensor, nn
 
 from resdet.models.backbones.blocks import ResidualBlock
@@ -32,14 +33,12 @@ def value_and_gradients(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str,
     return result.detach(), {name: each.grad.clone() for name, each in module.named_parameters() if each.grad is not None}
 
 
-def assert_same(found: tuple[Tensor, dict[str, Tensor]], expected: tuple[Tensor, dict[str, Tensor]], tolerance: float) -> None:
-    torch.testing.assert_close(found[0], expected[0], rtol=tolerance, atol=tolerance)
+def assert_same(found: tuple[Tensor, dict[str, Tensor]], expected: tuple[Tensor, dict[str, Tensor]]) -> None:
+    assert_near(found[0], expected[0], ALGEBRA)
     assert found[1].keys() == expected[1].keys()
     assert found[1]
     for name, gradient in expected[1].items():
-        torch.testing.assert_close(
-            found[1][name] / gradient.abs().max(), gradient / gradient.abs().max(), rtol=0, atol=tolerance
-        )
+        assert_near(found[1][name], gradient, ALGEBRA, name)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_trunk_trains_as_the_plain_layers(name: str, options: dict[str, object],
     assert trains_on_rows(trunk.train(), x)
     found = value_and_gradients(trunk, x)
     assert not trains_on_rows(trunk.eval(), x)
-    assert_same(found, value_and_gradients(trunk, x), 1e-9)
+    assert_same(found, value_and_gradients(trunk, x))
 
 
 def test_elsewhere_the_plain_layers_run() -> None:
@@ -92,7 +91,7 @@ def test_recomputed_blocks_train_as_kept_ones(name: str, frozen: bool) -> None:
                 block.recompute = recompute
         runs.append(value_and_gradients(network, x))
         states.append({key: value.clone() for key, value in network.state_dict().items()})
-    assert_same(runs[1], runs[0], 1e-12)
+    assert_same(runs[1], runs[0])
     for key, value in states[0].items():  # BN has counted the batch once
         assert torch.equal(states[1][key], value), key
     assert frozen or not torch.equal(states[0]["bn1.running_mean"], start["bn1.running_mean"])

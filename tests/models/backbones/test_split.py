@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounding import ALGEBRA, assert_near
 
 from resdet.errors import ConfigError
 from resdet.models.backbones.split import Trunk, freeze_stages, split_c4
@@ -24,7 +25,7 @@ def test_trunk_then_head_is_the_whole_network(name: str, shortcut: str) -> None:
     network.eval()
     features = head(trunk(images))
     assert torch.equal(features, network.forward_features(images))
-    torch.testing.assert_close(network.fc(features.mean((2, 3))), network(images), rtol=1e-12, atol=1e-12)
+    assert_near(network.fc(features.mean((2, 3))), network(images), ALGEBRA)
 
 
 @pytest.mark.parametrize(

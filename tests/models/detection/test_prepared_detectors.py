@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from close_detections import Edges, assert_close_detections
 from PIL import Image
+from rounding import ALGEBRA, assert_near
 from tiny_detectors import NAMES, picture, spread_outputs, tiny_detector
 from torch import nn
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -60,10 +62,7 @@ def pair(**changes: dict[str, Any]) -> tuple[FasterRCNN, FasterRCNN]:
 
 def assert_same(found: Detections, expected: Detections, scores: float = 1e-4) -> None:
     # what untrained networks say varies by a thousandth of itself, and is spread by as much: their scores are not known better
-    assert len(found) == len(expected)
-    torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=1e-3)
-    torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=scores)
-    assert torch.equal(found.labels, expected.labels)
+    assert_close_detections(found, expected, scores=scores, boxes=1e-3, edges=Edges(score=0.05, nms=0.5, limit=100))
 
 
 # RoI pooling rounds regions: those of two networks that are equal but for rounding may fall to different sides
@@ -76,8 +75,8 @@ def test_detections_of_a_batch_of_images_of_different_sizes(kind: str) -> None:
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other)
     for (boxes, logits), (other, others) in zip(prepared.propose(images), plain.propose(images), strict=True):
-        torch.testing.assert_close(boxes, other, rtol=0, atol=1e-3)
-        torch.testing.assert_close(logits, others, rtol=0, atol=1e-4)
+        one, another = ((*each, torch.zeros(len(each[1]))) for each in ((boxes, logits), (other, others)))
+        assert_close_detections(one, another, scores=1e-4, boxes=1e-3, edges=Edges(nms=0.7, limit=20))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,13 +103,14 @@ def test_features_of_any_regions_in_float64(kind: str, counts: tuple[int, int]) 
     with torch.no_grad():
         expected = model.roi_heads.region_maps(features, boxes).mean((2, 3)) if sum(counts) else None
         found = prepared.roi_heads.region_features(features, boxes)
-        torch.testing.assert_close(prepared.rpn.head(features), model.rpn.head(features), rtol=0, atol=1e-10)
+        for one, other in zip(prepared.rpn.head(features), model.rpn.head(features), strict=True):
+            assert_near(one, other, ALGEBRA)
         x = torch.randn(1, 3, 75, 110).double()
-        torch.testing.assert_close(prepared.trunk(x), model.trunk(x), rtol=1e-10, atol=1e-10)
+        assert_near(prepared.trunk(x), model.trunk(x), ALGEBRA)
     if expected is None:
         assert found.shape == (0, model.roi_heads.predictor.cls_score.in_features)
     else:
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+        assert_near(found, expected, ALGEBRA)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from rounding import ALGEBRA, assert_near, transformed_rms
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import RoIAlign
@@ -12,7 +13,9 @@ from resdet.models.detection.prepared.fold import FoldedBlock, fold
 from resdet.models.detection.prepared.fourier import FourierConvolution
 from resdet.models.detection.prepared.room import Room
 from resdet.models.detection.prepared.winograd import WinogradConvolution
+from resdet.ops.fourier import fourier_transforms
 from resdet.ops.roi_rows import region_terms
+from resdet.ops.winograd import winograd_transforms
 
 BOXES = [
     [[0, 0, 208, 144], [-50, -60, 300, 400], [10, 10, 10, 10], [5, 5, 7, 6], [30, 20, 10, 5], [-500, 0, -300, 50]],
@@ -41,7 +44,7 @@ def test_the_gather_is_roi_align(aligned: bool, sampling_ratio: int, bins: int, 
     pooler = RoIAlign(bins, 1 / 16, sampling_ratio, aligned=aligned)
     expected = pooler(features, boxes)[:, :, ::step, ::step].permute(2, 3, 0, 1).flatten(0, 2)
     found = region_terms(pooler, boxes, (9, 13), torch.float64, step).gather(features.permute(0, 2, 3, 1).flatten(0, 2))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert_near(found, expected, ALGEBRA)
 
 
 def test_the_gather_of_no_boxes_and_of_boxes_that_see_nothing() -> None:
@@ -61,7 +64,7 @@ def test_the_fourier_convolution_is_a_convolution(side: int, products: int) -> N
     maps = torch.cat([x.permute(2, 3, 0, 1).flatten(0, 1), constant.expand(1, 3, 5)])
     found = conv(maps, Room(x)).view(side, side, 3, 6).permute(2, 3, 0, 1)
     expected = F.conv2d(x + constant[:, None, None], weight, bias, padding=1)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert_near(found, expected, ALGEBRA)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (5, 8), (9, 3), (38, 50)])
@@ -69,28 +72,32 @@ def test_the_winograd_convolution_is_a_convolution(size: tuple[int, int]) -> Non
     torch.manual_seed(0)
     weight, bias, x = (torch.randn(*shape).double() for shape in ((6, 5, 3, 3), (6,), (2, 5, *size)))
     found = WinogradConvolution(weight, bias)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    torch.testing.assert_close(found, F.conv2d(x, weight, bias, padding=1), rtol=0, atol=1e-10)
+    assert_near(found, F.conv2d(x, weight, bias, padding=1), ALGEBRA)
 
 
-@pytest.mark.parametrize("transform", ["winograd", "fourier"])
-def test_float32_loses_little_more_than_the_definition(transform: str) -> None:
+def test_float32_loses_what_the_transforms_lose() -> None:
     torch.manual_seed(0)
     weight, bias, x = torch.randn(32, 256, 3, 3) / 48, torch.zeros(32), torch.randn(16, 256, 7, 7).relu()
-    exact = F.conv2d(x.double(), weight.double(), padding=1)
-    if transform == "winograd":
-        found = WinogradConvolution(weight, bias)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    else:
-        maps = torch.cat([x.permute(2, 3, 0, 1).flatten(0, 1), torch.zeros(1, 16, 256)])
-        found = FourierConvolution(weight, bias, 7)(maps, Room(x)).view(7, 7, 16, 32).permute(2, 3, 0, 1)
-    definition = (F.conv2d(x, weight, padding=1) - exact).pow(2).mean().sqrt()
-    assert (found - exact).pow(2).mean().sqrt() < 4 * definition
+    exact, kernels = F.conv2d(x.double(), weight.double(), padding=1), weight.permute(2, 3, 1, 0).flatten(0, 1)
+    rows = x.permute(0, 2, 3, 1)
+    found = WinogradConvolution(weight, bias)(rows).permute(0, 3, 1, 2)
+    tiles = F.pad(rows, (0, 0, 1, 2, 1, 2)).unfold(1, 6, 4).unfold(2, 6, 4).permute(4, 5, 0, 1, 2, 3).reshape(36, -1, 256)
+    assert rms(found - exact) < transformed_rms(tiles, kernels, winograd_transforms(), torch.float32)
+    maps = x.permute(2, 3, 0, 1).flatten(0, 1)
+    found = FourierConvolution(weight, bias, 7)(torch.cat([maps, torch.zeros(1, 16, 256)]), Room(x))
+    found = found.view(7, 7, 16, 32).permute(2, 3, 0, 1)
+    assert rms(found - exact) < transformed_rms(maps, kernels, fourier_transforms(7), torch.float32)
+
+
+def rms(error: Tensor) -> float:
+    return float(error.pow(2).mean().sqrt())
 
 
 def test_fold_is_the_convolution_and_its_norm() -> None:
     torch.manual_seed(0)
     conv, norm = nn.Conv2d(3, 4, 3, bias=True).double(), norms(4).double().eval()
     x = torch.randn(2, 3, 6, 6).double()
-    torch.testing.assert_close(F.conv2d(x, *fold(conv, norm)), norm(conv(x)), rtol=0, atol=1e-12)
+    assert_near(F.conv2d(x, *fold(conv, norm)), norm(conv(x)), ALGEBRA)
     weight, bias = fold(conv, None)
     for own, plain in ((weight, conv.weight), (bias, conv.bias)):
         assert torch.equal(own, plain)
@@ -118,6 +125,6 @@ def test_folded_blocks_of_every_kind(
     block = block.double().eval().requires_grad_(False)
     x: Tensor = torch.randn(2, inputs, 7, 6).double()
     given = x.clone()
-    torch.testing.assert_close(FoldedBlock(block)(x), block(given.clone()), rtol=0, atol=1e-10)
+    assert_near(FoldedBlock(block)(x), block(given.clone()), ALGEBRA)
     if not isinstance(block.downsample, nn.Identity):
         assert torch.equal(x, given)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from rounding import ALGEBRA, assert_near
 from tiny_detectors import tiny_detector
 from torch import Tensor
 
@@ -63,7 +64,7 @@ def test_features_and_gradients(stride_in_1x1: bool, roi: dict[str, Any], recomp
     assert found.keys() == expected.keys()
     assert len(expected) > 10
     for name, value in expected.items():
-        torch.testing.assert_close(found[name] / value.abs().max(), value / value.abs().max(), rtol=0, atol=1e-9, msg=name)
+        assert_near(found[name], value, ALGEBRA, name)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_fourier_is_a_convolution(side: int) -> None:
     gradient = torch.randn_like(expected)
     for_x, for_weight = torch.autograd.grad(expected, (x, weight), gradient)
     product = Fourier(side, x)
-    torch.testing.assert_close(product.forward(x.detach(), weight.detach()), expected.detach(), rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(product.input_gradient(gradient, weight.detach(), x.detach()), for_x, rtol=1e-10, atol=1e-10)
+    assert_near(product.forward(x.detach(), weight.detach()), expected.detach(), ALGEBRA)
+    assert_near(product.input_gradient(gradient, weight.detach(), x.detach()), for_x, ALGEBRA)
     found = product.weight_gradient(gradient, x.detach(), weight.detach())
-    torch.testing.assert_close(found, for_weight, rtol=1e-10, atol=1e-10)
+    assert_near(found, for_weight, ALGEBRA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rounding import ALGEBRA, assert_near
 from torch import Tensor, nn
 
 from resdet.models.localization.per_class_head import PerClassHead
@@ -38,14 +39,14 @@ def test_gathered_classes_equal_the_full_computation(
     weights = [torch.randn_like(each) for each in expected]
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.shape == theirs.shape
-        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+        assert_near(mine, theirs, ALGEBRA)
     parameters = [features, *head.parameters()]
     gradients = [
         torch.autograd.grad(sum((each * weight).sum() for each, weight in zip(outputs, weights, strict=True)), parameters)
         for outputs in (found, expected)
     ]
     for mine, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+        assert_near(mine, theirs, ALGEBRA)
 
 
 def said(layer: nn.Conv2d, row: int, here: Tensor) -> Tensor:
