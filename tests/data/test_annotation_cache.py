@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from resdet.data import annotation_cache, coco
-from resdet.files import cache_folder
 from resdet.data.annotations import missing_files
 from resdet.data.coco import read_coco
 from resdet.errors import DataError
+from resdet.files import cache_folder
 
 
 @pytest.fixture

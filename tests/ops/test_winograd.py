@@ -50,7 +50,9 @@ def test_any_size(images: int, height: int, width: int, channels: int, out: int)
     check(images, height, width, channels, out)
 
 
-@pytest.mark.parametrize(("images", "height", "width", "channels", "out"), [(2, 7, 9, 32, 24), (1, 1, 1, 1, 1), (3, 5, 4, 130, 3)])
+@pytest.mark.parametrize(
+    ("images", "height", "width", "channels", "out"), [(2, 7, 9, 32, 24), (1, 1, 1, 1, 1), (3, 5, 4, 130, 3)]
+)
 def test_in_float32_by_every_product_of_matrices(images: int, height: int, width: int, channels: int, out: int) -> None:
     check(images, height, width, channels, out, torch.float32)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from rounding import ALGEBRA, assert_near
 from tiny_detectors import tiny_detector
-from torch import Tensor
+from torch import Tensor, nn
+from training_networks import with_statistics
 
-from resdet.models.detection import roi_heads
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.detection.region_rows import Fourier, region_rows_fit
-from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.models.detection.roi_heads import RoIHeads
+from resdet.models.training_rows import regions
+from resdet.models.training_rows.twin import training_twin
+from resdet.ops.fourier import Fourier
+from resdet.ops.kernels import Kernels
+from resdet.ops.products import onednn_works
 
 # inside, over the border, outside, tiny, huge, empty
 BOXES = [
@@ -23,25 +27,30 @@ BOXES = [
 
 
 def detector(**changes: dict[str, Any]) -> FasterRCNN:
-    model = tiny_detector(**{"backbone": {"name": "resnet50", "width": 8}, **changes})
-    torch.manual_seed(1)
-    for norm in model.modules():
-        if isinstance(norm, FrozenBatchNorm2d):
-            norm.weight.uniform_(0.5, 1.5)
-            norm.bias.uniform_(-0.2, 0.2)
-            norm.running_mean.uniform_(-0.2, 0.2)
-    return model.double()
+    model = with_statistics(tiny_detector(**{"backbone": {"name": "resnet50", "width": 8}, **changes}))
+    return cast(FasterRCNN, model.double().train())
 
 
-def run(model: FasterRCNN, features: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
-    model.zero_grad()
+def run(heads: RoIHeads, features: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
+    heads.zero_grad()
     features = features.clone().requires_grad_()
-    found = model.roi_heads.region_features(features, boxes)
+    found = heads.region_features(features, boxes)
     weights = torch.randn(found.shape, generator=torch.Generator().manual_seed(2), dtype=found.dtype)
     (found * weights).sum().backward()
-    gradients = {name: each.grad.clone() for name, each in model.named_parameters() if each.grad is not None}
+    gradients = {name: each.grad.clone() for name, each in heads.named_parameters() if each.grad is not None}
     assert features.grad is not None
     return {"features": found.detach(), "map": features.grad, **gradients}
+
+
+@pytest.fixture
+def short_way(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """The regions' networks that were run the short way."""
+    taken: list[nn.Module] = []
+    written = regions.train_region_features
+    monkeypatch.setattr(
+        regions, "train_region_features", lambda pooler, head, *others: taken.append(head) or written(pooler, head, *others)
+    )
+    return taken
 
 
 @pytest.mark.parametrize(
@@ -49,18 +58,20 @@ def run(model: FasterRCNN, features: Tensor, boxes: list[Tensor]) -> dict[str, T
 )
 @pytest.mark.parametrize("stride_in_1x1", [True, False])
 @pytest.mark.parametrize("recompute", [False, True])
-def test_features_and_gradients(stride_in_1x1: bool, roi: dict[str, Any], recompute: bool) -> None:
+def test_features_and_gradients(
+    stride_in_1x1: bool, roi: dict[str, Any], recompute: bool, short_way: list[nn.Module]
+) -> None:
     backbone = {"name": "resnet50", "width": 8, "stride_in_1x1": stride_in_1x1}
     model = detector(backbone=backbone, roi=roi)
     features = torch.randn(2, model.trunk.out_channels, 6, 9, dtype=torch.float64)
     boxes = [each.double() for each in BOXES]
-    assert not region_rows_fit(model.roi_heads.pooler, model.roi_heads.res5, features)
-    expected = run(model, features, boxes)
-    model.train()
+    expected = run(model.roi_heads, features, boxes)
+    assert not short_way
     for block in model.roi_heads.res5.layer4:
         block.recompute = recompute
-    assert region_rows_fit(model.roi_heads.pooler, model.roi_heads.res5, features)
-    found = run(model, features, boxes)
+    twin = training_twin(model, Kernels("torch")).roi_heads
+    found = run(twin, features, boxes)
+    assert short_way == [twin.res5]
     assert found.keys() == expected.keys()
     assert len(expected) > 10
     for name, value in expected.items():
@@ -70,18 +81,34 @@ def test_features_and_gradients(stride_in_1x1: bool, roi: dict[str, Any], recomp
 @pytest.mark.parametrize(
     "changes", [{"roi": {"pooling": "pool"}}, {"backbone": {"name": "resnet18", "width": 8}}], ids=["RoIPool", "basic blocks"]
 )
-def test_other_networks_take_the_plain_way(changes: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    model = detector(**changes).train().float()
-    monkeypatch.setattr(roi_heads, "train_region_features", lambda *_: pytest.fail("not for this network"))
-    found = model.roi_heads.region_features(torch.randn(2, model.trunk.out_channels, 6, 9), BOXES)
-    assert found.shape == (7, model.roi_heads.res5.out_channels)
+def test_other_networks_take_the_plain_way(changes: dict[str, dict[str, Any]], short_way: list[nn.Module]) -> None:
+    model = detector(**changes)
+    features, boxes = torch.randn(2, model.trunk.out_channels, 6, 9, dtype=torch.float64), [each.double() for each in BOXES]
+    expected = run(model.roi_heads, features, boxes)
+    twin = training_twin(model, Kernels("torch"))
+    found = run(twin.roi_heads, features, boxes)
+    assert found["features"].shape == (7, model.roi_heads.res5.out_channels)
+    assert not short_way
+    for name, value in expected.items():
+        assert_near(found[name], value, ALGEBRA, name)
 
 
-def test_without_regions() -> None:
-    model = detector().train()
-    features = torch.randn(1, model.trunk.out_channels, 6, 9, dtype=torch.float64)
-    found = model.roi_heads.region_features(features, [torch.zeros(0, 4, dtype=torch.float64)])
-    assert found.shape == (0, model.roi_heads.res5.out_channels)
+@pytest.mark.parametrize("pin", ["torch", "onednn"])
+def test_without_regions(pin: str, short_way: list[nn.Module]) -> None:
+    if pin == "onednn" and not onednn_works(torch.float32, torch.device("cpu")):
+        pytest.skip("torch has no oneDNN product here")
+    model = detector().float()
+    twin = training_twin(model, Kernels(pin))
+    features = torch.randn(1, model.trunk.out_channels, 6, 9)
+    found = run(twin.roi_heads, features, [torch.zeros(0, 4)])
+    assert len(short_way) == 1
+    assert found["features"].shape == (0, model.roi_heads.res5.out_channels)
+    # nothing was learned of no regions, but all took part
+    expected = run(model.roi_heads, features, [torch.zeros(0, 4)])
+    assert found.keys() == expected.keys()
+    assert len(found) > 10
+    for name, gradient in found.items():
+        assert not gradient.any(), name
 
 
 @pytest.mark.parametrize("side", [1, 2, 4, 7])
