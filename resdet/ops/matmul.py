@@ -28,6 +28,8 @@ def onednn_matmul(a: Tensor, b: Tensor) -> Tensor:
         for result, one, other in zip(out, a, b, strict=True):
             result.copy_(onednn_matmul(one, other))
         return out
+    if not a.shape[1]:  # the gradient of a weight that nothing was multiplied by: no regions were sampled
+        return a.new_zeros(a.shape[0], b.shape[1])
     if a.shape[0] > b.shape[1] and not a.is_contiguous():
         # the first of the two is copied where it is not in the order of its rows: better the smaller one
         return onednn_matmul(b.t(), a.t()).t().contiguous()

@@ -40,7 +40,8 @@ class Terms:
     def gather(self, table: Tensor) -> Tensor:
         """The bins (B, C) of a map of rows (N * H * W, C)."""
         if not len(self.rows):
-            return table.new_zeros(len(self.starts), table.shape[1])
+            # a sum of no rows: a zero that has a gradient, which is zero, too
+            return table[:0].sum(0) + table.new_zeros(len(self.starts), table.shape[1])
         return F.embedding_bag(self.rows, table, self.starts, mode="sum", per_sample_weights=self.weights)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rounding import ALGEBRA, assert_near
+from rounding import ALGEBRA, assert_near, growth, walk
 from torch import Tensor
 from torch.nn import functional as F
 
 from resdet.ops.fused_conv import Direct, Pointwise, Product, fused_conv
-from resdet.ops.winograd import Winograd
+from resdet.ops.matmul import MATMULS
+from resdet.ops.products import onednn_works
+from resdet.ops.winograd import Winograd, winograd_transforms
 
 PRODUCTS = [
     (Pointwise(), 1, 1, 0),
@@ -52,6 +54,31 @@ def test_value_and_gradients(
     pairs = zip(torch.autograd.grad(found, wanted, gradient), torch.autograd.grad(expected, wanted, gradient), strict=True)
     for ours, theirs in pairs:
         assert_near(ours, theirs, ALGEBRA)
+
+
+@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize("name", MATMULS)
+def test_float32_by_every_product_of_matrices(name: str, side: int) -> None:
+    if name == "onednn" and not onednn_works(torch.float32, torch.device("cpu")):
+        pytest.skip("torch has no oneDNN product here")
+    product: Product = Pointwise(MATMULS[name]) if side == 1 else Winograd(MATMULS[name])
+    exact = {key: tensor.requires_grad_(key != "scale") for key, tensor in values(side, 1, side // 2).items()}
+    given = {key: tensor.detach().float().requires_grad_(key != "scale") for key, tensor in exact.items()}
+    # numbers that are float32's own: only the computation rounds
+    exact = {key: tensor.detach().double().requires_grad_(key != "scale") for key, tensor in given.items()}
+    x, weight, *_ = exact.values()
+    expected = plain(x, weight, 1, side // 2, exact, relu=False)
+    found = fused_conv(product=product, relu=False, **given)
+    # sums of at most 2 * 5 * 6 positions by nine taps, scale, shift and sum; Winograd multiplies the rounding of random numbers
+    roundings = 60 * side**2 + 3
+    allowed = walk(roundings, torch.float32) * (1 if side == 1 else growth(winograd_transforms(), 9))
+    assert_near(found.double(), expected, allowed)
+    gradient = torch.randn_like(expected).float()
+    names = [key for key in exact if key != "scale"]
+    ours = torch.autograd.grad(found, [given[key] for key in names], gradient)
+    theirs = torch.autograd.grad(expected, [exact[key] for key in names], gradient.double())
+    for key, mine, reference in zip(names, ours, theirs, strict=True):
+        assert_near(mine.double(), reference, allowed, key)
 
 
 @pytest.mark.parametrize(("product", "side", "stride", "padding"), PRODUCTS[:3])

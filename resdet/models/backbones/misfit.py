@@ -19,14 +19,16 @@ def block_misfit(block: nn.Module, *norms: type[nn.Module]) -> str:
     """Whether a residual block's branch and projection are plain convolutions, BN of these types and ReLUs."""
     if not isinstance(block, ResidualBlock):
         return f"{type(block).__name__} in place of a residual block"
-    found = [_relu_misfit(block.relu)]
+    found = [relu_misfit(block.relu)]
     for number in range(1, block.depth + 1):
         conv, norm = block.get_submodule(f"conv{number}"), cast("nn.Module | None", getattr(block, f"bn{number}"))
         found.append(conv_misfit(conv, norm, *norms))
     if isinstance(block.downsample, nn.Sequential):
         conv, *after = block.downsample
-        found.append("" if len(after) <= 1 else f"a shortcut of {len(block.downsample)} modules")
-        found.append(conv_misfit(conv, after[0] if after else None, *norms) or module_misfit(block.downsample))
+        plain = type(block.downsample) is nn.Sequential and len(after) <= 1
+        found.append("" if plain else f"a {type(block.downsample).__name__} of {1 + len(after)} modules as a shortcut")
+        found.append(conv_misfit(conv, after[0] if after else None, *norms))
+    found.append(module_misfit(block.downsample))
     return next(filter(None, found), "")
 
 
@@ -55,5 +57,6 @@ def module_misfit(*modules: nn.Module | None) -> str:
     return ""
 
 
-def _relu_misfit(relu: nn.Module) -> str:
+def relu_misfit(relu: nn.Module) -> str:
+    """Whether this is a plain ReLU."""
     return module_misfit(relu) if type(relu) is nn.ReLU else f"{type(relu).__name__} in place of ReLU"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resdet.losses.box_regression import box_regression_loss
+from resdet.models.backbones.misfit import conv_misfit
 from resdet.models.detection.anchors import AnchorGrid
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.matcher import match
@@ -43,6 +44,11 @@ class RPNHead(nn.Module):
         logits = self.objectness(hidden).permute(0, 2, 3, 1).flatten(1)
         deltas = self.deltas(hidden).permute(0, 2, 3, 1)
         return at_least_float32(logits), at_least_float32(deltas.reshape(len(features), -1, 4))
+
+
+def rpn_head_misfit(head: RPNHead) -> str:
+    """Whether its three convolutions are plain ones; see ``resdet.models.backbones.misfit``."""
+    return next(filter(None, (conv_misfit(layer, None) for layer in (head.conv, head.objectness, head.deltas))), "")
 
 
 class RPN(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import cast
 
 from torch import Tensor, nn
@@ -10,39 +9,19 @@ from torch import Tensor, nn
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.misfit import block_misfit
 from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.models.training_rows.part import TrainingPart
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
-from resdet.ops.matmul import Matmul
-
-_log = logging.getLogger(__name__)
 
 
-class TrainingBlock(ResidualBlock):
-    """A post-activation block of which each convolution, with what follows it, is one step; ``twin`` makes it.
-
-    What it cannot represent (hooks inside, groups, dilation, other modules in place of its convolutions, BN that is not frozen)
-    it computes as it is written, and says so once.
-
-    Attributes:
-        place: its name in the network.
-        matmul: how products are computed.
-        said: whether it has said so.
-    """
-
-    place: str
-    matmul: Matmul
-    said: bool
+class TrainingBlock(TrainingPart, ResidualBlock):
+    """A post-activation block of which each convolution, with what follows it, is one step."""
 
     def misfit(self) -> str:
         """Why it is computed as it is written, whatever the input; "" where it is not."""
         return "it is a pre-activation block" if self.preactivation else block_misfit(self, FrozenBatchNorm2d)
 
     def _postactivated(self, x: Tensor) -> Tensor:
-        if tensor_misfit(x):
-            return super()._postactivated(x)
-        if why := self.misfit():
-            if not self.said:
-                _log.info("%s trains as it is written, which takes longer on a CPU: %s", self.place, why)
-                self.said = True
+        if tensor_misfit(x) or self.plainly(self.misfit()):
             return super()._postactivated(x)
         out = rows = x.permute(0, 2, 3, 1)
         residual = None

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torchvision.ops import RoIAlign
 
 from resdet.models.backbones.blocks import ResidualBlock, recomputed
-from resdet.models.backbones.misfit import module_misfit
 from resdet.models.backbones.split import Head
-from resdet.models.detection.conv5_rows import conv5_on_rows
+from resdet.models.detection.conv5_rows import conv5_misfit, conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.training_rows.block import TrainingBlock
 from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.models.training_rows.part import TrainingPart
 from resdet.ops.fourier import Fourier
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.fused_conv import Pointwise, Product, fused_conv
@@ -29,28 +29,20 @@ from resdet.ops.matmul import Matmul
 from resdet.ops.roi_rows import region_terms
 
 
-class TrainingRoIHeads(RoIHeads):
-    """The region classifier, with the short way to the regions' features where it fits; ``twin`` makes it.
-
-    Attributes:
-        matmul: how products are computed.
-    """
-
-    matmul: Matmul
+class TrainingRoIHeads(TrainingPart, RoIHeads):
+    """The region classifier, with the short way to the regions' features where it fits."""
 
     def region_features(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """As the plain heads'."""
-        if tensor_misfit(features) or not self._fits():
+        fits = not tensor_misfit(features) and conv5_on_rows(self.pooler, self.res5)
+        if not fits or self.plainly(self._misfit()):
             return super().region_features(features, boxes)
         return train_region_features(cast(RoIAlign, self.pooler), cast(Head, self.res5), features, boxes, self.matmul)
 
-    def _fits(self) -> bool:
-        if not conv5_on_rows(self.pooler, self.res5):
-            return False
-        # none of these is called
-        stage = cast(nn.Sequential, self.res5.layer4)
-        unseen = [self.pooler, self.res5, stage, *stage, *(cast(ResidualBlock, block).downsample for block in stage)]
-        return not module_misfit(*unseen) and all(isinstance(block, TrainingBlock) and not block.misfit() for block in stage)
+    def _misfit(self) -> str:
+        head = cast(Head, self.res5)
+        blocks = (block.misfit() if isinstance(block, TrainingBlock) else f"a {type(block).__name__}" for block in head.layer4)
+        return conv5_misfit(self.pooler, head) or next(filter(None, blocks), "")
 
 
 def train_region_features(pooler: RoIAlign, head: Head, features: Tensor, boxes: Sequence[Tensor], matmul: Matmul) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TypeVar, cast
 
 import torch
@@ -18,6 +19,8 @@ from resdet.models.training_rows.trunk import TrainingTrunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.kernels import Kernels
 from resdet.ops.matmul import MATMULS, Matmul, fastest_matmul
+
+_log = logging.getLogger(__name__)
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 # subclasses are a user's own: they are left as they are
@@ -65,6 +68,8 @@ def _twin(module: nn.Module, place: str, matmul: Matmul, made: dict[int, nn.Modu
         for name, child in module._modules.items()
     }
     kind = _TWINS.get(type(module))
+    if kind is None and isinstance(module, tuple(_TWINS)):
+        _log.info("%s trains as it is written, which takes longer on a CPU: it is a %s", place, type(module).__name__)
     twin = module
     if kind is not None or any(children[name] is not child for name, child in module._modules.items()):
         twin = object.__new__(kind or type(module))

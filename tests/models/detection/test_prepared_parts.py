@@ -1,8 +1,10 @@
 """The steps of a prepared detector in float64, against torch and torchvision: their algebra is exact."""
 
+import math
+
 import pytest
 import torch
-from rounding import ALGEBRA, assert_near, transformed_rms
+from rounding import ALGEBRA, assert_near, assert_within, transformed_rms, walk
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import RoIAlign
@@ -12,11 +14,14 @@ from resdet.models.backbones.shortcuts import make_shortcut
 from resdet.models.detection.prepared.fold import FoldedBlock, fold
 from resdet.models.detection.prepared.fourier import FourierConvolution
 from resdet.models.detection.prepared.room import Room
+from resdet.models.detection.prepared.spatial import DirectConvolution, DirectOnRegions, map_convolution, region_convolution
 from resdet.models.detection.prepared.winograd import WinogradConvolution
 from resdet.ops.fourier import fourier_transforms
+from resdet.ops.kernels import Kernels
 from resdet.ops.roi_rows import region_terms
 from resdet.ops.winograd import winograd_transforms
 
+PLAIN = Kernels("torch")
 BOXES = [
     [[0, 0, 208, 144], [-50, -60, 300, 400], [10, 10, 10, 10], [5, 5, 7, 6], [30, 20, 10, 5], [-500, 0, -300, 50]],
     [[200, 100, 208, 144], [100, 1, 1000, 90], [0.1, 0.2, 0.3, 0.4], [-8, -8, 8, 8], [7.9, 31.9, 8.1, 100]],
@@ -58,35 +63,69 @@ def test_the_gather_of_no_boxes_and_of_boxes_that_see_nothing() -> None:
 @pytest.mark.parametrize(("side", "products"), [(1, 4), (2, 13), (4, 37), (7, 94)])
 def test_the_fourier_convolution_is_a_convolution(side: int, products: int) -> None:
     torch.manual_seed(side)
-    weight, bias, x, constant = (torch.randn(*shape).double() for shape in ((6, 5, 3, 3), (6,), (3, 5, side, side), (5,)))
-    conv = FourierConvolution(weight, bias, side)
-    assert len(conv.kernel) == products
-    maps = torch.cat([x.permute(2, 3, 0, 1).flatten(0, 1), constant.expand(1, 3, 5)])
-    found = conv(maps, Room(x)).view(side, side, 3, 6).permute(2, 3, 0, 1)
-    expected = F.conv2d(x + constant[:, None, None], weight, bias, padding=1)
-    assert_near(found, expected, ALGEBRA)
+    weight, bias, x = (torch.randn(*shape).double() for shape in ((6, 5, 3, 3), (6,), (3, 5, side, side)))
+    conv = FourierConvolution(weight, bias, side, PLAIN)
+    assert len(conv.into) == products
+    assert_near(on_regions(conv, x), F.conv2d(x, weight, bias, padding=1).relu(), ALGEBRA)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (5, 8), (9, 3), (38, 50)])
 def test_the_winograd_convolution_is_a_convolution(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     weight, bias, x = (torch.randn(*shape).double() for shape in ((6, 5, 3, 3), (6,), (2, 5, *size)))
-    found = WinogradConvolution(weight, bias)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    assert_near(found, F.conv2d(x, weight, bias, padding=1), ALGEBRA)
+    found = WinogradConvolution(weight, bias, PLAIN)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    assert_near(found, F.conv2d(x, weight, bias, padding=1).relu(), ALGEBRA)
 
 
-def test_float32_loses_what_the_transforms_lose() -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [1, 4, 7, 14])
+def test_the_direct_convolution_is_a_convolution(side: int, stride: int) -> None:
     torch.manual_seed(0)
+    weight, bias, x = (torch.randn(*shape).double() for shape in ((6, 5, 3, 3), (6,), (3, 5, side, side)))
+    conv = DirectConvolution(weight, bias, stride)
+    expected = F.conv2d(x, weight, bias, stride, padding=1).relu()
+    assert_near(conv(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), expected, ALGEBRA)
+    assert_near(on_regions(DirectOnRegions(conv), x), expected, ALGEBRA)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_fastest_ways_are_convolutions(dtype: torch.dtype, stride: int) -> None:
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(6, 5, 3, 3, dtype=dtype), torch.randn(6, dtype=dtype), torch.randn(3, 5, 7, 7, dtype=dtype)
+    expected = F.conv2d(x.double(), weight.double(), bias.double(), stride, padding=1).relu()
+    # of 46 terms, and transforms that multiply rounding by less than 5 (tests of their norms)
+    bound = 5 * walk(46 + 94, dtype) * float(expected.max())
+    measured = Kernels()
+    maps = map_convolution(weight, bias, stride, measured)
+    assert_within(maps(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), expected, bound)
+    assert_within(on_regions(region_convolution(weight, bias, stride, 7, measured), x), expected, bound)
+    asked = [question for question in measured.answers if question.startswith("3×3 of ")]
+    assert len(asked) == 2
+    assert all(f"{dtype}".removeprefix("torch.") in question and f"stride {stride}" in question for question in asked)
+
+
+@pytest.mark.parametrize("matmuls", ["torch", "onednn"])
+def test_float32_loses_what_the_transforms_lose(matmuls: str) -> None:
+    torch.manual_seed(0)
+    pinned = Kernels(matmuls)
     weight, bias, x = torch.randn(32, 256, 3, 3) / 48, torch.zeros(32), torch.randn(16, 256, 7, 7).relu()
-    exact, kernels = F.conv2d(x.double(), weight.double(), padding=1), weight.permute(2, 3, 1, 0).flatten(0, 1)
-    rows = x.permute(0, 2, 3, 1)
-    found = WinogradConvolution(weight, bias)(rows).permute(0, 3, 1, 2)
+    exact = F.conv2d(x.double(), weight.double(), padding=1).relu()
+    kernels, rows = weight.permute(2, 3, 1, 0).flatten(0, 1), x.permute(0, 2, 3, 1)
+    found = WinogradConvolution(weight, bias, pinned)(rows).permute(0, 3, 1, 2)
     tiles = F.pad(rows, (0, 0, 1, 2, 1, 2)).unfold(1, 6, 4).unfold(2, 6, 4).permute(4, 5, 0, 1, 2, 3).reshape(36, -1, 256)
     assert rms(found - exact) < transformed_rms(tiles, kernels, winograd_transforms(), torch.float32)
+    found = on_regions(FourierConvolution(weight, bias, 7, pinned), x)
     maps = x.permute(2, 3, 0, 1).flatten(0, 1)
-    found = FourierConvolution(weight, bias, 7)(torch.cat([maps, torch.zeros(1, 16, 256)]), Room(x))
-    found = found.view(7, 7, 16, 32).permute(2, 3, 0, 1)
     assert rms(found - exact) < transformed_rms(maps, kernels, fourier_transforms(7), torch.float32)
+
+
+def on_regions(conv: nn.Module, x: Tensor) -> Tensor:
+    """A convolution of rows in the order (position, region), of maps (R, C, n, n)."""
+    maps = x.permute(2, 3, 0, 1).flatten(0, 1).contiguous()
+    found: Tensor = conv(maps, Room(x))
+    side = math.isqrt(len(found))
+    return found.unflatten(0, (side, side)).permute(2, 3, 0, 1).clone()
 
 
 def rms(error: Tensor) -> float:
