@@ -54,7 +54,9 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     seen: list[nn.Module] = []
     written = block_module.conv_on_rows
     monkeypatch.setattr(
-        block_module, "conv_on_rows", lambda rows, conv, *others, **named: seen.append(conv) or written(rows, conv, *others, **named)
+        block_module,
+        "conv_on_rows",
+        lambda rows, conv, *others, **named: seen.append(conv) or written(rows, conv, *others, **named),
     )
     return seen
 
