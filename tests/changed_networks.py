@@ -1,4 +1,4 @@
-"""What users do to a network: hooks, wrapped, parametrized and other modules. No fast form may compute it as if it was not done.
+"""What users do to a network: hooks, wrapped, parametrized, other modules. No fast form may compute it as if it was not done.
 
 Each change is a function of a detector of bottlenecks (``tiny_detector``) with the networks of ``training_networks``.
 """
