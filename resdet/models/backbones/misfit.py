@@ -32,6 +32,15 @@ def block_misfit(block: nn.Module, *norms: type[nn.Module]) -> str:
     return next(filter(None, found), "")
 
 
+def bottleneck_misfit(block: ResidualBlock) -> str:
+    """Whether the branch of one that ``block_misfit`` has nothing to say of is a 1×1, a 3×3 and a 1×1 of stride 1."""
+    convolutions = [cast(nn.Conv2d, block.get_submodule(f"conv{number}")) for number in range(1, block.depth + 1)]
+    sides = [conv.kernel_size[0] for conv in convolutions]
+    if sides != [1, 3, 1] or convolutions[2].stride[0] != 1:
+        return f"convolutions of {sides} with strides {[conv.stride[0] for conv in convolutions]}"
+    return ""
+
+
 def conv_misfit(conv: nn.Module, norm: nn.Module | None, *norms: type[nn.Module]) -> str:
     """Whether these are a plain convolution, and a BN of one of these types or none."""
     if type(conv) is not nn.Conv2d or type(conv.weight) is not nn.Parameter:
