@@ -58,9 +58,7 @@ def short_way(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
 )
 @pytest.mark.parametrize("stride_in_1x1", [True, False])
 @pytest.mark.parametrize("recompute", [False, True])
-def test_features_and_gradients(
-    stride_in_1x1: bool, roi: dict[str, Any], recompute: bool, short_way: list[nn.Module]
-) -> None:
+def test_features_and_gradients(stride_in_1x1: bool, roi: dict[str, Any], recompute: bool, short_way: list[nn.Module]) -> None:
     backbone = {"name": "resnet50", "width": 8, "stride_in_1x1": stride_in_1x1}
     model = detector(backbone=backbone, roi=roi)
     features = torch.randn(2, model.trunk.out_channels, 6, 9, dtype=torch.float64)
