@@ -1,6 +1,6 @@
-"""What users do to a network: hooks, wrapped, parametrized, other modules. No fast form may compute it as if it was not done.
+"""What users do to a network: hooks, wrapped, parametrized and other modules, in tables of functions of a detector.
 
-Each change is a function of a detector of bottlenecks (``tiny_detector``) with the networks of ``training_networks``.
+No fast form may compute such a network as if it was another one.
 """
 
 from __future__ import annotations
@@ -187,6 +187,7 @@ CHANGES_AROUND: dict[str, Change] = {
     "hook of a block of conv5": at("roi_heads.res5.layer4.1", lambda block: block.register_forward_hook(doubled)),
     "hook of an identity of conv5": at("roi_heads.res5.layer4.1.downsample", lambda each: each.register_forward_hook(doubled)),
     "another block of conv5": at("roi_heads.res5.layer4.1", subclassed),
+    "kernel of 5 in conv5": at("roi_heads.res5.layer4.1.conv2", convolution(kernel_size=5, padding=2)),
     "dilation in conv5": at("roi_heads.res5.layer4.2.conv2", convolution(dilation=2, padding=2)),
     "adapter in conv5": at("roi_heads.res5.layer4.0.conv1", Adapted),
     "hook of the pooler": at("roi_heads.pooler", lambda pooler: pooler.register_forward_hook(doubled)),

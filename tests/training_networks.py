@@ -1,15 +1,21 @@
-"""Networks with frozen BN that does something, and steps of training to compare."""
+"""Networks and detectors with frozen BN that does something, and steps of training to compare."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from rounding import ALGEBRA, assert_near
+from tiny_detectors import picture, tiny_detector
 from torch import Tensor, nn
 
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.roi_heads import Regions
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.structures import PixelConvention, Target
 
 Step = tuple[Tensor, dict[str, Tensor]]
 
@@ -37,7 +43,7 @@ def step(module: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor] | None = 
     module.zero_grad()
     result = (run or module)(x)
     generator = torch.Generator().manual_seed(1)
-    (result * torch.randn(result.shape, generator=generator, dtype=result.dtype)).sum().backward()
+    (result * torch.randn(result.shape, generator=generator).to(result)).sum().backward()
     return result.detach(), {name: each.grad.clone() for name, each in module.named_parameters() if each.grad is not None}
 
 
@@ -48,3 +54,38 @@ def assert_same_step(found: Step, expected: Step, relative: float = ALGEBRA) -> 
     assert found[1]
     for name, gradient in expected[1].items():
         assert_near(found[1][name], gradient, relative, name)
+
+
+class DoublePixels(PixelConvention):
+    """Numbers of images for a network in float64."""
+
+    def normalize(self, image: Tensor) -> Tensor:
+        return super().normalize(image).double()
+
+
+def training_detector(**changes: dict[str, Any]) -> FasterRCNN:
+    """A small detector of bottlenecks in training mode, in float64."""
+    model = with_statistics(tiny_detector(**{"backbone": {"name": "resnet50", "width": 8}, **changes})).double()
+    assert isinstance(model, FasterRCNN)
+    model.pixels = DoublePixels(**{field.name: getattr(model.pixels, field.name) for field in fields(model.pixels)})
+    drawn = model.roi_heads.sample_regions
+
+    def in_float64(*inputs: Any) -> Regions:
+        regions = drawn(*inputs)
+        return replace(regions, boxes=[boxes.double() for boxes in regions.boxes])
+
+    model.roi_heads.sample_regions = in_float64  # RoIAlign wants boxes as its map
+    return model.train()
+
+
+IMAGES = [picture(1, 64, 96), picture(2, 70, 50)]
+TARGETS = [
+    Target(torch.tensor([[5.0, 5, 60, 50], [40, 20, 90, 60]]), torch.tensor([0, 2]), (64, 96)),
+    Target(torch.tensor([[2.0, 10, 40, 65]]), torch.tensor([1]), (70, 50)),
+]
+
+
+def losses_step(model: FasterRCNN, proposals: list[Tensor] | None = None) -> Step:
+    """The losses of one step of training, always with the same regions drawn, and their gradients."""
+    torch.manual_seed(3)
+    return step(model, torch.empty(0), lambda _: torch.stack([*model.losses(IMAGES, TARGETS, proposals).values()]))

@@ -15,9 +15,18 @@ from resdet.models.backbones.blocks import ResidualBlock
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
+class Same:
+    """Marks a class that computes what its other base class computes, by other means."""
+
+
+def is_a(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is of a class itself, or the ``Same``: a subclass may compute anything."""
+    return type(module) is kind or (isinstance(module, kind) and isinstance(module, Same))
+
+
 def block_misfit(block: nn.Module, *norms: type[nn.Module]) -> str:
     """Whether a residual block's branch and projection are plain convolutions, BN of these types and ReLUs."""
-    if not isinstance(block, ResidualBlock):
+    if not isinstance(block, ResidualBlock) or not is_a(block, ResidualBlock):
         return f"{type(block).__name__} in place of a residual block"
     found = [relu_misfit(block.relu)]
     for number in range(1, block.depth + 1):
@@ -30,6 +39,15 @@ def block_misfit(block: nn.Module, *norms: type[nn.Module]) -> str:
         found.append(conv_misfit(conv, after[0] if after else None, *norms))
     found.append(module_misfit(block.downsample))
     return next(filter(None, found), "")
+
+
+def bottleneck_misfit(block: ResidualBlock) -> str:
+    """Whether the branch of one that ``block_misfit`` has nothing to say of is a 1×1, a 3×3 and a 1×1 of stride 1."""
+    convolutions = [cast(nn.Conv2d, block.get_submodule(f"conv{number}")) for number in range(1, block.depth + 1)]
+    sides = [conv.kernel_size[0] for conv in convolutions]
+    if sides != [1, 3, 1] or convolutions[2].stride[0] != 1:
+        return f"convolutions of {sides} with strides {[conv.stride[0] for conv in convolutions]}"
+    return ""
 
 
 def conv_misfit(conv: nn.Module, norm: nn.Module | None, *norms: type[nn.Module]) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resdet.losses.box_regression import box_regression_loss
-from resdet.models.backbones.misfit import conv_misfit
+from resdet.models.backbones.misfit import conv_misfit, is_a
 from resdet.models.detection.anchors import AnchorGrid
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.matcher import match
@@ -47,7 +47,9 @@ class RPNHead(nn.Module):
 
 
 def rpn_head_misfit(head: RPNHead) -> str:
-    """Whether its three convolutions are plain ones; see ``resdet.models.backbones.misfit``."""
+    """Whether it is a plain one with plain convolutions; see ``resdet.models.backbones.misfit``."""
+    if not is_a(head, RPNHead):
+        return f"a {type(head).__name__}"
     return next(filter(None, (conv_misfit(layer, None) for layer in (head.conv, head.objectness, head.deltas))), "")
 
 

@@ -6,12 +6,13 @@ import logging
 
 from torch import nn
 
+from resdet.models.backbones.misfit import Same
 from resdet.ops.matmul import Matmul
 
 _log = logging.getLogger(__name__)
 
 
-class TrainingPart(nn.Module):
+class TrainingPart(Same, nn.Module):
     """A part that computes on rows what the plain class beside it computes; ``twin`` makes it.
 
     What it cannot represent (hooks inside, groups, dilation, other modules in place of its convolutions, BN that is not frozen)

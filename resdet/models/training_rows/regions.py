@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import RoIAlign
 
 from resdet.models.backbones.blocks import ResidualBlock, recomputed
+from resdet.models.backbones.misfit import bottleneck_misfit
 from resdet.models.backbones.split import Head
 from resdet.models.detection.conv5_rows import conv5_misfit, conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
@@ -41,8 +42,11 @@ class TrainingRoIHeads(TrainingPart, RoIHeads):
 
     def _misfit(self) -> str:
         head = cast(Head, self.res5)
-        blocks = (block.misfit() if isinstance(block, TrainingBlock) else f"a {type(block).__name__}" for block in head.layer4)
-        return conv5_misfit(self.pooler, head) or next(filter(None, blocks), "")
+        return conv5_misfit(self.pooler, head) or next(filter(None, map(_block_misfit, head.layer4)), "")
+
+
+def _block_misfit(block: nn.Module) -> str:
+    return block.misfit() or bottleneck_misfit(block) if isinstance(block, TrainingBlock) else f"a {type(block).__name__}"
 
 
 def train_region_features(pooler: RoIAlign, head: Head, features: Tensor, boxes: Sequence[Tensor], matmul: Matmul) -> Tensor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from training_networks import assert_same_step, frozen_network, step
 
 from resdet.models.backbones.blocks import ResidualBlock
@@ -53,11 +55,12 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """The convolutions that are computed on rows from now on."""
     seen: list[nn.Module] = []
     written = block_module.conv_on_rows
-    monkeypatch.setattr(
-        block_module,
-        "conv_on_rows",
-        lambda rows, conv, *others, **named: seen.append(conv) or written(rows, conv, *others, **named),
-    )
+
+    def counted(rows: Tensor, conv: nn.Conv2d, *others: Any, **named: Any) -> Tensor:
+        seen.append(conv)
+        return written(rows, conv, *others, **named)
+
+    monkeypatch.setattr(block_module, "conv_on_rows", counted)
     return seen
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from resdet.models.backbones.blocks import ResidualBlock
-from resdet.models.backbones.misfit import block_misfit
+from resdet.models.backbones.misfit import block_misfit, conv_misfit, is_a, module_misfit, relu_misfit
 from resdet.models.backbones.split import Head, Trunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.precision import in_float64
@@ -49,7 +49,52 @@ def fold_projection(block: ResidualBlock, dtype: torch.dtype | None = None) -> t
 
 def foldable(*stages: nn.Module) -> bool:
     """Whether all blocks of these stages are nothing but convolutions, BN and ReLUs, which folding knows."""
-    return not any(block_misfit(block, FrozenBatchNorm2d, nn.BatchNorm2d) for block in blocks(*stages))
+    return not any(map(_misfit, blocks(*stages)))
+
+
+def trunk_misfit(trunk: nn.Module) -> str:
+    """Whether around its blocks a trunk is as it is written to be; see ``resdet.models.backbones.misfit``."""
+    if not isinstance(trunk, Trunk) or not is_a(trunk, Trunk):
+        return f"a {type(trunk).__name__} in place of a trunk"
+    stem = conv_misfit(trunk.conv1, trunk.bn1, FrozenBatchNorm2d, nn.BatchNorm2d) or relu_misfit(trunk.relu)
+    return stem or module_misfit(trunk) or _stages_misfit(trunk.layer1, trunk.layer2, trunk.layer3)
+
+
+def _head_misfit(head: nn.Module) -> str:
+    """As ``trunk_misfit``, of conv5."""
+    if type(head) is not Head:
+        return f"a {type(head).__name__} in place of conv5"
+    norm = head.bn_last
+    known = norm is None or type(norm) in (FrozenBatchNorm2d, nn.BatchNorm2d)
+    last = "" if known else f"a {type(norm).__name__} at the end of conv5"
+    return last or relu_misfit(head.relu) or module_misfit(head, norm) or _stages_misfit(head.layer4)
+
+
+def _stages_misfit(*stages: nn.Module) -> str:
+    others = [f"a {type(stage).__name__} in place of a stage" for stage in stages if type(stage) is not nn.Sequential]
+    return others[0] if others else module_misfit(*stages)
+
+
+def copied(module: nn.Module) -> Any:
+    """A deep copy; of weights that are computed from others at each pass, as weight norm does it, their values."""
+    tensors = [value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor)]
+    return copy.deepcopy(module, {id(each): each.detach().clone() for each in tensors if not each.is_leaf})
+
+
+class Kept(nn.Module):
+    """A network that folding does not know, as it is, in the dtype of its parameters.
+
+    Args:
+        module: what it is a copy of.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = copied(module).eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the network gives."""
+        return cast(Tensor, self.module(x.to(next(self.parameters()).dtype)))
 
 
 def rows(weight: Tensor) -> Tensor:
@@ -90,8 +135,18 @@ class FoldedBlock(nn.Module):
         return out if self.preactivation else out.relu_()
 
 
+def folded_trunk(trunk: nn.Module) -> nn.Module:
+    """Conv1 … conv4 of any kind with BN folded; as it is where it holds what folding does not know."""
+    return Kept(trunk) if trunk_misfit(trunk) else FoldedTrunk(cast(Trunk, trunk))
+
+
+def folded_head(head: nn.Module) -> nn.Module:
+    """As ``folded_trunk``, of conv5."""
+    return Kept(head) if _head_misfit(head) else FoldedHead(cast(Head, head))
+
+
 class FoldedTrunk(nn.Module):
-    """conv1 … conv4 of any kind, channels last.
+    """conv1 … conv4, channels last.
 
     Args:
         trunk: what it computes.
@@ -110,7 +165,7 @@ class FoldedTrunk(nn.Module):
 
 
 class FoldedHead(nn.Module):
-    """conv5 of any kind, channels last.
+    """conv5, channels last.
 
     Args:
         head: what it computes.
@@ -127,9 +182,13 @@ class FoldedHead(nn.Module):
         return x if self.last_norm is None else cast(Tensor, self.last_norm(x).relu_())
 
 
-def _folded(block: ResidualBlock) -> nn.Module:
+def _folded(block: nn.Module) -> nn.Module:
     """The block folded; a copy of it as it is where it holds what folding does not know."""
-    return copy.deepcopy(block) if block_misfit(block, FrozenBatchNorm2d, nn.BatchNorm2d) else FoldedBlock(block)
+    return copied(block) if _misfit(block) else FoldedBlock(cast(ResidualBlock, block))
+
+
+def _misfit(block: nn.Module) -> str:
+    return module_misfit(block) or block_misfit(block, FrozenBatchNorm2d, nn.BatchNorm2d)
 
 
 class _Affine(nn.Module):

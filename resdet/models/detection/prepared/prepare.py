@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, cast
 
@@ -10,17 +9,17 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import RoIAlign
 
+from resdet.models.backbones.misfit import is_a, module_misfit
 from resdet.models.backbones.split import Head, Trunk
-from resdet.models.detection.conv5_rows import conv5_on_rows
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.detection.prepared import trunk
+from resdet.models.detection.prepared import region_net, trunk
 from resdet.models.detection.prepared.compiled import Compiled
-from resdet.models.detection.prepared.fold import FoldedHead, FoldedTrunk, fold, foldable, rows
+from resdet.models.detection.prepared.fold import copied, fold, folded_head, folded_trunk, rows
 from resdet.models.detection.prepared.region_net import RegionNet
 from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.models.detection.roi_heads import RoIHeads
-from resdet.models.detection.rpn import RPNHead
+from resdet.models.detection.rpn import RPNHead, rpn_head_misfit
 from resdet.ops.kernels import Kernels, default_kernels
 from resdet.ops.precision import at_least_float32
 from resdet.ops.products import has_bfloat16, product
@@ -77,23 +76,24 @@ def prepare(
         folded = folded.to(memory_format=torch.channels_last).to(dtype=dtype)
         return Compiled(folded, graphs=model.device.type == "cuda") if compiled else folded
 
-    plain_trunk = cast(Trunk, model.trunk)
-    rpn = copy.deepcopy(model.rpn)
-    rpn.head = PreparedRPNHead(model.rpn.head, number, kernels) if on_rows else cast(RPNHead, layers(rpn.head))
-    heads = model.roi_heads
-    if on_rows and conv5_on_rows(heads.pooler, heads.res5) and foldable(cast(Head, heads.res5).layer4):
-        regions: nn.Module = RegionNet(cast(RoIAlign, heads.pooler), cast(Head, heads.res5), number, kernels)
+    plain_trunk, heads, rpn = cast(Trunk, model.trunk), model.roi_heads, copied(model.rpn)
+    if on_rows and trunk.fits(plain_trunk):
+        features: nn.Module = RowsTrunk(plain_trunk, number, kernels)
     else:
-        conv5 = cast(Head, heads.res5)
-        regions = FoldedRegions(heads.pooler, layers(FoldedHead(conv5)), conv5.out_channels)
-    rows_trunk = on_rows and trunk.fits(plain_trunk)
-    prepared = PreparedFasterRCNN(
-        RowsTrunk(plain_trunk, number, kernels) if rows_trunk else layers(FoldedTrunk(plain_trunk)),
-        rpn,
-        PreparedRoIHeads(heads, regions),
-        pixels=model.pixels,
-        names=model.names,
-    ).eval()
+        features = layers(folded_trunk(plain_trunk))
+    if on_rows and not rpn_head_misfit(model.rpn.head) and not module_misfit(model.rpn.head):
+        rpn.head = PreparedRPNHead(model.rpn.head, number, kernels)
+    else:
+        rpn.head = layers(rpn.head)
+    conv5 = cast(Head, heads.res5)
+    if not is_a(heads, RoIHeads) or module_misfit(heads):  # a user's own
+        classifier = copied(heads)
+    elif on_rows and region_net.fits(heads.pooler, conv5):
+        classifier = PreparedRoIHeads(heads, RegionNet(cast(RoIAlign, heads.pooler), conv5, number, kernels))
+    else:
+        regions = FoldedRegions(heads.pooler, layers(folded_head(conv5)), conv5.out_channels)
+        classifier = PreparedRoIHeads(heads, regions)
+    prepared = PreparedFasterRCNN(features, rpn, classifier, pixels=model.pixels, names=model.names).eval()
     prepared.kernels = dict(kernels.answers)
     return prepared
 
@@ -136,7 +136,7 @@ class PreparedRoIHeads(RoIHeads):
         super().__init__(
             nn.Identity(),
             nn.Identity(),
-            copy.deepcopy(heads.predictor),
+            copied(heads.predictor),
             context=heads.context,
             postprocess=heads.postprocess,
             coder=heads.coder,
@@ -159,7 +159,7 @@ class FoldedRegions(nn.Module):
 
     def __init__(self, pooler: nn.Module, head: nn.Module, channels: int) -> None:
         super().__init__()
-        self.pooler = copy.deepcopy(pooler)
+        self.pooler = copied(pooler)
         self.head = head
         self.channels = channels
 

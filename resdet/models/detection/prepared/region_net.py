@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torchvision.ops import RoIAlign
 
 from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.misfit import bottleneck_misfit
 from resdet.models.backbones.split import Head
-from resdet.models.detection.prepared.fold import fold_projection, folded_convolutions, rows
+from resdet.models.detection.conv5_rows import conv5_misfit, conv5_on_rows
+from resdet.models.detection.prepared.fold import blocks, fold_projection, foldable, folded_convolutions, rows
 from resdet.models.detection.prepared.room import Room
 from resdet.models.detection.prepared.spatial import region_convolution
 from resdet.ops.kernels import Kernels
@@ -38,7 +40,7 @@ class RegionNet(nn.Module):
 
     Args:
         pooler: with as many bins on both sides.
-        head: conv5; ``conv5_on_rows`` holds for both.
+        head: conv5; both ``fits``.
         dtype: what the products compute in; pooling is in float32 at least.
         kernels: how they are computed.
     """
@@ -66,6 +68,16 @@ class RegionNet(nn.Module):
                 z = block(z, room)
             means.append(z.mean(0, dtype=features.dtype))
         return torch.cat(means)
+
+
+def fits(pooler: nn.Module, head: nn.Module) -> bool:
+    """Whether ``RegionNet`` can be made of them."""
+    return (
+        conv5_on_rows(pooler, head)
+        and foldable(cast(Head, head).layer4)
+        and not conv5_misfit(pooler, cast(Head, head))
+        and not any(map(bottleneck_misfit, blocks(cast(Head, head).layer4)))
+    )
 
 
 class Block(nn.Module):

@@ -13,8 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.misfit import bottleneck_misfit
 from resdet.models.backbones.split import Trunk
-from resdet.models.detection.prepared.fold import blocks, fold, fold_projection, foldable, folded_convolutions, rows
+from resdet.models.detection.prepared.fold import (
+    blocks,
+    fold,
+    fold_projection,
+    foldable,
+    folded_convolutions,
+    rows,
+    trunk_misfit,
+)
 from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import product, summed_product
@@ -56,9 +65,13 @@ def fits(trunk: nn.Module) -> bool:
     """Whether ``RowsTrunk`` can be made of it: post-activation bottlenecks, projections and identities."""
     return (
         isinstance(trunk, Trunk)
+        and not trunk_misfit(trunk)
         and foldable(trunk.layer1, trunk.layer2, trunk.layer3)
         and all(
-            block.depth == 3 and not block.preactivation and isinstance(block.downsample, (nn.Sequential, nn.Identity))
+            block.depth == 3
+            and not block.preactivation
+            and type(block.downsample) in (nn.Sequential, nn.Identity)
+            and not bottleneck_misfit(block)
             for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)
         )
     )
