@@ -9,6 +9,7 @@ import pytest
 
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.models.registry import backbone_spec
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
 NAMES = {"coco_r50", "coco_r101", "coco_r152", "voc07_r101", "demo_cls", "demo_det"}
@@ -46,6 +47,31 @@ def test_its_head_says_command_hardware_time_and_number(path: Path) -> None:
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     for word in ("Command:", "Hardware:", "Time:", "To reach:"):
         assert any(line.startswith(f"# {word}") for line in head), f"{path.name}: no {word}"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_its_head_says_which_weights_fit_the_stride_of_its_bottlenecks(path: Path) -> None:
+    """Both kinds of published weights are named, and the option that takes the other kind; basic blocks have no such stride."""
+    backbone = load_config(path).model.backbone
+    text = "\n".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    match = re.search(r"^# Weights:   (.*(?:\n#            .*)*)", text, re.MULTILINE)
+    if backbone_spec(backbone.name).block != "bottleneck":
+        assert match is None
+        return
+    assert match is not None
+    said = re.sub(r"\s*\n#\s+", " ", match[1])
+    here, there = ("1x1", "3x3") if backbone.stride_in_1x1 else ("3x3", "1x1")
+    first, _, second = said.partition(f" in the {there}")
+    assert first.startswith(f"stride in the {here}")
+    authors, torchvision = (said.index(f"{who} ResNet-{backbone.name[6:]}") for who in ("MSRA/Caffe", "timm's"))
+    assert (authors < torchvision) == backbone.stride_in_1x1
+    assert f"model.backbone.stride_in_1x1={str(not backbone.stride_in_1x1).lower()}" in second
+    assert "model.backbone.pixels=msra" in said
+
+
+@pytest.mark.parametrize("name", ["imagenet_r50", "imagenet_r101", "imagenet_r152", "imagenet_loc_r101_rpn"])
+def test_the_paper_s_bottlenecks_have_their_stride_in_the_1x1(name: str) -> None:
+    assert load_config(name).model.backbone.stride_in_1x1
 
 
 def test_the_settings_of_the_paper() -> None:

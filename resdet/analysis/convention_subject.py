@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.spec import BackboneSpec
-from resdet.models.backbones.weights.evidence import is_folded
+from resdet.models.backbones.weights.evidence import layers_with_statistics
 from resdet.models.backbones.weights.load import card_pixels, card_spec
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import LoadReport, compare, describe_keys
@@ -30,7 +30,7 @@ class Subject:
         spec: the network; its stride is what the file's card says, or False.
         state: its tensors by torchvision's names.
         classifies: whether ``fc`` is among them.
-        norms: names of the BN layers whose statistics were taken on whole images; empty where they were folded.
+        norms: names of the BN layers whose statistics were taken on whole images, without those that were folded.
         pixels: what the file's card says; None without a card.
         short_side, crop: of its test images, pixels.
     """
@@ -66,11 +66,9 @@ def find_subject(file: WeightsFile) -> Subject:
     report = LoadReport(file.path, describe_keys(state), CONVENTIONS["torchvision"], *compare(state, network.state_dict()))
     if report.misfits():
         raise ConfigError(f"{file.path}: its tensors are no {spec.name} with shortcut {spec.shortcut}: {report.summary(3)}")
-    norms = [name for name, part in network.named_modules() if isinstance(part, nn.BatchNorm2d)]
+    norms = layers_with_statistics(state)
     if task == "detection":  # whose last stage sees regions
         norms = [name for name in norms if not name.startswith(f"layer{len(spec.layers)}.")]
-    if is_folded(state):
-        norms = []
     side, crop = _sizes(file, spec)
     return Subject(str(file.path), spec, state, classifies, tuple(norms), card_pixels(file), side, crop)
 

@@ -137,6 +137,15 @@ def test_folded_statistics_are_not_compared(tmp_path: Path, variance: float) -> 
     assert _subject(tmp_path / "w.pth").norms == ()
 
 
+def test_a_layer_that_was_folded_is_left_out(tmp_path: Path) -> None:
+    state = _network().state_dict()
+    state |= {"bn1.running_mean": torch.zeros(8), "bn1.running_var": torch.ones(8)}
+    torch.save(state, tmp_path / "w.pth")
+    norms = _subject(tmp_path / "w.pth").norms
+    assert "bn1" not in norms
+    assert len(norms) == 52
+
+
 def test_what_is_no_network_of_resdet_s(tmp_path: Path) -> None:
     torch.save({"encoder.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ConfigError, match=r"other\.pth: names like no source that is known"):

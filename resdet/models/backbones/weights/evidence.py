@@ -45,10 +45,10 @@ def input_scale(state: Mapping[str, Tensor]) -> float | None:
     return float((variance[live] / expected[live]).sqrt().median()) if bool(live.any()) else None
 
 
-def is_folded(state: Mapping[str, Tensor]) -> bool:
-    """Whether every BN of ``state`` has mean 0 and variance 1 (or 1 less its epsilon): its statistics tell nothing."""
-    layers = [key.removesuffix("running_mean") for key in state if key.endswith("running_mean")]
-    return all(_is_identity(state[f"{layer}running_mean"], state[f"{layer}running_var"]) for layer in layers)
+def layers_with_statistics(state: Mapping[str, Tensor]) -> list[str]:
+    """The BN layers of ``state``, ``"layer1.0.bn2"`` for instance, but those of mean 0 and variance 1 (or 1 less epsilon)."""
+    layers = [key.removesuffix(".running_mean") for key in state if key.endswith(".running_mean")]
+    return [each for each in layers if not _is_identity(state[f"{each}.running_mean"], state[f"{each}.running_var"])]
 
 
 def expected_scale(pixels: PixelConvention) -> float:
