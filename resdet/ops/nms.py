@@ -55,8 +55,8 @@ def _first_survivors(scores: Tensor, top: int, suppress: Callable[[Tensor], Tens
         survivors = suppress(order[:count])
         if len(survivors) >= top:
             return order[survivors[:top]]
-        # as many as would do if as large a share of the others survived, and half as many again: it shrinks from best to worst
-        count = math.ceil(1.5 * count * top / max(len(survivors), 1))
+        # as many as would do if as large a share of the others survived, and a fifth more: the share shrinks from best to worst
+        count = math.ceil(1.2 * count * top / max(len(survivors), 1))
     return order[suppress(order)[:top]]
 
 
