@@ -12,8 +12,9 @@ Legend: R rows, C numbers a row, K numbers a row of the result, F products side 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,17 +47,46 @@ class TorchProduct(nn.Module):
         return y.relu_() if relu else y
 
 
-class OneDNNProduct(nn.Module):
+class Packed(nn.Module):
+    """What has weights packed for this processor: they stay where they are, and are copied and written as plain ones.
+
+    Attributes:
+        packed: (K, C) each.
+        rows: how many they are packed for.
+    """
+
+    packed: list[Tensor]
+    rows: int
+
+    def _pack(self, weights: Iterable[Tensor], rows: int) -> None:
+        """Weights (C, K)."""
+        self.rows = rows
+        self.packed = [torch.ops.mkldnn._reorder_linear_weight(each.t().contiguous(), rows) for each in weights]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "packed": [each.to_dense() for each in self.packed]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        dense: list[Tensor] = state["packed"]
+        if not onednn_works(dense[0].dtype, torch.device("cpu")):
+            raise RuntimeError("weights packed for oneDNN, which torch does not have here: prepare the detector where it runs")
+        self._pack([each.t() for each in dense], state["rows"])
+
+
+class OneDNNProduct(Packed):
     """``TorchProduct`` by oneDNN."""
+
+    bias: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.packed = _pack(weight, SLICE)
-        self.bias = bias
+        self._pack([weight], SLICE)
+        self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
         """Rows (R, C) to (R, K), in memory of their own."""
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "relu" if relu else "none", [], "")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed[0], self.bias, "relu" if relu else "none", [], "")
         return y
 
 
@@ -111,12 +141,12 @@ class TorchProducts(nn.Module):
         return torch.bmm(x, self.weight, out=out)
 
 
-class OneDNNProducts(nn.Module):
+class OneDNNProducts(Packed):
     """``TorchProducts`` by oneDNN, one after the other."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.packed = [_pack(each, SLICE // 8) for each in weight]
+        self._pack(weight, SLICE // 8)
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
         """Rows (F, R, C) to ``out`` (F, R, K), which is returned."""
@@ -191,11 +221,6 @@ def has_bfloat16() -> bool:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):
         return False
-
-
-def _pack(weight: Tensor, rows: int) -> Tensor:
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), rows)
-    return packed
 
 
 def _rows(count: int, weight: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from resdet.models.detection.prepared.prepare import FoldedRegions
 from resdet.models.detection.prepared.region_net import RegionNet
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
+from resdet.ops.products import has_bfloat16
 from resdet.structures import Detections, ImageBatch
 
 BOTTLENECK = {"backbone": {"name": "resnet50"}}
@@ -135,9 +136,14 @@ def test_the_improvements_and_ensembles_run_on_it(kind: str, improvements: Impro
 def test_convolutions_in_16_bits_and_islands_in_32(kind: str, dtype: torch.dtype) -> None:
     plain, _ = pair(**KINDS[kind])
     prepared = plain.prepare(dtype)
+    # layers are what other processors and float16 have
+    rows = dtype == torch.bfloat16 and has_bfloat16()
+    assert isinstance(prepared.trunk, RowsTrunk if rows and kind != "pre-activation" else FoldedTrunk)
+    assert isinstance(prepared.roi_heads.regions, RegionNet if rows and kind in ON_ROWS else FoldedRegions)
     convolutions = [part for part in prepared.modules() if isinstance(part, nn.Conv2d)]
-    assert len(convolutions) > 15
-    assert {part.weight.dtype for part in convolutions} == {dtype}
+    assert bool(convolutions) == (not rows or kind not in ON_ROWS)
+    assert {part.weight.dtype for part in convolutions} <= {dtype}
+    assert {tensor.dtype for tensor in prepared.trunk.state_dict().values()} == {dtype}
     assert {parameter.dtype for parameter in prepared.roi_heads.predictor.parameters()} == {torch.float32}
     images = [picture(1, 96, 128), picture(2, 70, 100)]
     batch = ImageBatch.from_images(images, plain.pixels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 import torch
@@ -36,6 +36,18 @@ class PreparedFasterRCNN(FasterRCNN):
     """
 
     kernels: Mapping[str, str] = {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PreparedFasterRCNN:
+        """What ``to``, ``half``, ``cuda`` and the like do: nothing, or a RuntimeError."""
+        own = self.roi_heads.predictor.cls_score.weight.new_empty(0)
+        moved = fn(own)
+        if (moved.dtype, moved.device) != (own.dtype, own.device):
+            raise RuntimeError(
+                f"a prepared detector stays on {own.device}, its outputs in {own.dtype}, got {moved.dtype} on {moved.device}: "
+                "move the plain one, and prepare it where it runs"
+            )
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def losses(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Always a RuntimeError: the plain model trains."""
