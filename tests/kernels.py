@@ -124,7 +124,7 @@ def _probe(setting: Mapping[str, str]) -> Kernels:
 
 
 def _test(setting: Mapping[str, str], options: Sequence[str]) -> bool:
-    workers = max(1, min(8, (os.cpu_count() or 1) // int(setting["TEST_THREADS"])))
+    workers = min(8, os.cpu_count() or 1)  # few tests have enough to do for a second thread
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", "build/pytest-kernels"]
     command += ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
     command += [*options, *(f"tests/{folder}" for folder in NUMERIC)]
