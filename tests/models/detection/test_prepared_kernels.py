@@ -170,7 +170,9 @@ def test_packed_weights_are_not_read_where_torch_cannot_use_them(monkeypatch: py
 def test_it_stays_where_it_is(move: Any, pin: str) -> None:
     prepared = detector().prepare(kernels=Kernels(pin))
     expected = prepared.detect(IMAGES)
-    with pytest.raises(RuntimeError, match=r"stays on cpu, its outputs in torch\.float32, got torch.* prepare it where it runs"):
+    with pytest.raises(
+        RuntimeError, match=r"stays on cpu, its outputs in torch\.float32, got torch.* prepare it where it runs"
+    ):
         move(prepared)
     for unmoved in (prepared.to("cpu"), prepared.float(), prepared.cpu(), prepared.to(torch.float32), prepared.eval()):
         assert unmoved is prepared
