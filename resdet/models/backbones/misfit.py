@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import nn
 
 from resdet.models.backbones.blocks import ResidualBlock
@@ -63,6 +64,12 @@ def conv_misfit(conv: nn.Module, norm: nn.Module | None, *norms: type[nn.Module]
     if norm is not None and (type(norm) not in norms or conv.bias is not None):
         return f"{type(norm).__name__} beside {conv}"
     return module_misfit(conv, norm)
+
+
+def has_global_hooks() -> bool:
+    """Whether there are hooks that torch calls for every module."""
+    # torch keeps them in dictionaries of these names; what asks for all of them at once is not in every release
+    return any(getattr(torch.nn.modules.module, f"_global{name}", None) for name in _HOOKS)
 
 
 def module_misfit(*modules: nn.Module | None) -> str:

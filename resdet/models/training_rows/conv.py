@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from resdet.models.backbones.misfit import has_global_hooks
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.fused_conv import Direct, Pointwise, Product, fused_conv
 from resdet.ops.matmul import Matmul
@@ -22,7 +23,7 @@ def tensor_misfit(x: Tensor) -> str:
         return "autocast"
     if torch.compiler.is_compiling():
         return "it is being compiled"
-    return "hooks of all modules" if torch.nn.modules.module._has_any_global_hook() else ""
+    return "hooks of all modules" if has_global_hooks() else ""
 
 
 def conv_on_rows(
