@@ -86,7 +86,7 @@ def logged_losses(folder: Path) -> list[float]:
 @pytest.mark.slow
 def test_both_stages_learn_drawn_images(tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = str(tmp_path / "rpn"), str(tmp_path / "rcnn")
-    config = run_file(tmp_path / "a.yaml", images, 140)
+    config = run_file(tmp_path / "a.yaml", images, 240)
     assert main(["train-loc", "--config", config, "--output", first, "--device", "cpu"]) == 0
     assert "GT-class localization error" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "rpn" / "metrics.json").read_text())
