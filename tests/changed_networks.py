@@ -179,7 +179,7 @@ CHANGES_AROUND: dict[str, Change] = {
     "another stage": at("trunk.layer2", lambda stage: Doubled(*stage)),
     "hook of the trunk": at("trunk", lambda trunk: trunk.register_forward_hook(doubled)),
     "hook of the stem": at("trunk.conv1", lambda conv: conv.register_forward_hook(doubled)),
-    "dilated stem": at("trunk.conv1", convolution(dilation=2, padding=6)),
+    "dilated stem": at("trunk.conv1", convolution(dilation=2)),
     "another activation of the stem": at("trunk.relu", lambda _: nn.Tanh()),
     "hook of the pooling of the stem": at("trunk.maxpool", lambda pool: pool.register_forward_hook(doubled)),
     "hook of conv5": at("roi_heads.res5", lambda head: head.register_forward_hook(doubled)),

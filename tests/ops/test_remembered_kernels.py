@@ -55,7 +55,7 @@ def change_processor(patch: pytest.MonkeyPatch) -> None:
 
 
 MACHINES = [change_threads, change_version, change_build, change_capability, change_processor]
-MACHINES += [lambda patch, cap=cap: patch.setenv(cap, "SSE41") for cap in CAPS]
+MACHINES += [lambda patch, cap=cap: patch.setenv(cap, "ANOTHER") for cap in CAPS]
 
 
 @pytest.mark.parametrize("change", MACHINES)
