@@ -7,11 +7,12 @@ of the cache folder under all that it depends on. The file may be deleted at any
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,17 @@ class Kernels:
             if self.pin != "auto" or len(ways) == 1:
                 answer = self.pin if self.pin in ways else ways[0]
             else:
-                answer = _read(self.file).get(question, "")
+                answer = self._remembered.get(question, "")
             if answer not in ways:
                 answer = _measured(question, ways, trial)
                 _remember(self.file, question, answer)
             self.answers[question] = answer
         return self.answers[question]
+
+    @functools.cached_property
+    def _remembered(self) -> dict[str, str]:
+        """What the file holds of this machine: read once, for a network asks dozens of questions."""
+        return remembered_answers(self.file).get(machine_key(), {}) if self.file else {}
 
 
 def default_kernels(pin: str = "auto") -> Kernels:
@@ -91,6 +97,16 @@ def remembered_answers(file: Path) -> dict[str, dict[str, str]]:
         return {}
     machines = {key: answers for key, answers in content.items() if isinstance(answers, dict)}
     return {key: {str(name): str(way) for name, way in answers.items()} for key, answers in machines.items()}
+
+
+def described(dtype: torch.dtype, *shapes: Iterable[int]) -> str:
+    """A dtype and shapes in a question: ``float32 512×2048``."""
+    return f"{str(dtype).removeprefix('torch.')} {', '.join('×'.join(map(str, shape)) for shape in shapes)}"
+
+
+def random_like(like: Tensor, *shape: int) -> Tensor:
+    """What ways are measured on: normal numbers, the same each time, of the dtype and on the device of ``like``."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like)
 
 
 def same_but_for_rounding(found: Tensor, exact: Tensor, terms: int) -> bool:
@@ -134,10 +150,6 @@ def _measured(question: str, ways: Sequence[str], trial: Callable[[str], Callabl
     answer = fastest if best[fastest] < _GAIN * best[ways[0]] else ways[0]
     _log.debug("%s: %s of %s", question, answer, ", ".join(f"{way} {1000 * each:.3g} ms" for way, each in best.items()))
     return answer
-
-
-def _read(file: Path | None) -> dict[str, str]:
-    return remembered_answers(file).get(machine_key(), {}) if file else {}
 
 
 def _remember(file: Path | None, question: str, answer: str) -> None:

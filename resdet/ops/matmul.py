@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from resdet.ops.kernels import Kernels
+from resdet.ops.kernels import Kernels, described
 from resdet.ops.products import SLICE, onednn_works
 
 Matmul = Callable[[Tensor, Tensor], Tensor]
@@ -67,5 +67,4 @@ def fastest_matmul(shapes: Iterable[tuple[int, int]], dtype: torch.dtype, kernel
 
         return run
 
-    question = f"training {str(dtype).removeprefix('torch.')} {', '.join(f'{c}×{k}' for c, k in own)}"
-    return kernels.fastest(question, ways, trial)
+    return kernels.fastest(f"training {described(dtype, *own)}", ways, trial)

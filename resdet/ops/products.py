@@ -13,25 +13,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from resdet.ops.kernels import Kernels, same_but_for_rounding
+from resdet.ops.kernels import Kernels, described, random_like, same_but_for_rounding
 
 # rows that sums are made of at a time, so that a product is added while it is still near, and that a way is measured on
 SLICE = 1024
 
 
-class TorchProduct(nn.Module):
-    """``x W + b`` of rows x (R, C), perhaps with a ReLU.
-
-    Args:
-        weight: (C, K).
-        bias: (K,).
-    """
+class _Plain(nn.Module):
+    """What has a weight (C, K) and a bias (K,) as they are."""
 
     weight: Tensor
     bias: Tensor
@@ -40,6 +34,15 @@ class TorchProduct(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight.contiguous())
         self.register_buffer("bias", bias)
+
+
+class TorchProduct(_Plain):
+    """``x W + b`` of rows x (R, C), perhaps with a ReLU.
+
+    Args:
+        weight: (C, K).
+        bias: (K,).
+    """
 
     def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
         """Rows (R, C) to (R, K), in memory of their own."""
@@ -90,21 +93,13 @@ class OneDNNProduct(Packed):
         return y
 
 
-class TorchSum(nn.Module):
+class TorchSum(_Plain):
     """``relu(z + x W + b)`` in the place of z (R, K), of rows x (R, C).
 
     Args:
         weight: (C, K).
         bias: (K,).
     """
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight.contiguous())
-        self.register_buffer("bias", bias)
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         """Returns ``z``."""
@@ -157,42 +152,50 @@ class OneDNNProducts(Packed):
 
 def product(weight: Tensor, bias: Tensor, kernels: Kernels) -> nn.Module:
     """What computes ``x W + b`` fastest here, a ``TorchProduct`` or what gives the same; weight (C, K), bias (K,)."""
-    x = _rows(SLICE, weight)
-    ways = {"torch": TorchProduct, "onednn": OneDNNProduct}
-    return _fastest("product", weight, ways, (weight, bias), lambda way: way(x, relu=True), kernels)
+
+    def trial(way: nn.Module) -> Callable[[], Tensor]:
+        x = random_like(weight, SLICE, len(weight))
+        return lambda: way(x, relu=True)
+
+    return _fastest("product", {"torch": TorchProduct, "onednn": OneDNNProduct}, (weight, bias), trial, kernels)
 
 
 def summed_product(weight: Tensor, bias: Tensor, kernels: Kernels) -> nn.Module:
     """What computes ``relu(z + x W + b)`` in place fastest here, a ``TorchSum`` or what gives the same."""
-    x = _rows(SLICE, weight)
-    ways = {"torch": TorchSum, "onednn": OneDNNSum}
-    z = weight.new_zeros(SLICE, weight.shape[1])
-    return _fastest("sum", weight, ways, (weight, bias), lambda way: way(z.zero_(), x), kernels)
+
+    def trial(way: nn.Module) -> Callable[[], Tensor]:
+        x, z = random_like(weight, SLICE, len(weight)), weight.new_zeros(SLICE, weight.shape[1])
+        return lambda: way(z.zero_(), x)
+
+    return _fastest("sum", {"torch": TorchSum, "onednn": OneDNNSum}, (weight, bias), trial, kernels)
 
 
 def products(weight: Tensor, kernels: Kernels) -> nn.Module:
     """What computes F products side by side fastest here, a ``TorchProducts`` or what gives the same; weight (F, C, K)."""
     some = weight[: max(1, len(weight) // 4)]
-    x = _rows(SLICE // 8, some[0]).expand(len(some), -1, -1).contiguous()
-    out = x.new_empty(*x.shape[:2], some.shape[2])
-    ways = {"torch": TorchProducts, "onednn": OneDNNProducts}
-    return _fastest("products", weight, ways, (weight,), lambda way: way(x, out), kernels, trial=(some,))
+
+    def trial(way: nn.Module) -> Callable[[], Tensor]:
+        x = random_like(weight, SLICE // 8, weight.shape[1]).expand(len(some), -1, -1).contiguous()
+        out = x.new_empty(*x.shape[:2], weight.shape[2])
+        return lambda: way(x, out)
+
+    return _fastest("products", {"torch": TorchProducts, "onednn": OneDNNProducts}, (weight,), trial, kernels, sample=(some,))
 
 
 def _fastest(
     kind: str,
-    weight: Tensor,
     ways: Mapping[str, Callable[..., nn.Module]],
-    arguments: tuple[Tensor, ...],
-    run: Callable[[nn.Module], Tensor],
+    tensors: tuple[Tensor, ...],
+    trial: Callable[[nn.Module], Callable[[], Tensor]],
     kernels: Kernels,
-    trial: tuple[Tensor, ...] | None = None,
+    sample: tuple[Tensor, ...] | None = None,
 ) -> nn.Module:
-    """The fastest of the ways that this machine has, made of ``arguments``; measured made of ``trial``."""
+    """The fastest of the ways that this machine has, made of ``tensors``, the weight first; measured made of ``sample``."""
+    weight = tensors[0]
     here = [name for name in ways if name == "torch" or onednn_works(weight.dtype, weight.device)]
-    question = f"{kind} {str(weight.dtype).removeprefix('torch.')} {'×'.join(map(str, weight.shape))}"
-    name = kernels.fastest(question, here, lambda way: partial(run, ways[way](*(trial or arguments))))
-    return ways[name](*arguments)
+    question = f"{kind} {described(weight.dtype, weight.shape)}"
+    name = kernels.fastest(question, here, lambda way: trial(ways[way](*(sample or tensors))))
+    return ways[name](*tensors)
 
 
 @functools.cache
@@ -221,8 +224,3 @@ def has_bfloat16() -> bool:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):
         return False
-
-
-def _rows(count: int, weight: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(count, weight.shape[0], generator=generator).to(weight)

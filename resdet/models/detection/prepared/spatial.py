@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from resdet.models.detection.prepared.fourier import FourierConvolution
 from resdet.models.detection.prepared.room import Room
 from resdet.models.detection.prepared.winograd import WinogradConvolution
-from resdet.ops.kernels import Kernels
+from resdet.ops.kernels import Kernels, described, random_like
 
 _MAP = (20, 50)  # positions that a way is measured on: Winograd's 65 tiles of them are as many rows as it needs
 _REGIONS = 32
@@ -69,8 +69,12 @@ def map_convolution(weight: Tensor, bias: Tensor, stride: int, kernels: Kernels)
     ways: dict[str, Callable[[], nn.Module]] = {"direct": partial(DirectConvolution, weight, bias, stride)}
     if stride == 1 and weight.dtype.itemsize >= 4:  # its transforms make rounding larger, and 16 bits have none to give away
         ways["winograd"] = partial(WinogradConvolution, weight, bias, kernels)
-    x = _random(weight, 1, *_MAP, weight.shape[1])
-    return _fastest(f"3×3 of maps, {_shape(weight)}, stride {stride}", ways, lambda way: way(x), kernels)
+
+    def trial(way: nn.Module) -> Callable[[], Tensor]:
+        x = random_like(weight, 1, *_MAP, weight.shape[1])
+        return lambda: way(x)
+
+    return _fastest(f"3×3 of maps, {described(weight.dtype, weight.shape[:2])}, stride {stride}", ways, trial, kernels)
 
 
 def region_convolution(weight: Tensor, bias: Tensor, stride: int, side: int, kernels: Kernels) -> nn.Module:
@@ -79,27 +83,26 @@ def region_convolution(weight: Tensor, bias: Tensor, stride: int, side: int, ker
     if stride == 1:
         ways["fourier"] = partial(FourierConvolution, weight, bias, side, kernels)
     ways["direct"] = lambda: DirectOnRegions(DirectConvolution(weight, bias, stride))
-    maps = _random(weight, side * side, _REGIONS, weight.shape[1])
-    question = f"3×3 of regions {side}×{side}, {_shape(weight)}, stride {stride}"
-    return _fastest(question, ways, lambda way: way(maps, Room(maps)), kernels)
+
+    def trial(way: nn.Module) -> Callable[[], Tensor]:
+        maps = random_like(weight, side * side, _REGIONS, weight.shape[1])
+        return lambda: way(maps, Room(maps))
+
+    question = f"3×3 of regions {side}×{side}, {described(weight.dtype, weight.shape[:2])}, stride {stride}"
+    return _fastest(question, ways, trial, kernels)
 
 
 def _fastest(
-    question: str, ways: dict[str, Callable[[], nn.Module]], run: Callable[[nn.Module], Tensor], kernels: Kernels
+    question: str,
+    ways: dict[str, Callable[[], nn.Module]],
+    trial: Callable[[nn.Module], Callable[[], Tensor]],
+    kernels: Kernels,
 ) -> nn.Module:
     made: dict[str, nn.Module] = {}
 
-    def trial(way: str) -> Callable[[], Tensor]:
+    def measured(way: str) -> Callable[[], Tensor]:
         made[way] = ways[way]()
-        return partial(run, made[way])
+        return trial(made[way])
 
-    way = kernels.fastest(question, list(ways), trial)
+    way = kernels.fastest(question, list(ways), measured)
     return made[way] if way in made else ways[way]()
-
-
-def _random(like: Tensor, *shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like)
-
-
-def _shape(weight: Tensor) -> str:
-    return f"{str(weight.dtype).removeprefix('torch.')} {'×'.join(map(str, weight.shape[:2]))}"
