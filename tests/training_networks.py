@@ -11,6 +11,7 @@ from rounding import ALGEBRA, assert_near
 from tiny_detectors import picture, tiny_detector
 from torch import Tensor, nn
 
+from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.roi_heads import Regions
 from resdet.models.registry import create_backbone
@@ -45,6 +46,26 @@ def step(module: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor] | None = 
     generator = torch.Generator().manual_seed(1)
     (result * torch.randn(result.shape, generator=generator).to(result)).sum().backward()
     return result.detach(), {name: each.grad.clone() for name, each in module.named_parameters() if each.grad is not None}
+
+
+def set_recompute(network: nn.Module, recompute: bool) -> None:
+    """Let all residual blocks keep only their inputs for the way back, or all."""
+    for block in network.modules():
+        if isinstance(block, ResidualBlock):
+            block.recompute = recompute
+
+
+def kept_numbers(module: nn.Module, x: Tensor) -> int:
+    """How many numbers a pass over ``x`` keeps for the way back."""
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        sizes[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        module(x)
+    return sum(sizes.values())
 
 
 def assert_same_step(found: Step, expected: Step, relative: float = ALGEBRA) -> None:

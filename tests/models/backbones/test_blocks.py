@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from rounding import ALGEBRA, assert_near
-from torch import Tensor, nn
-from training_networks import assert_same_step, frozen_network, step
+from torch import nn
+from training_networks import assert_same_step, frozen_network, kept_numbers, set_recompute, step
 
-from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import split_c4
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
@@ -24,9 +23,7 @@ def test_recomputed_blocks_train_as_kept_ones(name: str, frozen: bool) -> None:
     runs, states = [], []
     for recompute in (False, True):
         network.load_state_dict(start)
-        for block in network.modules():
-            if isinstance(block, ResidualBlock):
-                block.recompute = recompute
+        set_recompute(network, recompute)
         runs.append(step(network, x))
         states.append({key: value.clone() for key, value in network.state_dict().items()})
     assert_same_step(runs[1], runs[0])
@@ -40,18 +37,8 @@ def test_recomputed_blocks_keep_their_inputs_alone() -> None:
     network.train()
     kept = []
     for recompute in (False, True):
-        for block in network.modules():
-            if isinstance(block, ResidualBlock):
-                block.recompute = recompute
-        sizes: dict[int, int] = {}
-
-        def note(tensor: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
-            sizes[tensor.data_ptr()] = tensor.numel()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            network(torch.randn(2, 3, 64, 64))
-        kept.append(sum(sizes.values()))
+        set_recompute(network, recompute)
+        kept.append(kept_numbers(network, torch.randn(2, 3, 64, 64)))
     assert kept[1] < kept[0]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from training_networks import assert_same_step, frozen_network, step
+from training_networks import assert_same_step, frozen_network, set_recompute, step
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import freeze_stages, split_c4
@@ -40,9 +40,7 @@ def test_trunk_trains_as_the_plain_layers(name: str, options: dict[str, object],
     freeze_stages(trunk, head, freeze_at)
     x = torch.randn(2, 3, 49, 70, dtype=torch.float64)
     expected = step(trunk.train(), x)
-    for block in trunk.modules():
-        if isinstance(block, ResidualBlock):
-            block.recompute = recompute
+    set_recompute(trunk, recompute)
     twin = training_twin(trunk, PLAIN)
     assert type(twin) is TrainingTrunk
     blocks = [part for part in twin.modules() if isinstance(part, ResidualBlock)]

@@ -9,7 +9,7 @@ import torch
 from rounding import ALGEBRA, assert_near
 from tiny_detectors import tiny_detector
 from torch import Tensor, nn
-from training_networks import with_statistics
+from training_networks import set_recompute, with_statistics
 
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.roi_heads import RoIHeads
@@ -65,8 +65,7 @@ def test_features_and_gradients(stride_in_1x1: bool, roi: dict[str, Any], recomp
     boxes = [each.double() for each in BOXES]
     expected = run(model.roi_heads, features, boxes)
     assert not short_way
-    for block in model.roi_heads.res5.layer4:
-        block.recompute = recompute
+    set_recompute(model.roi_heads.res5, recompute)
     twin = training_twin(model, Kernels("torch")).roi_heads
     found = run(twin, features, boxes)
     assert short_way == [twin.res5]

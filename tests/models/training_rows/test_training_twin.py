@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 import torch
 from rounding import ALGEBRA, assert_near, growth, network
-from torch import Tensor, nn
-from training_networks import IMAGES, TARGETS, assert_same_step, losses_step, step, training_detector
+from torch import nn
+from training_networks import (
+    IMAGES,
+    TARGETS,
+    assert_same_step,
+    kept_numbers,
+    losses_step,
+    set_recompute,
+    step,
+    training_detector,
+)
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import freeze_stages
@@ -160,18 +169,8 @@ def test_recomputed_blocks_keep_less(pair: tuple[Any, Any]) -> None:
     kept: list[int] = []
     steps = []
     for recompute in (False, True):
-        for block in twin.modules():
-            if isinstance(block, ResidualBlock):
-                block.recompute = recompute
-        sizes: dict[int, int] = {}
-
-        def note(tensor: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
-            sizes[tensor.data_ptr()] = tensor.numel()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            twin.trunk(torch.randn(1, 3, 64, 96).double())
-        kept.append(sum(sizes.values()))
+        set_recompute(twin, recompute)
+        kept.append(kept_numbers(twin.trunk, torch.randn(1, 3, 64, 96).double()))
         steps.append(losses_step(twin))
     assert kept[1] < kept[0]
     assert_same_step(steps[1], steps[0])
