@@ -122,9 +122,9 @@ def epoch(folder: Path, start: str) -> None:
     """Print what two workers held after each of their batches of two epochs."""
     import torch.multiprocessing as processes
 
-    from resdet.data.coco import read_coco
-    from resdet.data.loader import train_loader
-    from resdet.data.samplers import endless_batches
+    from resdet.data.formats.coco import read_coco
+    from resdet.data.loading.loader import train_loader
+    from resdet.data.loading.samplers import endless_batches
 
     processes.set_start_method(start)
     view = Targets(read_coco(folder / "images", folder / "instances.json", cache=folder / "cache"))
@@ -136,7 +136,7 @@ def epoch(folder: Path, start: str) -> None:
 
 def reading(folder: Path, cache: Path | None) -> Sample:
     """Reading the file, and by how much that raised the peak of the process."""
-    from resdet.data.coco import read_coco
+    from resdet.data.formats.coco import read_coco
 
     return measure_step(lambda: read_coco(folder / "images", folder / "instances.json", cache=cache))
 

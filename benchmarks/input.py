@@ -34,9 +34,9 @@ def main() -> None:
     from PIL import Image
     from torchvision.transforms import v2
 
-    from resdet.data.decode import read_image
-    from resdet.data.photo import Photo
-    from resdet.data.transforms import ClassificationTrainTransform
+    from resdet.data.images.decode import read_image
+    from resdet.data.images.photo import Photo
+    from resdet.data.transforms.classification import ClassificationTrainTransform
 
     photos = shown(args.photos, 4 if args.quick else 64)
     ours = ClassificationTrainTransform(224, (), 0, 0.5, 0.0, crop_from="area")
@@ -75,7 +75,7 @@ def check(ours, theirs, photos) -> None:  # type: ignore[no-untyped-def]
     import torch
     from PIL import Image
 
-    from resdet.data.photo import Photo
+    from resdet.data.images.photo import Photo
 
     for number, photo in enumerate(photos[:8]):
         torch.manual_seed(number)

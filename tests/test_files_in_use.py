@@ -16,12 +16,12 @@ from tiny_detectors import tiny_detector, written
 
 from resdet.config import config_from_dict, config_to_dict
 from resdet.config.schema import ClassifierConfig
-from resdet.data import annotation_cache
-from resdet.data.coco import read_coco
-from resdet.data.folder import read_folder
+from resdet.data.convert.shard_writer import write_shards
+from resdet.data.formats import annotation_cache
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.folder import read_folder
+from resdet.data.formats.shards import read_shards
 from resdet.data.proposals import make_proposals, read_proposals, write_proposals
-from resdet.data.shard_writing import write_shards
-from resdet.data.shards import read_shards
 from resdet.data.statistics import read_mean_image
 from resdet.engine.logging import JsonLog, drop_lines_after
 from resdet.errors import DataError

@@ -46,8 +46,8 @@ OF_UNIX = {
 # file: what it may use, for it asks first or has another way
 ALLOWED = {
     "resdet/system.py": {"os.replace", "'/proc/'"},  # the place for it
-    "resdet/data/loader.py": {"os.setpgrp"},  # behind hasattr
-    "resdet/data/shared.py": {"'/dev/shm'"},  # where it is a folder
+    "resdet/data/loading/loader.py": {"os.setpgrp"},  # behind hasattr
+    "resdet/data/loading/shared.py": {"'/dev/shm'"},  # where it is a folder
     "resdet/data/convert/write.py": {"os.link"},  # or a copy
     "benchmarks/machine.py": {"os.sched_getaffinity", "os.sysconf", "os.getloadavg", "'/proc/'"},  # behind hasattr, or is_file
     "benchmarks/annotations.py": {"'/proc/'"},  # says that it needs Linux

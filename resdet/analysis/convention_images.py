@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from resdet.data.decode import read_image
-from resdet.data.folder import is_image_name, sub_folders
-from resdet.data.imagenet import SOLUTION, find_table, read_imagenet
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.formats.folder import is_image_name, sub_folders
+from resdet.data.formats.imagenet import SOLUTION, find_table, read_imagenet
+from resdet.data.images.decode import read_image
+from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import ConfigError, DataError
 from resdet.files import walk_files
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from resdet.analysis.layers import convolutions
 from resdet.analysis.wording import joined
-from resdet.data.batches import ClassificationBatch
+from resdet.data.loading.batches import ClassificationBatch
 from resdet.losses.classification import cross_entropy
 from resdet.models.classifier import Classifier
 from resdet.ops.modes import kept_modes

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from resdet.analysis.layers import is_plain, named_blocks
 from resdet.analysis.wording import percent, points
-from resdet.data.batches import ClassificationBatch
+from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
 from resdet.inference.mode import evaluating
 from resdet.models.backbones.blocks import ResidualBlock

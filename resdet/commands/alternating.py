@@ -22,9 +22,9 @@ from resdet.commands.detection_training import TrainingImages, detector_card, tr
 from resdet.commands.training import draw_curves
 from resdet.config import config_to_yaml
 from resdet.config.schema import DetectionRunConfig
-from resdet.data.loader import DetectionView
+from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
-from resdet.data.transforms import DetectionTestTransform
+from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.engine.proposal_cache import cached_proposals, dataset_fingerprint
 from resdet.engine.run_folder import open_run
 from resdet.engine.seed import seed_everything, step_seed

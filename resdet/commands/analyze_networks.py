@@ -16,11 +16,12 @@ from resdet.analysis.responses import ResponseProfile, conclude_responses, measu
 from resdet.commands.analyze_training import budgeted, check_networks, network_variant, trained_folder
 from resdet.commands.common import run_config
 from resdet.config.schema import ClassificationRunConfig
-from resdet.data.batches import ClassificationBatch
 from resdet.data.catalog import build_classification_dataset, build_mean_image, build_train_transform
-from resdet.data.loader import ClassificationView, train_loader
-from resdet.data.samplers import endless_batches
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.loading.batches import ClassificationBatch
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.samplers import endless_batches
+from resdet.data.loading.views import ClassificationView
+from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.engine.seed import seed_everything
 from resdet.errors import ConfigError
 from resdet.inference.device import select_device

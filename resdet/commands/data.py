@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    from resdet.data.synthetic import make_shapes
+    from resdet.data.synthetic.scenes import make_shapes
 
     written = make_shapes(args.dest, train=args.train, val=args.val, size=args.size, seed=args.seed)
     print(f"{args.dest}: {', '.join(f'{count} {what}' for what, count in written.items())}")

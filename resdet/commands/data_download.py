@@ -24,7 +24,7 @@ def run_download(args: argparse.Namespace) -> int:
         ResdetError: when a server refuses or a transfer breaks off.
         DataError: when a file is not the published one.
     """
-    from resdet.data.download import PUBLISHED, download
+    from resdet.data.download.fetch import PUBLISHED, download
 
     dataset = PUBLISHED[args.name]
     folder = Path(args.dest or dataset.folder).expanduser()

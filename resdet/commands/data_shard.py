@@ -35,7 +35,7 @@ def run_shard(args: argparse.Namespace) -> int:
     from resdet.config.schema import ClassificationSourceConfig
     from resdet.data.catalog import build_classification_dataset
     from resdet.data.check import summary
-    from resdet.data.shard_writing import write_shards
+    from resdet.data.convert.shard_writer import write_shards
 
     if args.size < 1:
         raise ConfigError(f"'--size' must be at least 1 MiB, got {args.size}")

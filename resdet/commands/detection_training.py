@@ -11,13 +11,14 @@ import torch
 
 from resdet.commands.training import model_card, train_model
 from resdet.config.schema import DetectionDataConfig, DetectionRunConfig
-from resdet.data.batches import DetectionBatch
 from resdet.data.catalog import build_detection_transform, read_sources, source_proposals
 from resdet.data.dataset import DetectionDataset, aspect_groups, classes_of_images, concatenate, subset, usable_indices
-from resdet.data.loader import DetectionView, train_loader
+from resdet.data.loading.batches import DetectionBatch
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.samplers import endless_batches, repeat_factors
+from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
-from resdet.data.samplers import endless_batches, repeat_factors
-from resdet.data.transforms import DetectionTrainTransform
+from resdet.data.transforms.detection import DetectionTrainTransform
 from resdet.errors import DataError
 from resdet.models.detection.faster_rcnn import PARTS, FasterRCNN
 from resdet.models.model_file import ModelCard, write_model

@@ -17,9 +17,10 @@ from resdet.config.schema import (
     DetectionTestConfig,
 )
 from resdet.data.catalog import build_classification_dataset, build_dataset, source_proposals
-from resdet.data.loader import DetectionView, test_loader
-from resdet.data.transforms import DetectionTestTransform
-from resdet.data.voc import image_names
+from resdet.data.formats.voc import image_names
+from resdet.data.loading.loader import test_loader
+from resdet.data.loading.views import DetectionView
+from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.evaluator import CocoEvaluator
 from resdet.evaluation.ground_truth import GroundTruth

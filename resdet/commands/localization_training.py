@@ -15,13 +15,14 @@ from resdet.commands.training import model_card, train_model
 from resdet.commands.training_kernels import recorded_kernels
 from resdet.config import config_to_yaml
 from resdet.config.schema import LocalizationDataConfig, LocalizationRunConfig
-from resdet.data.batches import LocalizationBatch, RegionBatch
-from resdet.data.loader import Key, train_loader
-from resdet.data.localization import LocalizationView, LocalizedImages, boxed_indices
+from resdet.data.loading.batches import LocalizationBatch, RegionBatch
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.region_crops import NEGATIVE, RegionView, region_batches
+from resdet.data.loading.samplers import Key, endless_batches
+from resdet.data.loading.views import LocalizationView
+from resdet.data.localization import LocalizedImages, boxed_indices
 from resdet.data.localization_sources import build_localization_dataset, build_localization_transform
 from resdet.data.proposals import Proposals, make_proposals
-from resdet.data.region_crops import NEGATIVE, RegionView, region_batches
-from resdet.data.samplers import endless_batches
 from resdet.engine.proposal_cache import cached_shards, fingerprint
 from resdet.engine.run_folder import open_run
 from resdet.errors import ConfigError, DataError

@@ -128,7 +128,7 @@ def find_inputs(paths: Sequence[str]) -> list[Path]:
     Raises:
         ConfigError: for each argument that means none.
     """
-    from resdet.data.folder import is_image_name
+    from resdet.data.formats.folder import is_image_name
 
     files: list[Path] = []
     problems = []
@@ -191,7 +191,7 @@ def _classify(model: ImageClassifier, source: Path) -> dict[str, Any]:
 
 
 def _detect_image(model: Detector, source: Path, target: Path, score_thresh: float) -> dict[str, Any]:
-    from resdet.data.decode import read_image
+    from resdet.data.images.decode import read_image
     from resdet.files import atomic_write
 
     image = read_image(source)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from resdet.config.schema import ClassificationRunConfig
-    from resdet.data.loader import ClassificationView
+    from resdet.data.loading.views import ClassificationView
     from resdet.models.classifier import Classifier
 
 
@@ -58,9 +58,10 @@ def train_classifier(config: ClassificationRunConfig, *, device: str = "auto", r
     from resdet.commands.evaluation import ClassifierEvaluation
     from resdet.commands.training import draw_curves, model_card, train_model
     from resdet.data.catalog import build_classification_dataset, build_mean_image, build_train_transform
-    from resdet.data.loader import ClassificationView, train_loader
-    from resdet.data.mixing import build_mixing
-    from resdet.data.samplers import endless_batches
+    from resdet.data.loading.loader import train_loader
+    from resdet.data.loading.samplers import endless_batches
+    from resdet.data.loading.views import ClassificationView
+    from resdet.data.transforms.mixing import build_mixing
     from resdet.engine.seed import seed_everything
     from resdet.inference.device import select_device
     from resdet.models.build import build_classifier
@@ -121,7 +122,7 @@ def refresh_classifier(config: ClassificationRunConfig, *, device: str = "auto")
     """
     from resdet.commands.evaluation import ClassifierEvaluation
     from resdet.data.catalog import build_classification_dataset, build_train_transform
-    from resdet.data.loader import ClassificationView
+    from resdet.data.loading.views import ClassificationView
     from resdet.inference.device import select_device
     from resdet.models.build import load_model
     from resdet.models.classifier import Classifier
@@ -160,8 +161,8 @@ def _score(metrics: dict[str, Any]) -> float:
 
 def _recompute_bn(model: Classifier, view: ClassificationView, config: ClassificationRunConfig, images: int) -> None:
     """Exact BN statistics over so many training images, seen as in training, parts of a batch at a time (paper, appendix A)."""
-    from resdet.data.loader import train_loader
-    from resdet.data.samplers import endless_batches
+    from resdet.data.loading.loader import train_loader
+    from resdet.data.loading.samplers import endless_batches
     from resdet.models.backbones.bn_statistics import recompute_bn_statistics
 
     device = next(model.parameters()).device

@@ -13,23 +13,24 @@ from resdet.config.schema import (
     DetectionDataConfig,
     DetectionSourceConfig,
 )
-from resdet.data.augmentation import build_augmentation
-from resdet.data.cifar import read_cifar
-from resdet.data.coco import read_coco
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, concatenate
-from resdet.data.folder import read_folder
-from resdet.data.image_list import read_image_list
-from resdet.data.image_names import only_listed
-from resdet.data.imagenet import read_imagenet
-from resdet.data.imagenet_det import read_imagenet_det
-from resdet.data.lighting import IMAGENET_COMPONENTS, read_components
+from resdet.data.formats.cifar import read_cifar
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.folder import read_folder
+from resdet.data.formats.image_list import read_image_list
+from resdet.data.formats.image_names import only_listed
+from resdet.data.formats.imagenet import read_imagenet
+from resdet.data.formats.imagenet_det import read_imagenet_det
+from resdet.data.formats.shards import read_shards
+from resdet.data.formats.voc import read_voc
+from resdet.data.formats.yolo import DESCRIPTION, SPLITS, read_yolo
 from resdet.data.options import existing_file, is_file, is_folder, no_file, no_folder, no_list
 from resdet.data.proposals import Proposals, join_proposals, read_proposals
-from resdet.data.shards import read_shards
 from resdet.data.statistics import mean_image, read_mean_image
-from resdet.data.transforms import ClassificationTestTransform, ClassificationTrainTransform, DetectionTrainTransform
-from resdet.data.voc import read_voc
-from resdet.data.yolo import DESCRIPTION, SPLITS, read_yolo
+from resdet.data.transforms.augmentation import build_augmentation
+from resdet.data.transforms.classification import ClassificationTestTransform, ClassificationTrainTransform
+from resdet.data.transforms.detection import DetectionTrainTransform
+from resdet.data.transforms.lighting import IMAGENET_COMPONENTS, read_components
 from resdet.errors import ConfigError, DataError
 from resdet.files import cache_folder
 

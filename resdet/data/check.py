@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.data.loading.parallel import in_chunks
 from resdet.data.localization import LocalizedImages
-from resdet.data.parallel import in_chunks
 from resdet.errors import DataError
 
 

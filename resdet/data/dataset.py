@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from resdet.data.decode import read_file, read_image
-from resdet.data.photo import Photo
-from resdet.data.shared import SharedArrays
+from resdet.data.images.decode import read_file, read_image
+from resdet.data.images.photo import Photo
+from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.structures import Target
 

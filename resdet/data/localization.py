@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resdet.data.batches import LocalizationBatch
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem
-from resdet.data.decode import read_file, read_image, read_size
-from resdet.data.loader import Key, preserved_generators, seed_generators
-from resdet.data.shared import SharedArrays
+from resdet.data.images.decode import read_file, read_image, read_size
+from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 
 UNLABELLED = -1  # the label of an image whose class nobody tells, of a test set
@@ -134,37 +132,3 @@ def localized_images(dataset: DetectionDataset, labels: Sequence[int], without: 
 def boxed_indices(dataset: LocalizationDataset) -> list[int]:
     """Indices of the images that have a box."""
     return [index for index in range(len(dataset)) if len(dataset.boxes(index))]
-
-
-@dataclass(frozen=True)
-class LocalizationView:
-    """A localization data set as its transform shows it: what a loader loads.
-
-    Attributes:
-        dataset: labelled images with boxes.
-        transform: from an RGB image and its boxes, in its pixels, to a uint8 tensor (3, S, S) and boxes in pixels of that.
-        seed: of the transform's randomness.
-    """
-
-    dataset: LocalizationDataset
-    transform: Callable[[Image.Image, Tensor], tuple[Tensor, Tensor]]
-    seed: int = 0
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def batch(self, keys: Sequence[Key]) -> LocalizationBatch:
-        """Load the samples ``(index, draw)``; a DataError names the image."""
-        with preserved_generators():
-            images, boxes = zip(*(self._sample(*key) for key in keys), strict=True)
-        labels = torch.tensor([self.dataset.label(index) for index, _ in keys], dtype=torch.int64)
-        paths = tuple(str(self.dataset.path(index)) for index, _ in keys)
-        return LocalizationBatch(torch.stack(images), labels, list(boxes), paths)
-
-    def _sample(self, index: int, draw: int) -> tuple[Tensor, Tensor]:
-        image, boxes = self.dataset.load(index), self.dataset.boxes(index)
-        seed_generators(self.seed, draw)
-        try:
-            return self.transform(image, boxes)
-        except DataError as error:
-            raise DataError([f"{self.dataset.path(index)}: {problem}" for problem in error.problems]) from error

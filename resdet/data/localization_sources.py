@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from resdet.config.localization_data import LocalizationDataConfig, LocalizationSourceConfig
-from resdet.data.coco import read_coco
 from resdet.data.dataset import DetectionDataset, subset, usable_indices
-from resdet.data.imagenet_loc import read_imagenet_loc
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.imagenet_loc import read_imagenet_loc
+from resdet.data.formats.tiny_imagenet import read_tiny_imagenet
 from resdet.data.localization import LocalizedImages, localized_images
-from resdet.data.localization_transforms import LocalizationTrainTransform
 from resdet.data.options import is_file, is_folder, no_file, no_folder
-from resdet.data.tiny_imagenet import read_tiny_imagenet
+from resdet.data.transforms.localization import LocalizationTrainTransform
 from resdet.errors import ConfigError
 
 

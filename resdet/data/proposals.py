@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from resdet.data.shared import SharedArrays
+from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import atomic_write, read_json
 

@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from resdet.data.cifar import CifarDataset
 from resdet.data.dataset import ClassificationDataset
-from resdet.data.lighting import ColorComponents
-from resdet.data.parallel import in_chunks
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.formats.cifar import CifarDataset
+from resdet.data.loading.parallel import in_chunks
+from resdet.data.transforms.classification import ClassificationTestTransform
+from resdet.data.transforms.lighting import ColorComponents
 from resdet.errors import DataError
 from resdet.files import atomic_write
 

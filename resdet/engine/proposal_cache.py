@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.loader import DetectionView, train_loader
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals, join_proposals, make_proposals, read_proposals, read_provenance, write_proposals
 from resdet.errors import DataError
 from resdet.structures.boxes import clip_boxes, scale_boxes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from resdet.data.table import read_csv
+from resdet.data.formats.table import read_csv
 from resdet.errors import DataError
 from resdet.evaluation.localization import GUESSES, Guesses, Localization
 from resdet.files import write_csv, write_text

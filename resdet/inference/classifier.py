@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from resdet.data.dataset import ClassificationDataset
-from resdet.data.loader import test_loader
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.loading.loader import test_loader
+from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.inference.dense import score_map, training_window
 from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating

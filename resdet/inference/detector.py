@@ -10,8 +10,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from resdet.data.batches import DetectionBatch
-from resdet.data.transforms import DetectionTestTransform
+from resdet.data.loading.batches import DetectionBatch
+from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
 from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating

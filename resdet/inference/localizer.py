@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from resdet.data.region_crops import warp_region
+from resdet.data.loading.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
 from resdet.inference.images import ImageInput, to_image
 from resdet.inference.localizer_views import LocalizerViews, View

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from resdet.data.transforms import resize_short_side
+from resdet.data.transforms.sizes import resize_short_side
 from resdet.errors import ConfigError
 from resdet.structures.boxes import clip_boxes, scale_boxes
 

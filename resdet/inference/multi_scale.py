@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resdet.data.transforms import DetectionTestTransform
+from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.ops.precision import in_float64
 from resdet.structures import Target

@@ -16,7 +16,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from resdet.data.dataset import ClassificationDataset
-from resdet.data.transforms import ClassificationTestTransform, resize_short_side
+from resdet.data.transforms.classification import ClassificationTestTransform
+from resdet.data.transforms.sizes import resize_short_side
 from resdet.errors import ConfigError
 
 KINDS = ("center", "ten_crop", "dense")

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from resdet.analysis.gradients import GradientProfile, LayerGradient, conclude_gradients, measure_gradients
-from resdet.data.batches import ClassificationBatch
+from resdet.data.loading.batches import ClassificationBatch
 from resdet.models.classifier import Classifier
 from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS

@@ -21,7 +21,7 @@ from resdet.analysis.lesion import (
     random_lesions,
     without_blocks,
 )
-from resdet.data.batches import ClassificationBatch
+from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet, build_resnet
 from resdet.models.classifier import Classifier

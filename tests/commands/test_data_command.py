@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from resdet.cli import main
-from resdet.data.folder import read_folder
-from resdet.data.lighting import read_components
+from resdet.data.formats.folder import read_folder
 from resdet.data.statistics import read_mean_image
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.transforms.classification import ClassificationTestTransform
+from resdet.data.transforms.lighting import read_components
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from resdet.cli import main
-from resdet.data.voc import read_voc
-from resdet.data.yolo import read_yolo
+from resdet.data.formats.voc import read_voc
+from resdet.data.formats.yolo import read_yolo
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -21,7 +21,7 @@ from torch import nn
 from resdet.cli import main
 from resdet.config import config_to_dict
 from resdet.config.schema import BackboneConfig, ClassifierConfig
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.evaluation import Predictions, read_predictions, write_predictions
 from resdet.models.build import build_classifier
 from resdet.models.classifier import Classifier

@@ -17,7 +17,7 @@ from rounding import assert_near, network
 
 from resdet.cli import main
 from resdet.config.schema import BackboneConfig, ClassifierConfig
-from resdet.data.imagenet import read_imagenet
+from resdet.data.formats.imagenet import read_imagenet
 from resdet.evaluation import read_predictions
 from resdet.inference.load import load_foreign_classifier
 from resdet.inference.views import Views

@@ -12,7 +12,7 @@ from PIL import Image
 from resdet.cli import main
 from resdet.commands.evaluation import DetectorEvaluation
 from resdet.config.schema import DetectionDataConfig, DetectionSourceConfig, DetectionTestConfig
-from resdet.data.voc import read_voc
+from resdet.data.formats.voc import read_voc
 from resdet.structures import Detections
 
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from resdet.data.check import undecodable
-from resdet.data.decode import read_image
-from resdet.data.folder import read_folder
-from resdet.data.loader import ClassificationView
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.formats.folder import read_folder
+from resdet.data.images.decode import read_image
+from resdet.data.loading.views import ClassificationView
+from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import DataError
 
 

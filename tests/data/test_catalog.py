@@ -14,12 +14,12 @@ from resdet.data.catalog import (
     build_test_transform,
     build_train_transform,
 )
-from resdet.data.coco import read_coco
 from resdet.data.dataset import aspect_groups, concatenate, subset, usable_indices
-from resdet.data.folder import read_folder
-from resdet.data.lighting import ColorComponents
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.folder import read_folder
 from resdet.data.statistics import pixel_statistics, write_mean_image
-from resdet.data.transforms import ClassificationTrainTransform
+from resdet.data.transforms.classification import ClassificationTrainTransform
+from resdet.data.transforms.lighting import ColorComponents
 from resdet.errors import ConfigError, DataError
 
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from resdet.data.check import summary, undecodable
-from resdet.data.coco import read_coco
-from resdet.data.folder import read_folder
-from resdet.data.voc import read_voc
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.folder import read_folder
+from resdet.data.formats.voc import read_voc
 
 
 def test_every_bad_image_is_told_in_order(tiny_coco) -> None:

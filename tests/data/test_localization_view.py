@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from resdet.data.lighting import lighting_noise
-from resdet.data.loader import test_loader as every_image
-from resdet.data.loader import train_loader
-from resdet.data.localization import LocalizationView, LocalizedImages, boxed_indices
-from resdet.data.localization_transforms import LocalizationTrainTransform, seen_boxes
+from resdet.data.loading.loader import test_loader as every_image
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.views import LocalizationView
+from resdet.data.localization import LocalizedImages, boxed_indices
+from resdet.data.transforms.lighting import lighting_noise
+from resdet.data.transforms.localization import LocalizationTrainTransform, seen_boxes
 from resdet.errors import DataError
 
 

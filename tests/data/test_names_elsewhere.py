@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from resdet.commands.predict import _refuse_to_overwrite
-from resdet.data.annotations import unsafe_name
-from resdet.data.coco import read_coco
 from resdet.data.convert.write import convert_dataset
-from resdet.data.image_list import read_image_list
-from resdet.data.image_names import only_listed
-from resdet.data.yolo import read_yolo
+from resdet.data.formats.annotations import unsafe_name
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.image_list import read_image_list
+from resdet.data.formats.image_names import only_listed
+from resdet.data.formats.yolo import read_yolo
 from resdet.errors import ConfigError, DataError
 from resdet.files import identity, walk_files, write_csv, write_json, write_text
 

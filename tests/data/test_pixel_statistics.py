@@ -11,11 +11,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from resdet.data.cifar import CifarDataset
-from resdet.data.imagenet import read_imagenet
-from resdet.data.lighting import IMAGENET_COMPONENTS, lighting_noise
+from resdet.data.formats.cifar import CifarDataset
+from resdet.data.formats.imagenet import read_imagenet
 from resdet.data.statistics import color_statistics, mean_image, pixel_statistics, read_mean_image, write_mean_image
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.transforms.classification import ClassificationTestTransform
+from resdet.data.transforms.lighting import IMAGENET_COMPONENTS, lighting_noise
 from resdet.errors import DataError
 
 WHOLE = ClassificationTestTransform(0, 32)

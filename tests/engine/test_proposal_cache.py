@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from resdet.data.coco import read_coco
 from resdet.data.dataset import subset
-from resdet.data.loader import DetectionView
+from resdet.data.formats.coco import read_coco
+from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import read_proposals, read_provenance
-from resdet.data.transforms import DetectionTestTransform
+from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.engine.proposal_cache import cached_proposals, dataset_fingerprint
 
 WHERE = {"model": "abc", "filter": {"post_nms": 2}}

@@ -15,7 +15,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from resdet.data.coco import read_coco
+from resdet.data.formats.coco import read_coco
 from resdet.evaluation import evaluate_coco
 
 RANGES = ((0, 1e10), (0, 1024), (1024, 9216), (9216, 1e10))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resdet.cli import main
-from resdet.data.voc import image_name, image_names, read_voc
+from resdet.data.formats.voc import image_name, image_names, read_voc
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation import evaluate_voc, read_voc_results, write_voc_results
 

@@ -15,8 +15,8 @@ from PIL import Image
 from tiny_detectors import NAMES, picture, same, tiny_detector
 from torch import Tensor, nn
 
-from resdet.data.batches import DetectionBatch
-from resdet.data.transforms import DetectionTestTransform
+from resdet.data.loading.batches import DetectionBatch
+from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements, detect_batches, detect_image

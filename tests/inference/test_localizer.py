@@ -15,8 +15,8 @@ from torch import Tensor
 from torchvision.ops import nms
 
 import resdet
-from resdet.data.region_crops import warp_region
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.loading.region_crops import warp_region
+from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import ConfigError, DataError
 from resdet.inference.load_localizer import load_localizers
 from resdet.inference.localizer import Localizer, best_box

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from resdet import system
 from resdet.analysis.gradients import measure_gradients
 from resdet.analysis.responses import measure_responses
-from resdet.data.batches import ClassificationBatch, DetectionBatch
+from resdet.data.loading.batches import ClassificationBatch, DetectionBatch
 from resdet.engine import hooks, seed
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.precision import Precision

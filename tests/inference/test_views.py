@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
-from resdet.data.transforms import ClassificationTestTransform
+from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import ConfigError, DataError
 from resdet.inference.views import ViewedImages, Views, ten_crop, whole_image
 

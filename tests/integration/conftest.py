@@ -12,7 +12,7 @@ from PIL import Image
 from run_files import RunFile, changed, write_run_file
 
 from resdet.cli import main
-from resdet.data.synthetic import make_shapes
+from resdet.data.synthetic.scenes import make_shapes
 
 BACKBONE = {"name": "resnet18", "width": 8}
 

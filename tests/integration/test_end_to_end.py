@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import resdet
 from resdet.cli import main
-from resdet.data.shapes import CLASS_NAMES
+from resdet.data.synthetic.shapes import CLASS_NAMES
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from resdet.cli import main
-from resdet.data.voc import read_voc
+from resdet.data.formats.voc import read_voc
 from resdet.evaluation.coco import evaluate_coco
 from resdet.ops.iou import box_iou
 

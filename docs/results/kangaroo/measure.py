@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from resdet.cli import main
-from resdet.data.voc import read_voc
+from resdet.data.formats.voc import read_voc
 from resdet.evaluation.coco import evaluate_coco
 
 REFINE = ("model.test.refine=true", "model.test.vote_iou=0.5", "model.test.nms_iou=0.3")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import resdet
-from resdet.data.tiny_imagenet import read_tiny_imagenet
+from resdet.data.formats.tiny_imagenet import read_tiny_imagenet
 from resdet.evaluation.constant_box import constant_box_error
 from resdet.evaluation.localization import Localization, localization_hits
 from resdet.inference.localizer import Localizer

@@ -10,10 +10,10 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from resdet.data.annotations import ROUNDING
 from resdet.data.convert.written import Written, counted, lost_numbers, new_file, shared_stems
 from resdet.data.dataset import DetectionDataset
-from resdet.data.voc import IMAGES
+from resdet.data.formats.annotations import ROUNDING
+from resdet.data.formats.voc import IMAGES
 from resdet.errors import DataError
 
 # what XML 1.0 can spell, but for the line ends, which it would change

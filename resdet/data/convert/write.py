@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resdet import system
-from resdet.data.annotations import unsafe_name
 from resdet.data.convert import FORMATS
 from resdet.data.convert.coco_writer import write_coco
 from resdet.data.convert.voc_writer import write_voc
 from resdet.data.convert.written import Written, new_file
 from resdet.data.convert.yolo_writer import write_yolo
 from resdet.data.dataset import DetectionDataset
+from resdet.data.formats.annotations import unsafe_name
 from resdet.errors import ConfigError
 
 _WRITERS: dict[str, Callable[[DetectionDataset, Path, str, Sequence[str]], Written]] = dict(

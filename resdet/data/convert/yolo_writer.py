@@ -10,8 +10,8 @@ import yaml
 
 from resdet.data.convert.written import Written, counted, lost_numbers, new_file, shared_stems
 from resdet.data.dataset import DetectionDataset
-from resdet.data.folder import is_image_name
-from resdet.data.yolo import DESCRIPTION, SPLITS, label_path
+from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.yolo import DESCRIPTION, SPLITS, label_path
 from resdet.errors import ConfigError, DataError
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from resdet.data.coco import read_coco
 from resdet.data.convert import write
 from resdet.data.convert.write import convert_dataset
 from resdet.data.dataset import DetectionDataset
-from resdet.data.voc import read_voc
-from resdet.data.yolo import read_yolo
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.voc import read_voc
+from resdet.data.formats.yolo import read_yolo
 from resdet.errors import ConfigError, DataError
 
 NAMES = ["zebra crossing", "cat & <dog>", "ünï: #1"]

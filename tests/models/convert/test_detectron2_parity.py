@@ -16,7 +16,7 @@ from torch import Tensor
 from zoo_state import zoo_state
 
 from resdet.cli import main
-from resdet.data.transforms import resized_size
+from resdet.data.transforms.sizes import resized_size
 from resdet.inference.detector import Detector
 from resdet.inference.load import load
 

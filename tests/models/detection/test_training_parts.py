@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resdet.config.schema import AnchorConfig, BackboneConfig, DetectorConfig, RoIConfig, RPNConfig
-from resdet.data.batches import DetectionBatch
+from resdet.data.loading.batches import DetectionBatch
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.seed import step_seed
 from resdet.engine.train_loop import train

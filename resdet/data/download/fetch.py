@@ -1,0 +1,204 @@
+"""Published data sets: fetched in pieces that survive an interruption, verified, unpacked where the run files expect them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from types import MappingProxyType
+
+from resdet import system
+from resdet.data.download.archives import unpack
+from resdet.errors import DataError, ResdetError
+from resdet.files import write_json
+
+# called with what is done, the name of the archive, and bytes: how many of how many (None: unknown)
+Report = Callable[[str, str, int, "int | None"], None]
+
+_PIECE = 1 << 20
+_ATTEMPTS = 5
+_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file of a data set.
+
+    Attributes:
+        url: where it is published.
+        md5: of the whole file.
+        makes: the folders or files, below the data set's folder, that unpacking it leaves.
+        skips: how many leading folders of the paths in it are dropped.
+    """
+
+    url: str
+    md5: str
+    makes: tuple[str, ...]
+    skips: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set: the folder where the run files expect it, and its archives."""
+
+    folder: str
+    archives: tuple[Archive, ...]
+
+
+_VOC = "http://host.robots.ox.ac.uk/pascal/VOC"
+_COCO = "http://images.cocodataset.org"
+_VOC2007 = ("VOC2007/Annotations", "VOC2007/ImageSets/Main", "VOC2007/JPEGImages")
+_VOC2012 = ("VOC2012/Annotations", "VOC2012/ImageSets/Main", "VOC2012/JPEGImages")
+_INSTANCES = ("annotations/instances_train2017.json", "annotations/instances_val2017.json")
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {
+        "voc2007": Published(
+            "datasets/voc",
+            (
+                Archive(f"{_VOC}/voc2007/VOCtrainval_06-Nov-2007.tar", "c52e279531787c972589f7e41ab4ae64", _VOC2007, 1),
+                Archive(f"{_VOC}/voc2007/VOCtest_06-Nov-2007.tar", "b6e924de25625d8de591ea690078ad9f", _VOC2007, 1),
+            ),
+        ),
+        "voc2012": Published(
+            "datasets/voc",
+            (Archive(f"{_VOC}/voc2012/VOCtrainval_11-May-2012.tar", "6cd6e144f989b92b3379bac3b3de84fd", _VOC2012, 1),),
+        ),
+        "coco2017": Published(
+            "datasets/coco",
+            (
+                Archive(f"{_COCO}/annotations/annotations_trainval2017.zip", "f4bbac642086de4f52a3fdda2de5fa2c", _INSTANCES),
+                Archive(f"{_COCO}/zips/val2017.zip", "442b8da7639aecaf257c1dceb8ba8c80", ("val2017",)),
+                Archive(f"{_COCO}/zips/train2017.zip", "cced6f7f71b7629ddf16f17bbcfab6b2", ("train2017",)),
+            ),
+        ),
+    }
+)
+
+
+def download(dataset: Published, folder: str | Path, report: Report, *, pause_s: float = 2.0) -> None:
+    """Fetch, verify and unpack what ``folder`` does not hold yet.
+
+    An archive's bytes gather in ``folder/.download``; what is there after an interruption is continued, where the server can do
+    so. A verified archive is unpacked beside, then moved into place and deleted; a small file that stays says that it is done.
+
+    Args:
+        dataset: what to fetch.
+        folder: where to.
+        report: told of the progress.
+        pause_s: wait before another attempt, seconds; longer each time.
+
+    Raises:
+        ResdetError: when a server refuses, or the transfer breaks off again and again; the next call continues.
+        DataError: when a file is not the published one, or an archive is broken or unsafe; it is deleted.
+        OSError: when the folder cannot be written.
+    """
+    folder = Path(folder)
+    for archive in dataset.archives:
+        done = folder / ".download" / f"{archive.name}.json"
+        if done.is_file() and all((folder / path).exists() for path in archive.makes):
+            report("already there", archive.name, 0, None)
+            continue
+        file = fetch(archive, folder / ".download", report, pause_s=pause_s)
+        report("unpacking", archive.name, 0, None)
+        beside = folder / ".download" / f"{archive.name}.unpacked"
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            unpack(file, beside, skips=archive.skips)
+        except DataError:
+            file.unlink()
+            raise
+        _move_into(beside, folder)
+        write_json(done, {"url": archive.url, "md5": archive.md5})
+        file.unlink()
+
+
+def fetch(archive: Archive, folder: Path, report: Report, *, pause_s: float = 2.0) -> Path:
+    """Bring an archive into ``folder``, going on with what an earlier call has brought; returns its path, verified.
+
+    Raises:
+        ResdetError, DataError, OSError: as ``download``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file, part = folder / archive.name, folder / f"{archive.name}.part"
+    if not file.is_file():
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                _continue(archive, part, report)
+                break
+            except urllib.error.HTTPError as error:
+                raise ResdetError(f"{archive.url}: the server answers {error.code} {error.reason}") from error
+            except (HTTPException, urllib.error.URLError, ConnectionError, TimeoutError) as error:
+                if attempt == _ATTEMPTS:
+                    have = part.stat().st_size if part.exists() else 0
+                    reason = getattr(error, "reason", None) or error
+                    raise ResdetError(
+                        f"{archive.url}: broke off after {have} bytes: {reason}; the same command goes on from there"
+                    ) from error
+                time.sleep(pause_s * attempt)
+        system.replace(part, file)
+    report("verifying", archive.name, 0, None)
+    if (found := _md5(file)) != archive.md5:
+        size = file.stat().st_size
+        file.unlink()
+        raise DataError(
+            f"{archive.url}: is not the published file: {size} bytes of md5 {found}, expected {archive.md5}; it was deleted"
+        )
+    return file
+
+
+def _continue(archive: Archive, part: Path, report: Report) -> None:
+    """Fetch what ``part`` lacks; an HTTPException or a ConnectionError when the transfer ends early."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
+    try:
+        answer: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310  # http, from a fixed list
+    except urllib.error.HTTPError as error:
+        # nothing is left to send: the part is whole, or it is not a part of this file
+        if error.code == 416 and (error.headers.get("Content-Range") or "").endswith(f"/{have}"):
+            return
+        if error.code == 416:
+            part.unlink()
+            raise ConnectionError("the server has less than was fetched before") from error
+        raise
+    with answer:
+        if answer.status != 206 or not (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
+            have = 0  # the server begins anew
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length and length.isdecimal() else None
+        with part.open("ab" if have else "wb") as file:
+            while piece := answer.read(_PIECE):
+                file.write(piece)
+                have += len(piece)
+                report("fetching", archive.name, have, total)
+    if total is not None and have < total:
+        raise ConnectionError(f"{total - have} bytes are missing")
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)  # what the publishers' sums are; it guards against accidents, not forgery
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _move_into(source: Path, folder: Path) -> None:
+    """Move the files below ``source`` to the same places below ``folder``, and remove ``source``."""
+    for parent, _, files in os.walk(source):
+        target = folder / Path(parent).relative_to(source)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            shutil.move(Path(parent, name), target / name)  # the target may be a link to another disk
+    shutil.rmtree(source)

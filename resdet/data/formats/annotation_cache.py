@@ -1,0 +1,110 @@
+"""What was read of a large annotation file, kept as arrays: the next run starts in a second instead of a minute.
+
+A file of the cache belongs to one annotation file and the arguments it was read with. It is used when the annotation file's
+content is still the same (SHA-256) and no image is missing; otherwise all is read again. The warnings of reading are kept with
+the arrays and given again. The folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resdet.data.dataset import DetectionDataset
+from resdet.data.formats.annotations import missing_files
+from resdet.files import atomic_write, sha256_of
+
+_log = logging.getLogger(__name__)
+
+_VERSION = 1  # another one where readers find other things in the same file
+_LARGE = 8 << 20  # bytes: about a second of reading
+# what numpy and zipfile raise on bytes that are not as they were written
+_DAMAGE = (
+    OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error
+)  # fmt: skip
+_PLAIN = ("names", "category_ids", "source")
+_ARRAYS = tuple(field.name for field in fields(DetectionDataset) if field.name not in _PLAIN)
+
+
+def cached(folder: Path, source: Path, arguments: Sequence[Any], read: Callable[[], DetectionDataset]) -> DetectionDataset:
+    """What ``read`` gives, from ``folder`` where it has been kept there; a small file is always read.
+
+    Args:
+        folder: of the cache; made when missing. One that cannot be written is done without.
+        source: the annotation file.
+        arguments: all that the result depends on beside the file's content, as JSON.
+        read: reads the file; its errors are passed on, and not kept.
+    """
+    try:
+        if source.stat().st_size < _LARGE:
+            return read()
+        key = [_VERSION, sha256_of(source), *arguments]
+    except OSError:
+        return read()  # which says what is wrong with the file
+    place = hashlib.sha256(json.dumps([str(source.absolute()), *arguments]).encode()).hexdigest()
+    file = folder / f"{source.stem[:100]}-{place[:16]}.npz"
+    kept = _load(file, key)
+    if kept and not missing_files(kept[0].files.tolist()):
+        dataset, texts = kept
+        _warn(texts)
+        return dataset
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            dataset = read()
+        finally:
+            texts = [str(warning.message) for warning in caught]
+    _warn(texts)
+    _store(file, key, dataset, texts)
+    return dataset
+
+
+def _warn(texts: Sequence[str]) -> None:
+    for text in texts:
+        warnings.warn(text, stacklevel=5)
+
+
+def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[str]] | None:
+    """The data set and the warnings of ``key`` that a file of the cache holds; None when it holds others, or is broken."""
+    try:
+        # not opened by numpy, which leaves a damaged file open
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
+            about = json.loads(archive["about"].tobytes())
+            if about["key"] != key:
+                _log.info("%s: has changed since it was kept in %s, reading it again", about["plain"]["source"], file)
+                return None
+            plain: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in about["plain"].items()
+            }
+            return DetectionDataset(**plain, **{name: archive[name] for name in _ARRAYS}), about["warnings"]
+    except FileNotFoundError:
+        return None
+    except _DAMAGE as error:
+        _log.info("%s: cannot be read (%s), reading the annotations again", file, error)
+        return None
+
+
+def _store(file: Path, key: list[Any], dataset: DetectionDataset, texts: list[str]) -> None:
+    plain = {name: getattr(dataset, name) for name in _PLAIN}
+    about = json.dumps({"key": key, "plain": plain, "warnings": texts}).encode()
+    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
+
+    def write(path: Path) -> None:
+        with path.open("wb") as opened:
+            np.savez(opened, about=np.frombuffer(about, dtype=np.uint8), **arrays)
+
+    try:
+        atomic_write(file, write)
+    except OSError as error:
+        _log.info("%s: cannot be kept in %s: %s", dataset.source, file.parent, error.strerror)

@@ -1,0 +1,257 @@
+"""CIFAR-10 and CIFAR-100 in their two official layouts.
+
+Binary: records of label bytes and 3072 pixel bytes. Python: pickles, of which nothing is executed: a reader that knows
+containers, numbers, strings and a stand-in for a numpy array takes them apart, and refuses everything else by its name.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from resdet.data.formats.annotations import class_mismatch
+from resdet.data.loading.shared import SharedArrays
+from resdet.errors import DataError
+
+_PIXELS = 3 * 32 * 32
+# the training images in the official order, and where the paper's part for choosing begins (section 4.2)
+_TRAINING_IMAGES, _CHOOSING = 50_000, 45_000
+_PARTS = {"train45k": slice(None, _CHOOSING), "val5k": slice(_CHOOSING, None)}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One of the two data sets: its files, and where the label is."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    binary_suffix: str
+    binary_names: str
+    label_bytes: int
+    python_names: tuple[str, bytes]
+    python_labels: bytes
+
+
+_KINDS = {
+    "cifar10": _Kind(
+        train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+        test=("test_batch",),
+        binary_suffix=".bin",
+        binary_names="batches.meta.txt",
+        label_bytes=1,
+        python_names=("batches.meta", b"label_names"),
+        python_labels=b"labels",
+    ),
+    # two label bytes, of which the second is the fine label
+    "cifar100": _Kind(
+        train=("train",),
+        test=("test",),
+        binary_suffix=".bin",
+        binary_names="fine_label_names.txt",
+        label_bytes=2,
+        python_names=("meta", b"fine_label_names"),
+        python_labels=b"fine_labels",
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CifarDataset(SharedArrays):
+    """32 x 32 images in memory.
+
+    Attributes:
+        names: K class names, in label order.
+        pixels: uint8 (M, 3, 32, 32), RGB.
+        labels: int64 (M,), 0 … K-1.
+        root: the folder they were read from.
+    """
+
+    names: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    root: Path
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def path(self, index: int) -> Path:
+        """The folder and the image's number in it, for messages."""
+        return Path(f"{self.root}#{index}")
+
+    def label(self, index: int) -> int:
+        """The image's label, 0 … K-1."""
+        return int(self.labels[index])
+
+    def load(self, index: int) -> Image.Image:
+        """The image, RGB."""
+        rows = self.pixels[index].transpose(1, 2, 0).tobytes()
+        return Image.frombytes("RGB", (32, 32), rows)
+
+    def encoded(self, index: int) -> None:  # noqa: ARG002
+        """None: the images have no files of their own."""
+        return None  # noqa: RET501
+
+
+def read_cifar(root: str | Path, split: str, kind: str = "cifar10", names: Sequence[str] | None = None) -> CifarDataset:
+    """Read ``split`` of ``kind`` ("cifar10" or "cifar100") from the folder of its official batches.
+
+    Args:
+        root: the folder that holds ``data_batch_1`` or ``data_batch_1.bin`` (CIFAR-100: ``train`` or ``train.bin``) and so on.
+        split: "train" or "test"; "train45k" or "val5k": of 50,000 training images the first 45,000 in the official order, or
+            the last 5,000.
+        kind: which data set.
+        names: class names in label order; the data set's own when not given.
+
+    Raises:
+        DataError: with every file that is missing, of a wrong size, or holds a label out of range or anything but arrays; when
+            a part is asked for of other than 50,000 training images.
+    """
+    root, layout = Path(root), _KINDS[kind]
+    stems = layout.test if split == "test" else layout.train
+    binary = (root / f"{stems[0]}{layout.binary_suffix}").is_file()
+    read: Callable[[Path, _Kind], tuple[NDArray[np.uint8], NDArray[np.int64]]] = _read_binary if binary else _read_python
+    problems: list[str] = []
+    parts = []
+    found: list[str] = []
+    try:
+        found = _binary_names(root / layout.binary_names) if binary else _python_names(root, layout)
+    except DataError as error:
+        problems += error.problems
+    for stem in stems:
+        path = root / (f"{stem}{layout.binary_suffix}" if binary else stem)
+        try:
+            pixels, labels = read(path, layout)
+        except DataError as error:
+            problems += error.problems
+            continue
+        if found and (labels.min() < 0 or labels.max() >= len(found)):
+            problems.append(f"{path}: labels must be 0 … {len(found) - 1}, got {labels.min()} … {labels.max()}")
+        parts.append((pixels, labels))
+    names = found if names is None else list(names)
+    problems += [f"{root}: {problem}" for problem in class_mismatch(found, names)]
+    if problems:
+        raise DataError(problems)
+    order = np.array([names.index(name) for name in found])
+    pixels, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if split in _PARTS:
+        if len(labels) != _TRAINING_IMAGES:
+            raise DataError(f"{root}: {split} is a part of {_TRAINING_IMAGES} training images, got {len(labels)}")
+        pixels, labels = pixels[_PARTS[split]], labels[_PARTS[split]]
+    return CifarDataset(tuple(names), pixels, order[labels], root)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_binary(path: Path, layout: _Kind) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    content = _read_bytes(path)
+    record = layout.label_bytes + _PIXELS
+    if not content or len(content) % record:
+        raise DataError(f"{path}: must be records of {record} bytes, got {len(content)} bytes")
+    rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
+    return rows[:, layout.label_bytes :].reshape(-1, 3, 32, 32), rows[:, layout.label_bytes - 1].astype(np.int64)
+
+
+def _binary_names(path: Path) -> list[str]:
+    names = _read_bytes(path).decode("utf-8", errors="replace").split()
+    if not names:
+        raise DataError(f"{path}: must hold the class names, one a line, got none")
+    return names
+
+
+def _read_python(path: Path, layout: _Kind) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    content = _unpickle(path)
+    data, labels = content.get(b"data"), content.get(layout.python_labels)
+    if not isinstance(data, _Array) or not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise DataError(f"{path}: must hold an array 'data' and a list of integers {layout.python_labels.decode()!r}")
+    pixels = data.bytes_of(path, (len(labels), _PIXELS))
+    return pixels.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64)
+
+
+def _python_names(root: Path, layout: _Kind) -> list[str]:
+    file, key = layout.python_names
+    names = _unpickle(root / file).get(key)
+    if not isinstance(names, list) or not names or not all(isinstance(name, bytes) for name in names):
+        raise DataError(f"{root / file}: must hold a list of class names {key.decode()!r}")
+    return [name.decode("utf-8", errors="replace") for name in names]
+
+
+class _Array:
+    """Stands in for ``numpy.ndarray``: keeps what the pickle says of an array, makes nothing of it."""
+
+    state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+    def bytes_of(self, path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """The array, which must be uint8 of ``shape``, in C order."""
+        try:
+            _, found, dtype, fortran, content = self.state
+            if found != shape or fortran or dtype.name not in (b"u1", "u1") or not shape[0]:
+                raise ValueError("another shape, type or order")
+            return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: 'data' must be bytes of shape {shape}, one row a label") from error
+
+
+class _Dtype:
+    """Stands in for ``numpy.dtype``."""
+
+    def __init__(self, name: object = "", *_: object) -> None:
+        self.name = name
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _latin1(text: object, encoding: object = "latin1") -> bytes:
+    """What Python 3 pickles of protocol 2 write bytes with."""
+    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+        raise pickle.UnpicklingError(f"encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(),
+    ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Array(),
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _latin1,
+}
+
+
+class _ArrayReader(pickle.Unpickler):
+    """Nothing but the stand-ins above can be reached from a pickle."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _KNOWN:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, only arrays and plain values are read")
+        return _KNOWN[module, name]
+
+
+def _unpickle(path: Path) -> dict[Any, Any]:
+    try:
+        with path.open("rb") as file:
+            content = _ArrayReader(file, encoding="bytes").load()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except MemoryError:
+        raise
+    # a broken pickle raises nearly anything: UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError …
+    except Exception as error:
+        raise DataError(f"{path}: is not a CIFAR batch: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: is not a CIFAR batch: must hold a dict, got {type(content).__name__}")
+    return content

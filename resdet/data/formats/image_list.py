@@ -1,0 +1,146 @@
+"""A file that lists images and their labels."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from resdet.data.formats.annotations import class_mismatch, spelled_here, unsafe_name
+from resdet.data.formats.folder import FileDataset
+from resdet.data.formats.table import read_csv
+from resdet.errors import DataError
+from resdet.files import read_json
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+class _Entry(NamedTuple):
+    """A listed image: where it is listed, for messages, and what is said of it."""
+
+    where: str
+    path: str
+    label: str
+
+
+def read_image_list(root: str | Path, annotations: str | Path, names: Sequence[str] | None = None) -> FileDataset:
+    """Read a list of images: CSV whose first line is ``path,label``, or JSON, ``[{"path": …, "label": …}, …]``.
+
+    A label is a class name; a number is taken as its text. Other columns and keys are left alone, as is space around a value
+    of a CSV file.
+
+    Args:
+        root: the folder that paths are relative to; they must stay in it, links followed.
+        annotations: the list; JSON if it is called ``.json``, else CSV.
+        names: class names in label order; when not given those of the list, sorted, as numbers if all are integers.
+
+    Raises:
+        DataError: with every problem of the list, by line (JSON: by entry, counted from 1): paths that are empty, leave the
+            root, are listed twice or are no file; labels that are empty or not among ``names``.
+    """
+    root, source = Path(root), Path(annotations)
+    problems: list[str] = []
+    entries = _json_entries(source, problems) if source.suffix.lower() == ".json" else _csv_entries(source, problems)
+    first_use = {entry.label: entry.where for entry in reversed(entries)}
+    found = _sorted(first_use)
+    names = found if names is None else list(names)
+    if mismatch := class_mismatch(found, names):
+        problems += [f"{source}: {problem}" for problem in mismatch]
+        problems += [f"{first_use[name]}: uses class {name!r}" for name in found if name not in names]
+    files = _files(root, source, entries, problems)
+    if not entries and not problems:
+        problems.append(f"{source}: lists no image")
+    if problems:
+        raise DataError(problems)
+    labels = {name: label for label, name in enumerate(names)}
+    return FileDataset(
+        tuple(names), np.array(files, dtype=np.bytes_), np.array([labels[entry.label] for entry in entries], dtype=np.int64)
+    )
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    texts = sorted(names)
+    return sorted(texts, key=int) if all(map(_INTEGER.fullmatch, texts)) else texts
+
+
+def _csv_entries(source: Path, problems: list[str]) -> list[_Entry]:
+    entries = []
+    for line, (path, label) in read_csv(source, ("path", "label"), problems):
+        where = f"{source}: line {line}"
+        problems += [f"{where}: {key} must not be empty" for key, value in (("path", path), ("label", label)) if not value]
+        if path and label:
+            entries.append(_Entry(where, path, label))
+    return entries
+
+
+def _json_entries(source: Path, problems: list[str]) -> list[_Entry]:
+    content = read_json(source)
+    if not isinstance(content, list):
+        raise DataError(f"{source}: must be a list of objects with path and label, got {type(content).__name__}")
+    entries = []
+    for number, entry in enumerate(content, 1):
+        where = f"{source}: entry {number}"
+        if not isinstance(entry, dict):
+            problems.append(f"{where}: must be an object with path and label, got {type(entry).__name__}")
+            continue
+        path, label = entry.get("path"), entry.get("label")
+        wrong = []
+        if not isinstance(path, str) or not path.strip():
+            wrong.append(f"{where}: path must be a non-empty string, got {path!r}")
+        # True is an integer to Python
+        if not isinstance(label, (str, int, float)) or isinstance(label, bool) or not str(label).strip():
+            wrong.append(f"{where}: label must be a non-empty string or a number, got {label!r}")
+        if not wrong:
+            entries.append(_Entry(where, str(path), str(label)))
+        problems += wrong
+    return entries
+
+
+def _files(root: Path, source: Path, entries: Sequence[_Entry], problems: list[str]) -> list[bytes]:
+    """The entries' image files, or what is wrong with them."""
+    files: list[bytes] = []
+    missing: list[str] = []
+    listed: dict[str, str] = {}
+    guard = _Guard(root)
+    for where, name, _ in entries:
+        if problem := unsafe_name(name):
+            problems.append(f"{where}: {problem}")
+            continue
+        path = os.path.normpath(os.path.join(root, spelled_here(root, name)))  # noqa: PTH118  # a million of them: Path is slow
+        files.append(os.fsencode(path))
+        if path in listed:
+            problems.append(f"{where}: {name!r} is listed already: {listed[path].removeprefix(f'{source}: ')}")
+            continue
+        listed[path] = where
+        if outside := guard.leaves(path):
+            problems.append(f"{where}: {name!r} must stay in the images' folder {root}, is linked to {outside}")
+        elif not os.path.isfile(path):  # noqa: PTH113
+            missing.append(f"{where}: {'is no file' if os.path.isdir(path) else 'no such image file'}: {path}")  # noqa: PTH112
+    if len(missing) == len(entries) > 1:
+        problems.append(f"{source}: none of its {len(missing)} image files exists; {missing[0]}")
+    else:
+        problems += missing
+    return files
+
+
+class _Guard:
+    """Tells paths that leave a folder through a link; each folder is looked up once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.path.realpath(root)
+        self.folders: dict[str, str] = {}
+
+    def leaves(self, path: str) -> str | None:
+        """Where ``path`` leads to, when that is outside."""
+        folder, name = os.path.split(path)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self.folders[folder], name)  # noqa: PTH118
+        if os.path.islink(real):  # noqa: PTH114
+            real = os.path.realpath(real)
+        inside = real == self.root or real.startswith(self.root.rstrip(os.sep) + os.sep)
+        return None if inside else real

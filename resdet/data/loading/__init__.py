@@ -1,0 +1,1 @@
+"""Which images come when, and how they come: samplers, views, batches, worker processes."""

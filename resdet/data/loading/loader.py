@@ -1,0 +1,162 @@
+"""From data sets to batches, in worker processes or without them: the batches are the same.
+
+Randomness is stateless. A sample is asked for as ``(index, draw)``, and its transform runs with the random generators seeded
+from (seed, draw); so no worker has a state that a resumed run would need.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from resdet.data.loading.samplers import Key
+from resdet.errors import DataError
+from resdet.system import stop_signals
+
+B_co = TypeVar("B_co", covariant=True)
+
+
+class View(Protocol[B_co]):
+    """What a loader needs of a data set."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, keys: Sequence[Key]) -> B_co:
+        """The samples ``(index, draw)`` as one batch."""
+
+
+def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *, pin: bool = False) -> Iterator[B_co]:
+    """Load ``batches`` (``samplers.endless_batches``) in order, ahead of use, in ``workers`` processes (0: in this one).
+
+    The processes live as long as the iterator: ``endless_batches`` has no epochs at which they would begin anew. They end with
+    its last batch, with an error, and with this process at the latest.
+
+    Args:
+        view: what is loaded.
+        batches: the samples of each batch.
+        workers: processes; each works two batches ahead.
+        pin: put batches into pinned memory, for a GPU; this process does it, the others know of no GPU.
+
+    Raises:
+        DataError: for an image that cannot be read, as if it had been read in this process.
+    """
+    batches_loaded = _load(view, batches, workers, pin)
+    _open.add(batches_loaded)
+    return batches_loaded
+
+
+_open: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close() -> None:
+    """End the workers of iterators that something still refers to: Python would send them SIGTERM, and wait forever."""
+    for batches_loaded in list(_open):
+        batches_loaded.close()
+
+
+def _load(view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: bool) -> Generator[B_co, None, None]:
+    if workers and multiprocessing.get_start_method() == "forkserver":
+        # workers then share the memory of what the server has imported, 250 MB each of torch alone; and start sooner
+        multiprocessing.set_forkserver_preload(["__main__", __name__])
+    loader: DataLoader[Any] = DataLoader(
+        _Fetch(view),
+        sampler=batches,  # an element is a whole batch
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_quiet_worker,
+        pin_memory=pin,
+    )
+    with _one_opencv_thread():
+        batches_loaded = iter(loader)
+    try:
+        for loaded in batches_loaded:
+            if isinstance(loaded, _Failure):
+                raise DataError(loaded.problems)
+            yield loaded
+    finally:
+        # at once: the traceback of an error that torch raises refers to its iterator, which would keep the workers until the
+        # collector comes, or for ever at the end of the program
+        end = getattr(batches_loaded, "_shutdown_workers", None)
+        if end is not None:
+            end()
+        del batches_loaded  # the same, should torch once call it otherwise
+
+
+def test_loader(view: View[B_co], workers: int, batch: int = 1) -> Iterator[B_co]:  # noqa: PT028  # no test of pytest
+    """Load every image once, in order, ``batch`` images at a time; raises as ``train_loader`` does."""
+    keys = [(index, 0) for index in range(len(view))]
+    return train_loader(view, [keys[first : first + batch] for first in range(0, len(keys), batch)], workers)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A DataError on its way out of a worker, whose message torch would bury in a traceback."""
+
+    problems: tuple[str, ...]
+
+
+class _Fetch(Dataset[Any]):
+    def __init__(self, view: View[Any]) -> None:
+        self.view = view
+
+    def __getitem__(self, keys: list[Key]) -> Any:
+        try:
+            return self.view.batch(keys)
+        except DataError as error:
+            return _Failure(error.problems)
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """No threads of OpenCV while processes are started: a forked one, which has none of them, would wait for them forever."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _quiet_worker(_: int) -> None:
+    """One thread a worker; signals that end a run (Ctrl-C, a scheduler's SIGTERM) are left to the main process."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    sys.excepthook = _no_hangups
+    threading.Thread(target=_leave_with_main_process, daemon=True).start()
+
+
+def _leave_with_main_process() -> None:
+    """End this worker when the main process has ended, however that was.
+
+    torch looks whether the parent lives, but the parent of a worker of a fork server is that server, which stays as long as the
+    worker does.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _no_hangups(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say nothing of a main process that left while a batch was handed over; errors of samples do not come this way."""
+    if not issubclass(kind, (OSError, EOFError)):
+        sys.__excepthook__(kind, error, trace)

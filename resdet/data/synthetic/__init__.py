@@ -1,0 +1,1 @@
+"""Pictures that any machine can draw for itself, with their true boxes."""

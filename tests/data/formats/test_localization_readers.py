@@ -1,0 +1,319 @@
+import csv
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resdet.config.localization_data import LocalizationSourceConfig
+from resdet.data.formats.imagenet_loc import read_imagenet_loc
+from resdet.data.formats.tiny_imagenet import read_tiny_imagenet
+from resdet.data.localization import UNLABELLED, LocalizedImages, boxed_indices
+from resdet.data.localization_sources import build_localization_dataset
+from resdet.errors import ConfigError, DataError
+
+A, B = "n01440764", "n01443537"
+
+
+def picture(path: Path, size: tuple[int, int] = (40, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (90, 120, 30)).save(path)
+
+
+def xml(path: Path, *objects: tuple[str, tuple[float, ...]], size: tuple[int, int] = (40, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tags = ("xmin", "ymin", "xmax", "ymax")
+    body = "".join(
+        f"<object><name>{name}</name><bndbox>"
+        + "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(tags, box, strict=True))
+        + "</bndbox></object>"
+        for name, box in objects
+    )
+    size_xml = f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
+    path.write_text(f"<annotation>{size_xml}{body}</annotation>")
+
+
+def content(dataset: LocalizedImages) -> dict[str, tuple[str, list]]:
+    return {
+        dataset.path(index).stem: (
+            dataset.names[dataset.label(index)] if dataset.label(index) != UNLABELLED else "?",
+            dataset.boxes(index).tolist(),
+        )
+        for index in range(len(dataset))
+    }
+
+
+@pytest.fixture
+def ilsvrc(tmp_path: Path) -> Path:
+    """The published tree: three images of val with a table, two and two of train with three XML files, one of test."""
+    data, notes = tmp_path / "ILSVRC" / "Data" / "CLS-LOC", tmp_path / "ILSVRC" / "Annotations" / "CLS-LOC"
+    for name in ("val/v1", "val/v2", "val/v3", f"train/{A}/{A}_1", f"train/{A}/{A}_2", f"train/{B}/{B}_1", "test/t1"):
+        picture(data / f"{name}.JPEG")
+    xml(notes / "train" / A / f"{A}_1.xml", (A, (0, 0, 39, 29)), (A, (4, 5, 4, 5)), (B, (1, 1, 9, 9)))
+    xml(notes / "train" / B / f"{B}_1.xml", (B, (30, 20, 49, 39)))
+    lines = [f"v2,{B} 1 2 10 20 {B} 3 3 8 9 ", f"v1,{A} 0 0 39 29", f"v3,{A}"]
+    (tmp_path / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *lines]) + "\n")
+    (tmp_path / "LOC_synset_mapping.txt").write_text(f"{A} tench, Tinca tinca\n{B} goldfish\n")
+    return tmp_path
+
+
+VAL = {"v1": (A, [[0, 0, 40, 30]]), "v2": (B, [[1, 2, 11, 21], [3, 3, 9, 10]]), "v3": (A, [])}
+
+
+def test_val_by_the_table(ilsvrc: Path) -> None:
+    with pytest.warns(UserWarning, match="val: 1 of 3 images have a class and no box"):
+        dataset = read_imagenet_loc(ilsvrc, "val")
+    assert dataset.names == (A, B)
+    assert content(dataset) == VAL
+    assert dataset.size(0) == dataset.size(2) == (30, 40)
+    assert boxed_indices(dataset) == [0, 1]
+    assert np.asarray(dataset.load(1)).shape == (30, 40, 3)
+    with pytest.warns(UserWarning, match="no box"):
+        assert content(read_imagenet_loc(ilsvrc / "ILSVRC" / "Data" / "CLS-LOC", "val")) == VAL
+
+
+def test_val_by_xml_files(ilsvrc: Path) -> None:
+    folder = ilsvrc / "ILSVRC" / "Annotations" / "CLS-LOC" / "val"
+    table = ilsvrc / "LOC_val_solution.csv"
+    xml(folder / "v1.xml", (A, (0, 0, 39, 29)))
+    xml(folder / "v2.xml", (B, (1, 2, 10, 20)), (B, (3, 3, 8, 9)))
+    xml(folder / "v3.xml", (A, (0, 0, 1, 1)))
+    moved = table.rename(ilsvrc / "table.csv")
+    expected = {**VAL, "v3": (A, [[0, 0, 2, 2]])}
+    assert content(read_imagenet_loc(ilsvrc, "val")) == expected
+    folder.rename(ilsvrc / "notes")
+    assert content(read_imagenet_loc(ilsvrc, "val", annotations=ilsvrc / "notes")) == expected
+    # a table goes before XML files
+    with pytest.warns(UserWarning, match="1 of 3 images have a class and no box"):
+        assert content(read_imagenet_loc(ilsvrc, "val", annotations=ilsvrc / "notes", solution=moved)) == VAL
+
+
+@pytest.mark.filterwarnings("ignore")  # those besides the one matched
+def test_train_in_class_folders(ilsvrc: Path) -> None:
+    with pytest.warns(UserWarning, match="clipped") as told:
+        dataset = read_imagenet_loc(ilsvrc, "train")
+    texts = [str(warning.message) for warning in told]
+    assert "boxes reach out of their images and were clipped, by 10 pixels at most" in texts[0]
+    assert texts[1].endswith("train: 1 objects of another class than their image's are left out")
+    assert texts[2].endswith("train: 1 of 3 images have a class and no box")
+    assert content(dataset) == {
+        f"{A}_1": (A, [[0, 0, 40, 30], [4, 5, 5, 6]]),
+        f"{A}_2": (A, []),
+        f"{B}_1": (B, [[30, 20, 40, 30]]),
+    }
+    table = ilsvrc / "LOC_train_solution.csv"
+    table.write_text(f"ImageId,PredictionString\n{A}_2,{A} 1 1 2 2\n")
+    with pytest.warns(UserWarning, match="2 of 3 images"):
+        assert content(read_imagenet_loc(ilsvrc, "train"))[f"{A}_2"] == (A, [[1, 1, 3, 3]])
+
+
+def test_test_images_have_no_class(ilsvrc: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset = read_imagenet_loc(ilsvrc, "test")
+    assert content(dataset) == {"t1": ("?", [])}
+    assert dataset.names == (A, B)
+
+
+def test_the_blacklist(ilsvrc: Path) -> None:
+    path = ilsvrc / "blacklist.txt"
+    path.write_text("2\n3\n")
+    with pytest.warns(UserWarning, match="2 of 3 images have a class and no box"):
+        assert content(read_imagenet_loc(ilsvrc, "val", blacklist=path)) == {**VAL, "v2": (B, [])}
+    path.write_text("0\n4\nx\n1\n")
+    with pytest.raises(DataError, match=r"blacklist.txt: must hold numbers from 1 to 3, one a line; others \(3\): 0, 4, x"):
+        read_imagenet_loc(ilsvrc, "val", blacklist=path)
+
+
+def test_every_problem_of_a_table(ilsvrc: Path) -> None:
+    images, table = ilsvrc / "ILSVRC" / "Data" / "CLS-LOC" / "val", ilsvrc / "LOC_val_solution.csv"
+    for name in ("v4", "v5", "v6", "v7", "v8"):
+        picture(images / f"{name}.JPEG")
+    (images / "v9.JPEG").write_bytes(b"")
+    table.write_text(
+        f"ImageId,PredictionString\nv1,{A} 50 0 60 9\nv2,{A} 9 0 5 9\nv3,{A} 0 0 5\nv4,n02 0 0 5 5\nv5,{A} 0 0 x 5\n"
+        f"v1,{A}\nv6,\nv0,{A}\nv7,{A} 0 0 nan 5\nv9,{A} 0 0 1 1\n"
+    )
+    with pytest.raises(DataError) as caught:
+        read_imagenet_loc(ilsvrc, "val")
+    outside = "box lies wholly outside its image of 40 x 30 pixels, got"
+    rule = "PredictionString must be 'wnid xmin ymin xmax ymax', again and again, got"
+    assert sorted(caught.value.problems) == sorted(
+        [
+            f"{table}: line 7: v1 has a line already",
+            f"{table}: line 2: object 1: {outside} [50, 0, 11, 10] (x, y, width, height)",
+            f"{table}: line 3: object 1: box must have a positive width and height, got [9, 0, -3, 10] (x, y, width, height)",
+            f"{table}: line 4: {rule} '{A} 0 0 5'",
+            f"{table}: line 6: {rule} '{A} 0 0 x 5'",
+            f"{table}: line 10: object 1: box must be finite, got [0, 0, nan, 6] (x, y, width, height)",
+            f"{images / 'v9.JPEG'}: cannot be read as an image: the file is empty",
+            f"{table}: images of {images} without a class (2): v6, v8",
+            f"{table}: annotations without an image in {images} (1): v0",
+            f"{images}: class 'n02' is not among the classes asked for (known: {A}, {B})",
+            f"{images}: only in the file: n02; only asked for: {B}",
+            f"{table}: line 5: uses class 'n02'",
+        ]
+    )
+
+
+def test_every_problem_of_xml_files(ilsvrc: Path) -> None:
+    notes, images = ilsvrc / "ILSVRC" / "Annotations" / "CLS-LOC" / "train", ilsvrc / "ILSVRC" / "Data" / "CLS-LOC" / "train"
+    (notes / A / f"{A}_2.xml").write_text("<annotation><size>")
+    xml(notes / A / f"{A}_3.xml", (A, (0, 0, 1, 1)))
+    xml(notes / B / f"{B}_1.xml", ("n02", (0, 0, 1, 1)), (B, (41, 0, 45, 9)))
+    with pytest.raises(DataError) as caught:
+        read_imagenet_loc(ilsvrc, "train")
+    problems = "\n".join(caught.value.problems)
+    assert f"{notes / A / f'{A}_2.xml'}: is not XML that can be read" in problems
+    assert f"{notes}: annotations without an image in {images} (1): {A}_3" in problems
+    assert f"{notes / B / f'{B}_1.xml'}: object 2: box lies wholly outside its image of 40 x 30 pixels" in problems
+    assert f"{notes / B / f'{B}_1.xml'}: uses class 'n02'" in problems
+    shutil.rmtree(notes)
+    with pytest.raises(DataError, match=r"train: has no boxes: no LOC_train_solution.csv beside or above, no "):
+        read_imagenet_loc(ilsvrc, "train")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_image_of_another_size_than_its_xml_file(ilsvrc: Path) -> None:
+    xml(ilsvrc / "ILSVRC" / "Annotations" / "CLS-LOC" / "train" / B / f"{B}_1.xml", (B, (0, 0, 9, 9)), size=(30, 40))
+    with pytest.warns(UserWarning, match="no box"):
+        dataset = read_imagenet_loc(ilsvrc, "train")
+    with pytest.raises(DataError, match=f"{B}_1.JPEG: is 40 x 30 pixels, its annotation says 30 x 40"):
+        dataset.load(2)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """Tiny-ImageNet's layout: two images a class in train, three in val, one in test."""
+    for wnid in (B, A):
+        for number in range(2):
+            picture(tmp_path / "train" / wnid / "images" / f"{wnid}_{number}.JPEG", (64, 64))
+        (tmp_path / "train" / wnid / f"{wnid}_boxes.txt").write_text(
+            f"{wnid}_1.JPEG\t0\t3\t63\t9\n{wnid}_0.JPEG\t63\t2\t63\t2\n"
+        )
+    for name in ("val/images/val_0", "val/images/val_1", "test/images/test_0"):
+        picture(tmp_path / f"{name}.JPEG", (64, 64))
+    lines = f"val_1.JPEG\t{A}\t1\t2\t3\t4\nval_0.JPEG\t{B}\t0\t0\t63\t63\n"
+    (tmp_path / "val" / "val_annotations.txt").write_text(lines)
+    (tmp_path / "wnids.txt").write_text(f"{B}\n{A}\n")
+    return tmp_path
+
+
+def test_tiny_imagenet(tiny: Path) -> None:
+    train = read_tiny_imagenet(tiny, "train")
+    boxes = ([[63, 2, 64, 3]], [[0, 3, 64, 10]])
+    assert content(train) == {f"{wnid}_{number}": (wnid, boxes[number]) for wnid in (A, B) for number in range(2)}
+    assert content(read_tiny_imagenet(tiny, "val")) == {"val_0": (B, [[0, 0, 64, 64]]), "val_1": (A, [[1, 2, 4, 5]])}
+    assert content(read_tiny_imagenet(tiny, "test")) == {"test_0": ("?", [])}
+    shutil.rmtree(tiny / "train")
+    assert read_tiny_imagenet(tiny, "val").names == (A, B)
+    assert read_tiny_imagenet(tiny, "val", [B, "other", A]).labels.tolist() == [0, 2]
+    (tiny / "wnids.txt").unlink()
+    with pytest.raises(DataError, match="its class names are unknown"):
+        read_tiny_imagenet(tiny, "val")
+
+
+def test_every_problem_of_tiny_imagenet(tiny: Path) -> None:
+    table, images = tiny / "train" / A / f"{A}_boxes.txt", tiny / "train" / A / "images"
+    table.write_text(f"{A}_0.JPEG 1 2 3\n{A}_0.JPEG a 2 3 4\n\n{A}_9.JPEG 1 2 3 4\n{A}_1.JPEG 9 2 3 4\n{A}_1.JPEG 1 2 3 4\n")
+    (tiny / "train" / B / f"{B}_boxes.txt").unlink()
+    with pytest.raises(DataError) as caught:
+        read_tiny_imagenet(tiny, "train")
+    layout = "must be 'file xmin ymin xmax ymax', got"
+    problems = list(caught.value.problems)
+    assert problems[:5] == [
+        f"{table}: line 1: {layout} '{A}_0.JPEG 1 2 3'",
+        f"{table}: line 2: {layout} '{A}_0.JPEG a 2 3 4'",
+        f"{table}: line 6: {A}_1.JPEG has a line already",
+        f"{table}: lines without an image in {images} (1): {A}_9.JPEG",
+        f"{table}: line 5: box must have a positive width and height, got [9, 2, -5, 3] (x, y, width, height)",
+    ]
+    assert f"{B}_boxes.txt: cannot be read" in problems[5]
+    val = tiny / "val" / "val_annotations.txt"
+    val.write_text("val_1.JPEG n02 1 2 3 4\n")
+    with pytest.raises(DataError) as caught:
+        read_tiny_imagenet(tiny, "val")
+    assert list(caught.value.problems[:2]) == [
+        f"{val}: images of {tiny / 'val' / 'images'} without a line (1): val_0.JPEG",
+        f"{val}: class 'n02' is not among the classes asked for (known: {A}, {B})",
+    ]
+
+
+def test_the_largest_object_says_the_class(tiny_coco: object) -> None:
+    content_of = tiny_coco.read()
+    for entry in content_of["annotations"]:
+        if entry["image_id"] == 2 and entry["category_id"] == 7:
+            entry["bbox"] = [20.0, 20.0, 18.0, 19.0]
+        if entry["iscrowd"]:
+            entry["bbox"] = [0.0, 0.0, 40.0, 40.0]
+    first = next(entry for entry in content_of["annotations"] if entry["image_id"] == 1 and entry["category_id"] == 1)
+    content_of["annotations"].append({**first, "id": 99, "bbox": [1.0, 1.0, 2.0, 3.0]})
+    tiny_coco.write(content_of)
+    source = LocalizationSourceConfig("coco", str(tiny_coco.images), annotations=str(tiny_coco.annotations))
+    with pytest.warns(UserWarning, match="left out") as told:
+        dataset = build_localization_dataset(source)
+    texts = [str(warning.message).removeprefix(f"{tiny_coco.annotations}: ") for warning in told]
+    assert texts == [
+        "1 of 6 images have no object that says their class, and are left out",
+        "5 objects of another class than their image's are left out",
+    ]
+    found = content(dataset)
+    assert list(found) == [f"{number:06d}" for number in (1, 2, 3, 4, 6)]
+    # the two of the image's class; a disk of 18 x 19 against a box of 16 x 20; a crowd does not count
+    assert found["000001"] == ("box", [[5, 6, 21, 26], [1, 1, 3, 4]])
+    assert found["000002"] == ("disk", [[20, 20, 38, 39]])
+    assert found["000006"] == ("box", [[10, 6, 26, 26]])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"root": ""}, r"option 'data.val.root' must name a folder, got ''"),
+        ({"format": "coco"}, "option 'data.val.annotations' must name a file, got ''"),
+        ({"annotations": "no"}, "option 'data.val.annotations' must name a folder of xml files, got 'no'"),
+        ({"solution": "no", "blacklist": "none"}, "solution' must name a file, got 'no'\noption 'data.val.blacklist' must"),
+        ({"format": "coco", "root": "no", "annotations": "no"}, "option 'data.val.root' must name a folder, got 'no'"),
+    ],
+)
+def test_options_that_name_nothing(tmp_path: Path, values: dict, message: str) -> None:
+    source = LocalizationSourceConfig(**{"root": str(tmp_path), **values})
+    with pytest.raises(ConfigError, match=message):
+        build_localization_dataset(source, option="data.val")
+
+
+def fives(words: list[str]) -> list[list[str]]:
+    return [words[first : first + 5] for first in range(0, len(words), 5)]
+
+
+@pytest.mark.real
+def test_the_first_validation_images(shared_data: Path) -> None:
+    root = shared_data / "imagenet_val100"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset = build_localization_dataset(LocalizationSourceConfig(root=str(root), split="val"))
+    assert (len(dataset), len(dataset.names), len(dataset.rows)) == (100, 1000, 155)
+    with (root / "LOC_val_solution.csv").open() as file:
+        rows = {row["ImageId"]: row["PredictionString"].split() for row in csv.DictReader(file)}
+    assert content(dataset) == {
+        key: (words[0], [[float(x1), float(y1), float(x2) + 1, float(y2) + 1] for _, x1, y1, x2, y2 in fives(words)])
+        for key, words in rows.items()
+    }
+    for index in range(len(dataset)):
+        width, height = dataset.load(index).size
+        assert dataset.size(index) == (height, width)
+        # counted from 0, the last pixel included: both ends are reached, and none is passed
+        assert dataset.boxes(index).min() >= 0
+        assert dataset.boxes(index)[:, 2].max() <= width
+        assert dataset.boxes(index)[:, 3].max() <= height
+
+
+@pytest.mark.real
+def test_real_tiny_imagenet(shared_data: Path) -> None:
+    root = shared_data / "tiny_imagenet_10"
+    dataset = build_localization_dataset(LocalizationSourceConfig("tiny_imagenet", str(root), "val"))
+    assert (len(dataset), len(dataset.names), len(dataset.rows)) == (500, 10, 500)
+    lines = [line.split() for line in (root / "val" / "val_annotations.txt").read_text().splitlines()]
+    expected = {row[0][:-5]: (row[1], [[float(row[2]), float(row[3]), float(row[4]) + 1, float(row[5]) + 1]]) for row in lines}
+    assert content(dataset) == expected
