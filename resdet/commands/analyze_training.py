@@ -20,9 +20,7 @@ from resdet.analysis.training_curves import (
     quick_looks,
     read_net,
 )
-from resdet.commands.common import run_config
-from resdet.commands.train_cls import train_classifier
-from resdet.commands.training import in_iterations
+from resdet.commands.common import print_results, run_config
 from resdet.config import config_to_yaml
 from resdet.config.schema import BackboneConfig, ClassificationRunConfig
 from resdet.data.catalog import build_classification_dataset
@@ -31,6 +29,8 @@ from resdet.errors import ConfigError
 from resdet.models.registry import create_backbone
 from resdet.report.analysis_files import Cell, write_analysis
 from resdet.report.analysis_plots import plot_training
+from resdet.training.schedule import in_iterations
+from resdet.training.train import train_config
 
 _SHORTCUTS = ("A", "B", "C", "none")
 
@@ -81,7 +81,7 @@ def trained_folder(config: ClassificationRunConfig, device: str) -> Path:
         with open_run(folder, config_to_yaml(config), resume=True):
             pass  # it refuses a run of another config
     else:
-        train_classifier(config, device=device, resume=True)
+        print_results(train_config(config, device=device, resume=True).results)
     return folder
 
 

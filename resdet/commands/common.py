@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,7 @@ from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
+    from resdet.engine.task import Results
 
 ConfigT = TypeVar("ConfigT", bound="RunFile")
 
@@ -91,3 +93,12 @@ def run_config(args: argparse.Namespace, expected: type[ConfigT]) -> ConfigT:
     if args.output:
         config.output = args.output
     return config
+
+
+def print_results(results: Results) -> None:
+    """Print the table of an evaluation, and say which files were written; nothing where nothing was evaluated."""
+    from resdet.report.tables import metrics_table
+
+    if results.metrics:
+        print(metrics_table(results.metrics))
+        print(f"written: {', '.join(map(str, results.files))}", file=sys.stderr)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from resdet.engine.checkpoint import Checkpointer, first_not_finite
-from resdet.engine.hooks import Hook, Progress
 from resdet.engine.logging import LogWriter
+from resdet.engine.run import Hook, Progress
 from resdet.engine.seed import preserved_randomness
 from resdet.inference.mode import evaluating
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,54 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 from resdet.engine.logging import LogWriter
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.progress import ProgressDisplay
+from resdet.engine.run import Hook, Progress
 from resdet.system import peak_memory
-
-
-@dataclass
-class Progress:
-    """Where training is, as the loop tells its hooks.
-
-    Attributes:
-        iteration: steps taken.
-        iterations: steps of the whole run.
-        lr: learning rate of the last step.
-        losses: of the last step, with their sum as "loss"; and what else the step measured, by other names.
-        data_time: seconds that the last step waited for its batch.
-        step_time: seconds of the last step, ``data_time`` included.
-        stopping: a signal asked for the end; hooks leave out what can wait for the resumed run.
-    """
-
-    iteration: int
-    iterations: int
-    lr: float = 0.0
-    losses: dict[str, float] = field(default_factory=dict)
-    data_time: float = 0.0
-    step_time: float = 0.0
-    stopping: bool = False
-
-    def due(self, every: int) -> bool:
-        """Whether something done each ``every`` iterations (0: never), and at the end, is to be done now."""
-        return self.iteration == self.iterations or (every > 0 and self.iteration > 0 and self.iteration % every == 0)
-
-
-class Hook:
-    """Called by the training loop; overrides what it needs."""
-
-    def before_train(self, progress: Progress) -> None:
-        """Before the first step of this process."""
-
-    def after_step(self, progress: Progress) -> None:
-        """After every step."""
-
-    def on_interrupt(self, progress: Progress) -> None:
-        """After the last step before a requested stop, following ``after_step``."""
-
-    def on_failure(self, progress: Progress) -> str:  # noqa: ARG002 - for those that override it
-        """When the step that follows ``progress`` has no finite loss; returns what to tell of it, "" for nothing."""
-        return ""
-
-    def close(self) -> None:
-        """When the loop is left, by an error too."""
 
 
 class LogHook(Hook):

@@ -1,138 +1,138 @@
-"""A whole training run in its folder: begun or resumed, logged, evaluated, saved."""
+"""A training run: one object that the loop drives and that hooks look at."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from resdet.engine.checkpoint import Checkpointer, Stateful
-from resdet.engine.checkpoint_hooks import CheckpointHook, EvalHook, last_evaluation, note_evaluation
-from resdet.engine.hooks import AverageHook, Hook, LogHook, ScheduleHook
-from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.precision import Precision
-from resdet.engine.progress import make_display
 from resdet.engine.run_folder import RunFolder
-from resdet.engine.train_loop import BatchT, train
+from resdet.engine.task import Results, Task
 from resdet.errors import ConfigError
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from resdet.config.check import RunFile
 
 
-def run_training(
-    run: RunFolder,
-    model: nn.Module,
-    step: Callable[[BatchT], Mapping[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    schedule: LearningRate,
-    batches: Callable[[int], Iterator[BatchT]],
-    *,
-    evaluate: Callable[[], dict[str, Any]] | None,
-    score: Callable[[dict[str, Any]], float],
-    save_model: Callable[[Path], None],
-    data: dict[str, Any],
-    iterations: int,
-    seed: int,
-    device: torch.device,
-    log_every: int,
-    checkpoint_every: int,
-    eval_every: int,
-    clip_norm: float = 0.0,
-    accumulate: int = 1,
-    precision: Precision | None = None,
-    average: AveragedModel | None = None,
-    machine: Mapping[str, str] | None = None,
-) -> None:
-    """Train from where the run folder is to ``iterations``; ``train`` and the hooks say what the parts are.
+@dataclass
+class Progress:
+    """Where training is.
 
-    Args:
-        run: of ``open_run``; its state, when there is one, is loaded into ``model`` and ``optimizer``.
-        model: on ``device``.
-        step: see ``train``.
-        optimizer: of the model.
-        schedule: its state is kept with the rest.
-        batches: the number of steps already taken to the batches that follow.
-        evaluate: see ``EvalHook``; None: there is nothing to evaluate on, and no best model.
-        score: see ``EvalHook``.
-        save_model: writes the model to a path, atomically.
-        data: what the model is trained on, plain values: its class names, how many images; a resumed run must have the same.
-        iterations: steps of the whole run.
-        seed: seed of the run.
-        device: where the model is.
-        log_every: iterations between log lines.
-        checkpoint_every: iterations between checkpoints.
-        eval_every: iterations between evaluations; 0: only at the end.
-        clip_norm: see ``train``.
-        accumulate: see ``train``.
-        precision: see ``train``.
-        average: of ``model``; brought up to date after every step, and put into evaluation mode for evaluations in its place.
-        machine: what else the last bits depend on; where it is another one when the run is resumed, that is said.
-
-    Raises:
-        ConfigError, DataError: when the state is of another model or other data, or damaged.
-        TrainingError, Interrupted: see ``train``.
+    Attributes:
+        iteration: steps taken.
+        iterations: steps of the whole run; a hook that sets it to ``iteration`` ends the run after this step.
+        lr: learning rate of the last step.
+        losses: of the last step, with their sum as "loss"; and what else the step measured, by other names.
+        data_time: seconds that the last step waited for its batch.
+        step_time: seconds of the last step, ``data_time`` included.
+        stopping: a signal asked for the end; hooks leave out what can wait for the resumed run.
+        metrics: of the last evaluation, as in ``metrics.json``; {} before the first.
     """
-    precision = precision or Precision("fp32", device)
-    parts: dict[str, Stateful] = {"precision": precision} | ({"average": average} if average else {})
-    checkpoint = Checkpointer(run.state, model, optimizer, parts)
-    start = checkpoint.load()
-    before = checkpoint.extra.setdefault("data", data)
-    if before != data:
-        changed = [key for key in data if before.get(key) != data[key]]
-        raise ConfigError(
-            [f"{run.state}: trained on {key} {before.get(key)!r}, the data has {data[key]!r} now" for key in changed]
-        )
-    for name, was in checkpoint.extra.get("machine", {}).items():
-        now = (machine or {}).get(name)
-        if was != now:
-            what = f"{name} {was!r} before, {now!r} now"
-            _log.warning("%s: not the same to the last bit as if it had gone on as it began: %s", run.folder, what)
-    checkpoint.extra["machine"] = dict(machine or {})
-    score_at_start = drop_lines_after(run.log, start)
-    writers = (JsonLog(run.log), TensorBoardLog(run.folder, start))
-    display = make_display()
-    schedule.restore(checkpoint.extra.get("schedule", {}))
-    checkpoint.extra["schedule"] = schedule.state  # the living dicts: saved as they are then
-    if score_at_start is not None and last_evaluation(checkpoint) < start:
-        # evaluated after the state was saved, and logged: not to be done once more
-        note_evaluation(checkpoint, start, score_at_start)
-        schedule.after_evaluation(score_at_start)
-    observer = ScheduleHook(schedule)
-    hooks: list[Hook] = [LogHook(writers, display, every=log_every, device=device, notes=checkpoint.extra), observer]
-    if average is not None:
-        hooks.append(AverageHook(average, model))
-    if evaluate is not None:
-        hooks.append(
-            EvalHook(
-                model if average is None else average.module,
-                evaluate,
-                score,
-                every=eval_every,
-                best=run.best,
-                save_model=save_model,
-                checkpoint=checkpoint,
-                writers=(*writers, display, observer),
-            )
-        )
-    hooks.append(CheckpointHook(checkpoint, save_model, run.model, every=checkpoint_every))
-    train(
-        model,
-        step,
-        optimizer,
-        schedule,
-        batches(start),
-        start=start,
-        iterations=iterations,
-        seed=seed,
-        device=device,
-        hooks=hooks,
-        clip_norm=clip_norm,
-        accumulate=accumulate,
-        precision=precision,
-    )
+
+    iteration: int
+    iterations: int
+    lr: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    data_time: float = 0.0
+    step_time: float = 0.0
+    stopping: bool = False
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def due(self, every: int) -> bool:
+        """Whether something done each ``every`` iterations (0: never), and at the end, is to be done now."""
+        return self.iteration == self.iterations or (every > 0 and self.iteration > 0 and self.iteration % every == 0)
+
+
+class Hook:
+    """Called by the training loop with the run; a hook of one's own overrides what it needs."""
+
+    def before_train(self, run: Run) -> None:
+        """Before the first step of this process."""
+
+    def after_step(self, run: Run) -> None:
+        """After every step."""
+
+    def after_evaluation(self, run: Run) -> None:
+        """After every evaluation, of which ``run.metrics`` holds the numbers."""
+
+    def on_interrupt(self, run: Run) -> None:
+        """After the last step before a requested stop, following ``after_step``."""
+
+    def on_failure(self, run: Run) -> str:  # noqa: ARG002 - for those that override it
+        """When the step that follows has no finite loss; returns what to tell of it, "" for nothing."""
+        return ""
+
+    def close(self) -> None:
+        """When the loop is left, by an error too."""
+
+
+@dataclass(kw_only=True)
+class Run(Progress):
+    """What is trained, by what, and where it is kept.
+
+    Attributes:
+        task: what is trained.
+        network: what takes the steps: the task's model, or a faster one with the same parameters.
+        optimizer: of the model; its learning rate is set before every step.
+        schedule: iteration (from 0) to learning rate; its state is kept with the rest.
+        files: the run's folder.
+        config: of the run, with every choice that was made.
+        seed: of the run; the random numbers of a step depend on it and the iteration alone.
+        device: where the model is.
+        precision: number format of the forward pass.
+        clip_norm: gradients (of all parameters together) longer than this are shortened to it; 0: never.
+        accumulate: parts that a batch is computed in, one after the other; the gradient is that of the whole batch, but BN in
+            training sees the parts.
+        average: moving average of the model's weights; None: there is none.
+        hooks: called in this order after each step, and closed at the end, whatever ends it.
+        results: what was measured and written when training had ended.
+        again: what ``resume`` calls.
+    """
+
+    task: Task[Any, Any]
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LearningRate
+    files: RunFolder
+    config: RunFile | None = None
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = field(default_factory=lambda: Precision("fp32", torch.device("cpu")))
+    clip_norm: float = 0.0
+    accumulate: int = 1
+    average: AveragedModel | None = None
+    hooks: list[Hook] = field(default_factory=list)
+    results: Results = field(default_factory=Results)
+    again: Callable[..., Run] | None = None
+
+    @property
+    def model(self) -> Any:
+        """The network that is evaluated and saved: the task's, or the moving average of its weights."""
+        return self.task.model if self.average is None else self.average.module
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder: ``model.safetensors``, ``metrics.json``, ``log.jsonl`` and more."""
+        return self.files.folder
+
+    def finish(self) -> None:
+        """Do what is left when training has ended, see ``Task.finish``."""
+        self.results = self.task.finish(self.model, self.folder)
+        self.metrics = self.results.metrics
+
+    def resume(self, hooks: Sequence[Hook] = ()) -> Run:
+        """Continue from what the folder holds: the data is read again, and so are the weights; returns the new run.
+
+        Raises:
+            ConfigError: a run that was put together by hand; otherwise the errors of training.
+        """
+        if self.again is None:
+            raise ConfigError(f"{self.folder}: begun from a task, not from a run file: start the task again with resume=True")
+        return self.again(hooks=hooks)

@@ -5,36 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from resdet.engine.hooks import Hook, Progress
-from resdet.engine.precision import Precision
+from resdet.engine.run import Run
 from resdet.engine.seed import step_seed
 from resdet.engine.signals import StopSignals
+from resdet.engine.task import Batch, BatchT
 from resdet.errors import ResdetError, TrainingError
-
-
-class Batch(Protocol):
-    """What the loop asks of a batch."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The image files, for error messages."""
-
-    def __len__(self) -> int: ...
-
-    def to(self: BatchT, device: torch.device) -> BatchT:
-        """The batch on ``device``."""
-
-    def split(self: BatchT, parts: int) -> list[BatchT]:
-        """At most ``parts`` contiguous pieces of nearly the same length, none empty."""
-
-
-BatchT = TypeVar("BatchT", bound=Batch)
 
 
 class Interrupted(ResdetError):  # noqa: N818 - like KeyboardInterrupt, not a failure
@@ -43,95 +23,60 @@ class Interrupted(ResdetError):  # noqa: N818 - like KeyboardInterrupt, not a fa
     exit_status = 130
 
 
-def train(
-    model: nn.Module,
-    step: Callable[[BatchT], Mapping[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    schedule: Callable[[int], float],
-    batches: Iterator[BatchT],
-    *,
-    start: int,
-    iterations: int,
-    seed: int,
-    device: torch.device,
-    hooks: Sequence[Hook],
-    clip_norm: float = 0.0,
-    accumulate: int = 1,
-    precision: Precision | None = None,
-) -> None:
-    """Take the steps ``start``, …, ``iterations - 1``.
-
-    Args:
-        model: put into training mode.
-        step: a batch on ``device`` to named scalars, means over its images. The sum of those whose names begin with "loss" is
-            minimized; the others are measured and logged. Random numbers that it draws from torch's global generators depend
-            on ``seed`` and the iteration alone.
-        optimizer: its learning rate is set before every step.
-        schedule: iteration (from 0) to learning rate.
-        batches: the batch of step ``start`` first.
-        start: steps that the run already took.
-        iterations: steps of the whole run.
-        seed: seed of the run.
-        device: where the model is.
-        hooks: called in this order after each step, and closed at the end, whatever ends it.
-        clip_norm: gradients (of all parameters together) longer than this are shortened to it; 0: never.
-        accumulate: parts that a batch is computed in, one after the other; the gradient is that of the whole batch, but BN
-            in training sees the parts.
-        precision: number format of the forward pass; None: float32.
+def train(run: Run) -> None:
+    """Take the steps of a run from ``run.iteration`` to ``run.iterations``.
 
     Raises:
-        TrainingError: at a loss that is not finite (before it reaches the weights), or when ``batches`` ends too early.
+        TrainingError: at a loss that is not finite (before it reaches the weights), or when the batches end too early.
         Interrupted: after SIGINT or SIGTERM, when the step is finished and the hooks have saved.
         KeyboardInterrupt: at a second SIGINT, at once.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    precision = precision or Precision("fp32", device)
-    progress = Progress(start, iterations)
-    model.train()
+    parameters = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+    batches = run.task.batches(run.iteration)
+    for network in (run.task.model, run.network):
+        network.train()
     with contextlib.ExitStack() as stack:
-        for hook in hooks:
+        for hook in run.hooks:
             stack.callback(hook.close)
         stop = stack.enter_context(StopSignals())
-        for hook in hooks:
-            hook.before_train(progress)
-        _stop_if_asked(stop, hooks, progress)
-        for iteration in range(start, iterations):
+        for hook in run.hooks:
+            hook.before_train(run)
+        _stop_if_asked(stop, run)
+        while run.iteration < run.iterations:
             began = time.perf_counter()
-            batch = _next(batches, iteration).to(device)
+            batch = _next(batches, run.iteration).to(run.device)
             fetched = time.perf_counter()
-            learning_rate = schedule(iteration)
-            for group in optimizer.param_groups:
+            learning_rate = run.schedule(run.iteration)
+            for group in run.optimizer.param_groups:
                 group["lr"] = learning_rate
-            torch.manual_seed(step_seed(seed, iteration))
-            optimizer.zero_grad()
-            values = _gradients(step, batch, accumulate, precision)
+            torch.manual_seed(step_seed(run.seed, run.iteration))
+            run.optimizer.zero_grad()
+            values = _gradients(run, batch)
             if not all(math.isfinite(value) for value in values.values()):
-                notes = [note for hook in hooks if (note := hook.on_failure(progress))]
-                raise TrainingError(_failure(values, iteration, learning_rate, batch, notes))
-            if clip_norm:
-                precision.unscale(optimizer)
-                nn.utils.clip_grad_norm_(parameters, clip_norm)
-            precision.step(optimizer)
-            progress.iteration, progress.lr, progress.losses = iteration + 1, learning_rate, values
-            progress.data_time, progress.step_time = fetched - began, time.perf_counter() - began
-            progress.stopping = bool(stop.received)
-            for hook in hooks:
-                hook.after_step(progress)
-            _stop_if_asked(stop, hooks, progress)
+                notes = [note for hook in run.hooks if (note := hook.on_failure(run))]
+                raise TrainingError(_failure(values, run.iteration, learning_rate, batch, notes))
+            if run.clip_norm:
+                run.precision.unscale(run.optimizer)
+                nn.utils.clip_grad_norm_(parameters, run.clip_norm)
+            run.precision.step(run.optimizer)
+            run.iteration, run.lr, run.losses = run.iteration + 1, learning_rate, values
+            run.data_time, run.step_time = fetched - began, time.perf_counter() - began
+            run.stopping = bool(stop.received)
+            for hook in run.hooks:
+                hook.after_step(run)
+            _stop_if_asked(stop, run)
 
 
-def _gradients(
-    step: Callable[[BatchT], Mapping[str, Tensor]], batch: BatchT, accumulate: int, precision: Precision
-) -> dict[str, float]:
+def _gradients(run: Run, batch: Batch) -> dict[str, float]:
     """Add the gradient of a batch to the parameters'; return what the step measured, and the sum of its losses as "loss"."""
     copies = []
-    for part in batch.split(accumulate) if accumulate > 1 else [batch]:
-        with precision.autocast():
-            measured = step(part)
+    for part in batch.split(run.accumulate) if run.accumulate > 1 else [batch]:
+        with run.precision.autocast():
+            measured = run.task.step(run.network, part)
         total = torch.stack([value for name, value in measured.items() if name.startswith("loss")]).sum()
         share = len(part) / len(batch)
         copies.append((share, _HostCopy({"loss": total, **measured})))
-        precision.backward(total * share if share < 1 else total)
+        run.precision.backward(total * share if share < 1 else total)
     sums: dict[str, float] = {}
     for share, copied in copies:
         for name, value in copied.read().items():
@@ -172,9 +117,9 @@ def _failure(losses: Mapping[str, float], iteration: int, learning_rate: float, 
     return "; ".join([f"{what}, {where}", *notes, "optimizer.clip_norm, a lower lr or a longer warm-up may help"])
 
 
-def _stop_if_asked(stop: StopSignals, hooks: Sequence[Hook], progress: Progress) -> None:
+def _stop_if_asked(stop: StopSignals, run: Run) -> None:
     if not stop.received:
         return
-    for hook in hooks:
-        hook.on_interrupt(progress)
-    raise Interrupted(f"stopped by {stop.received} after iteration {progress.iteration}; --resume continues from there")
+    for hook in run.hooks:
+        hook.on_interrupt(run)
+    raise Interrupted(f"stopped by {stop.received} after iteration {run.iteration}; --resume continues from there")

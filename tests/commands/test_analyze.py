@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from resdet.commands import analyze_training
 from resdet.commands.analyze_networks import _test_batches
 from resdet.config import config_to_yaml, load_config
 from resdet.config.schema import ClassificationRunConfig
+from resdet.engine.task import Results
 from resdet.models.classifier import Classifier
 from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
@@ -119,7 +121,7 @@ def test_what_is_finished_is_not_trained_again(
     trained: Path, analyze: Analyze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(trained, tmp_path / "out")
-    monkeypatch.delattr(analyze_training, "train_classifier")
+    monkeypatch.delattr(analyze_training, "train_config")
     assert analyze("degradation", *NETWORKS, "optimizer.lr=0.01") == 0
     assert results(tmp_path / "out", "degradation") == results(trained, "degradation")
     assert capsys.readouterr().out.strip() == results(trained, "degradation")[1]
@@ -149,15 +151,16 @@ def test_an_interrupted_analysis_goes_on(trained: Path, analyze: Analyze, tmp_pa
 def test_shortcuts(analyze: Analyze, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     errors = {"A": 0.3, "B": 0.25, "C": 0.2, "none": 0.5}
 
-    def fake_training(config: ClassificationRunConfig, *, device: str, resume: bool) -> None:
+    def fake_training(config: ClassificationRunConfig, *, device: str, resume: bool) -> SimpleNamespace:
         folder = Path(config.output)
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(config_to_yaml(config))
         shutil.copy(trained / "cifar_plain8" / "log.jsonl", folder)
         metrics = {"top1_error": errors[config.model.backbone.shortcut], "per_class": dict.fromkeys(CLASSES)}
         (folder / "metrics.json").write_text(json.dumps(metrics))
+        return SimpleNamespace(results=Results())
 
-    monkeypatch.setattr(analyze_training, "train_classifier", fake_training)
+    monkeypatch.setattr(analyze_training, "train_config", fake_training)
     assert analyze("shortcuts", "--iterations", "2", "run.eval_every=2") == 0
     rows, conclusion = results(tmp_path / "out", "shortcuts")
     assert {row["shortcut"]: float(row["test_error"]) for row in rows} == errors

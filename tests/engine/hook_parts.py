@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from resdet.engine.hooks import Progress
+from resdet.engine.run import Progress
 
 
 class Lines:

@@ -28,7 +28,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def killed(folder: Path, die: str, *options: str) -> None:
     here = Path(__file__).resolve()
-    environment = {**os.environ, "PYTHONPATH": str(here.parents[2])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, here.parents[1:3]))}
     command = [sys.executable, here.parent / "toy_run.py", folder, "--die", die, *options]
     done = subprocess.run(command, env=environment, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL

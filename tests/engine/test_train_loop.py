@@ -4,23 +4,23 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
+from plain_task import PlainTask, plain_run
 from rounding import assert_near, network
 from torch import Tensor, nn
 from toy_run import ToyBatch, toy_batches, toy_model, toy_step
 
-from resdet.engine.hooks import Hook, Progress
 from resdet.engine.optimizer import build_sgd
+from resdet.engine.run import Hook, Progress
 from resdet.engine.seed import step_seed
 from resdet.engine.train_loop import Interrupted, train
 from resdet.errors import TrainingError
 
-CPU = torch.device("cpu")
-Step = Callable[[ToyBatch], dict[str, Tensor]]
+Step = Callable[[nn.Module, ToyBatch], dict[str, Tensor]]
 
 # four steps, forward and backward through two layers, of sums of at most 4 * 6 * 6 numbers
 ROUNDING = network(4 * 4, 4 * 6 * 6, torch.float32)
@@ -47,21 +47,11 @@ class Recorder(Hook):
         self.calls.append("close")
 
 
-def run(step: Step, model: nn.Module, hook: Hook, start: int = 0, iterations: int = 4, **options: Any) -> None:
+def run(step: Step, model: nn.Module, hook: Hook, iterations: int = 4, **options: Any) -> None:
     optimizer = build_sgd(model, lr=1.0, momentum=0.9, weight_decay=1e-2)
-    train(
-        model,
-        step,
-        optimizer,
-        lambda iteration: 0.1 / (iteration + 1),
-        toy_batches(start),
-        start=start,
-        iterations=iterations,
-        seed=7,
-        device=CPU,
-        hooks=[hook],
-        **options,
-    )
+    task = PlainTask(model, step, options.pop("batches", toy_batches))
+    rate = lambda iteration: 0.1 / (iteration + 1)  # noqa: E731
+    train(plain_run(task, optimizer, rate, iterations=iterations, seed=7, hooks=[hook], **options))
 
 
 def fresh() -> nn.Module:
@@ -72,13 +62,13 @@ def fresh() -> nn.Module:
 @pytest.mark.parametrize("clip_norm", [0.0, 0.05])
 def test_equals_steps_written_out(clip_norm: float) -> None:
     model, recorder = fresh().eval(), Recorder()
-    run(toy_step(model), model, recorder, clip_norm=clip_norm)
+    run(toy_step, model, recorder, clip_norm=clip_norm)
 
     expected, losses = fresh(), []
     velocity = [torch.zeros_like(parameter) for parameter in expected.parameters()]
     for iteration, batch in zip(range(4), toy_batches(0), strict=False):
         torch.manual_seed(step_seed(7, iteration))
-        loss = sum(value for name, value in toy_step(expected)(batch).items() if name != "error")
+        loss = sum(value for name, value in toy_step(expected, batch).items() if name != "error")
         gradients = torch.autograd.grad(loss, list(expected.parameters()))
         norm = torch.sqrt(sum(gradient.square().sum() for gradient in gradients))
         scale = min(1.0, clip_norm / float(norm)) if clip_norm else 1.0
@@ -98,17 +88,13 @@ def test_equals_steps_written_out(clip_norm: float) -> None:
         assert 0 <= seen["data_time"] < seen["step_time"]
 
 
-def without_noise(model: nn.Module) -> Step:
+def without_noise(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
     """A step whose losses are means over the images and which draws nothing."""
-
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
-        logits = model(batch.images)
-        return {
-            "loss_cls": nn.functional.cross_entropy(logits, batch.labels),
-            "error": (logits.argmax(1) != batch.labels).float().mean(),
-        }
-
-    return step
+    logits = model(batch.images)
+    return {
+        "loss_cls": nn.functional.cross_entropy(logits, batch.labels),
+        "error": (logits.argmax(1) != batch.labels).float().mean(),
+    }
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4, 9])
@@ -116,7 +102,7 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(parts: int) -> None:
     whole, cut = ((fresh().eval(), Recorder()) for _ in range(2))
     for (model, recorder), accumulate in ((whole, 1), (cut, parts)):
         model.train = lambda mode=True, model=model: model  # type: ignore[method-assign]  # BN would see the parts
-        run(without_noise(model), model, recorder, clip_norm=0.1, accumulate=accumulate)
+        run(without_noise, model, recorder, clip_norm=0.1, accumulate=accumulate)
     for name, tensor in whole[0].state_dict().items():
         assert_near(cut[0].state_dict()[name], tensor, ROUNDING, name)
     for one, other in zip(whole[1].seen, cut[1].seen, strict=True):
@@ -126,7 +112,7 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(parts: int) -> None:
 def test_only_losses_are_minimized_and_everything_is_told() -> None:
     model, recorder = fresh(), Recorder()
 
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
         loss = model(batch.images).square().mean()
         return {"loss_cls": loss, "error": 1e9 * loss.detach()}
 
@@ -141,7 +127,7 @@ def test_a_start_in_the_middle_draws_what_the_whole_run_draws() -> None:
     for start, values in drawn.items():
         model = fresh()
 
-        def step(batch: ToyBatch, model: nn.Module = model, values: list[float] = values) -> dict[str, Tensor]:
+        def step(model: nn.Module, batch: ToyBatch, values: list[float] = values) -> dict[str, Tensor]:
             values.append(float(torch.rand(())))
             return {"loss": model(batch.images).square().mean()}
 
@@ -154,7 +140,7 @@ def test_a_start_in_the_middle_draws_what_the_whole_run_draws() -> None:
 def test_loss_that_is_not_finite(value: float) -> None:
     model, recorder = fresh(), Recorder()
 
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
         loss = model(batch.images).square().mean()
         return {"loss_cls": loss, "loss_box": loss * (value if batch.iteration == 2 else 1.0)}
 
@@ -174,7 +160,7 @@ def test_loss_that_is_not_finite(value: float) -> None:
 def test_opposite_infinities_are_not_finite() -> None:
     model = fresh()
 
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
         loss = model(batch.images).square().mean()
         return {"loss_cls": loss + float("inf"), "loss_box": loss - float("inf")}
 
@@ -183,27 +169,18 @@ def test_opposite_infinities_are_not_finite() -> None:
 
 
 def test_batches_that_end() -> None:
-    model = fresh()
+    def two(start: int) -> Iterator[ToyBatch]:
+        return itertools.islice(toy_batches(start), 2)
+
     with pytest.raises(TrainingError, match="the batches ended before iteration 3"):
-        train(
-            model,
-            toy_step(model),
-            build_sgd(model, 0.1, 0.9, 0),
-            lambda _: 0.1,
-            itertools.islice(toy_batches(0), 2),
-            start=0,
-            iterations=4,
-            seed=0,
-            device=CPU,
-            hooks=[],
-        )
+        run(toy_step, fresh(), Hook(), batches=two)
 
 
 def test_errors_of_a_step_close_the_hooks_and_put_the_handlers_back() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     model, recorder = fresh(), Recorder()
 
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
         raise KeyError(batch.iteration)
 
     with pytest.raises(KeyError):
@@ -212,12 +189,12 @@ def test_errors_of_a_step_close_the_hooks_and_put_the_handlers_back() -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def signalling(model: nn.Module, at: int, *numbers: signal.Signals) -> Step:
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
+def signalling(at: int, *numbers: signal.Signals) -> Step:
+    def step(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
         if batch.iteration == at:
             for number in numbers:
                 os.kill(os.getpid(), number)
-        return toy_step(model)(batch)
+        return toy_step(model, batch)
 
     return step
 
@@ -227,7 +204,7 @@ def test_signal_finishes_the_step_and_saves(numbers: tuple[signal.Signals, ...],
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     model, recorder = fresh(), Recorder()
     with pytest.raises(Interrupted, match=f"stopped by {numbers[0].name} after iteration 2; --resume continues") as caught:
-        run(signalling(model, 1, *numbers), model, recorder)
+        run(signalling(1, *numbers), model, recorder)
     assert caught.value.exit_status == 130
     assert recorder.calls == ["before 0", "after 1", "after 2", "interrupt 2", "close"]
     assert [seen["stopping"] for seen in recorder.seen] == [False, True]
@@ -240,7 +217,7 @@ def test_one_more_sigint_stops_at_once(first: signal.Signals) -> None:
     before = signal.getsignal(signal.SIGINT)
     model, recorder = fresh(), Recorder()
     with pytest.raises(KeyboardInterrupt):
-        run(signalling(model, 1, first, signal.SIGINT), model, recorder)
+        run(signalling(1, first, signal.SIGINT), model, recorder)
     assert recorder.calls == ["before 0", "after 1", "close"]
     assert signal.getsignal(signal.SIGINT) == before
 
@@ -249,16 +226,16 @@ def test_signal_before_the_first_step_takes_none() -> None:
     model, recorder = fresh(), Recorder()
     recorder.before_train = lambda progress: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
     with pytest.raises(Interrupted, match="after iteration 2"):
-        run(toy_step(model), model, recorder, start=2)
+        run(toy_step, model, recorder, start=2)
     assert recorder.calls == ["interrupt 2", "close"]
 
 
 def test_training_off_the_main_thread_installs_no_handlers() -> None:
     model, recorder, seen = fresh(), Recorder(), []
 
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
         seen.append(signal.getsignal(signal.SIGINT))
-        return toy_step(model)(batch)
+        return toy_step(model, batch)
 
     thread = threading.Thread(target=run, args=(step, model, recorder))
     thread.start()

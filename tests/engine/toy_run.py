@@ -9,21 +9,25 @@ import argparse
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from plain_task import PlainTask
 from torch import Tensor, nn
 
 from resdet.engine.averaging import moving_average
+from resdet.engine.keep import keep
 from resdet.engine.lr_schedule import LearningRate, LinearWarmup, Plateau, Steps, WarmupUntilError
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.precision import Precision
-from resdet.engine.run import run_training
+from resdet.engine.run import Run
 from resdet.engine.run_folder import open_run
 from resdet.engine.seed import seed_everything
+from resdet.engine.train_loop import train
 from resdet.files import atomic_write
 
 ITERATIONS = 20
@@ -71,16 +75,51 @@ def toy_batches(start: int) -> Iterator[ToyBatch]:
         iteration += 1
 
 
-def toy_step(model: nn.Module) -> Callable[[ToyBatch], dict[str, Tensor]]:
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
-        logits = model(batch.images + 0.1 * torch.randn_like(batch.images))
-        return {
-            "loss_cls": nn.functional.cross_entropy(logits, batch.labels),
-            "loss_size": 1e-3 * logits.square().mean(),
-            "error": (logits.argmax(1) != batch.labels).float().mean(),
-        }
+def toy_step(model: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
+    logits = model(batch.images + 0.1 * torch.randn_like(batch.images))
+    return {
+        "loss_cls": nn.functional.cross_entropy(logits, batch.labels),
+        "loss_size": 1e-3 * logits.square().mean(),
+        "error": (logits.argmax(1) != batch.labels).float().mean(),
+    }
 
-    return step
+
+class KilledTask(PlainTask):
+    """A whole task that is told where to die: ``die`` names a place and an iteration for kill -9."""
+
+    evaluates = True
+
+    def __init__(self, model: nn.Module, die: str) -> None:
+        super().__init__(model, self.dying_step, toy_batches)
+        self.die = die
+        self.iteration = 0  # of the batch at hand
+
+    def die_at(self, place: str, now: int) -> None:
+        if self.die == f"{place}:{now}":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def dying_step(self, network: nn.Module, batch: ToyBatch) -> dict[str, Tensor]:
+        self.iteration = batch.iteration
+        self.die_at("step", self.iteration)
+        return toy_step(network, batch)
+
+    def evaluate(self, model: nn.Module) -> dict[str, object]:
+        self.die_at("evaluate", self.iteration + 1)
+        torch.rand(3), np.random.rand(), random.random()  # noqa: NPY002
+        with torch.no_grad():
+            batch = next(toy_batches(1000))
+            return {"top1": {"error": float((model(batch.images).argmax(1) != batch.labels).float().mean())}, "per_class": None}
+
+    def score(self, metrics: dict[str, Any]) -> float:
+        return -metrics["top1"]["error"]
+
+    def save(self, model: nn.Module, path: Path) -> None:
+        def write(temporary: Path) -> None:
+            temporary.write_bytes(b"half of a ")
+            self.die_at("save", self.iteration + 1)
+            temporary.write_bytes(self.model[0].weight.detach().numpy().tobytes())
+
+        atomic_write(path, write)
 
 
 def toy_training(folder: Path, die: str = "", everything: bool = False) -> nn.Module:
@@ -94,59 +133,23 @@ def toy_training(folder: Path, die: str = "", everything: bool = False) -> nn.Mo
     schedule = LearningRate(0.1, Steps([12, 17]), LinearWarmup(5))
     if everything:
         schedule = LearningRate(0.1, Plateau(0.5, patience=1, threshold=0.5), WarmupUntilError(0.9, 0.5))
-    average = moving_average(model, 0.9) if everything else None
-    trained_step = toy_step(model)
-    iteration = 0  # of the batch at hand
-
-    def die_at(place: str, now: int) -> None:
-        if die == f"{place}:{now}":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def step(batch: ToyBatch) -> dict[str, Tensor]:
-        nonlocal iteration
-        iteration = batch.iteration
-        die_at("step", iteration)
-        return trained_step(batch)
-
-    def evaluate() -> dict[str, object]:
-        die_at("evaluate", iteration + 1)
-        torch.rand(3), np.random.rand(), random.random()  # noqa: NPY002
-        with torch.no_grad():
-            batch = next(toy_batches(1000))
-            shown = average.module if average else model
-            return {"top1": {"error": float((shown(batch.images).argmax(1) != batch.labels).float().mean())}, "per_class": None}
-
-    def save_model(path: Path) -> None:
-        def write(temporary: Path) -> None:
-            temporary.write_bytes(b"half of a ")
-            die_at("save", iteration + 1)
-            temporary.write_bytes(model[0].weight.detach().numpy().tobytes())
-
-        atomic_write(path, write)
-
-    with open_run(folder, "run: toy\n", resume=True) as run:
-        run_training(
-            run,
-            model,
-            step,
-            build_sgd(model, lr=0.1, momentum=0.9, weight_decay=1e-4),
-            schedule,
-            toy_batches,
-            evaluate=evaluate,
-            score=lambda metrics: -metrics["top1"]["error"],
-            save_model=save_model,
-            data={"images": 8},
-            iterations=ITERATIONS,
+    with open_run(folder, "run: toy\n", resume=True) as files:
+        run = Run(
+            0,
+            ITERATIONS,
+            task=KilledTask(model, die),
+            network=model,
+            optimizer=build_sgd(model, lr=0.1, momentum=0.9, weight_decay=1e-4),
+            schedule=schedule,
+            files=files,
             seed=3,
-            device=torch.device("cpu"),
-            log_every=4,
-            checkpoint_every=5,
-            eval_every=8,
             clip_norm=1.0,
             accumulate=2 if everything else 1,
             precision=Precision("fp16" if everything else "fp32", torch.device("cpu")),
-            average=average,
+            average=moving_average(model, 0.9) if everything else None,
         )
+        keep(run, log_every=4, checkpoint_every=5, eval_every=8, machine={})
+        train(run)
     return model
 
 

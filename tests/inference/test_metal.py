@@ -16,6 +16,7 @@ import pytest
 import torch
 from fake_metal import METAL, MetalTensor, metal
 from PIL import Image
+from plain_task import PlainTask, plain_run
 from tiny_detectors import picture, tiny_detector
 from tiny_localizers import localizer_config, tiny_localizer
 from torch import Tensor, nn
@@ -228,11 +229,11 @@ def test_localizers() -> None:
     close(found.scores, expected.scores)
 
 
-def trained(model: nn.Module, step: Any, batch: Any, device: torch.device) -> dict[str, Tensor]:
+def trained(model: nn.Module, batch: Any, device: torch.device) -> dict[str, Tensor]:
     """The weights after two steps of the training loop, on the CPU."""
-    optimizer = build_sgd(model, 0.01, 0.9, 1e-4)
-    options: dict[str, Any] = {"start": 0, "iterations": 2, "seed": 3, "device": device, "hooks": [], "clip_norm": 5.0}
-    train(model, step, optimizer, lambda _: 0.01, iter([batch, batch]), accumulate=2, **options)
+    task = PlainTask(model, lambda network, part: network.losses(part.images, part.targets), lambda _: iter([batch, batch]))
+    options: dict[str, Any] = {"iterations": 2, "seed": 3, "device": device, "clip_norm": 5.0, "accumulate": 2}
+    train(plain_run(task, build_sgd(model, 0.01, 0.9, 1e-4), lambda _: 0.01, **options))
     return {name: value.detach().cpu() for name, value in model.state_dict().items()}
 
 
@@ -241,15 +242,11 @@ def test_training_of_a_detector() -> None:
     targets = [Target(box, torch.tensor([0, 2]), (64, 96), image_id=number, path="p.jpg") for number in range(2)]
     batch = DetectionBatch([picture(number) for number in range(2)], targets, [(64, 96)] * 2)
     detector = tiny_detector(0, rpn={"pre_nms_train": 60, "post_nms_train": 20, "batch": 16}, roi={"batch": 16}).train()
-
-    def step(model: Any) -> Any:
-        return lambda part: model.losses(part.images, part.targets)
-
     own = copy.deepcopy(detector)
-    expected = trained(own, step(own), batch, torch.device("cpu"))
+    expected = trained(own, batch, torch.device("cpu"))
     with metal() as gpu:
         there = copy.deepcopy(detector).to(gpu)
-        found = trained(there, step(there), batch, gpu)
+        found = trained(there, batch, gpu)
     assert any(not torch.equal(expected[name], value) for name, value in detector.state_dict().items())
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5, msg=name)

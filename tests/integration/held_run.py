@@ -14,7 +14,7 @@ from pathlib import Path
 
 from resdet.cli import main
 from resdet.engine.checkpoint_hooks import CheckpointHook
-from resdet.engine.hooks import Progress
+from resdet.engine.run import Progress
 
 STOPS = {signal.SIGINT, signal.SIGTERM}
 

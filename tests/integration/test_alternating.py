@@ -14,13 +14,13 @@ from close_detections import assert_close_detections, edges_of, rows_as_detectio
 from run_files import RunFile, changed, write_run_file
 from safetensors.torch import load_file
 
-import resdet.commands.alternating as alternating
+import resdet.training.detection.alternating as alternating
 from resdet.cli import main
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.catalog import build_dataset
 from resdet.data.proposals import make_proposals, write_proposals
 from resdet.engine.checkpoint_hooks import CheckpointHook
-from resdet.engine.hooks import Progress
+from resdet.engine.run import Progress
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.postprocess import Postprocess
 

@@ -7,9 +7,9 @@ import torch
 from tiny_detectors import picture, tiny_detector
 from torch import Tensor
 
-from resdet.commands.training import _convolutions
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.structures import Target
+from resdet.training.start import convolutions
 
 
 def losses_and_gradients(model: FasterRCNN, size: tuple[int, int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -25,7 +25,7 @@ def losses_and_gradients(model: FasterRCNN, size: tuple[int, int]) -> tuple[dict
 def test_a_compiled_detector_trains_as_the_plain_one() -> None:
     plain = tiny_detector().train()
     compiled = copy.deepcopy(plain)
-    for part in _convolutions(compiled):
+    for part in convolutions(compiled):
         part.compile()
     for size in ((96, 128), (70, 100)):  # the second one asks for code of any shape
         (losses, gradients), (expected, others) = (losses_and_gradients(model, size) for model in (compiled, plain))

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from plain_task import PlainTask, plain_run
 from torch import Tensor
 
 from resdet.config.schema import AnchorConfig, BackboneConfig, DetectorConfig, RoIConfig, RPNConfig
@@ -187,13 +188,13 @@ def test_parts_of_a_batch_and_clipping_give_the_step_written_out(clip_norm: floa
     model, twin = build(batch=8, positive_fraction=0.5), build(batch=8, positive_fraction=0.5)
     seen: list[int] = []
 
-    def step(part: DetectionBatch) -> dict[str, Tensor]:
+    def step(network: FasterRCNN, part: DetectionBatch) -> dict[str, Tensor]:
         seen.append(len(part))
-        return model.losses(part.images, part.targets)
+        return network.losses(part.images, part.targets)
 
-    options = {"start": 0, "iterations": 1, "seed": 5, "device": torch.device("cpu"), "hooks": []}
     optimizer = build_sgd(model, lr=1.0, momentum=0.0, weight_decay=0.0)
-    train(model, step, optimizer, lambda _: 1.0, iter([batch]), clip_norm=clip_norm, accumulate=2, **options)
+    task = PlainTask(model, step, lambda _: iter([batch]))
+    train(plain_run(task, optimizer, lambda _: 1.0, iterations=1, seed=5, clip_norm=clip_norm, accumulate=2))
     assert seen == [2, 2]
 
     torch.manual_seed(step_seed(5, 0))

@@ -13,13 +13,14 @@ from PIL import Image, ImageDraw
 
 import resdet
 from resdet.cli import main
-from resdet.commands.localization_training import match_regions, read_training_images
 from resdet.config.localization_data import LocalizationDataConfig, LocalizationSourceConfig
 from resdet.data.proposals import make_proposals, read_provenance
 from resdet.errors import DataError
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionNet
 from resdet.models.model_file import read_card, read_model
+from resdet.training.localization.images import read_boxed_images
+from resdet.training.localization.proposals import match_regions
 
 pytestmark = pytest.mark.filterwarnings("ignore:frozen BN")
 NAMES = ("n01", "n02")
@@ -158,7 +159,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_stopped(
 
 def test_regions_are_matched_to_the_boxes_of_their_image(images: Path) -> None:
     source = LocalizationSourceConfig("tiny_imagenet", str(images))
-    found = read_training_images(LocalizationDataConfig(train=source))
+    found = read_boxed_images(LocalizationDataConfig(train=source))
     assert found.boxed == list(range(8))
     box = found.dataset.boxes(5)[0]
     width = box[2] - box[0]
@@ -174,7 +175,7 @@ def test_a_training_set_without_a_box(tmp_path: Path, images: Path) -> None:
         Image.new("RGB", (64, 64)).save(folder / f"{name}_0.png")
         (tmp_path / "train" / name / f"{name}_boxes.txt").write_text("")
     with pytest.warns(UserWarning, match="box"), pytest.raises(DataError, match="no image has a box to train on"):
-        read_training_images(LocalizationDataConfig(train=LocalizationSourceConfig("tiny_imagenet", str(tmp_path))))
+        read_boxed_images(LocalizationDataConfig(train=LocalizationSourceConfig("tiny_imagenet", str(tmp_path))))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,11 @@
-"""What joint and alternating training of detectors have in common: the images, and a run of some of the network's parts."""
+"""The images that a detector is trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import torch
-
-from resdet.commands.training import model_card, train_model
-from resdet.config.schema import DetectionDataConfig, DetectionRunConfig
+from resdet.config.schema import DetectionDataConfig
 from resdet.data.catalog import build_detection_transform, read_sources, source_proposals
 from resdet.data.dataset import DetectionDataset, aspect_groups, classes_of_images, concatenate, subset, usable_indices
 from resdet.data.loading.batches import DetectionBatch
@@ -20,11 +15,6 @@ from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
 from resdet.data.transforms.detection import DetectionTrainTransform
 from resdet.errors import DataError
-from resdet.models.detection.faster_rcnn import PARTS, FasterRCNN
-from resdet.models.model_file import ModelCard, write_model
-
-if TYPE_CHECKING:
-    from resdet.engine.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -84,57 +74,4 @@ def read_training_images(data: DetectionDataConfig) -> TrainingImages:
         proposals.take(indices) if proposals else None,
         data.workers,
         data.decode == "fast",
-    )
-
-
-def detector_card(config: DetectionRunConfig, model: FasterRCNN, images: TrainingImages) -> ModelCard:
-    """The card of a detector that ``config`` trains on ``images``."""
-    test = {"short_side": config.data.test_short_side, "max_side": config.data.max_side}
-    return model_card(config, model, test, images.dataset.source)
-
-
-def train_parts(
-    config: DetectionRunConfig,
-    model: FasterRCNN,
-    images: TrainingImages,
-    *,
-    proposals: Proposals | None,
-    device: torch.device,
-    resume: bool,
-    parts: Collection[str] = PARTS,
-    evaluate: Callable[[FasterRCNN], dict[str, Any]] | None = None,
-    score: Callable[[dict[str, Any]], float] = lambda _: 0.0,
-    origin: Mapping[str, str] | None = None,
-) -> tuple[RunFolder, FasterRCNN]:
-    """Train some parts of a detector in the run folder of ``config``; arguments and errors are those of ``train_model``.
-
-    Args:
-        config: as ``load_config`` returns it.
-        model: on ``device``.
-        images: what it is trained on.
-        proposals: of the images, for the region classifier in place of the RPN's; None: the RPN's.
-        device: where the model is.
-        resume: continue the run that the folder holds.
-        parts: see ``FasterRCNN.losses``.
-        evaluate: see ``train_model``.
-        score: see ``train_model``.
-        origin: see ``train_model``.
-    """
-    card = detector_card(config, model, images)
-
-    def save(network: FasterRCNN, path: Path) -> None:
-        write_model(path, network.state_dict(), card)
-
-    return train_model(
-        config,
-        model,
-        lambda network, batch: network.losses(batch.images, batch.targets, batch.proposals, parts),
-        lambda start: images.batches(config.run.batch, config.run.seed, start, proposals, pin=device.type == "cuda"),
-        evaluate=evaluate,
-        score=score,
-        images=len(images),
-        save_model=save,
-        device=device,
-        resume=resume,
-        origin=origin,
     )

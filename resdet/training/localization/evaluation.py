@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from torch import Tensor
 from resdet.config.localization_data import LocalizationClassesConfig, LocalizationDataConfig
 from resdet.data.localization import UNLABELLED, LocalizedImages
 from resdet.data.localization_sources import build_localization_dataset
+from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.evaluation.localization import (
     GUESSES,
@@ -34,7 +34,6 @@ from resdet.models.build import load_model
 from resdet.models.classifier import Classifier
 from resdet.report.localization import Picture, gallery, spread, write_localizations, write_per_class
 from resdet.report.results import write_metrics
-from resdet.report.tables import metrics_table
 
 _SHOWN = 8  # hits, and as many misses
 
@@ -111,8 +110,8 @@ class LocalizationEvaluation:
         self.found = read_submission(submission, self.images, self.dataset.names, self.class_ids)
         return self._measure()
 
-    def write(self, folder: Path) -> dict[str, Any]:
-        """Write what the last run found: metrics, classes, predictions, submission files, pictures; print the table."""
+    def write(self, folder: Path) -> Results:
+        """Write what the last run found: metrics, classes, predictions, submission files, pictures."""
         names, dataset = self.dataset.names, self.dataset
         files = [dataset.path(index).relative_to(self.root).as_posix() for index in range(len(dataset))]
         paths = [write_metrics(folder, self.metrics), folder / "per_class.csv", folder / "predictions.json"]
@@ -127,9 +126,7 @@ class LocalizationEvaluation:
             sheet = gallery(parts)
             paths.append(folder / "report" / "localizations.png")
             atomic_write(paths[-1], lambda temporary: sheet.save(temporary, format="PNG"))
-        print(metrics_table(self.metrics))
-        print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
-        return self.metrics
+        return Results(self.metrics, paths)
 
     def _classifier(self, file: str, config: LocalizationClassesConfig) -> Classifier:
         if not is_model_file(file):
@@ -202,7 +199,7 @@ def evaluate_localizer(
     classifiers: Sequence[str],
     device: torch.device,
     folder: Path,
-) -> dict[str, Any]:
+) -> Results:
     """Evaluate a localizer on a config's validation set and write the results into ``folder``.
 
     Args:
@@ -212,9 +209,6 @@ def evaluate_localizer(
         classifiers: files of those that say the classes; without any the GT-class error alone is measured.
         device: where the classifiers run.
         folder: made when missing.
-
-    Returns:
-        The metrics, as in ``metrics.json``.
 
     Raises:
         ConfigError, DataError: of ``LocalizationEvaluation``.
@@ -226,8 +220,8 @@ def evaluate_localizer(
     return evaluation.write(folder)
 
 
-def score_submission(data: LocalizationDataConfig, submission: str | Path, folder: Path) -> dict[str, Any]:
-    """Score a submission file on a config's validation set, write the results into ``folder``, return the metrics.
+def score_submission(data: LocalizationDataConfig, submission: str | Path, folder: Path) -> Results:
+    """Score a submission file on a config's validation set, and write the results into ``folder``.
 
     Raises:
         ConfigError: when the file is that of ``folder``, which would be overwritten, or an option of ``data`` names nothing.

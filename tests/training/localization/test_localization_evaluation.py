@@ -15,13 +15,14 @@ from PIL import Image
 from torch import Tensor
 
 from resdet.cli import main
-from resdet.commands.localization_evaluation import LocalizationEvaluation, evaluate_localizer, score_submission
 from resdet.config import config_to_dict
 from resdet.config.localization_data import LocalizationClassesConfig, LocalizationDataConfig, LocalizationSourceConfig
 from resdet.config.schema import BackboneConfig, ClassifierConfig
 from resdet.errors import ConfigError, DataError
 from resdet.models.build import build_classifier
 from resdet.models.model_file import ModelCard, write_model
+from resdet.report.tables import metrics_table
+from resdet.training.localization.evaluation import LocalizationEvaluation, evaluate_localizer, score_submission
 
 NAMES = ("n01", "n02", "n03")
 
@@ -78,10 +79,10 @@ def test_without_a_classifier_the_own_class_is_asked_for(data: LocalizationDataC
     assert metrics["top5_loc_error"] is metrics["top1_error"] is None
 
 
-def test_classes_of_a_classifier(data: LocalizationDataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_classes_of_a_classifier(data: LocalizationDataConfig, tmp_path: Path) -> None:
     localizer, out = Centre(), tmp_path / "out"
     file = classifier_file(tmp_path / "c.safetensors", [0.0, 1.0, 2.0])
-    metrics = evaluate_localizer(data, CLASSES, localizer, [file], torch.device("cpu"), out)
+    metrics = evaluate_localizer(data, CLASSES, localizer, [file], torch.device("cpu"), out).metrics
     assert metrics["meta"]["classifiers"] == [file]
     assert [classes for _, classes in localizer.asked] == [[2, 1, 0]] * 4
     assert metrics["top1_error"] == 0.75
@@ -92,8 +93,7 @@ def test_classes_of_a_classifier(data: LocalizationDataConfig, tmp_path: Path, c
         "top1": {"wrong_class": 0.75, "wrong_box": 0},
         "top5": {"wrong_class": 0, "wrong_box": 0.25},
     }
-    printed = capsys.readouterr().out
-    assert "GT-class localization error 25.00 %" in printed
+    assert "GT-class localization error 25.00 %" in metrics_table(metrics)
     assert json.loads((out / "metrics.json").read_text())["top5_loc_error"] == 0.25
     with (out / "per_class.csv").open() as table:
         assert [(row["class"], row["gt_class_loc_error"]) for row in csv.DictReader(table)] == [
@@ -112,7 +112,7 @@ def test_classes_of_a_classifier(data: LocalizationDataConfig, tmp_path: Path, c
     # the submission files score the same
     keys = ("top1_loc_error", "top5_loc_error", "top1_error", "top5_error", "errors")
     for name in ("submission.csv", "submission.txt"):
-        scored = score_submission(data, out / name, tmp_path / "again")
+        scored = score_submission(data, out / name, tmp_path / "again").metrics
         assert {key: scored[key] for key in keys} == {key: metrics[key] for key in keys}
         assert scored["gt_class_loc_error"] is None
         assert (tmp_path / "again" / "submission.csv").read_text() == (out / "submission.csv").read_text()

@@ -11,21 +11,20 @@ The detector is step 3's RPN, step 2's trunk and step 4's region classifier. Eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import torch
 
-from resdet.commands.detection_training import TrainingImages, detector_card, train_parts
-from resdet.commands.training import draw_curves
 from resdet.config import config_to_yaml
 from resdet.config.schema import DetectionRunConfig
 from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.engine.proposal_cache import cached_proposals, dataset_fingerprint
+from resdet.engine.run import Hook, Run
 from resdet.engine.run_folder import open_run
 from resdet.engine.seed import seed_everything, step_seed
 from resdet.errors import ConfigError, DataError
@@ -33,10 +32,9 @@ from resdet.files import read_json, sha256_of, write_json
 from resdet.inference.mode import evaluating
 from resdet.models.build import load_model, start_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.model_file import write_model
-
-if TYPE_CHECKING:
-    from resdet.commands.evaluation import DetectorEvaluation
+from resdet.training.detection.images import TrainingImages, read_training_images
+from resdet.training.detection.task import DetectionTask, evaluation_of
+from resdet.training.start import assembled, train_task
 
 _log = logging.getLogger(__name__)
 
@@ -68,43 +66,49 @@ _FINISHED = "steps.json"  # the SHA-256 of the model of every finished step
 
 
 def train_alternating(
-    config: DetectionRunConfig,
-    images: TrainingImages,
-    evaluation: DetectorEvaluation | None,
-    *,
-    device: torch.device,
-    resume: bool,
-) -> dict[str, Any]:
-    """Take the four steps, each where it was left, then evaluate the detector; returns the metrics, {} without evaluation.
+    config: DetectionRunConfig, device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
+) -> Run:
+    """Take the four steps, each where it was left, then evaluate the detector.
 
     Args:
-        config: as ``load_config`` returns it.
-        images: what is trained on; regions of their own take the place of the RPN's in steps 2 and 4.
-        evaluation: of the finished detector.
+        config: as ``load_config`` returns it; regions that its data names take the place of the RPN's in steps 2 and 4.
         device: where to train.
         resume: continue what the output folder holds.
+        hooks: called in every step.
+
+    Returns:
+        A run that is at its end, in the output folder, of the whole detector.
 
     Raises:
-        ConfigError: when the model of a finished step is gone or another; otherwise the errors of ``train_model``.
+        ConfigError: when the model of a finished step is gone or another; otherwise the errors of ``train_task``.
     """
-    with open_run(config.output, config_to_yaml(config), resume) as run:
-        folder = run.folder
+    images = read_training_images(config.data)
+    evaluation = evaluation_of(config, images)
+    with open_run(config.output, config_to_yaml(config), resume) as files:
+        folder = files.folder
         finished = _finished(folder)
         for number, step in enumerate(STEPS):
             if step.name in finished:
                 continue
             _log.info("%s: step %d of %d", folder / step.name, number + 1, len(STEPS))
-            _train_step(_step_config(config, folder, step, number), step, images, finished, device)
+            own = _step_config(config, folder, step, number)
+            task = _step_task(own, step, images, finished, device)
+            # begun or not, the step belongs to the run that was opened above
+            train_task(own, task, device, resume=True, hooks=hooks)
             finished[step.name] = sha256_of(_model_file(folder, step.name))
             write_json(folder / _FINISHED, finished)
-        model = _load(folder, STEPS[-1].name, config).to(device)
-        write_model(folder / "model.safetensors", model.state_dict(), detector_card(config, model, images))
-        return evaluation.write(model, folder) if evaluation else {}
+        detector = DetectionTask(config, images, _load(folder, STEPS[-1].name, config).to(device), evaluation)
+        detector.save(detector.model, files.model)
+        run = assembled(config, detector, device)
+        run.iteration = run.iterations
+        run.finish()
+    return run
 
 
-def _train_step(
+def _step_task(
     config: DetectionRunConfig, step: Step, images: TrainingImages, finished: Mapping[str, str], device: torch.device
-) -> None:
+) -> DetectionTask:
+    """The part that a step trains, from the network and with the proposals of the steps before."""
     folder = Path(config.output).parent
     origin = {"start": finished[step.start]} if step.start else {}
     proposals = images.proposals if step.proposals else None
@@ -119,11 +123,7 @@ def _train_step(
         model = start_detector(config.model, images.dataset.names)
     # what does not train is saved as it is, for the steps to come
     (model.roi_heads if step.part == "rpn" else model.rpn).requires_grad_(False)
-    # begun or not, the step belongs to the run that was opened above
-    run, _ = train_parts(
-        config, model.to(device), images, parts=(step.part,), proposals=proposals, device=device, resume=True, origin=origin
-    )
-    draw_curves(run)
+    return DetectionTask(config, images, model.to(device), proposals=proposals, parts=(step.part,), origin=origin)
 
 
 def _proposals_of(

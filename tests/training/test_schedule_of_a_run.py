@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resdet.commands.training import build_schedule, in_iterations
 from resdet.config.schema import ScheduleConfig
 from resdet.engine.lr_schedule import Cosine, LinearWarmup, Plateau, Steps, WarmupUntilError
+from resdet.training.schedule import build_schedule, in_iterations
 
 
 def test_an_epoch_is_every_image_once() -> None:

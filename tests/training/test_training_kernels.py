@@ -11,14 +11,14 @@ import pytest
 import torch
 from tiny_detectors import tiny_detector
 
-from resdet.commands import training_kernels
-from resdet.commands.training_kernels import choose_kernels, recorded_kernels
 from resdet.config import config_from_dict
 from resdet.config.schema import DetectionRunConfig
 from resdet.errors import ConfigError
 from resdet.models.training_rows.twin import training_twin
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import onednn_works
+from resdet.training import kernels as training_kernels
+from resdet.training.kernels import choose_kernels, recorded_kernels
 
 CPU = torch.device("cpu")
 needs_onednn = pytest.mark.skipif(not onednn_works(torch.float32, CPU), reason="this torch has no products of oneDNN here")

@@ -1,0 +1,104 @@
+"""What a run keeps in its folder: restored when the run is resumed, logged, evaluated and saved while it trains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from resdet.engine.checkpoint import Checkpointer, Stateful
+from resdet.engine.checkpoint_hooks import CheckpointHook, EvalHook, last_evaluation, note_evaluation
+from resdet.engine.hooks import AverageHook, LogHook, ScheduleHook
+from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
+from resdet.engine.progress import make_display
+from resdet.engine.run import Run
+from resdet.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+
+def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, machine: Mapping[str, str]) -> None:
+    """Bring a run to where its folder is, and add the hooks that log, evaluate and save it.
+
+    The hooks that it has come after the log and before evaluation and checkpoint.
+
+    Args:
+        run: its state, when the folder holds one, is loaded into it.
+        log_every: iterations between log lines.
+        checkpoint_every: iterations between checkpoints.
+        eval_every: iterations between evaluations; 0: only at the end.
+        machine: what else the last bits depend on; where it is another one when the run is resumed, that is said.
+
+    Raises:
+        ConfigError, DataError: when the state is of another model or other data, or damaged.
+    """
+    task, files = run.task, run.files
+    parts: dict[str, Stateful] = {"precision": run.precision} | ({"average": run.average} if run.average else {})
+    checkpoint = Checkpointer(files.state, task.model, run.optimizer, parts)
+    run.iteration = checkpoint.load()
+    _check_data(checkpoint, task.data)
+    _note_machine(checkpoint, machine, run)
+    score_at_start = drop_lines_after(files.log, run.iteration)
+    run.schedule.restore(checkpoint.extra.get("schedule", {}))
+    checkpoint.extra["schedule"] = run.schedule.state  # the living dicts: saved as they are then
+    if score_at_start is not None and last_evaluation(checkpoint) < run.iteration:
+        # evaluated after the state was saved, and logged: not to be done once more
+        note_evaluation(checkpoint, run.iteration, score_at_start)
+        run.schedule.after_evaluation(score_at_start)
+
+    writers = (JsonLog(files.log), TensorBoardLog(files.folder, run.iteration))
+    display, observer = make_display(), ScheduleHook(run.schedule)
+    own = run.hooks
+    run.hooks = [LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra), observer]
+    if run.average is not None:
+        run.hooks.append(AverageHook(run.average, task.model))
+    run.hooks += own
+    if task.evaluates:
+        run.hooks.append(
+            EvalHook(
+                run.model,
+                lambda: task.evaluate(run.model),
+                task.score,
+                every=eval_every,
+                best=files.best,
+                save_model=lambda path: task.save(run.model, path),
+                checkpoint=checkpoint,
+                writers=(*writers, display, observer, _Listeners(run)),
+            )
+        )
+    run.hooks.append(CheckpointHook(checkpoint, lambda path: task.save(run.model, path), files.model, every=checkpoint_every))
+
+
+class _Listeners:
+    """Tells the hooks of a run of its evaluations; written to as a log is."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def write(self, record: dict[str, Any]) -> None:
+        self.run.metrics = record["eval"]
+        for hook in self.run.hooks:
+            hook.after_evaluation(self.run)
+
+    def close(self) -> None:
+        pass
+
+
+def _check_data(checkpoint: Checkpointer, data: Mapping[str, Any]) -> None:
+    """A ConfigError naming what a run was trained on before and is not now."""
+    before = checkpoint.extra.setdefault("data", dict(data))
+    changed = [key for key in data if before.get(key) != data[key]]
+    if changed:
+        raise ConfigError(
+            [f"{checkpoint.path}: trained on {key} {before.get(key)!r}, the data has {data[key]!r} now" for key in changed]
+        )
+
+
+def _note_machine(checkpoint: Checkpointer, machine: Mapping[str, str], run: Run) -> None:
+    """Say what is another than when the run began, and note what is now."""
+    for name, was in checkpoint.extra.get("machine", {}).items():
+        now = machine.get(name)
+        if was != now:
+            what = f"{name} {was!r} before, {now!r} now"
+            _log.warning("%s: not the same to the last bit as if it had gone on as it began: %s", run.folder, what)
+    checkpoint.extra["machine"] = dict(machine)

@@ -1,0 +1,86 @@
+"""A classification config's validation set, and the numbers of classifiers on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from resdet.config.schema import (
+    ClassificationDataConfig,
+    ClassificationTestConfig,
+)
+from resdet.data.catalog import build_classification_dataset
+from resdet.engine.task import Results
+from resdet.evaluation.classification import evaluate_predictions
+from resdet.evaluation.predictions import Predictions, average_predictions, normalized_shares
+from resdet.inference.classifier import classify_dataset
+from resdet.inference.views import Views
+from resdet.models.classifier import Classifier
+from resdet.report.classification import write_classification
+
+
+class ClassifierEvaluation:
+    """The evaluation of classifiers on a config's validation set.
+
+    Args:
+        data: the data section.
+        test: the section that says which views of an image are averaged.
+        names: the classifiers' class names, in label order; those of the validation set when None.
+
+    Attributes:
+        names: the class names.
+
+    Raises:
+        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or of other classes.
+    """
+
+    def __init__(self, data: ClassificationDataConfig, test: ClassificationTestConfig, names: Sequence[str] | None) -> None:
+        self.dataset = build_classification_dataset(data.val, names, option="data.val")
+        self.names = tuple(self.dataset.names)
+        self.views = Views(test.views, tuple(test.short_sides or [data.test_short_side]), data.crop, test.flip)
+        self.root = Path(data.val.root).expanduser()
+        self.workers = data.workers
+        self.predictions: Predictions | None = None
+        self.metrics: dict[str, Any] = {}
+
+    def run(self, model: Classifier) -> dict[str, Any]:
+        """Classify every image and return the metrics, as in ``metrics.json``."""
+        return self.run_ensemble([model], [1.0])
+
+    def run_ensemble(self, models: Sequence[Classifier], shares: Sequence[float]) -> dict[str, Any]:
+        """Classify every image by several networks, one after the other, and return the metrics of their weighted average."""
+        self.predictions = average_predictions([self._predict(model) for model in models], shares)
+        self.metrics = evaluate_predictions(self.predictions)
+        self.metrics["meta"] |= {
+            "views": self.views.kind,
+            "short_sides": list(self.views.short_sides),
+            "crop": self.views.crop,
+            "flip": self.views.flip,
+            "models": [model.backbone.spec.name for model in models],
+            "shares": normalized_shares(shares, len(models)),
+        }
+        return self.metrics
+
+    def write(self, model: Classifier, folder: Path) -> Results:
+        """Write what the last run found, or else the run of ``model``: metrics, predictions, pictures."""
+        if self.predictions is None:
+            self.run(model)
+        return Results(self.metrics, write_classification(folder, cast(Predictions, self.predictions), self.metrics))
+
+    def _predict(self, model: Classifier) -> Predictions:
+        batches = list(classify_dataset(model, self.dataset, self.views, workers=self.workers))
+        probabilities = [some.numpy() for some, _ in batches] or [np.zeros((0, len(self.names)), np.float32)]
+        labels = [some.numpy() for _, some in batches] or [np.zeros(0, np.int64)]
+        files = tuple(_below(self.dataset.path(index), self.root) for index in range(len(self.dataset)))
+        return Predictions(np.concatenate(probabilities), np.concatenate(labels), self.names, files)
+
+
+def _below(path: Path, root: Path) -> str:
+    """``path`` from the folder ``root`` on, so that predictions of the same data in two places fit; else the whole path."""
+    for folder in (root, root.parent):  # an image in a file of many is called after the root itself
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return str(path)

@@ -1,0 +1,62 @@
+"""BN statistics of a trained classifier, recomputed over its training images (paper, appendix A)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from resdet.config.schema import ClassificationRunConfig
+from resdet.data.catalog import build_classification_dataset, build_train_transform
+from resdet.data.dataset import ClassificationDataset
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.samplers import endless_batches
+from resdet.data.loading.views import ClassificationView
+from resdet.engine.task import Results
+from resdet.models.backbones.bn_statistics import recompute_bn_statistics
+from resdet.models.build import load_model
+from resdet.models.classifier import Classifier
+from resdet.models.model_file import write_model
+from resdet.training.classification.evaluation import ClassifierEvaluation
+
+
+def refresh_classifier(config: ClassificationRunConfig, device: torch.device) -> Results:
+    """Recompute the BN statistics of a finished run's ``model.safetensors`` over its training images, in place.
+
+    Args:
+        config: of the run; ``recompute_bn`` is the number of images, 0: all.
+        device: where the network runs.
+
+    Returns:
+        The evaluation of the refreshed model.
+
+    Raises:
+        ConfigError, DataError: no model in the output folder, one of another network, or data that does not fit it.
+    """
+    path = Path(config.output) / "model.safetensors"
+    loaded, card = load_model(path, config.model)
+    model = cast(Classifier, loaded).to(device)  # load_model has checked that it is what the config describes
+    dataset = build_classification_dataset(config.data.train, model.names)
+    evaluation = ClassifierEvaluation(config.data, config.test, model.names) if config.data.val.root else None
+    view = training_view(config, dataset)
+    recompute_statistics(model, view, config, config.recompute_bn or len(view))
+    write_model(path, model.state_dict(), card)
+    return evaluation.write(model, path.parent) if evaluation else Results()
+
+
+def recompute_statistics(model: Classifier, view: ClassificationView, config: ClassificationRunConfig, images: int) -> None:
+    """Exact BN statistics over so many training images, seen as in training, parts of a batch at a time."""
+    device = next(model.parameters()).device
+    # a seed of its own: the images are a fresh draw, not the first batches of training again
+    chosen = next(endless_batches(len(view), min(images, len(view)), config.run.seed + 1))
+    part = max(2, config.run.batch // config.run.accumulate)
+    keys = [chosen[first : first + part] for first in range(0, len(chosen), part)]
+    batches = train_loader(view, keys, config.data.workers)
+    recompute_bn_statistics(model, (loaded.images.to(device) for loaded in batches))
+
+
+def training_view(config: ClassificationRunConfig, dataset: ClassificationDataset) -> ClassificationView:
+    """The images as training sees them."""
+    fast = config.data.decode == "fast"
+    return ClassificationView(dataset, build_train_transform(config.data), config.run.seed, fast=fast)

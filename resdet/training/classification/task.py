@@ -1,0 +1,118 @@
+"""Training of a classifier, the network that pretrains detectors (paper, sections 3.4 and 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resdet.config.schema import ClassificationRunConfig
+from resdet.data.catalog import build_classification_dataset, build_mean_image
+from resdet.data.dataset import ClassificationDataset
+from resdet.data.loading.batches import ClassificationBatch
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.samplers import endless_batches
+from resdet.data.transforms.mixing import build_mixing
+from resdet.engine.seed import seed_everything
+from resdet.engine.task import Results, Task
+from resdet.errors import ConfigError
+from resdet.inference.dense import training_window
+from resdet.models.build import build_classifier
+from resdet.models.classifier import Classifier, classification_step
+from resdet.models.model_file import write_model
+from resdet.training.card import model_card
+from resdet.training.classification.evaluation import ClassifierEvaluation
+from resdet.training.classification.statistics import recompute_statistics, training_view
+
+
+class ClassificationTask(Task[Classifier, ClassificationBatch]):
+    """Training of a classifier.
+
+    Args:
+        config: of the run.
+        dataset: labelled images.
+        model: on its device, with the weights that training begins with.
+        evaluation: what it is evaluated on; None: nothing.
+
+    Raises:
+        ConfigError: from the constructor, when BN would be left a single value, or a single image.
+    """
+
+    def __init__(
+        self,
+        config: ClassificationRunConfig,
+        dataset: ClassificationDataset,
+        model: Classifier,
+        evaluation: ClassifierEvaluation | None = None,
+    ) -> None:
+        _check_batches(config, model, len(dataset))
+        data, rules = config.data, config.regularization
+        self.config = config
+        self.model = model
+        self.evaluation = evaluation
+        self.view = training_view(config, dataset)
+        self.mix = build_mixing(rules.mixup, rules.cutmix, len(model.names))
+        self.samples = len(dataset)
+        self.evaluates = evaluation is not None
+        self.data = {"names": list(model.names), "images": len(dataset)}
+        self.card = model_card(config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root)
+
+    def batches(self, start: int) -> Iterator[ClassificationBatch]:
+        """Squares of images with their labels."""
+        run, pin = self.config.run, next(self.model.parameters()).is_cuda
+        keys = endless_batches(self.samples, run.batch, run.seed, start=start)
+        return train_loader(self.view, keys, self.config.data.workers, pin=pin)
+
+    def step(self, network: Classifier, batch: ClassificationBatch) -> Mapping[str, Tensor]:
+        """Cross entropy, and the share of images whose class is not the best scored one."""
+        return classification_step(network, batch, label_smoothing=self.config.regularization.label_smoothing, mix=self.mix)
+
+    def evaluate(self, model: Classifier) -> dict[str, Any]:
+        """Top-k errors and calibration."""
+        return self.evaluation.run(model) if self.evaluation else {}
+
+    def score(self, metrics: dict[str, Any]) -> float:
+        """1 minus the top-1 error; NaN when there is none."""
+        error = metrics["top1_error"]
+        return math.nan if error is None else 1 - float(error)
+
+    def save(self, model: Classifier, path: Path) -> None:
+        """Write a model file."""
+        write_model(path, model.state_dict(), self.card)
+
+    def finish(self, model: Classifier, folder: Path) -> Results:
+        """Recompute BN statistics where the config asks for it, and write what the last evaluation found."""
+        if self.config.recompute_bn:
+            recompute_statistics(model, self.view, self.config, self.config.recompute_bn)
+            self.save(model, folder / "model.safetensors")
+            self.evaluate(model)
+        return self.evaluation.write(model, folder) if self.evaluation else Results()
+
+
+def classification_task(config: ClassificationRunConfig, device: torch.device) -> ClassificationTask:
+    """Training of a classifier, as a config says.
+
+    Raises:
+        ConfigError, DataError: with every problem of the data, or weights that do not fit.
+    """
+    dataset = build_classification_dataset(config.data.train)
+    evaluation = ClassifierEvaluation(config.data, config.test, dataset.names) if config.data.val.root else None
+    seed_everything(config.run.seed)
+    model = build_classifier(config.model, dataset.names, build_mean_image(config.data, dataset)).to(device)
+    return ClassificationTask(config, dataset, model, evaluation)
+
+
+def _check_batches(config: ClassificationRunConfig, model: Classifier, dataset: int) -> None:
+    """Refuse what would leave BN a single value, or a single image, before hours are spent on training."""
+    if config.recompute_bn and min(config.recompute_bn, dataset) < 2:
+        raise ConfigError(f"option 'recompute_bn' must be at least 2 images, got {config.recompute_bn} of {dataset}")
+    images = config.run.batch // config.run.accumulate
+    if images < 2 and training_window(model.backbone.spec, config.data.crop) == 1:
+        raise ConfigError(
+            f"options 'run.batch' {config.run.batch} and 'run.accumulate' {config.run.accumulate} leave {images} image at a "
+            f"time, and 'data.crop' {config.data.crop} one position of the last map: BN needs at least two values"
+        )

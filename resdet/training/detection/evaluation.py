@@ -1,0 +1,100 @@
+"""A detection config's validation set, and the numbers of detectors on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resdet.config import config_to_dict
+from resdet.config.schema import (
+    DetectionDataConfig,
+    DetectionTestConfig,
+)
+from resdet.data.catalog import build_dataset, source_proposals
+from resdet.data.formats.voc import image_names
+from resdet.data.loading.loader import test_loader
+from resdet.data.loading.views import DetectionView
+from resdet.data.transforms.detection import DetectionTestTransform
+from resdet.engine.task import Results
+from resdet.evaluation.evaluator import CocoEvaluator
+from resdet.evaluation.ground_truth import GroundTruth
+from resdet.evaluation.predictions import normalized_shares
+from resdet.evaluation.voc_files import write_voc_results
+from resdet.files import atomic_write
+from resdet.inference.detector import detect_batches
+from resdet.inference.load import improvements_of
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.report.draw import Sample, contact_sheet
+from resdet.report.results import write_detections, write_metrics
+from resdet.structures import Detections
+
+_SHOWN = 8
+
+
+class DetectorEvaluation:
+    """The evaluation of detectors on a config's validation set.
+
+    Args:
+        data: the data section.
+        names: the detectors' class names, in label order.
+        test: what is done at test time; the networks' own postprocessing is built of it already.
+        backend: who computes COCO's numbers, hotcoco or pycocotools.
+
+    Raises:
+        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or of other classes.
+    """
+
+    def __init__(
+        self, data: DetectionDataConfig, names: Sequence[str], test: DetectionTestConfig, backend: str = "hotcoco"
+    ) -> None:
+        self.source = data.val
+        dataset = build_dataset([data.val], names, option="data.val")
+        metrics = ("coco",) if data.metric == "coco" else ("coco", data.metric)
+        self.evaluator = CocoEvaluator(GroundTruth.from_dataset(dataset), dataset.category_ids, dataset.names, metrics, backend)
+        self.test = test
+        self.improvements = improvements_of(test)
+        transform = DetectionTestTransform(data.test_short_side, data.max_side)
+        pyramid = self.improvements.pyramid(data.test_short_side, data.max_side)
+        proposals = source_proposals([data.val], [dataset], option="data.val")
+        self.view = DetectionView(dataset, transform, pyramid=pyramid, proposals=proposals)
+        self.workers = data.workers
+        self.metrics: dict[str, Any] = {}
+        # pictures for the report, spread over the set
+        self.shown: dict[int, Detections | None] = {index * len(dataset) // _SHOWN: None for index in range(_SHOWN)}
+
+    def run(self, model: FasterRCNN) -> dict[str, Any]:
+        """Detect on every image and return the metrics, as in ``metrics.json``."""
+        return self.run_ensemble([model])
+
+    def run_ensemble(self, models: Sequence[FasterRCNN], shares: Sequence[float] | None = None) -> dict[str, Any]:
+        """Detect on every image by several networks together (see ``detect_image``) and return the metrics."""
+        self.evaluator.reset()
+        batches = test_loader(self.view, self.workers)
+        for index, found in enumerate(detect_batches(models, batches, self.improvements, shares)):
+            self.evaluator.process([found])
+            if index in self.shown:
+                self.shown[index] = found
+        self.metrics = self.evaluator.evaluate()
+        self.metrics["meta"] |= {"test": config_to_dict(self.test), "shares": normalized_shares(shares, len(models))}
+        return self.metrics
+
+    def write(self, model: FasterRCNN, folder: Path) -> Results:
+        """Write what the last run found, or else the run of ``model``: metrics, detections, pictures."""
+        metrics = self.metrics or self.run(model)
+        results = self.evaluator.results()
+        paths = [write_metrics(folder, metrics), write_detections(folder, results)]
+        if self.source.format == "voc":
+            paths.append(folder / "voc")
+            classes = dict(zip(self.evaluator.category_ids, self.evaluator.names, strict=True))
+            write_voc_results(paths[-1], self.source.split, results, image_names(self.view.dataset), classes)
+        samples = [
+            Sample(*self.view.dataset.load(index), found, model.names)
+            for index, found in self.shown.items()
+            if found is not None
+        ]
+        if samples:
+            sheet = contact_sheet(samples)
+            paths.append(folder / "report" / "detections.png")
+            atomic_write(paths[-1], lambda temporary: sheet.save(temporary, format="PNG"))
+        return Results(metrics, paths)

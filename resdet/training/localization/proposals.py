@@ -1,0 +1,79 @@
+"""The regions that a localizer's R-CNN stage is trained on: its RPN's proposals, matched with the boxes (paper, appendix C)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from resdet.config.schema import LocalizationRunConfig
+from resdet.data.loading.loader import train_loader
+from resdet.data.loading.samplers import Key
+from resdet.data.localization import LocalizedImages
+from resdet.data.proposals import Proposals, make_proposals
+from resdet.engine.proposal_cache import cached_shards, fingerprint
+from resdet.inference.load_localizer import make_localizer
+from resdet.inference.localizer_views import LocalizerViews, View
+from resdet.models.detection.matcher import match
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.training.localization.images import BoxedImages
+
+
+def training_proposals(
+    config: LocalizationRunConfig, rpn: PerClassRPN, images: BoxedImages, rpn_hash: str, folder: Path
+) -> Proposals:
+    """An RPN's best boxes for the class of each image that has a box, in pixels of the images; ``folder`` keeps them.
+
+    Args:
+        config: says how many, and what the RPN sees of an image: ``model.test``.
+        rpn: on its device.
+        images: the images; their indices in the data set are the ids of the proposals.
+        rpn_hash: a word for the RPN's weights.
+        folder: made when missing.
+    """
+    test = replace(config.model.test, proposals=config.model.rcnn.proposals)
+    localizer = make_localizer([rpn], test, config.data.crop)
+    view = _ViewedImages(images.dataset, localizer.views)
+    provenance = {
+        "rpn": rpn_hash,
+        "views": [test.views, test.short_sides, config.data.crop],
+        "filter": [test.proposals, test.nms_iou],
+        "data": fingerprint(images.dataset.files, images.dataset.labels),
+    }
+
+    def extract(positions: Sequence[int]) -> Proposals:
+        indices = [images.boxed[position] for position in positions]
+        loaded = train_loader(view, [[(index, 0)] for index in indices], config.data.workers)
+        found = [localizer.propose(views, [images.dataset.label(i)])[0] for i, views in zip(indices, loaded, strict=True)]
+        return make_proposals(indices, [boxes for boxes, _ in found], [scores for _, scores in found])
+
+    return cached_shards(folder, images.boxed, extract, provenance)
+
+
+def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou: float) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Of each region, int32 (R,), the box of its image that it overlaps most, by ``fg_iou`` at least, or ``NEGATIVE``."""
+    matches = [
+        match(regions.boxes(place), dataset.boxes(index), fg_iou=fg_iou, bg_iou=fg_iou, keep_best=False)
+        for place, index in enumerate(regions.image_ids.tolist())
+    ]
+    return torch.cat(matches).numpy().astype(np.int32)
+
+
+@dataclass(frozen=True)
+class _ViewedImages:
+    """Images as a localizer sees them: what a loader loads."""
+
+    dataset: LocalizedImages
+    views: LocalizerViews
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, keys: Sequence[Key]) -> list[View]:
+        """The views of the one image that is asked for."""
+        ((index, _),) = keys
+        return self.views(self.dataset.load(index))

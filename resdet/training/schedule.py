@@ -1,0 +1,36 @@
+"""From the schedule section of a run file to a learning rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from resdet.engine.lr_schedule import Cosine, Factor, LearningRate, LinearWarmup, Plateau, Steps, WarmupUntilError
+
+if TYPE_CHECKING:
+    from resdet.config.schema import ScheduleConfig
+
+
+def in_iterations(schedule: ScheduleConfig, images: int, batch: int) -> ScheduleConfig:
+    """The same schedule without epochs: one is ``images / batch`` iterations; what does not come out even is rounded up."""
+    changes: dict[str, Any] = {}
+    if schedule.epochs:
+        changes |= {"epochs": 0.0, "iterations": math.ceil(schedule.epochs * images / batch)}
+    if schedule.milestone_epochs:
+        milestones = [max(1, math.ceil(milestone * images / batch)) for milestone in schedule.milestone_epochs]
+        changes |= {"milestone_epochs": [], "milestones": milestones}
+    return replace(schedule, **changes)
+
+
+def build_schedule(lr: float, schedule: ScheduleConfig) -> LearningRate:
+    """The learning rate of a schedule in iterations."""
+    policy: Factor = Steps(schedule.milestones, schedule.gamma)
+    if schedule.policy == "plateau":
+        policy = Plateau(schedule.gamma, schedule.patience, schedule.threshold)
+    elif schedule.policy == "cosine":
+        policy = Cosine(schedule.iterations)
+    warmup: Factor = LinearWarmup(schedule.warmup_iterations, schedule.warmup_factor)
+    if schedule.warmup_until_error:
+        warmup = WarmupUntilError(schedule.warmup_until_error, schedule.warmup_factor)
+    return LearningRate(lr, policy, warmup)

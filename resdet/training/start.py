@@ -1,0 +1,128 @@
+"""From a run file and its task to a run in its folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from resdet.config import config_to_yaml
+from resdet.engine.averaging import moving_average
+from resdet.engine.keep import keep
+from resdet.engine.optimizer import build_sgd
+from resdet.engine.precision import Precision
+from resdet.engine.run import Hook, Run
+from resdet.engine.run_folder import RunFolder, open_run
+from resdet.engine.task import Task
+from resdet.engine.train_loop import train
+from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.classifier import Classifier
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.models.localization.rcnn import RegionLocalizer
+from resdet.training.curves import draw_curves
+from resdet.training.kernels import choose_kernels, machine_notes
+from resdet.training.schedule import build_schedule, in_iterations
+
+if TYPE_CHECKING:
+    from resdet.config.check import RunFile
+    from resdet.config.training import RunConfig
+
+
+def train_task(
+    config: RunFile, task: Task[Any, Any], device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
+) -> Run:
+    """Train a task in the run folder of ``config``, from where the folder is to the end.
+
+    Args:
+        config: as ``load_config`` returns it.
+        task: its model is on ``device``.
+        device: where to train.
+        resume: continue the run that the folder holds.
+        hooks: called besides those that log, evaluate and save.
+
+    Raises:
+        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
+    """
+    with started(config, task, device, resume=resume, hooks=hooks) as run:
+        train(run)
+        run.finish()
+    draw_curves(run.files)
+    return run
+
+
+@contextlib.contextmanager
+def started(
+    config: RunFile, task: Task[Any, Any], device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
+) -> Iterator[Run]:
+    """A run that is ready to train, in its folder, which no other process may enter meanwhile; arguments of ``train_task``."""
+    run = assembled(config, task, device)
+    config, run.network = choose_kernels(config, task.model, device)
+    run.config, options = config, config.run
+    # opened last, when data and model are known to be good: a mistake there leaves no folder behind
+    with open_run(config.output, config_to_yaml(config), resume) as run.files:
+        run.hooks = list(hooks)
+        keep(
+            run,
+            log_every=options.log_every,
+            checkpoint_every=options.checkpoint_every,
+            eval_every=options.eval_every,
+            machine=machine_notes(config),
+        )
+        yield run
+
+
+def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Run:
+    """The parts of a run, which nothing of its folder has touched yet; arguments of ``train_task``."""
+    options, optimizer, model = config.run, config.optimizer, task.model
+    schedule = in_iterations(config.schedule, task.samples, options.batch)
+    precision = Precision(options.precision, device)
+    if options.channels_last:
+        model.to(memory_format=torch.channels_last)
+    average = moving_average(model, options.ema) if options.ema else None
+    _prepare(model, options)
+    return Run(
+        0,
+        schedule.iterations,
+        task=task,
+        network=model,
+        optimizer=build_sgd(
+            model,
+            optimizer.lr,
+            optimizer.momentum,
+            optimizer.weight_decay,
+            decay_norm_and_bias=optimizer.decay_norm_and_bias,
+        ),
+        schedule=build_schedule(optimizer.lr, schedule),
+        files=RunFolder(Path(config.output), resumed=False),
+        config=config,
+        seed=options.seed,
+        device=device,
+        precision=precision,
+        clip_norm=optimizer.clip_norm,
+        accumulate=options.accumulate,
+        average=average,
+    )
+
+
+def _prepare(model: nn.Module, options: RunConfig) -> None:
+    """Tell a model what its blocks keep for the way back, and compile its convolutions where that is asked for."""
+    for part in model.modules():
+        if isinstance(part, ResidualBlock):
+            part.recompute = options.checkpoint_activations
+    if options.compile:
+        for part in convolutions(model):
+            part.compile()
+
+
+def convolutions(model: nn.Module) -> tuple[nn.Module, ...]:
+    """The parts of a network that are worth compiling."""
+    if isinstance(model, FasterRCNN):
+        return model.trunk, model.roi_heads.res5
+    if isinstance(model, Classifier):
+        return (model.backbone,)
+    return (model.body,) if isinstance(model, (PerClassRPN, RegionLocalizer)) else ()
