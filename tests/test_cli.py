@@ -21,7 +21,7 @@ MakeCommand = Callable[[Callable[[argparse.Namespace], int]], None]
 
 
 def _python(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=900, check=False)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_reader_that_leaves_is_no_error(arguments: str, unbuffered: str) -> No
     os.close(reader)  # whatever is written, however little: nobody reads it
     command = [sys.executable, "-m", "resdet", *arguments.split()]
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=writer, stderr=subprocess.PIPE, timeout=900, check=False)
     os.close(writer)
     assert done.stderr == b""
     assert done.returncode in (0, 1)  # argparse does not mind when its help cannot be written; 120 is Python's own complaint
@@ -203,7 +203,7 @@ def test_the_tools_run_from_a_checkout(name: str, tmp_path: Path) -> None:
     tool = ROOT / "tools" / f"{name}.py"
     assert len(tool.read_text().splitlines()) <= 10
     done = subprocess.run(
-        [sys.executable, tool, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, tool, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr
     assert f"usage: resdet {name.replace('_', '-')}" in done.stdout

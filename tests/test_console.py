@@ -55,7 +55,7 @@ ENVIRONMENTS = {
 def resdet(environment: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
     given = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHONIO", "PYTHONUTF8", "LC_", "LANG"))}
     command = [sys.executable, "-m", "resdet", *map(str, arguments)]
-    return subprocess.run(command, env=given | ENVIRONMENTS[environment], capture_output=True, timeout=300, check=False)
+    return subprocess.run(command, env=given | ENVIRONMENTS[environment], capture_output=True, timeout=900, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def cifar10(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("cifar10")
     script = [sys.executable, str(shared_data / "get_cifar10.py"), str(folder)]
     try:
-        made = subprocess.run(script, capture_output=True, text=True, timeout=240, check=False)
+        made = subprocess.run(script, capture_output=True, text=True, timeout=900, check=False)
     except subprocess.TimeoutExpired:
         pytest.skip("CIFAR-10: not fetched in 240 seconds")
     if made.returncode:

@@ -30,7 +30,7 @@ def killed(folder: Path, die: str, *options: str) -> None:
     here = Path(__file__).resolve()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, here.parents[1:3]))}
     command = [sys.executable, here.parent / "toy_run.py", folder, "--die", die, *options]
-    done = subprocess.run(command, env=environment, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, timeout=900, check=False)
     assert done.returncode == -signal.SIGKILL
 
 

@@ -53,7 +53,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield start_one
     for process in started:
-        process.communicate(timeout=60)
+        process.communicate(timeout=900)
 
 
 def said(process: subprocess.Popen[str]) -> str:

@@ -217,7 +217,7 @@ def test_a_program_says_the_same(lab: Lab) -> None:
     """Through a real process: the status reaches the shell, results and errors go to their streams."""
     command = [*broken_image(lab, truncated, 2)]
     done = subprocess.run(
-        [sys.executable, "-m", "resdet", *command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "resdet", *command], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 3, done.stderr
     assert done.stdout == ""

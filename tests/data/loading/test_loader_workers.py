@@ -33,7 +33,7 @@ print(list(train_loader(View(), [[(0, 0)], [(1, 0)]], 1)), cv2.getNumThreads())
 
 
 def test_workers_start_after_opencv_computed_with_threads() -> None:
-    done = subprocess.run([sys.executable, "-c", AFTER_OPENCV], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", AFTER_OPENCV], capture_output=True, text=True, timeout=900, check=True)
     assert done.stdout.split("\n")[0] == "[1, 1] 2"
 
 
@@ -56,7 +56,7 @@ if __name__ == "__main__":
 def test_workers_of_a_server_share_its_torch(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(FORKED_BY_A_SERVER)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=900, check=True)
     assert done.stdout == "[True]\n"
 
 
@@ -81,7 +81,7 @@ for number in batches:
 @pytest.mark.parametrize(("stop", "printed"), [(3, "012"), (9, "01234")])
 def test_a_program_ends_that_keeps_its_loader(stop: int, printed: str) -> None:
     command = [sys.executable, "-i", "-c", KEPT, str(stop)]  # -i: an error's traceback is kept, as in a notebook
-    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=900, check=True)
     assert done.stdout.split() == list(printed)
     assert ("the sixth" in done.stderr) == (stop == 9)
 
@@ -110,7 +110,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(("how", "kind"), [("raising", "ZeroDivisionError"), ("killed", "RuntimeError")])
 def test_a_program_ends_whose_workers_fail(how: str, kind: str) -> None:
-    done = subprocess.run([sys.executable, "-c", FAILING, how], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", FAILING, how], capture_output=True, text=True, timeout=900, check=True)
     assert done.stdout.split()[-1] == kind
     assert done.stdout.split()[:-1] == ["0", "1", "2"][: len(done.stdout.split()) - 1]
 
@@ -174,7 +174,7 @@ def test_a_signal_to_the_group_reaches_the_main_process_alone(tiny_coco, number:
     process = start_endless(tiny_coco)
     time.sleep(0.3)
     os.killpg(process.pid, number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=900)
     assert (output.splitlines()[-1], errors, process.returncode) == (last, "", 0)
 
 
@@ -186,5 +186,5 @@ def test_a_scheduler_that_signals_every_process_loses_no_step(tiny_coco) -> None
     assert len(workers) >= 2
     for number in (*workers, process.pid):
         os.kill(number, signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=900)
     assert (output.splitlines()[-1], errors, process.returncode) == ("finished", "", 0)

@@ -76,11 +76,11 @@ def test_spawned_processes_have_one_memory(room: bool, monkeypatch: pytest.Monke
     process = context.Process(target=read, args=(things, wanted, found))
     process.start()
     wanted.put(True)
-    assert found.get(timeout=120)[0] == [0, 1, 2, 3]
+    assert found.get(timeout=900)[0] == [0, 1, 2, 3]
     if room:
         things._sent["values"].memory[:8] = torch.tensor([5.0], dtype=torch.float64).view(torch.uint8)
     wanted.put(True)
-    assert found.get(timeout=120) == ([5, 1, 2, 3] if room else [0, 1, 2, 3], not room)
+    assert found.get(timeout=900) == ([5, 1, 2, 3] if room else [0, 1, 2, 3], not room)
     wanted.put(False)
     process.join()
     assert things.values.tolist() == [0, 1, 2, 3]  # whose own arrays stay its own

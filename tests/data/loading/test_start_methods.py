@@ -70,7 +70,7 @@ def test_the_batches_differ_between_kinds_and_draws(folder: Path, expected: list
 @pytest.mark.parametrize("method", METHODS)
 def test_every_kind_of_data_set_gives_the_same_batches(method: str, folder: Path, expected: list[str]) -> None:
     with program(method, folder) as process:
-        output, errors = process.communicate("end\n", timeout=100)
+        output, errors = process.communicate("end\n", timeout=900)
     *batches, data_error, other_error, worker = output.splitlines()
     assert batches == expected
     assert data_error == "DataError; a.jpg: cannot be read; b.jpg: neither"
