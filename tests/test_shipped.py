@@ -41,5 +41,7 @@ def test_what_lies_beside_the_package_counts_in_a_checkout_alone(
     for name in there:
         (tmp_path / name).touch() if name.endswith(".toml") else (tmp_path / name).mkdir()
     # with -c, the working folder is the first that is searched
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=True
+    )
     assert done.stdout.splitlines() == [str(tmp_path / configs), str(tmp_path / top) if top else "None"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.data.own import IndexedDataset, own_classification_dataset, own_detection_dataset
 from resdet.engine.run import Hook, Run
+from resdet.errors import ConfigError
 from resdet.inference.device import select_device
 from resdet.training.classification.task import classification_task
 from resdet.training.detection.alternating import train_alternating
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
     from resdet.engine.task import Task
 
 
-def train_config(config: RunFile, *, device: str = "auto", resume: bool = False, hooks: Sequence[Hook] = ()) -> Run:
+def train_config(
+    config: RunFile,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    hooks: Sequence[Hook] = (),
+    own: Mapping[str, IndexedDataset] | None = None,
+) -> Run:
     """Run the whole of a config into its output folder: train, evaluate, draw.
 
     Args:
@@ -30,27 +39,46 @@ def train_config(config: RunFile, *, device: str = "auto", resume: bool = False,
         device: auto, cpu, cuda or mps.
         resume: continue the run that the output folder holds.
         hooks: called besides those that log, evaluate and save.
+        own: "train" and "val", data sets that take the place of the config's files.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
     """
     where = select_device(device)
     if isinstance(config, DetectionRunConfig) and config.training == "alternating":
+        if own:
+            raise ConfigError("data sets of one's own are trained on jointly, option 'training' is alternating")
         run = train_alternating(config, where, resume=resume, hooks=hooks)
     else:
-        run = train_task(config, build_task(config, where, resume=resume), where, resume=resume, hooks=hooks)
-    run.again = functools.partial(train_config, config, device=device, resume=True)
+        run = train_task(config, build_task(config, where, resume=resume, own=own), where, resume=resume, hooks=hooks)
+    run.again = functools.partial(train_config, config, device=device, resume=True, own=own)
     return run
 
 
-def build_task(config: RunFile, device: torch.device, *, resume: bool = False) -> Task[Any, Any]:
-    """What a config trains: its data is read, its network built.
+def build_task(
+    config: RunFile, device: torch.device, *, resume: bool = False, own: Mapping[str, IndexedDataset] | None = None
+) -> Task[Any, Any]:
+    """What a config trains: its data is read, its network built; arguments of ``train_config``.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
     """
+    given = own or {}
     if isinstance(config, DetectionRunConfig):
-        return detection_task(config, device)
+        names = config.data.names
+        detected = {part: own_detection_dataset(items, _names(items, names)) for part, items in given.items()}
+        return detection_task(config, device, **detected)
     if isinstance(config, ClassificationRunConfig):
-        return classification_task(config, device)
+        classified = {part: own_classification_dataset(items, _names(items)) for part, items in given.items()}
+        return classification_task(config, device, **classified)
+    if own:
+        raise ConfigError("localizers are trained on files, not on data sets of one's own")
     return localization_task(config, device, resume=resume)
+
+
+def _names(items: IndexedDataset, names: Sequence[str] = ()) -> Sequence[str]:
+    """The class names of a data set: those given, or else its own ``classes``, as torchvision's data sets have them."""
+    found = names or getattr(items, "classes", ())
+    if not found:
+        raise ConfigError(f"{type(items).__name__}: must have 'classes', the class names in label order")
+    return [str(name) for name in found]

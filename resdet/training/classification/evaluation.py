@@ -13,6 +13,7 @@ from resdet.config.schema import (
     ClassificationTestConfig,
 )
 from resdet.data.catalog import build_classification_dataset
+from resdet.data.dataset import ClassificationDataset
 from resdet.engine.task import Results
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import Predictions, average_predictions, normalized_shares
@@ -29,6 +30,7 @@ class ClassifierEvaluation:
         data: the data section.
         test: the section that says which views of an image are averaged.
         names: the classifiers' class names, in label order; those of the validation set when None.
+        dataset: takes the place of the validation files.
 
     Attributes:
         names: the class names.
@@ -37,8 +39,14 @@ class ClassifierEvaluation:
         ConfigError, DataError: from the constructor, when the validation set is missing or broken, or of other classes.
     """
 
-    def __init__(self, data: ClassificationDataConfig, test: ClassificationTestConfig, names: Sequence[str] | None) -> None:
-        self.dataset = build_classification_dataset(data.val, names, option="data.val")
+    def __init__(
+        self,
+        data: ClassificationDataConfig,
+        test: ClassificationTestConfig,
+        names: Sequence[str] | None,
+        dataset: ClassificationDataset | None = None,
+    ) -> None:
+        self.dataset = dataset if dataset is not None else build_classification_dataset(data.val, names, option="data.val")
         self.names = tuple(self.dataset.names)
         self.views = Views(test.views, tuple(test.short_sides or [data.test_short_side]), data.crop, test.flip)
         self.root = Path(data.val.root).expanduser()

@@ -93,14 +93,22 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         return self.evaluation.write(model, folder) if self.evaluation else Results()
 
 
-def classification_task(config: ClassificationRunConfig, device: torch.device) -> ClassificationTask:
-    """Training of a classifier, as a config says.
+def classification_task(
+    config: ClassificationRunConfig,
+    device: torch.device,
+    *,
+    train: ClassificationDataset | None = None,
+    val: ClassificationDataset | None = None,
+) -> ClassificationTask:
+    """Training of a classifier, as a config says; ``train`` and ``val`` take the place of its files.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
     """
-    dataset = build_classification_dataset(config.data.train)
-    evaluation = ClassifierEvaluation(config.data, config.test, dataset.names) if config.data.val.root else None
+    dataset = train if train is not None else build_classification_dataset(config.data.train)
+    evaluation = None
+    if val is not None or config.data.val.root:
+        evaluation = ClassifierEvaluation(config.data, config.test, dataset.names, val)
     seed_everything(config.run.seed)
     model = build_classifier(config.model, dataset.names, build_mean_image(config.data, dataset)).to(device)
     return ClassificationTask(config, dataset, model, evaluation)

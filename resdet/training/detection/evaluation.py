@@ -12,6 +12,7 @@ from resdet.config.schema import (
     DetectionTestConfig,
 )
 from resdet.data.catalog import build_dataset, source_proposals
+from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.voc import image_names
 from resdet.data.loading.loader import test_loader
 from resdet.data.loading.views import DetectionView
@@ -40,23 +41,30 @@ class DetectorEvaluation:
         names: the detectors' class names, in label order.
         test: what is done at test time; the networks' own postprocessing is built of it already.
         backend: who computes COCO's numbers, hotcoco or pycocotools.
+        dataset: takes the place of the validation files.
 
     Raises:
         ConfigError, DataError: from the constructor, when the validation set is missing or broken, or of other classes.
     """
 
     def __init__(
-        self, data: DetectionDataConfig, names: Sequence[str], test: DetectionTestConfig, backend: str = "hotcoco"
+        self,
+        data: DetectionDataConfig,
+        names: Sequence[str],
+        test: DetectionTestConfig,
+        backend: str = "hotcoco",
+        dataset: DetectionDataset | None = None,
     ) -> None:
         self.source = data.val
-        dataset = build_dataset([data.val], names, option="data.val")
+        given = dataset is not None
+        dataset = dataset if dataset is not None else build_dataset([data.val], names, option="data.val")
         metrics = ("coco",) if data.metric == "coco" else ("coco", data.metric)
         self.evaluator = CocoEvaluator(GroundTruth.from_dataset(dataset), dataset.category_ids, dataset.names, metrics, backend)
         self.test = test
         self.improvements = improvements_of(test)
         transform = DetectionTestTransform(data.test_short_side, data.max_side)
         pyramid = self.improvements.pyramid(data.test_short_side, data.max_side)
-        proposals = source_proposals([data.val], [dataset], option="data.val")
+        proposals = None if given else source_proposals([data.val], [dataset], option="data.val")
         self.view = DetectionView(dataset, transform, pyramid=pyramid, proposals=proposals)
         self.workers = data.workers
         self.metrics: dict[str, Any] = {}
@@ -84,7 +92,7 @@ class DetectorEvaluation:
         metrics = self.metrics or self.run(model)
         results = self.evaluator.results()
         paths = [write_metrics(folder, metrics), write_detections(folder, results)]
-        if self.source.format == "voc":
+        if self.source.format == "voc" and self.source.root:
             paths.append(folder / "voc")
             classes = dict(zip(self.evaluator.category_ids, self.evaluator.names, strict=True))
             write_voc_results(paths[-1], self.source.split, results, image_names(self.view.dataset), classes)

@@ -51,16 +51,16 @@ class TrainingImages:
         return train_loader(view, keys, self.workers, pin=pin)
 
 
-def read_training_images(data: DetectionDataConfig) -> TrainingImages:
-    """The training images of a data section.
+def read_training_images(data: DetectionDataConfig, own: DetectionDataset | None = None) -> TrainingImages:
+    """The training images of a data section; ``own`` takes the place of its files.
 
     Raises:
         ConfigError: a folder or file that is missing, or a transform that does not exist.
         DataError: with every problem of every source, or when no image is left to train on.
     """
     transform = build_detection_transform(data)
-    sources = read_sources(data.train, data.names or None)
-    proposals = source_proposals(data.train, sources)
+    sources = read_sources(data.train, data.names or None) if own is None else [own]
+    proposals = source_proposals(data.train, sources) if own is None else None
     dataset = concatenate(sources)
     indices = usable_indices(dataset) if data.skip_empty else list(range(len(dataset)))
     if not indices:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from resdet.config.schema import DetectionRunConfig
+from resdet.data.dataset import DetectionDataset
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.proposals import Proposals
 from resdet.engine.seed import seed_everything
@@ -86,19 +87,29 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         return self.evaluation.write(model, folder) if self.evaluation else Results()
 
 
-def detection_task(config: DetectionRunConfig, device: torch.device) -> DetectionTask:
-    """Joint training of RPN and region classifier, as a config says.
+def detection_task(
+    config: DetectionRunConfig,
+    device: torch.device,
+    *,
+    train: DetectionDataset | None = None,
+    val: DetectionDataset | None = None,
+) -> DetectionTask:
+    """Joint training of RPN and region classifier, as a config says; ``train`` and ``val`` take the place of its files.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
     """
-    images = read_training_images(config.data)
-    evaluation = evaluation_of(config, images)
+    images = read_training_images(config.data, train)
+    evaluation = evaluation_of(config, images, val)
     seed_everything(config.run.seed)
     model = start_detector(config.model, images.dataset.names).to(device)
     return DetectionTask(config, images, model, evaluation, proposals=images.proposals)
 
 
-def evaluation_of(config: DetectionRunConfig, images: TrainingImages) -> DetectorEvaluation | None:
+def evaluation_of(
+    config: DetectionRunConfig, images: TrainingImages, val: DetectionDataset | None = None
+) -> DetectorEvaluation | None:
     """The evaluation that a config asks for, of detectors of its images' classes; None where it asks for none."""
-    return DetectorEvaluation(config.data, images.dataset.names, config.model.test) if config.data.val.root else None
+    if val is None and not config.data.val.root:
+        return None
+    return DetectorEvaluation(config.data, images.dataset.names, config.model.test, dataset=val)

@@ -1,0 +1,182 @@
+"""Data sets of one's own, as ``torch.utils.data.Dataset`` objects, in the form that training and evaluation want."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms.v2 import functional as F
+
+from resdet.data.dataset import DetectionDataset
+from resdet.errors import DataError
+from resdet.structures import Target
+
+
+class IndexedDataset(Protocol):
+    """What a ``torch.utils.data.Dataset`` is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class OwnDetectionDataset(DetectionDataset):
+    """Images and objects that a data set of one's own gives by its index.
+
+    Attributes:
+        items: the data set; the image of index i in it has the id i + 1.
+    """
+
+    items: IndexedDataset = field(kw_only=True)
+
+    def path(self, index: int) -> Path:
+        """A name for messages: there need not be a file."""
+        return Path(f"{self.source}[{self.ids[index] - 1}]")
+
+    def load(self, index: int) -> tuple[Image.Image, Target]:
+        """Image ``index``, RGB, and its objects."""
+        image, _ = self.items[int(self.ids[index]) - 1]
+        return self._sized(index, _rgb(image, self.path(index)))
+
+    def photo(self, index: int) -> tuple[Any, Target]:
+        """The same: what is decoded already cannot be decoded in part."""
+        return self.load(index)
+
+
+def own_detection_dataset(items: IndexedDataset, names: Sequence[str]) -> OwnDetectionDataset:
+    """A detection data set of ``(image, {"boxes": (N, 4), "labels": (N,)})`` pairs; every one is loaded once, for its size.
+
+    Args:
+        items: images as PIL images, uint8 arrays (H, W, 3) or uint8 tensors (3, H, W), RGB; boxes ``xyxy`` in pixels; labels
+            0 … K-1.
+        names: K class names, in label order.
+
+    Raises:
+        DataError: with every image that is none, and every box and label out of range.
+    """
+    source, problems = type(items).__name__, []
+    sizes, rows, labels, counts = [], [], [], []
+    for index in range(len(items)):
+        try:
+            size, boxes, classes = _checked(items[index], len(names))
+        except DataError as error:
+            problems += [f"{source}[{index}]: {problem}" for problem in error.problems]
+            continue
+        sizes.append(size)
+        rows.append(boxes)
+        labels.append(classes)
+        counts.append(len(boxes))
+    if problems:
+        raise DataError(problems)
+    corners = np.concatenate([np.zeros((0, 4)), *rows])
+    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
+    number, none = len(boxes), np.zeros(len(boxes), bool)
+    return OwnDetectionDataset(
+        names=tuple(names),
+        category_ids=tuple(range(1, len(names) + 1)),
+        source=source,
+        files=np.zeros(len(sizes), "S1"),
+        ids=np.arange(1, len(sizes) + 1),
+        sizes=np.array(sizes, np.int64).reshape(-1, 2),
+        offsets=np.cumsum([0, *counts]),
+        boxes=boxes,
+        labels=np.concatenate([np.zeros(0, np.int64), *labels]),
+        crowd=none,
+        difficult=none,
+        ignore=none,
+        empty=none,
+        areas=boxes[:, 2] * boxes[:, 3],
+        annotation_ids=np.arange(1, number + 1),
+        items=items,
+    )
+
+
+@dataclass(frozen=True)
+class OwnClassificationDataset:
+    """A classification data set of ``(image, label)`` pairs, labels 0 … K-1.
+
+    Attributes:
+        items: images as PIL images, uint8 arrays (H, W, 3) or uint8 tensors (3, H, W), RGB, with their labels.
+        names: K class names, in label order.
+        labels: of every image.
+    """
+
+    items: IndexedDataset
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def path(self, index: int) -> Path:
+        """A name for messages: there need not be a file."""
+        return Path(f"{type(self.items).__name__}[{index}]")
+
+    def label(self, index: int) -> int:
+        """The image's label, 0 … K-1."""
+        return self.labels[index]
+
+    def load(self, index: int) -> Image.Image:
+        """The image, RGB; a DataError names what is none."""
+        image, _ = self.items[index]
+        return _rgb(image, self.path(index))
+
+    def encoded(self, index: int) -> bytes | None:  # noqa: ARG002 - as of every classification data set
+        """None: there are pixels, no files."""
+        return None
+
+
+def own_classification_dataset(items: IndexedDataset, names: Sequence[str]) -> OwnClassificationDataset:
+    """A classification data set of ``(image, label)`` pairs; labels are ``items.targets`` where it has them, as torchvision's.
+
+    Raises:
+        DataError: with every label that is out of range.
+    """
+    given = getattr(items, "targets", None)
+    labels = [int(label) for label in (given if given is not None else (items[index][1] for index in range(len(items))))]
+    wrong = [index for index, label in enumerate(labels) if not 0 <= label < len(names)]
+    if wrong:
+        what = type(items).__name__
+        raise DataError([f"{what}[{index}]: label must be 0 … {len(names) - 1}, got {labels[index]}" for index in wrong])
+    return OwnClassificationDataset(items, tuple(names), tuple(labels))
+
+
+def _checked(item: Any, classes: int) -> tuple[tuple[int, int], NDArray[np.float64], NDArray[np.int64]]:
+    """The size (height, width), boxes float64 (N, 4) and labels int64 (N,) of one pair."""
+    if not (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[1], dict)):
+        raise DataError(f'must be a pair (image, {{"boxes", "labels"}}), got {type(item).__name__}')
+    image, target = item
+    missing = [key for key in ("boxes", "labels") if key not in target]
+    if missing:
+        raise DataError(f"its target must have {' and '.join(map(repr, missing))}, got {sorted(map(str, target))}")
+    boxes = np.asarray(torch.as_tensor(target["boxes"]), np.float64).reshape(-1, 4)
+    labels = np.asarray(torch.as_tensor(target["labels"])).reshape(-1).astype(np.int64)
+    picture = _rgb(image, Path("image"))
+    problems = []
+    if len(boxes) != len(labels):
+        problems.append(f"must have as many labels as boxes, got {len(labels)} and {len(boxes)}")
+    broken = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
+    problems += [f"box {row}: must be x1 < x2, y1 < y2, got {boxes[row].tolist()}" for row in np.flatnonzero(broken)]
+    outside = (labels < 0) | (labels >= classes)
+    problems += [f"label {row}: must be 0 … {classes - 1}, got {labels[row]}" for row in np.flatnonzero(outside)]
+    if problems:
+        raise DataError(problems)
+    return (picture.height, picture.width), boxes, labels
+
+
+def _rgb(image: Any, path: Path) -> Image.Image:
+    """An RGB image of what a data set gave."""
+    if isinstance(image, torch.Tensor) and image.dtype == torch.uint8 and image.ndim == 3 and image.shape[0] == 3:
+        image = F.to_pil_image(image)
+    elif isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        image = Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        raise DataError(f"{path}: must be a PIL image, a uint8 array (H, W, 3) or a uint8 tensor (3, H, W), got {image!r:.80}")
+    return image.convert("RGB")

@@ -1,0 +1,112 @@
+"""``resdet.train`` and ``resdet.evaluate``: what the commands do, from Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from resdet.config import load_config
+from resdet.data.own import IndexedDataset
+from resdet.engine.run import Hook, Run
+from resdet.engine.task import Results
+from resdet.errors import ConfigError
+from resdet.training.evaluate import EvaluationOptions, evaluate_files
+from resdet.training.train import train_config
+
+
+def train(
+    config: str | Path,
+    *,
+    data: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    hooks: Sequence[Hook] = (),
+    **options: Any,
+) -> Run:
+    """Train what a run file describes, evaluate it, and leave a run folder.
+
+    Args:
+        config: a run file, or the name of a shipped one: ``"coco_r50"``.
+        data: options of its section ``data``. ``"train"`` and ``"val"`` may also be a ``torch.utils.data.Dataset``: for a
+            detector of pairs ``(image, {"boxes": xyxy in pixels, "labels": 0 … K-1})``, for a classifier of ``(image, label)``;
+            images RGB, class names in its attribute ``classes``.
+        output: the run folder; None: the config's.
+        device: auto, cpu, cuda or mps.
+        resume: continue the run that the folder holds.
+        hooks: called besides those that log, evaluate and save.
+        options: other sections and options: ``optimizer={"lr": 0.01}``, ``**{"run.batch": 4}``.
+
+    Returns:
+        The finished run: ``run.metrics``, ``run.model``, ``run.folder``.
+
+    Raises:
+        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
+    """
+    given = dict(data or {})
+    own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
+    overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given})]
+    chosen = load_config(config, overrides)
+    if output is not None:
+        chosen.output = str(output)
+    return train_config(chosen, device=device, resume=resume, hooks=hooks, own=own or None)
+
+
+def evaluate(
+    config: str | Path,
+    weights: str | Path | Sequence[str | Path] | None = None,
+    *,
+    data: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    how: EvaluationOptions | None = None,
+    **options: Any,
+) -> Results:
+    """Evaluate a model file, or several together, on the validation set of a run file.
+
+    Args:
+        config: a run file (of a finished run, ``config.yaml`` in its folder), or the name of a shipped one.
+        weights: model files; None: ``model.safetensors`` in the config's output folder.
+        data: options of its section ``data``.
+        output: gets metrics, detections and pictures; None: ``eval`` in the config's output folder.
+        how: device, precision, ….
+        options: other sections and options, as for ``train``.
+
+    Raises:
+        ConfigError, DataError: files that do not fit the config or each other, and every problem of the data.
+    """
+    chosen = load_config(config, list(_overrides({**options, "data": dict(data or {})})))
+    files = [weights] if isinstance(weights, (str, Path)) else list(weights or [Path(chosen.output) / "model.safetensors"])
+    folder = Path(output) if output is not None else Path(chosen.output) / "eval"
+    return evaluate_files(chosen, [str(file) for file in files], folder, how or EvaluationOptions())
+
+
+def _overrides(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """``key.path=value`` of every option, values as JSON, which is YAML."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _overrides(value, f"{prefix}{name}.")
+            continue
+        try:
+            yield f"{prefix}{name}={json.dumps(value, ensure_ascii=False, default=_plain)}"
+        except TypeError as error:
+            raise ConfigError(f"option '{prefix}{name}': {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"must be a number, a text, or a list or mapping of these, got {value!r:.80}")
+
+
+def _is_dataset(value: Any) -> bool:
+    return hasattr(value, "__getitem__") and hasattr(value, "__len__") and not isinstance(value, (str, list, tuple, Mapping))
+
+
+def _without_files(config: str | Path, own: Mapping[str, IndexedDataset]) -> Iterator[str]:
+    """Overrides by which a config names no files: those it has are not those that are trained on."""
+    yield "data.train=[]" if load_config(config).task == "detection" else "data.train.root="
+    yield "data.val.root="
+    if "train" not in own:
+        raise ConfigError("data: 'val' is a data set of one's own, 'train' must be one, too")
