@@ -3,12 +3,13 @@
     python tools/trace_run.py train-det --config mine.yaml --output /tmp/traced [--checkout DIR]
 
 Of the calls that are open when the network is asked for its first losses, each is printed with the parameters that it took.
-Below them stands how many calls in how many files that is, how many parameters were handed down, and how many calls went up: to a
-room of a higher floor than the caller's. ``--checkout`` traces another copy of the package.
+Below them stands how many calls in how many files that is, how many parameters were handed down, and how many calls went up, to
+a room on a higher floor than the caller's. ``--checkout`` traces another copy of the package.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from types import FrameType
@@ -29,7 +30,8 @@ class Tracer:
         self.root = f"{root}/"
         self.way: list[tuple[str, str, int]] = []
 
-    def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ARG002 - as Python calls it
+        """Stop at the first step, and remember how it came to that."""
         if event == "call" and frame.f_code.co_name in STEPS and frame.f_code.co_filename.startswith(self.root):
             self.way = self._open(frame)
             raise FirstStepError
@@ -48,10 +50,11 @@ class Tracer:
 
 def floor(file: str) -> int:
     """The floor of a file, counted from below."""
-    return FLOORS.index(file.split("/")[0])
+    return FLOORS.index(file.split("/", maxsplit=1)[0])
 
 
 def main() -> None:
+    """Trace the command that the arguments are."""
     arguments = sys.argv[1:]
     checkout = Path(__file__).resolve().parents[1]
     if "--checkout" in arguments:
@@ -73,7 +76,7 @@ def main() -> None:
     for file, name, parameters in tracer.way:
         print(f"{file:40} {name:40} {parameters:3}")
     handed = sum(parameters for _, _, parameters in tracer.way)
-    up = sum(floor(later) > floor(earlier) for earlier, later in zip(files, files[1:], strict=False))
+    up = sum(floor(later) > floor(earlier) for earlier, later in itertools.pairwise(files))
     print(f"{len(files)} calls in {len(set(files))} files, {handed} parameters, {up} calls up")
 
 
