@@ -13,10 +13,10 @@ import torch
 import yaml
 
 from resdet.cli import main
-from resdet.commands import training_kernels
 from resdet.engine.checkpoint_hooks import CheckpointHook
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import onednn_works
+from resdet.training import kernels as training_kernels
 
 
 @pytest.mark.slow
