@@ -1,6 +1,7 @@
 # make demo    train and evaluate a small detector on generated data, draw what it finds (15 to 20 minutes on 2 cores)
 # make test    the tests
 # make test-kernels   the numeric tests with the kernels of other CPUs, see docs/testing.md; with SHORT=1 in three minutes
+# make mutants MODULE=resdet/ops/nms.py   whether the tests notice small mistakes in a module or a folder, see docs/testing.md
 # make lint    ruff, mypy, import-linter
 # make venv    only the environment, .venv
 # make clean   remove .venv and everything that was built or generated
@@ -29,7 +30,7 @@ export OMP_WAIT_POLICY := passive
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: venv demo test test-kernels lint clean
+.PHONY: venv demo test test-kernels mutants lint clean
 
 venv: $(RUNTIME)
 
@@ -62,6 +63,9 @@ test: $(DEVELOPMENT)
 test-kernels: $(DEVELOPMENT)
 	@mkdir -p build
 	$(PY) tests/kernels.py $(if $(SHORT),--short)
+
+mutants: $(DEVELOPMENT)
+	$(PY) tests/mutants.py $(MODULE) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEVELOPMENT)
 	$(PY) -m ruff check .

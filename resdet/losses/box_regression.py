@@ -15,8 +15,5 @@ def box_regression_loss(deltas: Tensor, target_deltas: Tensor, *, beta: float, n
         beta: where the loss turns from squared to absolute, in units of deltas; 0 is plain L1.
         normalizer: how many candidates were sampled, positives and negatives together.
     """
-    if beta > 0:
-        total = F.smooth_l1_loss(deltas.float(), target_deltas.float(), beta=beta, reduction="sum")
-    else:
-        total = F.l1_loss(deltas.float(), target_deltas.float(), reduction="sum")
+    total = F.smooth_l1_loss(deltas.float(), target_deltas.float(), beta=beta, reduction="sum")
     return total / max(normalizer, 1)

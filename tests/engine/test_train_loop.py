@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from toy_run import ToyBatch, toy_batches, toy_model, toy_step
 
 from resdet.engine.optimizer import build_sgd
+from resdet.engine.precision import Precision
 from resdet.engine.run import Hook, Progress
 from resdet.engine.seed import step_seed
 from resdet.engine.train_loop import Interrupted, train
@@ -47,9 +48,16 @@ class Recorder(Hook):
         self.calls.append("close")
 
 
-def run(step: Step, model: nn.Module, hook: Hook, iterations: int = 4, **options: Any) -> None:
-    optimizer = build_sgd(model, lr=1.0, momentum=0.9, weight_decay=1e-2)
+def run(
+    step: Step,
+    model: nn.Module,
+    hook: Hook,
+    iterations: int = 4,
+    optimizer: torch.optim.Optimizer | None = None,
+    **options: Any,
+) -> None:
     task = PlainTask(model, step, options.pop("batches", toy_batches))
+    optimizer = optimizer or build_sgd(model, lr=1.0, momentum=0.9, weight_decay=1e-2)
     rate = lambda iteration: 0.1 / (iteration + 1)  # noqa: E731
     train(plain_run(task, optimizer, rate, iterations=iterations, seed=7, hooks=[hook], **options))
 
@@ -107,6 +115,24 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(parts: int) -> None:
         assert_near(cut[0].state_dict()[name], tensor, ROUNDING, name)
     for one, other in zip(whole[1].seen, cut[1].seen, strict=True):
         assert one["losses"] == pytest.approx(other["losses"], rel=ROUNDING)
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
+def test_gradients_are_cut_at_their_own_size_in_every_format(name: str) -> None:
+    """fp16 scales the loss, and its gradients with it; how long they are is asked of the unscaled ones."""
+    model, x = nn.Linear(4, 1, bias=False), torch.tensor([[2.0, -4.0, 4.0, 8.0]])  # of length 10
+    before = model.weight.detach().clone()
+    run(
+        lambda model, batch: {"loss": model(x).float().sum() / 1024},  # powers of two survive every format
+        model,
+        Hook(),
+        iterations=1,
+        optimizer=build_sgd(model, lr=1.0, momentum=0.0, weight_decay=0.0),
+        clip_norm=5 / 1024,
+        precision=Precision(name, torch.device("cpu")),
+    )
+    # half as long; torch adds 1e-6 to the length that it divides by
+    torch.testing.assert_close(before - model.weight, 0.1 * x / 2048, rtol=1e-3, atol=1e-7)
 
 
 def test_only_losses_are_minimized_and_everything_is_told() -> None:

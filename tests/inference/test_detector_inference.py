@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from close_detections import assert_close_detections, edges_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,6 +27,7 @@ from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.structures import PIXEL_CONVENTIONS, Target
+from resdet.structures.boxes import mirror_boxes
 
 
 class WholeImage(nn.Module):
@@ -164,6 +167,22 @@ def test_each_improvement_changes_something_and_off_is_the_baseline() -> None:
     assert same(found[False, False, False], model.detect([image])[0])
     different = list(found.values())
     assert not any(same(a, b) for index, a in enumerate(different) for b in different[:index])
+
+
+@pytest.mark.parametrize("scales", [False, True])
+def test_the_mirrored_picture_gets_the_mirrored_detections(scales: bool) -> None:
+    """With the mirror image the two sides are equal, at every scale: only which of them comes first is another."""
+    model, image = tiny_detector(), picture()
+    regions = torch.tensor([[10.0, 10, 50, 50], [40, 5, 90, 60], [0, 20, 30, 40]])
+    pyramid = levels(image) if scales else []
+    found = detect_image([model], image, Improvements(flip=True), pyramid=pyramid, proposals=regions)
+    turned = [level.flip(-1) for level in pyramid]
+    mirrored = detect_image(
+        [model], image.flip(-1), Improvements(flip=True), pyramid=turned, proposals=mirror_boxes(regions, 96)
+    )
+    assert len(found) > 3
+    back = replace(mirrored, boxes=mirror_boxes(mirrored.boxes, 96))
+    assert_close_detections(back, found, edges=edges_of(model.roi_heads.postprocess))
 
 
 @pytest.mark.parametrize("test", [POST, {**POST, "soft_nms": "linear"}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,6 +113,29 @@ def test_weights_are_its_own(dtype: torch.dtype) -> None:
         before = computed(x)
         assert torch.equal(computed(x), before)
         assert computed(x).data_ptr() != before.data_ptr()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_copies_compute_the_same(dtype: torch.dtype) -> None:
+    weight, bias, x = random(dtype, 40, 24), random(dtype, 24), random(dtype, 3, 40)
+    for way in ways(dtype):
+        alone, aside = product(weight, bias, Kernels(way)), products(weight.expand(2, -1, -1), Kernels(way))
+        for again in (copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))):
+            assert torch.equal(again(alone)(x), alone(x))
+            many, out = x.expand(2, -1, -1), x.new_empty(2, 3, 24)
+            assert torch.equal(again(aside)(many, torch.empty_like(out)), aside(many, out))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_packed_weights_say_where_they_cannot_be_read(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "onednn" not in ways(dtype):
+        pytest.skip("torch has no oneDNN product here")
+    written = pickle.dumps(product(random(dtype, 40, 24), random(dtype, 24), Kernels("onednn")))
+    asked: list[tuple[torch.dtype, torch.device]] = []
+    monkeypatch.setattr(module, "onednn_works", lambda *question: asked.append(question))
+    with pytest.raises(RuntimeError, match="weights packed for oneDNN, which torch does not have here"):
+        pickle.loads(written)
+    assert asked == [(dtype, CPU)]
 
 
 def test_what_is_asked_and_what_comes() -> None:

@@ -14,7 +14,7 @@ import torch
 from running_clock import QUESTION, ask, running_clock
 
 from resdet.ops import kernels
-from resdet.ops.kernels import CAPS, Kernels, default_kernels, machine_key, processor_name, remembered_answers
+from resdet.ops.kernels import Kernels, default_kernels, machine_key, processor_name, remembered_answers
 
 
 def test_what_was_measured_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +55,7 @@ def change_processor(patch: pytest.MonkeyPatch) -> None:
 
 
 MACHINES = [change_threads, change_version, change_build, change_capability, change_processor]
+CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 MACHINES += [lambda patch, cap=cap: patch.setenv(cap, "ANOTHER") for cap in CAPS]
 
 

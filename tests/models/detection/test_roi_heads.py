@@ -41,6 +41,18 @@ def test_positives_are_at_most_their_share_and_negatives_fill() -> None:
     assert int((regions.labels < CLASSES).sum()) == 2
 
 
+def test_the_defaults_are_those_of_fast_rcnn() -> None:
+    """512 regions an image, a quarter of them positive, from an IoU of 0.5 on."""
+    far = torch.tensor([[50.0, 0, 51 + i / 20, 40] for i in range(600)])
+    near, half = torch.tensor([[10.0, 10, 40, 40]]).expand(200, 4), torch.tensor([[10.0, 10, 40, 25]])
+    objects = target([[10, 10, 40, 40]], [2])
+    regions = build_heads().sample_regions([torch.cat([far, near])], objects)
+    assert len(regions.labels) == 512
+    assert int((regions.labels == 2).sum()) == 128
+    regions = build_heads().sample_regions([torch.cat([half, half - torch.tensor([0.0, 0, 0, 1])])], objects)
+    assert regions.labels.tolist() == [2, CLASSES, 2]  # the half, a little less, and the object itself
+
+
 def test_losses_by_hand() -> None:
     heads = build_heads(batch=8, positive_fraction=0.5)
     features = torch.randn(1, 6, 4, 6)

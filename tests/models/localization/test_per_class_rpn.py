@@ -59,6 +59,16 @@ def test_the_losses_of_two_images_by_hand() -> None:
     assert losses["loss_rpn_box"].item() == pytest.approx(l1 / 4, rel=1e-5)
 
 
+def test_the_best_anchor_of_a_box_is_positive_however_little_they_overlap() -> None:
+    """A box of a quarter of the second anchor's area: an IoU of 0.25, which would make a negative of any other anchor."""
+    rpn = by_hand()
+    losses = rpn.losses(WHITE[:1], torch.tensor([0]), [torch.tensor([[4.0, -4, 8, 0]])])
+    expected = (math.log(1 + math.exp(-0.5)) + math.log(1 + math.exp(0.5))) / 2  # one positive, one negative, both of logit 0.5
+    assert losses["loss_rpn_cls"].item() == pytest.approx(expected, rel=1e-5)
+    # dx and dy -2 / 8, dw and dh log(4 / 8), said is no change
+    assert losses["loss_rpn_box"].item() == pytest.approx((2 * 0.25 + 2 * math.log(2)) / 2, rel=1e-5)
+
+
 def test_an_image_without_a_box_gives_no_sample_and_a_connected_loss() -> None:
     rpn = by_hand()
     boxes = [torch.tensor([[4.0, -4, 12, 4]]), torch.zeros(0, 4)]
