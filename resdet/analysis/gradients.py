@@ -14,7 +14,7 @@ from statistics import fmean
 import torch
 from torch import nn
 
-from resdet.analysis.layers import convolutions
+from resdet.analysis.layers import convolutions, is_plain
 from resdet.analysis.wording import joined
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.losses.classification import cross_entropy
@@ -68,6 +68,13 @@ class GradientProfile:
         """The norm in the first layer over that in the last; infinity over 0."""
         first, last = self.path[0].norm, self.path[-1].norm
         return first / last if last else math.inf
+
+
+def profile_gradients(
+    network: str, moment: str, classifier: Classifier, batches: Iterable[ClassificationBatch]
+) -> GradientProfile:
+    """The profile of a classifier; see ``GradientProfile`` and ``measure_gradients``, which raises what this does."""
+    return GradientProfile(network, moment, is_plain(classifier.backbone), measure_gradients(classifier, batches))
 
 
 def measure_gradients(classifier: Classifier, batches: Iterable[ClassificationBatch]) -> tuple[LayerGradient, ...]:

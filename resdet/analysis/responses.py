@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from resdet.analysis.layers import convolutions
+from resdet.analysis.layers import convolutions, is_plain, weighted_layers
 from resdet.inference.mode import evaluating
 from resdet.models.classifier import Classifier
 from resdet.ops.moments import Moments
@@ -44,6 +44,14 @@ class ResponseProfile:
     def average(self) -> float:
         """The mean of the layers' standard deviations."""
         return fmean([layer.deviation for layer in self.layers])
+
+
+def profile_responses(
+    network: str, classifier: Classifier, images: Iterable[Tensor], *, all_convolutions: bool = False
+) -> ResponseProfile:
+    """The profile of a classifier; see ``ResponseProfile`` and ``measure_responses``, which raises what this does."""
+    layers = measure_responses(classifier, images, all_convolutions=all_convolutions)
+    return ResponseProfile(network, is_plain(classifier.backbone), weighted_layers(classifier.backbone), layers)
 
 
 def measure_responses(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,7 +14,7 @@ from resdet.analysis.flops import count_parameters
 from resdet.analysis.layers import is_plain, weighted_layers
 from resdet.analysis.wording import joined, percent, points
 from resdet.config import load_config
-from resdet.config.schema import ClassificationRunConfig, RunConfig, ScheduleConfig
+from resdet.config.schema import ClassificationRunConfig
 from resdet.errors import ConfigError, DataError
 from resdet.files import read_json
 from resdet.models.registry import create_backbone
@@ -47,27 +47,6 @@ class TrainedNet:
     train_error: float | None
     test_error: float | None
     log: Log
-
-
-def at_budget(schedule: ScheduleConfig, iterations: int) -> ScheduleConfig:
-    """The same schedule in so many ``iterations``, at least 1: milestones and linear warm-up move in proportion, rounded.
-
-    Args:
-        schedule: in iterations, not in epochs.
-        iterations: of the result. Milestones that fall together become one.
-    """
-    share = iterations / schedule.iterations
-    return replace(
-        schedule,
-        iterations=iterations,
-        milestones=sorted({max(1, round(milestone * share)) for milestone in schedule.milestones}),
-        warmup_iterations=round(schedule.warmup_iterations * share),
-    )
-
-
-def quick_looks(run: RunConfig, iterations: int) -> RunConfig:
-    """The same run with ten evaluations and at least fifty log lines on the way, so that a short curve is a curve."""
-    return replace(run, eval_every=max(1, iterations // 10), log_every=max(1, min(run.log_every, iterations // 50)))
 
 
 def final_train_error(log: Log) -> float | None:

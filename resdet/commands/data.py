@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_convert import add_convert_arguments, run_convert
 from resdet.commands.data_download import add_download_arguments, run_download
 from resdet.commands.data_shard import add_shard_arguments, run_shard
-from resdet.commands.data_sources import add_source_arguments, named_sources
+from resdet.commands.data_sources import named_sources
 from resdet.commands.data_statistics import add_statistics_arguments, run_mean, run_pca
-from resdet.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from resdet.commands.data_sources import Source
-    from resdet.data.dataset import ClassificationDataset, DetectionDataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,37 +67,10 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from resdet.data.check import summary, undecodable
+    from resdet.data.check import summary
+    from resdet.data.checked import checked
 
     names, sources = named_sources(args)
-    wrong_options: list[str] = []
-    problems: list[str] = []
-    for label, source in sources:
-        try:
-            dataset = _read(source, names, label)
-        except ConfigError as error:
-            wrong_options += error.problems
-            continue
-        except DataError as error:
-            problems += error.problems
-            continue
-        names = names or dataset.names
-        print(f"{label}: {summary(dataset)}")
-        problems += undecodable(dataset)
-    if wrong_options:
-        raise ConfigError([*wrong_options, *problems])
-    if problems:
-        raise DataError(problems)
+    for option, dataset in checked(sources, names):
+        print(f"{option}: {summary(dataset)}")
     return 0
-
-
-def _read(source: Source, names: Sequence[str], label: str) -> DetectionDataset | ClassificationDataset:
-    from resdet.config.schema import DetectionSourceConfig, LocalizationSourceConfig
-    from resdet.data.catalog import build_classification_dataset, build_dataset
-    from resdet.data.localization_sources import build_localization_dataset
-
-    if isinstance(source, LocalizationSourceConfig):
-        return build_localization_dataset(source, names or None, option=label)
-    if isinstance(source, DetectionSourceConfig):
-        return build_dataset([source], names or None, option=label)
-    return build_classification_dataset(source, names or None, option=label)

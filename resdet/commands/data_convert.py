@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from resdet.commands.data_sources import add_described_detection_arguments, check_format
+from resdet.commands.data_arguments import add_described_detection_arguments
 from resdet.data.convert import FORMATS
 
 
@@ -35,13 +35,12 @@ def run_convert(args: argparse.Namespace) -> int:
         ConfigError: on wrong arguments, or a destination that holds something.
         DataError: with every problem of the source, or names that the format cannot hold.
     """
-    from resdet.config.schema import DetectionSourceConfig
     from resdet.data.catalog import build_dataset
     from resdet.data.check import summary
     from resdet.data.convert.write import convert_dataset
+    from resdet.data.described import described_detection
 
-    source = DetectionSourceConfig(args.format, args.root, args.annotations, args.split, args.only)
-    check_format(source, args)
+    source = described_detection(args.format, args.root, annotations=args.annotations, split=args.split, images=args.only)
     dataset = build_dataset([source], option="data")
     split = args.target_split or args.split or Path(args.annotations).stem.removeprefix("instances_")
     lost = convert_dataset(dataset, args.to, Path(args.dest).expanduser(), split, copy_images=args.images == "copy")

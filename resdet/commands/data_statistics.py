@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resdet.commands.data_sources import add_source_arguments, classification_data
+from resdet.commands.data_arguments import add_source_arguments
+from resdet.commands.data_sources import classification_data
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,22 +31,12 @@ def run_pca(args: argparse.Namespace) -> int:
         ConfigError: on wrong arguments or options.
         DataError: with every problem of the data set and of its images.
     """
-    from resdet.data.statistics import color_statistics
-    from resdet.files import write_json
+    from resdet.data.statistics import color_statistics, write_components
 
     data, dataset = _training_set(args)
     statistics = color_statistics(dataset, args.images)
     components = statistics.components
-    write_json(
-        args.output,
-        {
-            "eigenvalues": components.eigenvalues,
-            "eigenvectors": components.eigenvectors,
-            "mean": statistics.mean,
-            "std": statistics.std,
-            "images": statistics.images,
-        },
-    )
+    write_components(args.output, statistics)
     print(f"{data.train.root}: {statistics.images} images, colours in [0, 1]")
     print(f"{'':12}{'R':>9}{'G':>9}{'B':>9}")
     print(_row("mean", statistics.mean))

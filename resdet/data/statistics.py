@@ -23,7 +23,7 @@ from resdet.data.loading.parallel import in_chunks
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.data.transforms.lighting import ColorComponents
 from resdet.errors import DataError
-from resdet.files import atomic_write
+from resdet.files import atomic_write, write_json
 
 Transform = Callable[[Image.Image], Tensor]
 # a count, the sums of values, the sums of their squares or products, and what could not be read
@@ -139,6 +139,19 @@ def pixel_statistics(dataset: ClassificationDataset, transform: Transform, image
 def mean_image(dataset: ClassificationDataset, transform: Transform, images: int = 0) -> Tensor:
     """The per-pixel mean, float32 (3, H, W) in [0, 255]; see ``pixel_statistics``. Source: paper, sections 3.4 and 4.2."""
     return pixel_statistics(dataset, transform, images).mean_image
+
+
+def write_components(path: str | Path, statistics: ColorStatistics) -> None:
+    """Write the principal components as JSON, with mean, std and the number of images; ``read_components`` reads them."""
+    components = statistics.components
+    content = {
+        "eigenvalues": components.eigenvalues,
+        "eigenvectors": components.eigenvectors,
+        "mean": statistics.mean,
+        "std": statistics.std,
+        "images": statistics.images,
+    }
+    write_json(path, content)
 
 
 def write_mean_image(path: str | Path, statistics: PixelStatistics, data: str) -> None:

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from resdet.data.formats.voc import image_names, read_voc
+from resdet.data.options import no_list
 from resdet.errors import ConfigError, did_you_mean
 from resdet.evaluation.coco import evaluate_coco
 from resdet.evaluation.detections import Detected, DetectionColumns
 from resdet.evaluation.files import Truth, ground_truth_of, read_detections, read_ground_truth
+from resdet.evaluation.ground_truth import GroundTruth
 from resdet.evaluation.voc import VOC_METRICS, evaluate_voc
+from resdet.evaluation.voc_files import read_voc_results
 
 DETECTION_METRICS = ("coco", *VOC_METRICS)
 
@@ -36,6 +40,34 @@ def score_files(
     _check_metrics([metric])
     truth = read_ground_truth(ground_truth_path)
     return score_detections(truth, read_detections(detections_path, truth), [metric], backend)
+
+
+def score_voc_files(
+    root: str | Path, split: str, paths: Sequence[str | Path], metric: str, backend: str = "hotcoco"
+) -> dict[str, Any]:
+    """Score VOC results files against a folder of VOC annotations, without a model.
+
+    Args:
+        root: the folder with ``Annotations`` and ``ImageSets``.
+        split: the image set that was detected on, a list of ``ImageSets/Main``.
+        paths: the folder of the results files, or a file for each class; see ``read_voc_results``.
+        metric: ``"coco"``, ``"voc07"`` or ``"voc10"``.
+        backend: of ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
+
+    Returns:
+        The content of ``metrics.json``; see ``score_detections``.
+
+    Raises:
+        ConfigError: on an unknown metric or backend, an image set that is missing, or results files that are.
+        DataError: with every problem of the annotations, or of the results files.
+    """
+    _check_metrics([metric])
+    if problems := no_list("--split", split, Path(root) / "ImageSets" / "Main"):
+        raise ConfigError(problems)
+    dataset = read_voc(root, split)
+    classes = dict(zip(dataset.category_ids, dataset.names, strict=True))
+    found = read_voc_results(paths, split, image_names(dataset), classes)
+    return score_detections(GroundTruth.from_dataset(dataset), found, [metric], backend)
 
 
 def score_detections(

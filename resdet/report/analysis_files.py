@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from resdet.files import write_text
@@ -12,27 +13,39 @@ from resdet.files import write_text
 Cell = str | int | float | None
 
 
-def write_analysis(
-    folder: str | Path, name: str, rows: Sequence[Mapping[str, Cell]], conclusion: str, draw: Callable[[Path], object]
-) -> list[Path]:
+@dataclass(frozen=True)
+class Analysis:
+    """What an analysis has found, for people.
+
+    Attributes:
+        name: of the analysis.
+        rows: of its table, at least one; all have the keys of the first, which are the header. None is an empty cell.
+        conclusion: one line.
+        draw: writes the picture to a path.
+    """
+
+    name: str
+    rows: Sequence[Mapping[str, Cell]]
+    conclusion: str
+    draw: Callable[[Path], object]
+
+
+def write_analysis(folder: str | Path, analysis: Analysis) -> list[Path]:
     """Write ``NAME.png``, ``NAME.csv`` and ``NAME.txt``, the conclusion, into ``folder``, each atomically.
 
     Args:
         folder: made when missing.
-        name: of the analysis.
-        rows: at least one; all have the keys of the first, which are the header. None becomes an empty cell.
-        conclusion: one line.
-        draw: writes the picture to a path.
+        analysis: what is written.
 
     Returns:
         The three paths.
     """
-    picture, table, text = (Path(folder) / file for file in (f"{name}.png", f"{name}.csv", f"{name}.txt"))
-    draw(picture)
+    picture, table, text = (Path(folder) / f"{analysis.name}.{ending}" for ending in ("png", "csv", "txt"))
+    analysis.draw(picture)
     content = io.StringIO()
-    writer = csv.DictWriter(content, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(content, list(analysis.rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(analysis.rows)
     write_text(table, content.getvalue())
-    write_text(text, conclusion + "\n")
+    write_text(text, analysis.conclusion + "\n")
     return [picture, table, text]

@@ -10,41 +10,13 @@ import yaml
 
 from resdet.analysis.training_curves import (
     TrainedNet,
-    at_budget,
     conclude_degradation,
     conclude_shortcuts,
     final_train_error,
-    quick_looks,
     read_net,
 )
-from resdet.config.schema import RunConfig, ScheduleConfig
 from resdet.errors import ConfigError, DataError
 from resdet.report.curves import Log
-
-
-@pytest.mark.parametrize(
-    ("iterations", "milestones", "warmup"),
-    [
-        (64000, [32000, 48000], 400),
-        (1000, [500, 750], 6),
-        (640000, [320000, 480000], 4000),
-        (3, [2], 0),  # 1.5 and 2.25 round to one step
-        (1, [1], 0),
-    ],
-)
-def test_a_schedule_at_another_budget(iterations: int, milestones: list[int], warmup: int) -> None:
-    schedule = ScheduleConfig(iterations=64000, milestones=[32000, 48000], warmup_iterations=400, gamma=0.3, policy="steps")
-    found = at_budget(schedule, iterations)
-    assert (found.iterations, found.milestones, found.warmup_iterations) == (iterations, milestones, warmup)
-    assert (found.gamma, found.policy) == (0.3, "steps")
-    assert schedule.iterations == 64000
-
-
-@pytest.mark.parametrize(("iterations", "evaluate", "log"), [(1000, 100, 20), (100, 10, 2), (3, 1, 1)])
-def test_a_short_run_is_looked_at_often(iterations: int, evaluate: int, log: int) -> None:
-    found = quick_looks(RunConfig(log_every=20, eval_every=5000), iterations)
-    assert (found.eval_every, found.log_every) == (evaluate, log)
-    assert quick_looks(RunConfig(log_every=20), 10**6).log_every == 20
 
 
 def test_the_training_error_is_that_of_the_last_tenth() -> None:

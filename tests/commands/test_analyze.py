@@ -18,13 +18,10 @@ from PIL import Image
 
 from resdet.cli import main
 from resdet.commands import analyze_training
-from resdet.commands.analyze_networks import _test_batches
-from resdet.config import config_to_yaml, load_config
+from resdet.config import config_to_yaml
 from resdet.config.schema import ClassificationRunConfig
 from resdet.engine.task import Results
-from resdet.models.classifier import Classifier
 from resdet.models.registry import create_backbone
-from resdet.structures import PIXEL_CONVENTIONS
 
 Analyze = Callable[..., int]
 CLASSES = [f"class{number}" for number in range(10)]
@@ -218,14 +215,6 @@ def test_lesion(analyze: Analyze, weights: Callable[..., str], tmp_path: Path) -
     assert kinds == ["intact"] + ["single"] * 4 + ["random"] * 4
     assert {round(10 * float(row["error"]), 6) % 1 for row in rows} == {0}  # tenths: of ten images
     assert conclusion.count("the loss of a block") == 2
-
-
-def test_test_images_are_spread_over_a_sorted_set(config: Path) -> None:
-    run_file = load_config(config)
-    model = Classifier(create_backbone("cifar_resnet8", width=4), PIXEL_CONVENTIONS["torchvision"], CLASSES)
-    seen = [torch.cat([batch.labels for batch in _test_batches(run_file, model, images)]) for images in (10, 0, 99)]
-    assert seen[0].tolist() == list(range(10))
-    assert seen[1].tolist() == seen[2].tolist() == sorted([*range(10), *range(10)])
 
 
 def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None:

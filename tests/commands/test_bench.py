@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from resdet.bench import caps, scripts
 from resdet.cli import main
-from resdet.commands import bench, bench_isa
-from resdet.errors import ConfigError
 
 SCRIPT = '''"""Time the {name} thing.
 
@@ -53,9 +50,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("input", "inference"):
         (path / f"{name}.py").write_text(SCRIPT.format(name=name))
     (path / "measure.py").write_text('"""The frame."""\n')
-    monkeypatch.setattr(bench, "shipped_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(scripts, "shipped_folder", lambda name: tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    for name in bench_isa.CAPS["avx2"]:
+    for name in caps.CAPS["avx2"]:
         monkeypatch.delenv(name, raising=False)
     return path
 
@@ -94,7 +91,7 @@ def test_the_scripts_import_the_checkout_s_package(
     package.mkdir()
     (package / "__init__.py").write_text("HERE = True\n")
     (folder / "input.py").write_text(f"import os, resdet, sys\nprint(os.environ['PYTHONPATH'], resdet.HERE)\n{SCRIPT}")
-    monkeypatch.setattr(bench, "checkout", lambda: folder.parent)
+    monkeypatch.setattr(scripts, "checkout", lambda: folder.parent)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     if given:
         monkeypatch.setenv("PYTHONPATH", given)
@@ -119,36 +116,24 @@ def test_chosen_ones_join_what_was_found_before(folder: Path, capfd: pytest.Capt
 def test_a_cap_is_in_the_scripts_environment_and_its_numbers_stand_beside_the_others(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench_isa, "_capability", lambda: "AVX512")
+    monkeypatch.setattr(caps, "_capability", lambda: "AVX512")
     assert main(["bench", "input"]) == 0
     assert main(["bench", "input", "--isa", "avx2"]) == 0
     assert "- **A, capped to AVX2**: Z80" in capfd.readouterr().out
-    assert collected() == [("input", False, {}), ("input", False, dict(bench_isa.CAPS["avx2"]))]
+    assert collected() == [("input", False, {}), ("input", False, dict(caps.CAPS["avx2"]))]
 
 
 @pytest.mark.parametrize(("has", "given"), [("AVX2", None), ("DEFAULT", "default")])
 def test_a_cap_above_what_the_cpu_has(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], has: str, given: str | None
 ) -> None:
-    monkeypatch.setattr(bench_isa, "_capability", lambda: has)
+    monkeypatch.setattr(caps, "_capability", lambda: has)
     if given:
         monkeypatch.setenv("ATEN_CPU_CAPABILITY", given)
     assert main(["bench", "input", "--isa", "avx512"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         f"error: --isa avx512: torch finds {has} here" + (", for ATEN_CPU_CAPABILITY is default" if given else "")
     ]
-
-
-@pytest.mark.parametrize("isa", bench_isa.CAPS)
-def test_libraries_keep_the_cap(isa: str) -> None:
-    """Of the three that are capped torch tells its own; it never uses more than the cap."""
-    try:
-        environment = bench_isa.capped(os.environ, isa)
-    except ConfigError as error:
-        pytest.skip(str(error))
-    ask = "import torch; print(torch.backends.cpu.get_cpu_capability())"
-    done = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == isa.upper()
 
 
 def test_the_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

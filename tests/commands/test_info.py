@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from resdet.analysis.flops import count_multiply_adds
 from resdet.commands import info
 from resdet.config.schema import RUN_CONFIGS
 from resdet.errors import ConfigError, DataError
@@ -43,7 +41,7 @@ def test_lists_the_shipped_run_files(configs: Path, capsys: pytest.CaptureFixtur
 
 
 def test_an_installation_without_run_files_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("resdet.shipped.shipped_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr("resdet.facts.run_files.shipped_folder", lambda name: tmp_path / name)
     with pytest.raises(ConfigError, match=r"configs: no run files: the package is not installed as a whole"):
         _run("--configs")
 
@@ -55,26 +53,6 @@ def test_lists_versions_and_the_cost_of_every_backbone(shown: str) -> None:
     assert rows["resnet50"] == ["25,557,032", "3.858", "G", "3.8", "G"]
     assert rows["preact_resnet18"] == ["11,687,720", "1.814", "G"]
     assert rows["cifar_preact_bottleneckDEPTH"] == ["9n", "+", "2"]
-
-
-def test_the_papers_figures_stand_beside_ours(shown: str) -> None:
-    """Multiply-adds of table 1, parameters of table 6: ours, rounded to the digits printed, but for two that the note names."""
-    printed = {}
-    for line in shown.splitlines():
-        if row := re.fullmatch(r"(\w+) +([\d,]+) +([\d.]+) G +([\d.]+) ([GM])", line):
-            name, parameters, multiply_adds, figure, unit = row.groups()
-            printed[name] = f"{figure} {unit}"
-            ours = float(multiply_adds) if unit == "G" else int(parameters.replace(",", "")) / 1e6
-            digits = len(figure.partition(".")[2])
-            assert (round(ours, digits) == float(figure)) == (name not in {"resnet34", "resnet50"}), name
-    multiply_adds = {"resnet18": 1.8, "resnet34": 3.6, "resnet50": 3.8, "resnet101": 7.6, "resnet152": 11.3}
-    multiply_adds |= {"plain18": 1.8, "plain34": 3.6}
-    parameters = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7, 1202: 19.4}
-    expected = {name: f"{figure} G" for name, figure in multiply_adds.items()}
-    assert printed == expected | {f"cifar_resnet{depth}": f"{figure} M" for depth, figure in parameters.items()}
-    with torch.device("meta"):
-        option_a = count_multiply_adds(create_backbone("resnet34", shortcut="A"), torch.empty(1, 3, 224, 224))
-    assert f"({option_a / 1e9:.3f} G; here it has B)" in shown
 
 
 def test_lists_every_option_with_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,16 @@ from safetensors.torch import save_file
 
 from resdet.data.formats.cifar import CifarDataset
 from resdet.data.formats.imagenet import read_imagenet
-from resdet.data.statistics import color_statistics, mean_image, pixel_statistics, read_mean_image, write_mean_image
+from resdet.data.statistics import (
+    color_statistics,
+    mean_image,
+    pixel_statistics,
+    read_mean_image,
+    write_components,
+    write_mean_image,
+)
 from resdet.data.transforms.classification import ClassificationTestTransform
-from resdet.data.transforms.lighting import IMAGENET_COMPONENTS, lighting_noise
+from resdet.data.transforms.lighting import IMAGENET_COMPONENTS, lighting_noise, read_components
 from resdet.errors import DataError
 
 WHOLE = ClassificationTestTransform(0, 32)
@@ -150,6 +157,12 @@ def test_color_components_are_those_of_the_covariance(count: int, seed: int) -> 
     assert np.allclose(statistics.mean, colors.mean(0), atol=1e-13)
     assert np.allclose(statistics.std, colors.std(0), atol=1e-12)
     assert statistics.images == count + 1
+
+
+def test_color_components_come_back_from_their_file(tmp_path: Path) -> None:
+    statistics = color_statistics(Arrays(list(noise(3, 20, 30))))
+    write_components(tmp_path / "deeper" / "pca.json", statistics)
+    assert read_components(tmp_path / "deeper" / "pca.json") == statistics.components
 
 
 def test_cifar_is_read_as_other_images_are() -> None:

@@ -1,43 +1,14 @@
-"""What benchmarks found, on one machine or several: joined, as a table, and on a page."""
+"""What benchmarks found, on one machine or several, as a table."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resdet.commands.bench_isa import label
-from resdet.errors import ConfigError, DataError
+from resdet.bench.caps import label
+from resdet.bench.runs import Result, Run, machine_of, place_of
 
-BEGIN, END = "<!-- resdet bench: begin -->", "<!-- resdet bench: end -->"
 _HEAD = ("claim", "machine", "threads", "ours", "peer", "ratio", "at most", "", "wall-clock ratio", "rise, MiB")
-Run = Mapping[str, Any]  # what a script wrote, with its name as "benchmark"
-Result = Mapping[str, Any]  # one of a run's "results"
-
-
-def read_runs(path: Path) -> list[Run]:
-    """The runs of a ``bench.json``.
-
-    Raises:
-        DataError: a file that is missing, or that ``resdet bench`` did not write.
-    """
-    from resdet.files import read_json
-
-    content = read_json(path)
-    try:
-        runs = joined([], content["runs"])
-        table(runs)  # which reads all that there must be
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: is not what resdet bench wrote: {error!r}") from error
-    return runs
-
-
-def joined(older: Iterable[Run], newer: Sequence[Run]) -> list[Run]:
-    """All runs, without those results of the older that the newer have too: claim, threads, ways, machine and caps alike."""
-    again = {_key(run, result) for run in newer for result in run["results"]}
-    kept = [{**run, "results": [each for each in run["results"] if _key(run, each) not in again]} for run in older]
-    return sorted([*(run for run in kept if run["results"]), *newer], key=lambda run: (run["benchmark"], run["date"]))
 
 
 def table(runs: Sequence[Run]) -> str:
@@ -47,8 +18,8 @@ def table(runs: Sequence[Run]) -> str:
     rows = [(run, result) for run in runs for result in run["results"]]
     for run, result in rows:
         claims.setdefault((run["benchmark"], result["name"]), len(claims))
-    rows.sort(key=lambda row: (claims[row[0]["benchmark"], row[1]["name"]], machines[_place(row[0])], row[1]["threads"]))
-    lines = [_HEAD, *(_line(result, machines[_place(run)]) for run, result in rows)]
+    rows.sort(key=lambda row: (claims[row[0]["benchmark"], row[1]["name"]], machines[place_of(row[0])], row[1]["threads"]))
+    lines = [_HEAD, *(_line(result, machines[place_of(run)]) for run, result in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     cells = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
@@ -56,53 +27,14 @@ def table(runs: Sequence[Run]) -> str:
     return "\n".join([cells[0], rule, *cells[1:], "", *below])
 
 
-def write_page(page: Path, runs: Sequence[Run]) -> None:
-    """Put the table into ``page``, between its two marks, without what ``--quick`` found.
-
-    Raises:
-        ConfigError: a page without the marks; nothing that was measured.
-    """
-    from resdet.files import write_text
-
-    measured = [run for run in runs if not run["quick"]]
-    if not measured:
-        raise ConfigError(f"{page}: nothing to show: there are runs of --quick alone, which measures nothing")
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ConfigError(f"{page}: needs a line {BEGIN} and after it a line {END}")
-    content = f"{before}{BEGIN}\n{table(measured)}\n{END}{after}"
-    write_text(page, content)
-    print(f"written: {page}", file=sys.stderr)
-
-
-def _machine(run: Run) -> tuple[Any, ...]:
-    machine = run["machine"]
-    return machine["cpu"], machine["cores"], round((machine["memory"] or 0) / 2**30)
-
-
-def _place(run: Run) -> tuple[Any, ...]:
-    """The machine, and what its libraries were kept from using."""
-    return *_machine(run), tuple(sorted(run["machine"]["caps"].items()))
-
-
-def _run_key(run: Run) -> tuple[Any, ...]:
-    return run["benchmark"], run["quick"], *_place(run)
-
-
-def _key(run: Run, result: Result) -> tuple[Any, ...]:
-    return *_run_key(run), *(result[name] for name in ("name", "threads", "ours", "peer"))
-
-
 def _labels(runs: Sequence[Run]) -> dict[tuple[Any, ...], str]:
     """A letter for each machine, with its caps where there are some: "A", "A, capped to AVX2"."""
     letters: dict[tuple[Any, ...], str] = {}
     for run in runs:
         number = len(letters)
-        letters.setdefault(_machine(run), chr(ord("A") + number) if number < 26 else str(number))
-    caps = {_place(run): label(run["machine"]["caps"]) for run in runs}
-    return {_place(run): ", ".join(filter(None, (letters[_machine(run)], caps[_place(run)]))) for run in runs}
+        letters.setdefault(machine_of(run), chr(ord("A") + number) if number < 26 else str(number))
+    caps = {place_of(run): label(run["machine"]["caps"]) for run in runs}
+    return {place_of(run): ", ".join(filter(None, (letters[machine_of(run)], caps[place_of(run)]))) for run in runs}
 
 
 def _line(result: Result, machine: str) -> tuple[str, ...]:
@@ -142,8 +74,8 @@ def _line(result: Result, machine: str) -> tuple[str, ...]:
 def _legend(runs: Sequence[Run], machines: Mapping[tuple[Any, ...], str]) -> list[str]:
     """What the table's letters mean, a line each."""
     lines: dict[str, str] = {}
-    for run in sorted(runs, key=lambda run: machines[_place(run)]):
-        machine, name = run["machine"], machines[_place(run)]
+    for run in sorted(runs, key=lambda run: machines[place_of(run)]):
+        machine, name = run["machine"], machines[place_of(run)]
         memory = f", {machine['memory'] / 2**30:.0f} GiB" if machine["memory"] else ""
         what = [f"{machine['cpu']}, {machine['cores']} cores{memory}", ", ".join(machine["isa"])]
         what += [f"{variable}={value}" for variable, value in machine["caps"].items()]
@@ -156,7 +88,7 @@ def _kernels(rows: Sequence[tuple[Run, Result]], machines: Mapping[tuple[Any, ..
     chosen: dict[tuple[str, int, tuple[str, ...]], dict[str, None]] = {}
     for run, result in rows:
         if kernels := tuple(result["kernels"]):
-            chosen.setdefault((machines[_place(run)], result["threads"], kernels), {})[result["name"]] = None
+            chosen.setdefault((machines[place_of(run)], result["threads"], kernels), {})[result["name"]] = None
     return [
         f"- Kernels of {' and of '.join(names)} ({machine}; threads: {threads}): {'; '.join(kernels)}."
         for (machine, threads, kernels), names in chosen.items()
@@ -168,7 +100,7 @@ def _origin(runs: Sequence[Run], machines: Mapping[tuple[Any, ...], str]) -> lis
     lines: dict[str, list[str]] = {}
     for run in runs:
         gpu = run["machine"]["gpu"]
-        where = machines[_place(run)] + (f", {gpu}" if gpu else "")
+        where = machines[place_of(run)] + (f", {gpu}" if gpu else "")
         where += (
             f"; {', '.join(f'{library} {version}' for library, version in run['versions'].items())}; commit {run['commit']}"
         )

@@ -1,16 +1,27 @@
-"""Part of ``resdet info``: which pixels and which stride a file's weights want, measured on the images of a folder."""
+"""Which pixels and which stride a file's weights want, measured on the images of a folder: the table and the verdict."""
 
 from __future__ import annotations
 
 import logging
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from resdet.analysis.convention_subject import Subject
-    from resdet.analysis.conventions import Candidate, Measurement, Verdict
-    from resdet.models.backbones.weights.read import WeightsFile
+from resdet.analysis.convention_images import read_sample
+from resdet.analysis.convention_subject import Subject, find_subject
+from resdet.analysis.conventions import (
+    ERRORS,
+    RATIO,
+    Candidate,
+    Measurement,
+    Verdict,
+    candidates,
+    judge,
+    measure,
+    nearly_equal,
+)
+from resdet.models.backbones.weights.read import WeightsFile
+from resdet.models.convert import CONVENTIONS
+from resdet.structures import PIXEL_CONVENTIONS
 
 _log = logging.getLogger(__name__)
 _LEGENDS = {
@@ -28,11 +39,6 @@ def conventions_text(file: WeightsFile, folder: str) -> str:
         ConfigError: no such folder, too few images, weights that are no network of resdet's or that show nothing.
         DataError: images or tensors that cannot be read.
     """
-    from resdet.analysis.convention_images import read_sample
-    from resdet.analysis.convention_subject import find_subject
-    from resdet.analysis.conventions import candidates, judge, measure
-    from resdet.models.convert import CONVENTIONS
-
     subject = find_subject(file)
     names = (file.card or {}).get("names", [])
     sample = read_sample(folder, subject.short_side, subject.crop, subject.spec.num_classes if subject.classifies else 0, names)
@@ -77,8 +83,6 @@ def _number(value: float | None) -> str:
 
 
 def _verdict_text(subject: Subject, verdict: Verdict) -> str:
-    from resdet.analysis.conventions import ERRORS, RATIO
-
     best, *rivals = verdict.plausible
     if rivals:
         listed = "; ".join(_named(each.candidate) for each in verdict.plausible)
@@ -96,8 +100,6 @@ def _verdict_text(subject: Subject, verdict: Verdict) -> str:
 
 def _advice(file: WeightsFile, subject: Subject, verdict: Verdict) -> list[str]:
     """What to do about it: of a card, whether it is right; of other files, the options."""
-    from resdet.structures import PIXEL_CONVENTIONS
-
     best, *rivals = (each.candidate for each in verdict.plausible)
     if subject.pixels is not None:
         if any(_is_said(subject, each) for each in (best, *rivals)):
@@ -116,8 +118,6 @@ def _advice(file: WeightsFile, subject: Subject, verdict: Verdict) -> list[str]:
 
 def _is_said(subject: Subject, candidate: Candidate) -> bool:
     """Whether a candidate is what the file's card says."""
-    from resdet.analysis.conventions import nearly_equal
-
     if subject.pixels is None or not nearly_equal(subject.pixels, candidate.pixels):
         return False
     return candidate.stride_in_1x1 in (None, subject.spec.stride_in_1x1)

@@ -1,0 +1,115 @@
+"""Runs that differ in the network alone: one config a network or shortcut, each with a folder of its own below the output."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resdet.analysis.layers import is_plain
+from resdet.analysis.training_curves import TrainedNet, read_net
+from resdet.config import config_to_yaml
+from resdet.config.schema import BackboneConfig, ClassificationRunConfig
+from resdet.engine.run_folder import open_run
+from resdet.errors import ConfigError
+from resdet.models.registry import create_backbone
+
+Train = Callable[[ClassificationRunConfig], object]  # begins or continues the run of a config, up to its end
+
+_log = logging.getLogger(__name__)
+_SHORTCUTS = ("A", "B", "C", "none")
+
+
+def network_variants(config: ClassificationRunConfig, names: Sequence[str]) -> dict[str, ClassificationRunConfig]:
+    """The config with each of these networks, by name.
+
+    Raises:
+        ConfigError: with every unknown name and option out of range.
+    """
+    variants = {name: _variant(config, name, name=name) for name in names}
+    _check([variant.model.backbone for variant in variants.values()])
+    return variants
+
+
+def shortcut_variants(config: ClassificationRunConfig) -> dict[str, ClassificationRunConfig]:
+    """The config with each shortcut option, by option.
+
+    Raises:
+        ConfigError: for a plain network, and for options out of range.
+    """
+    backbone = config.model.backbone
+    with torch.device("meta"):
+        plain = is_plain(create_backbone(backbone.name))
+    if plain:
+        raise ConfigError(f"analyze shortcuts needs a residual network in option 'model.backbone.name', got {backbone.name!r}")
+    # a branch that starts at 0 and has no shortcut beside it would stay there
+    zero = {name: backbone.zero_init_last and name != "none" for name in _SHORTCUTS}
+    variants = {name: _variant(config, name, shortcut=name, zero_init_last=zero[name]) for name in _SHORTCUTS}
+    _check([variant.model.backbone for variant in variants.values()])
+    return variants
+
+
+def train_variants(variants: Mapping[str, ClassificationRunConfig], train: Train) -> dict[str, TrainedNet]:
+    """Train one config after the other, and read what each has become; finished runs are read alone.
+
+    Raises:
+        ConfigError: without test images, or when a folder holds a run of another config.
+        DataError, TrainingError, Interrupted: of ``train``; what is written so far stays.
+    """
+    nets = {}
+    for number, (name, config) in enumerate(variants.items(), 1):
+        if not config.data.val.root:
+            raise ConfigError("option 'data.val.root' must name the test images, got ''")
+        _log.info("%s (%d of %d): %s", name, number, len(variants), config.output)
+        nets[name] = read_net(trained_folder(config, train))
+    return nets
+
+
+def trained_folder(config: ClassificationRunConfig, train: Train) -> Path:
+    """The run folder of a config, trained: begun, continued, or left as it is when it is finished.
+
+    Raises:
+        ConfigError: when the folder holds a run of another config.
+    """
+    folder = Path(config.output)
+    if (folder / "metrics.json").is_file():
+        with open_run(folder, config_to_yaml(config), resume=True):
+            pass  # it refuses a run of another config
+    else:
+        train(config)
+    return folder
+
+
+def read_runs(folders: Sequence[str]) -> dict[str, TrainedNet]:
+    """Finished runs by the names of their networks; by their folders where two networks are the same.
+
+    Raises:
+        ConfigError, DataError: as ``read_net`` does.
+    """
+    nets = {folder: read_net(folder) for folder in folders}
+    names = [net.name for net in nets.values()]
+    return dict(zip(names, nets.values(), strict=True)) if len(set(names)) == len(names) else nets
+
+
+def _check(backbones: Sequence[BackboneConfig]) -> None:
+    """Refuse networks that cannot be built, all at once, before hours are spent on the first."""
+    problems: list[str] = []
+    for backbone in backbones:
+        try:
+            with torch.device("meta"):
+                create_backbone(
+                    backbone.name, shortcut=backbone.shortcut, width=backbone.width, zero_init_last=backbone.zero_init_last
+                )
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def _variant(config: ClassificationRunConfig, folder: str, **backbone: Any) -> ClassificationRunConfig:
+    changed = replace(config.model, backbone=replace(config.model.backbone, **backbone))
+    return replace(config, model=changed, output=str(Path(config.output) / folder))

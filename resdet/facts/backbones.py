@@ -1,0 +1,67 @@
+"""What the backbones cost, beside the figures that the paper prints.
+
+The multiply-adds are those of one image of 224x224 pixels (CIFAR nets: 32x32) with the stride in the first 1x1, as in the
+paper.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resdet.analysis.flops import count_multiply_adds, count_parameters
+from resdet.models.registry import create_backbone, family_rules, list_backbones
+
+# the paper's table 1 (multiply-adds, 1e9, at 224x224 pixels) and table 6 (parameters, 1e6)
+_PRINTED = {
+    "resnet18": "1.8 G",
+    "resnet34": "3.6 G",
+    "resnet50": "3.8 G",
+    "resnet101": "7.6 G",
+    "resnet152": "11.3 G",
+    "plain18": "1.8 G",
+    "plain34": "3.6 G",
+    "cifar_resnet20": "0.27 M",
+    "cifar_resnet32": "0.46 M",
+    "cifar_resnet44": "0.66 M",
+    "cifar_resnet56": "0.85 M",
+    "cifar_resnet110": "1.7 M",
+    "cifar_resnet1202": "19.4 M",
+}
+_NOTES = """\
+printed: the paper's multiply-adds (G, table 1) or parameters (M, table 6). They are ours, rounded, but for two: resnet34 rounds
+to 3.6 G with shortcut A (3.644 G; here it has B), and the 3.858 G of resnet50 are printed as 3.8, cut and not rounded."""
+
+
+def backbones_text() -> str:
+    """A table of all listed backbones and their cost, and the families that have other depths too."""
+    header = f"{'backbone':<25}{'parameters':>12}{'multiply-adds':>16}{'printed':>10}"
+    rows = [f"{cost_line(name)}{_PRINTED.get(name, ''):>10}".rstrip() for name in list_backbones()]
+    others = [f"{name + 'DEPTH':<33}{rule}" for name, rule in family_rules().items()]
+    return "\n".join([header, *rows, "", _NOTES, "", f"{'of any depth':<33}layers", *others])
+
+
+def cost_line(name: str, **options: Any) -> str:
+    """Name, parameters and multiply-adds of a backbone, as one row.
+
+    Args:
+        name: of the registry.
+        options: of ``create_backbone``; the stride is in the first 1x1 unless they say otherwise.
+
+    Raises:
+        ConfigError: as ``create_backbone`` does.
+    """
+    with torch.device("meta"):  # shapes without memory or arithmetic
+        model = create_backbone(name, norm=_PassingNorm, **{"stride_in_1x1": True, **options})
+        side = 32 if model.spec.stem == "cifar" else 224
+        multiply_adds = count_multiply_adds(model, torch.empty(1, model.spec.in_channels, side, side))
+    return f"{name:<25}{count_parameters(model):>12,}{multiply_adds / 1e9:>14.3f} G"
+
+
+class _PassingNorm(nn.BatchNorm2d):
+    """A BN layer that passes its input on: BN takes nearly all the time on the meta device."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+        return input

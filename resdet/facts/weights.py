@@ -1,0 +1,24 @@
+"""What a weights or model file holds."""
+
+from __future__ import annotations
+
+from resdet.models.backbones.weights.evidence import input_scale
+from resdet.models.backbones.weights.read import WeightsFile
+from resdet.models.backbones.weights.report import describe_keys
+
+
+def weights_facts(file: WeightsFile) -> dict[str, object]:
+    """What a model file says of itself; of other weights what their names and BN statistics show."""
+    facts: dict[str, object] = {
+        "file": file.path,
+        "tensors": f"{len(file.state)}, {sum(value.numel() for value in file.state.values()):,} numbers",
+    }
+    if file.card is not None:
+        return {**facts, **file.card}
+    scale = input_scale(file.state)
+    return {
+        **facts,
+        "looks like": describe_keys(file.state),
+        "classes": len(file.state["fc.bias"]) if "fc.bias" in file.state else "no classifier",
+        "input": "unknown, no BN statistics" if scale is None else f"standard deviation about {scale:.3g}, by conv1's BN",
+    }

@@ -1,0 +1,51 @@
+"""The card of a converted model, and the network that it describes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from resdet.config import config_from_dict, config_to_dict
+from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig, RoIConfig, RPNConfig
+from resdet.models.build import build_classifier, build_detector
+from resdet.models.convert.conversion import Conversion
+from resdet.models.model_file import ModelCard
+from resdet.version import __version__
+
+
+def conversion_card(conversion: Conversion, names: Sequence[str], source: str) -> ModelCard:
+    """What the model file says of a conversion with these class names, from the file called ``source``."""
+    backbone = BackboneConfig(conversion.spec.name, stride_in_1x1=conversion.stride_in_1x1, width=conversion.width)
+    config: Any
+    test: dict[str, Any]
+    if conversion.task == "detection":
+        # Detectron2's base of C4 models, where it differs from ours: L1 losses, 1000 proposals
+        config = DetectorConfig(
+            backbone, rpn=RPNConfig(post_nms_test=1000, smooth_l1_beta=0.0), roi=RoIConfig(smooth_l1_beta=0.0)
+        )
+        test = {"short_side": 800, "max_side": 1333}
+    else:
+        config = ClassifierConfig(backbone)
+        # the sizes that published errors are measured at
+        test = {"short_side": 0, "crop": 32} if conversion.spec.stem == "cifar" else {"short_side": 256, "crop": 224}
+    return ModelCard(
+        task=conversion.task,
+        architecture=config_to_dict(config),
+        names=list(names),
+        pixels=conversion.pixels.to_dict(),
+        test=test,
+        provenance={"resdet": __version__, "source": source, "names_of": conversion.scheme},
+    )
+
+
+def card_network(card: ModelCard) -> nn.Module:
+    """The network of ``conversion_card``, randomly initialized; of the task "backbone" with a classifier of one class."""
+    if card.task == "detection":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # BN statistics come with the state
+            return build_detector(config_from_dict(DetectorConfig, card.architecture), card.names)
+    classifier = build_classifier(config_from_dict(ClassifierConfig, card.architecture), card.names or [""])
+    return classifier if card.task == "classification" else classifier.backbone

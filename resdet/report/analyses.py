@@ -1,0 +1,77 @@
+"""What each analysis is to people: the rows of its table, its conclusion, and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from resdet.analysis.gradients import GradientProfile, conclude_gradients
+from resdet.analysis.lesion import LesionProfile, conclude_lesions
+from resdet.analysis.responses import ResponseProfile, conclude_responses
+from resdet.analysis.training_curves import TrainedNet, conclude_degradation, conclude_shortcuts
+from resdet.report.analysis_files import Analysis, Cell
+from resdet.report.analysis_plots import plot_gradients, plot_lesions, plot_responses, plot_training
+
+
+def degradation_analysis(nets: Mapping[str, TrainedNet]) -> Analysis:
+    """Trained networks of several depths, by the names that the picture gives them."""
+    rows = [{"network": name, "layers": net.layers, **_numbers(net)} for name, net in nets.items()]
+    return Analysis("degradation", rows, conclude_degradation(list(nets.values())), partial(plot_training, nets))
+
+
+def shortcut_analysis(nets: Mapping[str, TrainedNet]) -> Analysis:
+    """One trained network with several shortcut options, by the names that the picture gives them."""
+    rows = [{"shortcut": net.shortcut, **_numbers(net)} for net in nets.values()]
+    return Analysis("shortcuts", rows, conclude_shortcuts(list(nets.values())), partial(plot_training, nets))
+
+
+def gradient_analysis(profiles: Sequence[GradientProfile]) -> Analysis:
+    """The gradients of networks, each at one moment or several."""
+    rows: list[dict[str, Cell]] = [
+        {
+            "network": profile.network,
+            "moment": profile.moment,
+            "layer": layer.layer,
+            "depth": layer.depth,
+            "projection": int(layer.is_projection),
+            "norm": layer.norm,
+            "relative_norm": layer.relative,
+        }
+        for profile in profiles
+        for layer in profile.layers
+    ]
+    return Analysis("gradients", rows, conclude_gradients(profiles), partial(plot_gradients, profiles))
+
+
+def response_analysis(profiles: Sequence[ResponseProfile]) -> Analysis:
+    """The responses of networks."""
+    rows: list[dict[str, Cell]] = [
+        {"network": profile.network, "layer": layer.layer, "depth": layer.depth, "deviation": layer.deviation}
+        for profile in profiles
+        for layer in profile.layers
+    ]
+    return Analysis("responses", rows, conclude_responses(profiles), partial(plot_responses, profiles))
+
+
+def lesion_analysis(profiles: Sequence[LesionProfile]) -> Analysis:
+    """The errors of networks without some of their blocks."""
+    rows = [row for profile in profiles for row in _lesion_rows(profile)]
+    return Analysis("lesion", rows, conclude_lesions(profiles), partial(plot_lesions, profiles))
+
+
+def _numbers(net: TrainedNet) -> dict[str, Cell]:
+    return {"parameters": net.parameters, "train_error": net.train_error, "test_error": net.test_error}
+
+
+def _lesion_rows(profile: LesionProfile) -> Iterator[dict[str, Cell]]:
+    lesions = [((), profile.intact), *(((block,), error) for block, error in profile.single.items()), *profile.several]
+    for number, (blocks, error) in enumerate(lesions):
+        kind = "intact" if not blocks else "single" if number <= len(profile.single) else "random"
+        yield {
+            "network": profile.network,
+            "kind": kind,
+            "dropped": len(blocks),
+            "blocks": " ".join(blocks),
+            "error": error,
+            "rise": error - profile.intact,
+        }

@@ -1,0 +1,63 @@
+"""The rows of the analyses' tables, and the three files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from resdet.analysis.gradients import GradientProfile, LayerGradient
+from resdet.analysis.lesion import LesionProfile
+from resdet.analysis.responses import LayerResponse, ResponseProfile
+from resdet.analysis.training_curves import TrainedNet
+from resdet.report.analyses import (
+    degradation_analysis,
+    gradient_analysis,
+    lesion_analysis,
+    response_analysis,
+    shortcut_analysis,
+)
+from resdet.report.analysis_files import write_analysis
+from resdet.report.curves import Log
+
+
+def test_a_lesion_is_intact_single_or_random() -> None:
+    several = ((("a",), 0.5), (("a", "b"), 0.75))
+    found = lesion_analysis([LesionProfile("net", False, 10, 0.25, {"a": 0.25, "b": 0.5}, several)])
+    assert [tuple(row.values()) for row in found.rows] == [
+        ("net", "intact", 0, "", 0.25, 0.0),
+        ("net", "single", 1, "a", 0.25, 0.0),
+        ("net", "single", 1, "b", 0.5, 0.25),
+        ("net", "random", 1, "a", 0.5, 0.25),
+        ("net", "random", 2, "a b", 0.75, 0.5),
+    ]
+    assert list(found.rows[0]) == ["network", "kind", "dropped", "blocks", "error", "rise"]
+
+
+def test_a_layer_is_a_row() -> None:
+    gradients = (LayerGradient("conv1", 1, False, 2.0, 0.5), LayerGradient("layer2.0.downsample.0", 3, True, 1.0, 0.25))
+    found = gradient_analysis([GradientProfile("net", "as saved", False, gradients)])
+    assert [tuple(row.values()) for row in found.rows] == [
+        ("net", "as saved", "conv1", 1, 0, 2.0, 0.5),
+        ("net", "as saved", "layer2.0.downsample.0", 3, 1, 1.0, 0.25),
+    ]
+    answers = (LayerResponse("conv1", 1, 0.5), LayerResponse("layer1.0.conv1", 2, 0.25))
+    responses = response_analysis([ResponseProfile("net", False, 8, answers)])
+    assert [tuple(row.values()) for row in responses.rows] == [("net", "conv1", 1, 0.5), ("net", "layer1.0.conv1", 2, 0.25)]
+
+
+def test_a_trained_network_is_a_row_and_what_was_not_measured_an_empty_cell(tmp_path: Path) -> None:
+    nets = {
+        "small": TrainedNet("net", "A", False, 8, 100, None, 0.25, Log()),
+        "big": TrainedNet("net", "B", False, 8, 120, 0.5, 0.5, Log()),
+    }
+    paths = write_analysis(tmp_path / "new", shortcut_analysis(nets))
+    assert paths == [tmp_path / "new" / f"shortcuts.{ending}" for ending in ("png", "csv", "txt")]
+    assert paths[1].read_bytes() == b"shortcut,parameters,train_error,test_error\nA,100,,0.25\nB,120,0.5,0.5\n"
+    assert paths[2].read_text() == shortcut_analysis(nets).conclusion + "\n"
+    with Image.open(paths[0]) as picture:
+        assert picture.format == "PNG"
+    assert [tuple(row.values()) for row in degradation_analysis(nets).rows] == [
+        ("small", 8, 100, None, 0.25),
+        ("big", 8, 120, 0.5, 0.5),
+    ]
