@@ -28,7 +28,7 @@ from resdet.engine.run_folder import open_run
 from resdet.errors import ConfigError, DataError
 from resdet.files import sha256_of
 from resdet.inference.load_localizer import make_localizer
-from resdet.inference.localizer_views import LocalizerViews, View
+from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.models.detection.matcher import match
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
@@ -198,7 +198,7 @@ class _ViewedImages:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def batch(self, keys: Sequence[Key]) -> list[View]:
+    def batch(self, keys: Sequence[Key]) -> list[ImagePart]:
         """The views of the one image that is asked for."""
         ((index, _),) = keys
         return self.views(self.dataset.load(index))

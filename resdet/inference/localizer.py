@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from resdet.data.loading.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
 from resdet.inference.images import ImageInput, to_image
-from resdet.inference.localizer_views import LocalizerViews, View
+from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.inference.mode import evaluating
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
@@ -120,7 +120,7 @@ class Localizer:
         best = [best_box(boxes, scores, size, self.vote_iou) for boxes, scores in found]
         return torch.stack([box for box, _ in best]), torch.tensor([score for _, score in best])
 
-    def propose(self, views: Sequence[View], classes: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    def propose(self, views: Sequence[ImagePart], classes: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         """The RPNs' best boxes of each class: float32 (P, 4) ``xyxy`` in pixels of the image, and probabilities (P,).
 
         Args:
@@ -144,7 +144,7 @@ class Localizer:
         return boxes[survivors], scores[survivors]
 
     def _candidates(
-        self, rpns: Sequence[PerClassRPN], views: Sequence[View], classes: Sequence[int]
+        self, rpns: Sequence[PerClassRPN], views: Sequence[ImagePart], classes: Sequence[int]
     ) -> list[tuple[Tensor, Tensor]]:
         """Of each class boxes (M, 4) in pixels of the image and probabilities (M,), on the CPU."""
         if wrong := [label for label in classes if not 0 <= label < len(self.names)]:
@@ -195,7 +195,7 @@ def best_box(boxes: Tensor, scores: Tensor, size: tuple[int, int], vote_iou: flo
     return box, float(scores[best])
 
 
-def _predicted(rpn: PerClassRPN, view: View, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _predicted(rpn: PerClassRPN, view: ImagePart, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Boxes (Q, A, 4) in pixels of the image, and probabilities (Q, A), of all A anchors."""
     device = rpn.anchors.cell.device
     logits, deltas, anchors = rpn(view.pixels[None].to(device), torch.tensor([list(classes)], dtype=torch.int64, device=device))
