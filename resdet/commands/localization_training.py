@@ -116,13 +116,13 @@ def train_region_net(
     with open_run(config.output, config_to_yaml(replace(config, run=replace(run, kernels=kernels))), resume) as entered:
         rpn = sha256_of(config.model.weights)
         regions = training_proposals(config, model.rpn, images, rpn, entered.folder / "proposals")
-    matches = match_regions(images.dataset, regions, region.fg_iou)
+    matches = match_regions(images.dataset, regions, region.fg_iou_thresh)
     positives = int((matches != NEGATIVE).sum())
     _log.info("%d proposals on %d images, %d positive", len(matches), len(regions), positives)
     if not positives:
         raise ConfigError(
             f"{config.model.weights}: none of its {len(matches)} proposals overlaps a box of its image's class by "
-            f"'model.rcnn.fg_iou' {region.fg_iou}"
+            f"'model.rcnn.fg_iou_thresh' {region.fg_iou_thresh}"
         )
     view = RegionView(images.dataset, regions, matches, region.side, data.hflip, data.lighting, run.seed)
 
@@ -166,7 +166,7 @@ def training_proposals(
     provenance = {
         "rpn": rpn_hash,
         "views": [test.views, test.short_sides, config.data.crop],
-        "filter": [test.proposals, test.nms_iou],
+        "filter": [test.proposals, test.nms_thresh],
         "data": fingerprint(images.dataset.files, images.dataset.labels),
     }
 
@@ -179,10 +179,16 @@ def training_proposals(
     return cached_shards(folder, images.boxed, extract, provenance)
 
 
-def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou: float) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Of each region, int32 (R,), the box of its image that it overlaps most, by ``fg_iou`` at least, or ``NEGATIVE``."""
+def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou_thresh: float) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Of each region, int32 (R,), the box of its image that it overlaps most, at least by the threshold, or ``NEGATIVE``."""
     matches = [
-        match(regions.boxes(place), dataset.boxes(index), fg_iou=fg_iou, bg_iou=fg_iou, keep_best=False)
+        match(
+            regions.boxes(place),
+            dataset.boxes(index),
+            fg_iou_thresh=fg_iou_thresh,
+            bg_iou_thresh=fg_iou_thresh,
+            keep_best=False,
+        )
         for place, index in enumerate(regions.image_ids.tolist())
     ]
     return torch.cat(matches).numpy().astype(np.int32)

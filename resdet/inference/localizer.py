@@ -41,7 +41,7 @@ class Localizer:
         models: at least one, all of one stage and of the same classes, on one device; they are set to eval mode.
         views: what they see of an image.
         proposals: stage rcnn: a network's best boxes of a class that are scored again.
-        nms_iou: proposals that overlap a better one by more than this are dropped.
+        nms_thresh: proposals that overlap a better one by more than this are dropped.
         vote_iou: a candidate votes for the best one where it overlaps it by at least this; 0: no voting.
 
     Raises:
@@ -53,7 +53,7 @@ class Localizer:
         *models: PerClassRPN | RegionLocalizer,
         views: LocalizerViews,
         proposals: int = 200,
-        nms_iou: float = 0.7,
+        nms_thresh: float = 0.7,
         vote_iou: float = 0.5,
     ) -> None:
         first = models[0]
@@ -63,7 +63,7 @@ class Localizer:
         self.names = first.names
         self.views = views
         self.proposals = proposals
-        self.nms_iou = nms_iou
+        self.nms_thresh = nms_thresh
         self.vote_iou = vote_iou
         self._refiners = [model for model in models if isinstance(model, RegionLocalizer)]
         self._rpns = [model.rpn if isinstance(model, RegionLocalizer) else model for model in models]
@@ -140,7 +140,7 @@ class Localizer:
     def _kept(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         usable = torch.isfinite(boxes).all(1) & torch.isfinite(scores) & (boxes[:, 2:] - boxes[:, :2] >= _MIN_SIDE).all(1)
         boxes, scores = boxes[usable], scores[usable]
-        survivors = top_nms(boxes, scores, self.nms_iou, self.proposals)
+        survivors = top_nms(boxes, scores, self.nms_thresh, self.proposals)
         return boxes[survivors], scores[survivors]
 
     def _candidates(

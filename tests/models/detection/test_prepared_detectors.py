@@ -223,7 +223,7 @@ def test_trained_weights_on_photos(shared_data: Path, name: str, file: str, stri
     pixels = "msra" if stride_in_1x1 else "torchvision"
     backbone = BackboneConfig(name, str(shared_data / "weights" / file), pixels, stride_in_1x1)
     torch.manual_seed(0)
-    plain = build_detector(DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_test=40)), NAMES).eval()
+    plain = build_detector(DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_top_n_test=40)), NAMES).eval()
     prepared = plain.prepare()
     for path in sorted((shared_data / "coco_mini/val2017").glob("*.jpg"))[:2]:
         image = pil_to_tensor(Image.open(path).convert("RGB").resize((320, 224), Image.Resampling.BILINEAR))
