@@ -119,7 +119,7 @@ def detectors(case: Case, threads: int, without: list[str]) -> tuple[dict[str, W
     torch.manual_seed(0)
     height, width = case.size
     backbone = BackboneConfig(name=case.network, stride_in_1x1=case.stride_in_1x1)
-    config = DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_test=case.proposals))
+    config = DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_top_n_test=case.proposals))
     plain = build_detector(config, [str(label) for label in range(CLASSES)]).eval()
     image = F.interpolate(torch.rand(1, 3, height // 32, width // 32), (height, width), mode="bilinear")[0]
     image = (image * 255).to(torch.uint8)

@@ -56,8 +56,8 @@ class Predictor(nn.Module):
 class SameSamples:
     """Draws for torchvision's detector what ours draws; equal losses need equal samples."""
 
-    def __init__(self, batch: int, positive_fraction: float) -> None:
-        self.batch = batch
+    def __init__(self, batch_size_per_image: int, positive_fraction: float) -> None:
+        self.batch_size_per_image = batch_size_per_image
         self.positive_fraction = positive_fraction
 
     def __call__(self, labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -65,7 +65,7 @@ class SameSamples:
         matches = [torch.where(row > 0, 0, torch.where(row == 0, NEGATIVE, BETWEEN)) for row in labels]
         padded = pad_sequence(matches, batch_first=True, padding_value=BETWEEN)
         drawn = torch.zeros_like(padded, dtype=torch.bool)
-        drawn[sample(padded, batch=self.batch, positive_fraction=self.positive_fraction)] = True
+        drawn[sample(padded, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction)] = True
         pairs = [(row[: len(own)], own) for row, own in zip(drawn, labels, strict=True)]
         return [row & (own > 0) for row, own in pairs], [row & (own == 0) for row, own in pairs]
 
@@ -107,17 +107,17 @@ def torchvision_detector(detector: FasterRCNN, trunk: nn.Module, res5: nn.Module
         box_predictor=Predictor(roi.predictor.cls_score, roi.predictor.bbox_pred),
         image_mean=[0.0, 0.0, 0.0],
         image_std=[1.0, 1.0, 1.0],
-        rpn_pre_nms_top_n_train=rpn.train_filter.pre_nms,
-        rpn_post_nms_top_n_train=rpn.train_filter.post_nms,
-        rpn_pre_nms_top_n_test=rpn.test_filter.pre_nms,
-        rpn_post_nms_top_n_test=rpn.test_filter.post_nms,
+        rpn_pre_nms_top_n_train=rpn.train_filter.pre_nms_top_n,
+        rpn_post_nms_top_n_train=rpn.train_filter.post_nms_top_n,
+        rpn_pre_nms_top_n_test=rpn.test_filter.pre_nms_top_n,
+        rpn_post_nms_top_n_test=rpn.test_filter.post_nms_top_n,
         box_score_thresh=roi.postprocess.score_thresh,
-        box_nms_thresh=roi.postprocess.nms_iou,
+        box_nms_thresh=roi.postprocess.nms_thresh,
         box_detections_per_img=roi.postprocess.detections_per_image,
         _skip_resize=True,  # in training it would draw a scale, and so disturb the random stream that both share
     )
-    peer.rpn.fg_bg_sampler = SameSamples(rpn.batch, rpn.positive_fraction)
-    peer.roi_heads.fg_bg_sampler = SameSamples(roi.batch, roi.positive_fraction)
+    peer.rpn.fg_bg_sampler = SameSamples(rpn.batch_size_per_image, rpn.positive_fraction)
+    peer.roi_heads.fg_bg_sampler = SameSamples(roi.batch_size_per_image, roi.positive_fraction)
     head = peer.rpn.head
     head.conv[0][0].load_state_dict(rpn.head.conv.state_dict())
     head.cls_logits.load_state_dict(rpn.head.objectness.state_dict())

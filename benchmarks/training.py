@@ -86,7 +86,9 @@ def detector_steps(*, stride_in_1x1: bool, quick: bool) -> dict[str, Step]:
     regions, height, width = (8, 96, 128) if quick else (128, 608, 800)
     backbone = BackboneConfig(name="resnet50", stride_in_1x1=stride_in_1x1)
     names = [str(label) for label in range(CLASSES)]
-    detector = build_detector(DetectorConfig(backbone=backbone, freeze_at=2, roi=RoIConfig(batch=regions)), names)
+    detector = build_detector(
+        DetectorConfig(backbone=backbone, freeze_at=2, roi=RoIConfig(batch_size_per_image=regions)), names
+    )
     for norm in [part for name, part in detector.named_modules() if name.endswith("bn3")]:
         norm.weight.mul_(0.2)  # without statistics the sums of 16 blocks would grow beyond all measure
     other = detectron2_c4(detector, 50, stride_in_1x1=stride_in_1x1) if installed(DETECTRON2) else None

@@ -54,7 +54,7 @@ def edges_of(postprocess: Postprocess) -> Edges:
     """The edges of a detector with NMS, without voting and soft NMS, which change scores and boxes by more than rounding."""
     assert postprocess.soft_nms == "none"
     assert not postprocess.vote_iou
-    return Edges(postprocess.score_thresh, postprocess.nms_iou, postprocess.detections_per_image)
+    return Edges(postprocess.score_thresh, postprocess.nms_thresh, postprocess.detections_per_image)
 
 
 def assert_close_detections(

@@ -80,8 +80,8 @@ def test_the_settings_of_the_paper() -> None:
     assert isinstance(voc, DetectionRunConfig)
     for config, anchors, regions in ((coco, 15, 512), (voc, 9, 128)):
         assert len(config.model.anchors.sizes) * len(config.model.anchors.ratios) == anchors
-        assert config.model.roi.batch == regions
-        assert config.model.rpn.post_nms_test == 300
+        assert config.model.roi.batch_size_per_image == regions
+        assert config.model.rpn.post_nms_top_n_test == 300
         assert (config.data.test_short_side, config.data.max_side) == (600, 1000)
         assert config.optimizer.lr == 0.001
     assert (coco.run.batch, coco.schedule.milestones, coco.schedule.iterations) == (8, [240_000], 320_000)
@@ -96,7 +96,7 @@ def test_the_improved_systems_and_the_four_steps_of_the_paper() -> None:
         assert isinstance(config, DetectionRunConfig)
         test = config.model.test
         assert config.model.roi.context
-        assert (test.refine, test.vote_iou, test.nms_iou, test.flip) == (True, 0.5, 0.3, False)
+        assert (test.refine, test.vote_iou, test.nms_thresh, test.flip) == (True, 0.5, 0.3, False)
         assert test.short_sides == [200, 400, 600, 800, 1000]
     plus, improved = load_config("voc07_r101_plus"), load_config("coco_r101_improved")
     assert Path(plus.model.weights).parent == Path(improved.output)

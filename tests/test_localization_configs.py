@@ -22,7 +22,7 @@ def test_the_settings_of_the_paper() -> None:
         assert config.model.backbone.name == "resnet101"
         assert (config.data.crop, config.run.batch) == (224, 256)
         assert (config.model.test.views, config.model.test.vote_iou) == ("dense", 0.5)
-    assert rpn.model.rpn.batch == 8
+    assert rpn.model.rpn.batch_size_per_image == 8
     assert (rcnn.model.rcnn.side, rcnn.model.rcnn.proposals, rcnn.model.test.proposals) == (224, 200, 200)
 
 

@@ -19,7 +19,7 @@ NAMES = ["cat", "dog", "emu"]
 SMALL = {
     "backbone": {"name": "resnet18", "width": 8},
     "anchors": {"sizes": [16, 32]},
-    "rpn": {"pre_nms_test": 100, "post_nms_test": 20},
+    "rpn": {"pre_nms_top_n_test": 100, "post_nms_top_n_test": 20},
 }
 
 

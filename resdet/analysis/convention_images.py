@@ -23,7 +23,7 @@ _MOST = 512
 
 
 @dataclass(frozen=True)
-class Sample:
+class ImageSample:
     """Images of one size.
 
     Attributes:
@@ -35,7 +35,7 @@ class Sample:
     labels: Tensor | None
 
 
-def read_sample(folder: str | Path, short_side: int, crop: int, num_classes: int, names: Sequence[str] = ()) -> Sample:
+def read_sample(folder: str | Path, short_side: int, crop: int, num_classes: int, names: Sequence[str] = ()) -> ImageSample:
     """Read images of a folder and of the folders in it, evenly chosen from the sorted ones.
 
     64 images of 224 pixels, more of smaller ones, 512 at most. Labels are known in a folder of K class folders, and in ILSVRC's
@@ -76,7 +76,7 @@ def read_sample(folder: str | Path, short_side: int, crop: int, num_classes: int
         warnings.warn(f"{len(problems)} of {wanted} images cannot be read and are left out: {problems[0]}", stacklevel=2)
     known = _labels(files, num_classes, names) if num_classes else {}
     labels = [known.get(file) for file in read]
-    return Sample(torch.stack(images), None if None in labels else torch.tensor(labels))
+    return ImageSample(torch.stack(images), None if None in labels else torch.tensor(labels))
 
 
 def _labels(files: Sequence[Path], num_classes: int, names: Sequence[str]) -> dict[Path, int]:

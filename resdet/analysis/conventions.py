@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resdet.analysis.convention_images import Sample
+from resdet.analysis.convention_images import ImageSample
 from resdet.analysis.convention_subject import Subject
 from resdet.models.backbones.resnet import ResNet
 from resdet.ops.moments import Moments
@@ -121,7 +121,7 @@ def nearly_equal(first: PixelConvention, second: PixelConvention) -> bool:
 
 
 @torch.inference_mode()
-def measure(subject: Subject, tried: Sequence[Candidate], sample: Sample) -> list[Measurement]:
+def measure(subject: Subject, tried: Sequence[Candidate], sample: ImageSample) -> list[Measurement]:
     """What each candidate gives; one whose BN is grossly off on a few of the images is not run on the others."""
     networks = {stride: subject.network(bool(stride)) for stride in {each.stride_in_1x1 for each in tried}}
     few = sample.images[:: -(-len(sample.images) // _FEW)]
@@ -133,7 +133,7 @@ def measure(subject: Subject, tried: Sequence[Candidate], sample: Sample) -> lis
     ]
 
 
-def _predict(subject: Subject, network: ResNet, candidate: Candidate, sample: Sample) -> Measurement:
+def _predict(subject: Subject, network: ResNet, candidate: Candidate, sample: ImageSample) -> Measurement:
     """All measures, on all images."""
     found, logits = _run(subject, network, candidate, sample.images)
     if not subject.classifies:

@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig, LocalizationRunConfig
+from resdet.config.schema import (
+    ClassificationRunConfig,
+    DetectionRunConfig,
+    LocalizationRunConfig,
+    PerClassRPNConfig,
+    RoIConfig,
+    RPNConfig,
+)
 from resdet.errors import near_miss
 
 RunFile = DetectionRunConfig | ClassificationRunConfig | LocalizationRunConfig
@@ -73,9 +80,8 @@ def _sources(config: RunFile) -> Iterator[tuple[str, Any]]:
 
 
 def _inconsistent_detection(config: DetectionRunConfig) -> Iterator[str]:
-    for name, part in (("model.rpn", config.model.rpn), ("model.roi", config.model.roi)):
-        if part.bg_iou > part.fg_iou:
-            yield f"option '{name}.bg_iou' must be at most '{name}.fg_iou' ({part.fg_iou}), got {part.bg_iou}"
+    yield from _inconsistent_overlaps("model.rpn", config.model.rpn)
+    yield from _inconsistent_overlaps("model.roi", config.model.roi)
     anchors, data = config.model.anchors, config.data
     lists = (
         ("data.short_side", data.short_side),
@@ -135,8 +141,7 @@ def _inconsistent_classification(config: ClassificationRunConfig) -> Iterator[st
 
 def _inconsistent_localization(config: LocalizationRunConfig) -> Iterator[str]:
     model, pair = config.model, config.data.short_side
-    if model.rpn.bg_iou > model.rpn.fg_iou:
-        yield f"option 'model.rpn.bg_iou' must be at most 'model.rpn.fg_iou' ({model.rpn.fg_iou}), got {model.rpn.bg_iou}"
+    yield from _inconsistent_overlaps("model.rpn", model.rpn)
     if len(pair) not in (0, 2) or pair != sorted(pair):
         yield f"option 'data.short_side' must be [] or [lowest, highest], got {pair}"
     for name, values in (
@@ -150,6 +155,14 @@ def _inconsistent_localization(config: LocalizationRunConfig) -> Iterator[str]:
         yield "option 'model.weights' must name a trained per-class RPN where 'model.stage' is rcnn"
     if model.stage == "rpn" and model.weights:
         yield f"option 'model.weights' goes with 'model.stage' rcnn, got {model.weights!r}; an RPN starts from backbone.weights"
+
+
+def _inconsistent_overlaps(name: str, part: RPNConfig | RoIConfig | PerClassRPNConfig) -> Iterator[str]:
+    if part.bg_iou_thresh > part.fg_iou_thresh:
+        yield (
+            f"option '{name}.bg_iou_thresh' must be at most '{name}.fg_iou_thresh' ({part.fg_iou_thresh}), "
+            f"got {part.bg_iou_thresh}"
+        )
 
 
 def _inconsistent_schedule(config: RunFile) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resdet.config.check import RunFile, inconsistent, out_of_range
+from resdet.config.old_names import new_name, under_both_names, with_new_names
 from resdet.config.schema import RUN_CONFIGS
 from resdet.errors import ConfigError, did_you_mean
 from resdet.shipped import shipped_folder
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
-    """Read a run file.
+    """Read a run file; warns of options that go by their old names.
 
     Args:
         name: a YAML file, or the name of a shipped one with or without ``.yaml``.
@@ -44,6 +46,8 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
     node = OmegaConf.structured(RUN_CONFIGS[task])
     problems = [f"{path}: {problem}" for problem in _apply(node, values)]
     problems += [f"argument {text!r}: {problem}" for text in overrides for problem in _override(node, text)]
+    for old, new in under_both_names({text.partition("=")[0] for text in overrides}):
+        problems.append(f"option {old!r} is the old name of {new!r}, give one argument for both")
     if problems:
         raise ConfigError(problems)
     try:
@@ -125,7 +129,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error.strerror}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a mapping of option names to values, got {type(values).__name__}")
-    return typing.cast(dict[str, Any], values)
+    return _understood(typing.cast(dict[str, Any], values), str(path))
+
+
+def _understood(values: dict[str, Any], origin: str) -> dict[str, Any]:
+    values, notes = with_new_names(values)
+    if notes:
+        warnings.warn(f"{origin}: {', '.join(notes)}", stacklevel=4)
+    return values
 
 
 def _apply(node: DictConfig, values: dict[str, Any], prefix: str = "") -> list[str]:
@@ -135,7 +146,12 @@ def _apply(node: DictConfig, values: dict[str, Any], prefix: str = "") -> list[s
     for key, value in values.items():
         name = f"{prefix}{key}"
         if key not in types:
-            problems.append(f"unknown option {name!r}{did_you_mean(str(key), list(types))}")
+            new = new_name(str(key), types)
+            problems.append(
+                f"option {name!r} is the old name of '{prefix}{new}', give only the new one"
+                if new
+                else f"unknown option {name!r}{did_you_mean(str(key), list(types))}"
+            )
             continue
         (element,) = typing.get_args(types[key]) or (None,)
         if dataclasses.is_dataclass(types[key]):
@@ -170,7 +186,7 @@ def _override(node: DictConfig, text: str) -> list[str]:
         return _set(node, key, parsed, key)
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
-    return _apply(node, parsed)
+    return _apply(node, _understood(parsed, f"argument {text!r}"))
 
 
 def _set(node: DictConfig, key: str, value: Any, name: str) -> list[str]:

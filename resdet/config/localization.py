@@ -12,9 +12,9 @@ from resdet.config.option import option
 class PerClassRPNConfig:
     """Training of the per-class RPN."""
 
-    batch: int = option(8, "anchors sampled for the loss, an image; as many positive as negative", low=2)
-    fg_iou: float = option(0.5, "an anchor is positive from this IoU with a box of the image's class on", low=0, high=1)
-    bg_iou: float = option(0.3, "an anchor is negative below this IoU", low=0, high=1)
+    batch_size_per_image: int = option(8, "anchors sampled for the loss, an image; as many positive as negative", low=2)
+    fg_iou_thresh: float = option(0.5, "an anchor is positive from this IoU with a box of the image's class on", low=0, high=1)
+    bg_iou_thresh: float = option(0.3, "an anchor is negative below this IoU", low=0, high=1)
     smooth_l1_beta: float = option(1 / 9, "where the box loss turns from squared to absolute; 0: L1", low=0)
 
 
@@ -25,7 +25,9 @@ class RegionNetConfig:
     side: int = option(224, "side of the square that a region is warped to, pixels", low=8)
     proposals: int = option(200, "best scored proposals of an image's class that are trained on", low=1)
     positive_fraction: float = option(0.5, "share of a batch that is positive", low=0, high=1)
-    fg_iou: float = option(0.5, "a region is positive from this IoU with a box of the class on, negative below", low=0, high=1)
+    fg_iou_thresh: float = option(
+        0.5, "a region is positive from this IoU with a box of the class on, negative below", low=0, high=1
+    )
     smooth_l1_beta: float = option(1.0, "where the box loss turns from squared to absolute; 0: L1", low=0)
 
 
@@ -40,7 +42,7 @@ class LocalizerTestConfig:
     )
     short_sides: list[int] = option([256], "shorter sides whose predictions are joined, pixels; 0: not resized", low=0)
     proposals: int = option(200, "stage rcnn: best proposals of a class that are scored again", low=1)
-    nms_iou: float = option(0.7, "stage rcnn: proposals that overlap a better one by more are dropped", low=0, high=1)
+    nms_thresh: float = option(0.7, "stage rcnn: proposals that overlap a better one by more are dropped", low=0, high=1)
     vote_iou: float = option(
         0.5,
         "box voting: the best box of a class becomes the mean of all that overlap it by this much, weighted by score; 0: none",

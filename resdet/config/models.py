@@ -42,16 +42,16 @@ class AnchorConfig:
 class RPNConfig:
     """Region proposal network."""
 
-    batch: int = option(256, "anchors sampled for the loss, an image", low=1)
+    batch_size_per_image: int = option(256, "anchors sampled for the loss, an image", low=1)
     positive_fraction: float = option(0.5, "at most this share of them positive", low=0, high=1)
-    fg_iou: float = option(0.7, "an anchor is positive from this IoU on", low=0, high=1)
-    bg_iou: float = option(0.3, "an anchor is negative below this IoU", low=0, high=1)
+    fg_iou_thresh: float = option(0.7, "an anchor is positive from this IoU on", low=0, high=1)
+    bg_iou_thresh: float = option(0.3, "an anchor is negative below this IoU", low=0, high=1)
     smooth_l1_beta: float = option(1 / 9, "where the box loss turns from squared to absolute; 0: L1", low=0)
-    pre_nms_train: int = option(12000, "best scored anchors an image that enter NMS, training", low=1)
-    post_nms_train: int = option(2000, "proposals an image, training", low=1)
-    pre_nms_test: int = option(6000, "best scored anchors an image that enter NMS, testing", low=1)
-    post_nms_test: int = option(300, "proposals an image, testing", low=1)
-    nms_iou: float = option(0.7, "proposals that overlap a better one by more are dropped", low=0, high=1)
+    pre_nms_top_n_train: int = option(12000, "best scored anchors an image that enter NMS, training", low=1)
+    post_nms_top_n_train: int = option(2000, "proposals an image, training", low=1)
+    pre_nms_top_n_test: int = option(6000, "best scored anchors an image that enter NMS, testing", low=1)
+    post_nms_top_n_test: int = option(300, "proposals an image, testing", low=1)
+    nms_thresh: float = option(0.7, "proposals that overlap a better one by more are dropped", low=0, high=1)
     min_size: float = option(0.0, "proposals with a shorter side are dropped, pixels of the resized image", low=0)
 
 
@@ -62,10 +62,10 @@ class RoIConfig:
     pooling: str = option("align", "RoIAlign, or the paper's max RoI pooling", choices=("align", "pool"))
     pooled_size: int = option(14, "side of the pooled map; conv5's stride halves it", low=2)
     sampling_ratio: int = option(0, "RoIAlign's samples a bin and axis; 0: as many as its pixels", low=0)
-    batch: int = option(512, "regions sampled for the loss, an image", low=1)
+    batch_size_per_image: int = option(512, "regions sampled for the loss, an image", low=1)
     positive_fraction: float = option(0.25, "at most this share of them positive", low=0, high=1)
-    fg_iou: float = option(0.5, "a region is positive from this IoU on", low=0, high=1)
-    bg_iou: float = option(0.5, "a region is background below this IoU", low=0, high=1)
+    fg_iou_thresh: float = option(0.5, "a region is positive from this IoU on", low=0, high=1)
+    bg_iou_thresh: float = option(0.5, "a region is background below this IoU", low=0, high=1)
     smooth_l1_beta: float = option(1.0, "where the box loss turns from squared to absolute; 0: L1", low=0)
     context: bool = option(False, "the feature of the whole image stands beside each region's (paper, appendix B)")
 
@@ -75,7 +75,7 @@ class DetectionTestConfig:
     """From region scores to detections; what the paper's appendix B adds at test time goes together in any choice."""
 
     score_thresh: float = option(0.05, "detections must score more", low=0, high=1)
-    nms_iou: float = option(
+    nms_thresh: float = option(
         0.5,
         "per-class NMS: detections that overlap a better one by more are dropped (paper, with refine: 0.3)",
         low=0,

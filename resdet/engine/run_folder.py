@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from resdet.config.old_names import with_new_names
 from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
 from resdet.files import write_text
@@ -94,16 +95,22 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
 
 def _differences(config: Path, config_yaml: str) -> Iterator[str]:
     try:
-        before = dict(_leaves(yaml.safe_load(config.read_text(encoding="utf-8"))))
+        before = _options(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config}: not YAML: {' '.join(str(error).split())}") from error
-    now = dict(_leaves(yaml.safe_load(config_yaml)))
+    now = _options(config_yaml)
     neutral = _NEUTRAL - ({"run.eval_every"} if now.get("schedule.policy") == "plateau" else set())
     for name in sorted(before.keys() | now.keys()):
         old, new = (values.get(name, "<absent>") for values in (before, now))
         undecided = any(value in _CHOSEN.get(name, ()) for value in (old, new))
         if name not in neutral and old != new and not undecided:
             yield f"option {name!r} is {old!r} there and {new!r} now"
+
+
+def _options(text: str) -> dict[str, Any]:
+    """Every option of a config's YAML with its dotted name of today."""
+    values = yaml.safe_load(text)
+    return dict(_leaves(with_new_names(values)[0] if isinstance(values, dict) else values))
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from resdet.config import config_from_dict, config_to_dict
+from resdet.config.old_names import with_new_names
 from resdet.config.schema import ClassifierConfig, DetectionTestConfig, DetectorConfig, LocalizerConfig, LocalizerTestConfig
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation.predictions import class_difference
@@ -134,8 +135,11 @@ def common_names(names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 def changed_test(config: TestConfigT, changes: Mapping[str, Any]) -> TestConfigT:
     """``config`` with other values of some options; a ConfigError names each that is unknown or out of range."""
+    values, notes = with_new_names({"model": {"test": changes}})
+    if notes:
+        warnings.warn(", ".join(notes), stacklevel=3)
     try:
-        changed: TestConfigT = config_from_dict(type(config), {**config_to_dict(config), **changes})
+        changed: TestConfigT = config_from_dict(type(config), {**config_to_dict(config), **values["model"]["test"]})
     except ConfigError as error:
         raise ConfigError([f"model.test: {problem}" for problem in error.problems]) from error
     return changed

@@ -27,7 +27,7 @@ def make_localizer(models: Sequence[PerClassRPN | RegionLocalizer], test: Locali
         *models,
         views=LocalizerViews(test.views, tuple(test.short_sides), crop),
         proposals=test.proposals,
-        nms_iou=test.nms_iou,
+        nms_thresh=test.nms_thresh,
         vote_iou=test.vote_iou,
     )
 

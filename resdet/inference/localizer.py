@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from resdet.data.loading.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
 from resdet.inference.images import ImageInput, to_image
-from resdet.inference.localizer_views import LocalizerViews, View
+from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.inference.mode import evaluating
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
@@ -41,7 +41,7 @@ class Localizer:
         models: at least one, all of one stage and of the same classes, on one device; they are set to eval mode.
         views: what they see of an image.
         proposals: stage rcnn: a network's best boxes of a class that are scored again.
-        nms_iou: proposals that overlap a better one by more than this are dropped.
+        nms_thresh: proposals that overlap a better one by more than this are dropped.
         vote_iou: a candidate votes for the best one where it overlaps it by at least this; 0: no voting.
 
     Raises:
@@ -53,7 +53,7 @@ class Localizer:
         *models: PerClassRPN | RegionLocalizer,
         views: LocalizerViews,
         proposals: int = 200,
-        nms_iou: float = 0.7,
+        nms_thresh: float = 0.7,
         vote_iou: float = 0.5,
     ) -> None:
         first = models[0]
@@ -63,7 +63,7 @@ class Localizer:
         self.names = first.names
         self.views = views
         self.proposals = proposals
-        self.nms_iou = nms_iou
+        self.nms_thresh = nms_thresh
         self.vote_iou = vote_iou
         self._refiners = [model for model in models if isinstance(model, RegionLocalizer)]
         self._rpns = [model.rpn if isinstance(model, RegionLocalizer) else model for model in models]
@@ -120,7 +120,7 @@ class Localizer:
         best = [best_box(boxes, scores, size, self.vote_iou) for boxes, scores in found]
         return torch.stack([box for box, _ in best]), torch.tensor([score for _, score in best])
 
-    def propose(self, views: Sequence[View], classes: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    def propose(self, views: Sequence[ImagePart], classes: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         """The RPNs' best boxes of each class: float32 (P, 4) ``xyxy`` in pixels of the image, and probabilities (P,).
 
         Args:
@@ -140,11 +140,11 @@ class Localizer:
     def _kept(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         usable = torch.isfinite(boxes).all(1) & torch.isfinite(scores) & (boxes[:, 2:] - boxes[:, :2] >= _MIN_SIDE).all(1)
         boxes, scores = boxes[usable], scores[usable]
-        survivors = top_nms(boxes, scores, self.nms_iou, self.proposals)
+        survivors = top_nms(boxes, scores, self.nms_thresh, self.proposals)
         return boxes[survivors], scores[survivors]
 
     def _candidates(
-        self, rpns: Sequence[PerClassRPN], views: Sequence[View], classes: Sequence[int]
+        self, rpns: Sequence[PerClassRPN], views: Sequence[ImagePart], classes: Sequence[int]
     ) -> list[tuple[Tensor, Tensor]]:
         """Of each class boxes (M, 4) in pixels of the image and probabilities (M,), on the CPU."""
         if wrong := [label for label in classes if not 0 <= label < len(self.names)]:
@@ -195,7 +195,7 @@ def best_box(boxes: Tensor, scores: Tensor, size: tuple[int, int], vote_iou: flo
     return box, float(scores[best])
 
 
-def _predicted(rpn: PerClassRPN, view: View, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _predicted(rpn: PerClassRPN, view: ImagePart, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Boxes (Q, A, 4) in pixels of the image, and probabilities (Q, A), of all A anchors."""
     device = rpn.anchors.cell.device
     logits, deltas, anchors = rpn(view.pixels[None].to(device), torch.tensor([list(classes)], dtype=torch.int64, device=device))

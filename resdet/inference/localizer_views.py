@@ -16,7 +16,7 @@ KINDS = ("dense", "center")
 
 
 @dataclass(frozen=True)
-class View:
+class ImagePart:
     """A part of a resized image.
 
     Attributes:
@@ -66,15 +66,15 @@ class LocalizerViews:
         if problems:
             raise ConfigError(problems)
 
-    def __call__(self, image: Image.Image) -> list[View]:
+    def __call__(self, image: Image.Image) -> list[ImagePart]:
         """The views of an RGB image, one for each scale."""
         return [self._at_scale(image, short_side) for short_side in self.short_sides]
 
-    def _at_scale(self, image: Image.Image, short_side: int) -> View:
+    def _at_scale(self, image: Image.Image, short_side: int) -> ImagePart:
         resized, left, top = resize_short_side(image, short_side), 0, 0
         sizes = (resized.height, resized.width), (image.height, image.width)
         if self.kind == "center":
             # half a pixel is rounded as torchvision does it, so that a classifier sees the same square
             left, top = round((resized.width - self.crop) / 2), round((resized.height - self.crop) / 2)
             resized = resized.crop((left, top, left + self.crop, top + self.crop))
-        return View(F.pil_to_tensor(resized), (left, top), *sizes)
+        return ImagePart(F.pil_to_tensor(resized), (left, top), *sizes)

@@ -112,10 +112,10 @@ def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
         head,
         BoxPredictor(head.out_channels * (2 if roi.context else 1), len(names)),
         context=roi.context,
-        batch=roi.batch,
+        batch_size_per_image=roi.batch_size_per_image,
         positive_fraction=roi.positive_fraction,
-        fg_iou=roi.fg_iou,
-        bg_iou=roi.bg_iou,
+        fg_iou_thresh=roi.fg_iou_thresh,
+        bg_iou_thresh=roi.bg_iou_thresh,
         smooth_l1_beta=roi.smooth_l1_beta,
         postprocess=build_postprocess(config.test),
     )
@@ -152,12 +152,14 @@ def _build_rpn(config: RPNConfig, anchors: AnchorGrid, channels: int) -> RPN:
     return RPN(
         RPNHead(channels, anchors.per_position),
         anchors,
-        train_filter=ProposalFilter(config.pre_nms_train, config.post_nms_train, config.nms_iou, config.min_size),
-        test_filter=ProposalFilter(config.pre_nms_test, config.post_nms_test, config.nms_iou, config.min_size),
-        batch=config.batch,
+        train_filter=ProposalFilter(
+            config.pre_nms_top_n_train, config.post_nms_top_n_train, config.nms_thresh, config.min_size
+        ),
+        test_filter=ProposalFilter(config.pre_nms_top_n_test, config.post_nms_top_n_test, config.nms_thresh, config.min_size),
+        batch_size_per_image=config.batch_size_per_image,
         positive_fraction=config.positive_fraction,
-        fg_iou=config.fg_iou,
-        bg_iou=config.bg_iou,
+        fg_iou_thresh=config.fg_iou_thresh,
+        bg_iou_thresh=config.bg_iou_thresh,
         smooth_l1_beta=config.smooth_l1_beta,
     )
 
@@ -172,7 +174,7 @@ def build_postprocess(config: DetectionTestConfig) -> Postprocess:
     """From scores and boxes to detections, as a config says."""
     return Postprocess(
         score_thresh=config.score_thresh,
-        nms_iou=config.nms_iou,
+        nms_thresh=config.nms_thresh,
         detections_per_image=config.detections_per_image,
         soft_nms=config.soft_nms,
         soft_nms_sigma=config.soft_nms_sigma,

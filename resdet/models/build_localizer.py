@@ -103,9 +103,9 @@ def _build_rpn(config: LocalizerConfig, names: Sequence[str]) -> PerClassRPN:
         anchors,
         pixels=pixels,
         names=names,
-        batch=config.rpn.batch,
-        fg_iou=config.rpn.fg_iou,
-        bg_iou=config.rpn.bg_iou,
+        batch_size_per_image=config.rpn.batch_size_per_image,
+        fg_iou_thresh=config.rpn.fg_iou_thresh,
+        bg_iou_thresh=config.rpn.bg_iou_thresh,
         smooth_l1_beta=config.rpn.smooth_l1_beta,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -9,11 +11,13 @@ from typing import Any
 
 from resdet.config import config_from_dict
 from resdet.config.localization import LocalizerConfig
+from resdet.config.old_names import with_new_names
 from resdet.config.schema import ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
 from resdet.models.model_file import ModelCard
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
+_log = logging.getLogger(__name__)
 _MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig | LocalizerConfig]] = {
     "detection": DetectorConfig,
     "classification": ClassifierConfig,
@@ -47,10 +51,18 @@ def card_config(path: str | Path, card: ModelCard) -> Any:
     """
     if card.task not in _MODEL_CONFIGS:
         raise ConfigError(f"{path}: 'task' must be one of {', '.join(_MODEL_CONFIGS)}, got {card.task!r}")
+    values, notes = with_new_names({"model": card.architecture})
+    if notes:
+        _say(f"{path}: its card is of an earlier release: {', '.join(notes)}")
     try:
-        return config_from_dict(_MODEL_CONFIGS[card.task], card.architecture)
+        return config_from_dict(_MODEL_CONFIGS[card.task], values["model"])
     except ConfigError as error:
         raise ConfigError([f"{path}: its card: {problem}" for problem in error.problems]) from error
+
+
+@functools.cache  # a card is read more than once on the way to a network
+def _say(note: str) -> None:
+    _log.info(note)
 
 
 def check_same_network(path: str | Path, own: Any, config: Any, pixels: PixelConvention) -> None:

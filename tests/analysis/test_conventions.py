@@ -11,7 +11,7 @@ from stripes import folded, striped, trained
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal, kl_divergence
 
-from resdet.analysis.convention_images import Sample
+from resdet.analysis.convention_images import ImageSample
 from resdet.analysis.convention_subject import find_subject
 from resdet.analysis.conventions import (
     Candidate,
@@ -238,7 +238,7 @@ def test_the_convention_of_training_is_found(name: str, pixels: str, stride: boo
     state = folded(network.state_dict()) if fold else network.state_dict()
     images, labels = striped(128, 2)
     subject = find_subject(WeightsFile(Path("w.pth"), state, None))
-    measured = measure(subject, candidates(subject, CONVENTIONS), Sample(images, labels if labelled else None))
+    measured = measure(subject, candidates(subject, CONVENTIONS), ImageSample(images, labels if labelled else None))
     (best,) = judge(measured).plausible
     assert best.candidate.names[0] == pixels
     assert best.candidate.stride_in_1x1 == stride
@@ -256,7 +256,7 @@ def test_a_trunk_s_statistics_show_scale_and_stride(stride: bool) -> None:
     images, _ = striped(64, 3)
     for state in (whole, folded(whole)):
         subject = find_subject(WeightsFile(Path("w.pth"), state, None))
-        measured = measure(subject, candidates(subject, CONVENTIONS), Sample(images, None))
+        measured = measure(subject, candidates(subject, CONVENTIONS), ImageSample(images, None))
         assert all(each.clarity is None for each in measured)
         plausible = [each.candidate for each in judge(measured).plausible]
         assert "torchvision" in [each.names[0] for each in plausible]
@@ -270,7 +270,7 @@ def test_the_network_is_run_under_the_candidate() -> None:
     network = trained("cifar_resnet8", CONVENTIONS["msra"])
     images, labels = striped(64, 5)
     subject = find_subject(WeightsFile(Path("w.pth"), network.state_dict(), None))
-    (found,) = measure(subject, [Candidate(("msra",), CONVENTIONS["msra"], None)], Sample(images, labels))
+    (found,) = measure(subject, [Candidate(("msra",), CONVENTIONS["msra"], None)], ImageSample(images, labels))
     with torch.no_grad():
         views = [network(CONVENTIONS["msra"].normalize(view)).double().softmax(1) for view in (images, images.flip(-1))]
     predicted = (views[0] + views[1]) / 2

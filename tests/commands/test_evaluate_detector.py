@@ -97,7 +97,7 @@ def test_shares_reach_the_mean(folder: Path) -> None:
 
 def test_members_and_options_reach_the_networks(folder: Path) -> None:
     """The command's rows are those of the detector in Python, image by image."""
-    options = {"refine": True, "short_sides": [32, 48], "vote_iou": 0.5, "nms_iou": 0.3}
+    options = {"refine": True, "short_sides": [32, 48], "vote_iou": 0.5, "nms_thresh": 0.3}
     arguments = [f"model.test.{name}={json.dumps(value)}" for name, value in options.items()]
     assert evaluate(folder, "a c", *arguments) == 0
     metrics, detections = results(folder)
@@ -115,7 +115,7 @@ def test_members_and_options_reach_the_networks(folder: Path) -> None:
 
 def test_what_is_free_at_test_time_holds_for_all_members(folder: Path) -> None:
     counts = []
-    for options in ([], ["model.rpn.post_nms_test=1"], ["model.test.detections_per_image=3"]):
+    for options in ([], ["model.rpn.post_nms_top_n_test=1"], ["model.test.detections_per_image=3"]):
         assert evaluate(folder, "a b", *options) == 0
         _, detections = results(folder)
         counts.append(max(sum(row["image_id"] == image_id for row in detections) for image_id in range(1, 7)))
@@ -180,7 +180,7 @@ def test_predict_with_several_weights_and_options_in_any_order(folder: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["model.rpn.nms_iou=0.5"], "argument 'model.rpn.nms_iou=0.5': predict changes options of 'model.test' only"),
+        (["model.rpn.nms_thresh=0.5"], "argument 'model.rpn.nms_thresh=0.5': predict changes options of 'model.test' only"),
         (["lr=1"], "argument 'lr=1': predict changes options of 'model.test' only"),
         (["model.test.refin=1"], "model.test: unknown option 'refin' (did you mean 'refine'?)"),
         (["model.test.vote_iou=x"], "model.test: option 'vote_iou': "),

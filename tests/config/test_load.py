@@ -82,7 +82,10 @@ def test_overrides_reach_into_lists_and_come_last() -> None:
         ("schedule.milestones=[5, 5]", r"option 'schedule\.milestones' must increase, got \[5, 5\]"),
         ("schedule.milestones=[0, 5]", r"option 'schedule\.milestones' must be at least 1, got 0"),
         ("model.rpn=3", r"option 'model\.rpn'.*3"),
-        ("model.roi.bg_iou=0.9", r"'model\.roi\.bg_iou' must be at most 'model\.roi\.fg_iou' \(0\.5\), got 0\.9"),
+        (
+            "model.roi.bg_iou_thresh=0.9",
+            r"'model\.roi\.bg_iou_thresh' must be at most 'model\.roi\.fg_iou_thresh' \(0\.5\), got 0\.9",
+        ),
         ("model.backbone.pixels=msar", r"must be one of auto, torchvision, msra \(did you mean 'msra'\?\), got 'msar'"),
         (
             "data.train[0].format=cooc",
@@ -109,7 +112,10 @@ def test_bad_overrides_are_refused_and_named(override: str, message: str) -> Non
         ("model: {}", "'task' must be one of classification, detection, localization, got None"),
         ("task: detect", "'task' must be one of classification, detection, localization, got 'detect'"),
         ("task: detection\nmodle: {}", r"unknown option 'modle' \(did you mean 'model'\?\)"),
-        ("task: detection\nmodel: {rpn: {bacth: 3}}", r"unknown option 'model\.rpn\.bacth' \(did you mean 'batch'\?\)"),
+        (
+            "task: detection\nmodel: {rpn: {batch_size_per_imgae: 3}}",
+            r"unknown option 'model\.rpn\.batch_size_per_imgae' \(did you mean 'batch_size_per_image'\?\)",
+        ),
         ("task: detection\nmodel: 3", "option 'model' must be a mapping, got 3"),
         ("task: detection\ndata: {train: {root: x}}", r"option 'data\.train' must be a list of mappings"),
         ("task: detection\ndata: {train: [{rot: x}]}", r"unknown option 'data\.train\[0\]\.rot' \(did you mean 'root'\?\)"),
@@ -138,7 +144,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     path = _write(tmp_path, "task: detection\nmodle: {}\nrun: {batch: two, sede: 1}")
     problems = _problems(path, "optimizer.lt=1", "foo")
     assert len(problems) == 5
-    path = _write(tmp_path, "task: detection\nrun: {batch: 0, seed: -1}\nmodel: {roi: {bg_iou: 0.9}}")
+    path = _write(tmp_path, "task: detection\nrun: {batch: 0, seed: -1}\nmodel: {roi: {bg_iou_thresh: 0.9}}")
     assert len(_problems(path)) == 3
 
 

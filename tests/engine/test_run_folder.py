@@ -89,6 +89,22 @@ def test_resume_with_another_config_names_every_difference(tmp_path: Path) -> No
     assert open_run(tmp_path, config_to_yaml(config()), resume=True).resumed  # the old config is still there
 
 
+def test_a_run_of_an_earlier_release_is_resumed(tmp_path: Path) -> None:
+    """Its config has the names that options had then; what differs is told in those of today."""
+    (tmp_path / "state.pt").touch()
+    text = config_to_yaml(config())
+    new, old = "    nms_thresh: 0.7\n", "    nms_iou: 0.7\n"
+    assert text.count(new) == 1
+    (tmp_path / "config.yaml").write_text(text.replace(new, old))
+    changed = config()
+    changed.model.rpn.nms_thresh = 0.6
+    with pytest.raises(ConfigError, match=r"config: option 'model\.rpn\.nms_thresh' is 0\.7 there and 0\.6 now$"):
+        open_run(tmp_path, config_to_yaml(changed), resume=True)
+    run = open_run(tmp_path, text, resume=True)
+    assert run.resumed
+    assert run.config.read_text() == text
+
+
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"--output .*file"):

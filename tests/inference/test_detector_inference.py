@@ -135,7 +135,7 @@ def test_classifier_gives_the_best_first_and_never_more_than_there_are() -> None
 # ----------------------------------------------------------------------------------------------------------- improvements
 
 ALL = Improvements(refine=True, flip=True, short_sides=(32, 64, 128))
-POST = {"score_thresh": 0.02, "nms_iou": 0.3, "vote_iou": 0.5}
+POST = {"score_thresh": 0.02, "nms_thresh": 0.3, "vote_iou": 0.5}
 
 
 def levels(image: Tensor) -> list[Tensor]:
@@ -246,7 +246,7 @@ def test_scales_must_increase() -> None:
 
 
 def test_scores_and_boxes_are_float32_under_autocast() -> None:
-    model, image = tiny_detector(test=POST, rpn={"post_nms_test": 5}), picture(0, 32, 48)
+    model, image = tiny_detector(test=POST, rpn={"post_nms_top_n_test": 5}), picture(0, 32, 48)
     improvements, pyramid = Improvements(refine=True), levels(image)[:2]
     with torch.autocast("cpu", torch.bfloat16):
         found = detect_image([model, model], image, improvements, pyramid=pyramid)

@@ -79,14 +79,20 @@ def test_a_file_s_own_options_and_others_in_their_place(files: Path) -> None:
     detector = loaded(files / "own.safetensors")
     assert detector.improvements == Improvements(refine=True)
     assert detector.models[0].roi_heads.postprocess.score_thresh == 0.02
-    changed = loaded(files / "own.safetensors", test={"refine": False, "nms_iou": 0.3, "short_sides": [32, 64]})
+    changed = loaded(files / "own.safetensors", test={"refine": False, "nms_thresh": 0.3, "short_sides": [32, 64]})
     assert changed.improvements == Improvements(short_sides=(32, 64))
     post = changed.models[0].roi_heads.postprocess
-    assert (post.score_thresh, post.nms_iou) == (0.02, 0.3)
+    assert (post.score_thresh, post.nms_thresh) == (0.02, 0.3)
     # all members of an ensemble do as the first one says
     detector = loaded(files / "own.safetensors", files / "a.safetensors")
     assert detector.improvements == Improvements(refine=True)
     assert [model.roi_heads.postprocess.score_thresh for model in detector.models] == [0.02, 0.02]
+
+
+def test_options_by_their_old_names(files: Path) -> None:
+    with pytest.warns(UserWarning, match=r"^'model\.test\.nms_iou' is now called 'nms_thresh'$"):
+        detector = loaded(files / "a.safetensors", test={"nms_iou": 0.3})
+    assert detector.models[0].roi_heads.postprocess.nms_thresh == 0.3
 
 
 def test_the_first_file_says_how_pictures_are_resized(files: Path) -> None:
@@ -122,7 +128,11 @@ def test_files_that_do_not_go_together(files: Path, names: list[str], message: s
         ({"refin": True}, r"model\.test: unknown option 'refin' \(did you mean 'refine'\?\)"),
         ({"vote_iou": 2}, r"model\.test: option 'vote_iou' must be at most 1, got 2"),
         ({"soft_nms": "lin"}, r"model\.test: option 'soft_nms' must be one of none, linear, gaussian"),
-        ({"refine": "perhaps", "nms_iou": -1}, r"model\.test: option 'refine': .*; got 'perhaps'"),
+        ({"refine": "perhaps", "nms_thresh": -1}, r"model\.test: option 'refine': .*; got 'perhaps'"),
+        (
+            {"nms_iou": 0.3, "nms_thresh": 0.3},
+            r"model\.test: option 'nms_iou' is the old name of 'nms_thresh', give only the new one",
+        ),
         ({"short_sides": [64, 32]}, r"option 'model\.test\.short_sides' must increase, got \[64, 32\]"),
     ],
 )

@@ -164,7 +164,7 @@ def test_an_ensemble_is_of_one_stage_and_the_same_classes() -> None:
 
 def test_proposals_are_the_best_after_nms() -> None:
     rpn, image = tiny_rpn(), noise(96, 64)
-    finder = localizer(rpn, proposals=5, nms_iou=0.4)
+    finder = localizer(rpn, proposals=5, nms_thresh=0.4)
     (boxes, scores), _ = finder.propose(finder.views(image), [1, 0])
     all_boxes, all_scores = finder._candidates([rpn], finder.views(image), [1])[0]
     order = all_scores.argsort(descending=True).tolist()

@@ -241,7 +241,11 @@ def test_training_of_a_detector() -> None:
     box = torch.tensor([[8.0, 8, 40, 40], [30, 10, 80, 60]])
     targets = [Target(box, torch.tensor([0, 2]), (64, 96), image_id=number, path="p.jpg") for number in range(2)]
     batch = DetectionBatch([picture(number) for number in range(2)], targets, [(64, 96)] * 2)
-    detector = tiny_detector(0, rpn={"pre_nms_train": 60, "post_nms_train": 20, "batch": 16}, roi={"batch": 16}).train()
+    detector = tiny_detector(
+        0,
+        rpn={"pre_nms_top_n_train": 60, "post_nms_top_n_train": 20, "batch_size_per_image": 16},
+        roi={"batch_size_per_image": 16},
+    ).train()
     own = copy.deepcopy(detector)
     expected = trained(own, batch, torch.device("cpu"))
     with metal() as gpu:

@@ -39,8 +39,14 @@ def detection_values(shapes: Path) -> RunFile:
             "backbone": dict(BACKBONE),
             "freeze_at": 0,
             "anchors": {"sizes": [12, 24, 48]},
-            "rpn": {"batch": 32, "pre_nms_train": 100, "post_nms_train": 30, "pre_nms_test": 100, "post_nms_test": 20},
-            "roi": {"batch": 16},
+            "rpn": {
+                "batch_size_per_image": 32,
+                "pre_nms_top_n_train": 100,
+                "post_nms_top_n_train": 30,
+                "pre_nms_top_n_test": 100,
+                "post_nms_top_n_test": 20,
+            },
+            "roi": {"batch_size_per_image": 16},
         },
         "data": {
             "train": [source("train")],

@@ -36,8 +36,14 @@ NAMES = ["cat", "dog", "emu"]
 SMALL = {
     "backbone": {"name": "resnet18", "width": 4},
     "anchors": {"sizes": [16, 32]},
-    "rpn": {"batch": 16, "pre_nms_train": 60, "post_nms_train": 20, "pre_nms_test": 60, "post_nms_test": 12},
-    "roi": {"batch": 8},
+    "rpn": {
+        "batch_size_per_image": 16,
+        "pre_nms_top_n_train": 60,
+        "post_nms_top_n_train": 20,
+        "pre_nms_top_n_test": 60,
+        "post_nms_top_n_test": 12,
+    },
+    "roi": {"batch_size_per_image": 8},
 }
 
 
@@ -161,11 +167,11 @@ def test_bn_without_statistics_is_warned_of() -> None:
 def test_numbers_of_the_config_reach_their_parts() -> None:
     model = detector(
         anchors={"sizes": [16, 32, 64], "ratios": [1.0, 2.0]},
-        rpn={"nms_iou": 0.61, "fg_iou": 0.62, "min_size": 3.0},
-        roi={"batch": 33, "positive_fraction": 0.2, "fg_iou": 0.6, "sampling_ratio": 2},
+        rpn={"nms_thresh": 0.61, "fg_iou_thresh": 0.62, "min_size": 3.0},
+        roi={"batch_size_per_image": 33, "positive_fraction": 0.2, "fg_iou_thresh": 0.6, "sampling_ratio": 2},
         test={
             "score_thresh": 0.07,
-            "nms_iou": 0.4,
+            "nms_thresh": 0.4,
             "detections_per_image": 9,
             "soft_nms": "gaussian",
             "soft_nms_sigma": 0.7,
@@ -173,10 +179,15 @@ def test_numbers_of_the_config_reach_their_parts() -> None:
         },
     )
     assert model.rpn.head.objectness.out_channels == 6
-    assert (model.rpn.train_filter.nms_iou, model.rpn.test_filter.min_size, model.rpn.fg_iou) == (0.61, 3.0, 0.62)
-    assert (model.rpn.train_filter.post_nms, model.rpn.test_filter.post_nms) == (20, 12)
+    assert (model.rpn.train_filter.nms_thresh, model.rpn.test_filter.min_size, model.rpn.fg_iou_thresh) == (0.61, 3.0, 0.62)
+    assert (model.rpn.train_filter.post_nms_top_n, model.rpn.test_filter.post_nms_top_n) == (20, 12)
     heads = model.roi_heads
-    assert (heads.batch, heads.positive_fraction, heads.fg_iou, heads.pooler.sampling_ratio) == (33, 0.2, 0.6, 2)
+    assert (heads.batch_size_per_image, heads.positive_fraction, heads.fg_iou_thresh, heads.pooler.sampling_ratio) == (
+        33,
+        0.2,
+        0.6,
+        2,
+    )
     assert heads.postprocess == Postprocess(0.07, 0.4, 9, "gaussian", 0.7, 0.6)
     assert not heads.context
     assert heads.num_classes == 3
@@ -262,10 +273,10 @@ def test_loading_warns_of_nothing(tmp_path: Path) -> None:
 
 def test_a_config_changes_what_is_free_at_test_time(tmp_path: Path) -> None:
     path = written(tmp_path / "det.safetensors", detector(), detector_config())
-    config = detector_config(test={"score_thresh": 0.3, "nms_iou": 0.45}, rpn={"post_nms_test": 5})
+    config = detector_config(test={"score_thresh": 0.3, "nms_thresh": 0.45}, rpn={"post_nms_top_n_test": 5})
     loaded, _ = load_model(path, config)
     assert isinstance(loaded, FasterRCNN)
-    assert (loaded.roi_heads.postprocess, loaded.rpn.test_filter.post_nms) == (Postprocess(0.3, 0.45), 5)
+    assert (loaded.roi_heads.postprocess, loaded.rpn.test_filter.post_nms_top_n) == (Postprocess(0.3, 0.45), 5)
 
 
 @pytest.mark.parametrize(

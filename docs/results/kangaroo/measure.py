@@ -19,7 +19,7 @@ from resdet.cli import main
 from resdet.data.formats.voc import read_voc
 from resdet.evaluation.coco import evaluate_coco
 
-REFINE = ("model.test.refine=true", "model.test.vote_iou=0.5", "model.test.nms_iou=0.3")
+REFINE = ("model.test.refine=true", "model.test.vote_iou=0.5", "model.test.nms_thresh=0.3")
 # the paper's pyramid in proportion: 200, 400, 600, 800, 1000 at 600
 PYRAMID = ("model.test.short_sides=[107,213,320,427,533]",)
 FLIP = ("model.test.flip=true",)

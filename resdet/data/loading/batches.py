@@ -11,11 +11,11 @@ from torch import Tensor
 from resdet.structures import Target
 from resdet.structures.moving import moved
 
-BatchT = TypeVar("BatchT", bound="Batch")
+LoadedBatchT = TypeVar("LoadedBatchT", bound="LoadedBatch")
 
 
 @dataclass(frozen=True)
-class Batch:
+class LoadedBatch:
     """A batch: each field is a sequence with an entry an image, empty, or None."""
 
     def __len__(self) -> int:
@@ -26,12 +26,12 @@ class Batch:
         """The image files."""
         return list(getattr(self, "paths", ()))
 
-    def split(self: BatchT, parts: int) -> list[BatchT]:
+    def split(self: LoadedBatchT, parts: int) -> list[LoadedBatchT]:
         """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
         columns = {name: value for name, value in vars(self).items() if value is not None}
         return [replace(self, **{name: value[piece] for name, value in columns.items()}) for piece in pieces(len(self), parts)]
 
-    def to(self: BatchT, device: object) -> BatchT:
+    def to(self: LoadedBatchT, device: object) -> LoadedBatchT:
         """The same batch with its tensors on ``device``."""
 
         def move(value: Tensor | Target) -> Tensor | Target:
@@ -41,7 +41,7 @@ class Batch:
 
         return replace(self, **{name: _each(move, value) for name, value in vars(self).items()})
 
-    def pin_memory(self: BatchT) -> BatchT:
+    def pin_memory(self: LoadedBatchT) -> LoadedBatchT:
         """The same batch with its tensors, but for those of targets, in memory that a GPU copies from without the processor.
 
         This is the method that torch's loader looks for.
@@ -54,7 +54,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class DetectionBatch(Batch):
+class DetectionBatch(LoadedBatch):
     """Images of different sizes and what they hold.
 
     Attributes:
@@ -78,7 +78,7 @@ class DetectionBatch(Batch):
 
 
 @dataclass(frozen=True)
-class ClassificationBatch(Batch):
+class ClassificationBatch(LoadedBatch):
     """Images of one size and their labels.
 
     Attributes:
@@ -93,7 +93,7 @@ class ClassificationBatch(Batch):
 
 
 @dataclass(frozen=True)
-class LocalizationBatch(Batch):
+class LocalizationBatch(LoadedBatch):
     """Images of one size, their classes, and the boxes of these.
 
     Attributes:
@@ -110,7 +110,7 @@ class LocalizationBatch(Batch):
 
 
 @dataclass(frozen=True)
-class RegionBatch(Batch):
+class RegionBatch(LoadedBatch):
     """Warped regions of images, each with the class of its image.
 
     Attributes:

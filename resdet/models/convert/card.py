@@ -24,7 +24,7 @@ def conversion_card(conversion: Conversion, names: Sequence[str], source: str) -
     if conversion.task == "detection":
         # Detectron2's base of C4 models, where it differs from ours: L1 losses, 1000 proposals
         config = DetectorConfig(
-            backbone, rpn=RPNConfig(post_nms_test=1000, smooth_l1_beta=0.0), roi=RoIConfig(smooth_l1_beta=0.0)
+            backbone, rpn=RPNConfig(post_nms_top_n_test=1000, smooth_l1_beta=0.0), roi=RoIConfig(smooth_l1_beta=0.0)
         )
         test = {"short_side": 800, "max_side": 1333}
     else:

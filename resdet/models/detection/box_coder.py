@@ -14,6 +14,8 @@ from torch import Tensor
 
 # A box may grow at most to 1000 / 16 of its reference: keeps exp() finite, as everywhere in the field.
 MAX_LOG_SCALE = math.log(1000 / 16)
+# Of region classifiers: they bring the deltas of good proposals near unit variance (Fast R-CNN, section 2.3).
+BOX_REG_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -21,21 +23,21 @@ class BoxCoder:
     """Encodes boxes against references and decodes deltas.
 
     Attributes:
-        weights: factors of (dx, dy, dw, dh); (1, 1, 1, 1) in the RPN, (10, 10, 5, 5) in the region classifier.
+        box_reg_weights: factors of (dx, dy, dw, dh); (1, 1, 1, 1) in the RPN, (10, 10, 5, 5) in the region classifier.
     """
 
-    weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    box_reg_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
         """Deltas (N, 4) that carry ``references`` (N, 4) to ``boxes`` (N, 4), both ``xyxy`` with positive sides."""
         x, y, w, h = _center_size(boxes)
         xa, ya, wa, ha = _center_size(references)
         deltas = torch.stack([(x - xa) / wa, (y - ya) / ha, torch.log(w / wa), torch.log(h / ha)], dim=-1)
-        return deltas * deltas.new_tensor(self.weights)
+        return deltas * deltas.new_tensor(self.box_reg_weights)
 
     def decode(self, deltas: Tensor, references: Tensor) -> Tensor:
         """Boxes ``xyxy`` float32 of deltas (..., 4) on references (..., 4), which broadcast: (N, K, 4) on (N, 1, 4)."""
-        deltas = deltas.float() / deltas.new_tensor(self.weights, dtype=torch.float32)
+        deltas = deltas.float() / deltas.new_tensor(self.box_reg_weights, dtype=torch.float32)
         dx, dy, dw, dh = deltas.unbind(-1)
         xa, ya, wa, ha = _center_size(references.float())
         x, y = dx * wa + xa, dy * ha + ya

@@ -20,15 +20,21 @@ _IGNORE_IOA = 0.5
 
 
 def match(
-    candidates: Tensor, boxes: Tensor, *, fg_iou: float, bg_iou: float, keep_best: bool, ignore: Tensor | None = None
+    candidates: Tensor,
+    boxes: Tensor,
+    *,
+    fg_iou_thresh: float,
+    bg_iou_thresh: float,
+    keep_best: bool,
+    ignore: Tensor | None = None,
 ) -> Tensor:
     """Match each candidate to the ground-truth box it overlaps most, in one image or in a batch of them.
 
     Args:
         candidates: float (..., A, 4) ``xyxy``; (A, 4) are the same in all images.
         boxes: float (..., G, 4) ``xyxy``; G may be 0, every candidate is then negative. An empty box is nobody's match.
-        fg_iou: a candidate is positive from this IoU on.
-        bg_iou: a candidate is negative below this IoU.
+        fg_iou_thresh: a candidate is positive from this IoU on.
+        bg_iou_thresh: a candidate is negative below this IoU.
         keep_best: also make positive the candidates that overlap some ground-truth box more than all others do (ties
             included), however little; each stays with the box that it overlaps most (Faster R-CNN, section 3.1.2).
         ignore: float (..., I, 4) ``xyxy``, crowds and difficult objects: negatives that lie in one become ``BETWEEN``.
@@ -52,8 +58,8 @@ def match(
             # a box that no candidate touches has no best candidate
             is_best |= ((iou == most) & (most > 0)).any(dim=-2)
 
-    negative = best_iou < bg_iou
+    negative = best_iou < bg_iou_thresh
     for regions in () if ignore is None else ignore.split(chunk, dim=-2):
         negative &= ~(box_ioa(candidates, regions) >= _IGNORE_IOA).any(dim=-1)
-    positive = (best_iou >= fg_iou) & (best_iou > 0) | is_best
+    positive = (best_iou >= fg_iou_thresh) & (best_iou > 0) | is_best
     return torch.where(positive, best_box, torch.where(negative, NEGATIVE, BETWEEN))

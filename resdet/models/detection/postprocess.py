@@ -20,7 +20,7 @@ class Postprocess:
 
     Attributes:
         score_thresh: detections score more than this, in [0, 1].
-        nms_iou: of a class, detections that overlap a better one by more are dropped; with linear soft NMS they lose score.
+        nms_thresh: of a class, detections that overlap a better one by more are dropped; with linear soft NMS they lose score.
         detections_per_image: best scored detections kept.
         soft_nms: ``"none"``, or a method of ``resdet.ops.nms.soft_nms`` in place of NMS.
         soft_nms_sigma: of gaussian soft NMS.
@@ -28,7 +28,7 @@ class Postprocess:
     """
 
     score_thresh: float = 0.05
-    nms_iou: float = 0.5
+    nms_thresh: float = 0.5
     detections_per_image: int = 100
     soft_nms: str = "none"
     soft_nms_sigma: float = 0.5
@@ -52,7 +52,7 @@ class Postprocess:
         finite = torch.isfinite(candidates).all(1)
         candidates, values, label = candidates[finite], values[finite], label[finite]
         if self.soft_nms == "none":
-            keep = class_nms(candidates, values, label, self.nms_iou, self.detections_per_image)
+            keep = class_nms(candidates, values, label, self.nms_thresh, self.detections_per_image)
             values = values[keep]
         else:
             keep, values = class_soft_nms(
@@ -61,7 +61,7 @@ class Postprocess:
                 label,
                 self.detections_per_image,
                 method=self.soft_nms,
-                iou=self.nms_iou,
+                iou=self.nms_thresh,
                 sigma=self.soft_nms_sigma,
                 score_thresh=self.score_thresh,
             )

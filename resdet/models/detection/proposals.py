@@ -17,15 +17,15 @@ class ProposalFilter:
     """How many proposals survive, and how.
 
     Attributes:
-        pre_nms: best scored anchors that enter NMS.
-        post_nms: proposals kept.
-        nms_iou: proposals that overlap a better one by more are dropped.
+        pre_nms_top_n: best scored anchors that enter NMS.
+        post_nms_top_n: proposals kept.
+        nms_thresh: proposals that overlap a better one by more are dropped.
         min_size: proposals whose shorter side is not longer than this are dropped, pixels.
     """
 
-    pre_nms: int
-    post_nms: int
-    nms_iou: float = 0.7
+    pre_nms_top_n: int
+    post_nms_top_n: int
+    nms_thresh: float = 0.7
     min_size: float = 0.0
 
 
@@ -44,11 +44,11 @@ def select_proposals(
         keep: how many survive.
 
     Returns:
-        boxes float32 (R, 4) ``xyxy`` and their logits float32 (R,), R <= ``keep.post_nms``.
+        boxes float32 (R, 4) ``xyxy`` and their logits float32 (R,), R <= ``keep.post_nms_top_n``.
     """
-    scores, order = objectness.float().topk(min(keep.pre_nms, len(objectness)))
+    scores, order = objectness.float().topk(min(keep.pre_nms_top_n, len(objectness)))
     boxes = clip_boxes(coder.decode(deltas[order], anchors[order]), size)
     usable = torch.isfinite(boxes).all(1) & torch.isfinite(scores) & (boxes[:, 2:] - boxes[:, :2] > keep.min_size).all(1)
     boxes, scores = boxes[usable], scores[usable]
-    survivors = top_nms(boxes, scores, keep.nms_iou, keep.post_nms)
+    survivors = top_nms(boxes, scores, keep.nms_thresh, keep.post_nms_top_n)
     return boxes[survivors], scores[survivors]

@@ -14,15 +14,13 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from resdet.losses.box_regression import box_regression_loss
-from resdet.models.detection.box_coder import BoxCoder
+from resdet.models.detection.box_coder import BOX_REG_WEIGHTS, BoxCoder
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.matcher import BETWEEN, match
 from resdet.models.detection.postprocess import Postprocess
 from resdet.models.detection.sampler import sample
 from resdet.ops.precision import at_least_float32
 from resdet.structures import Detections, TargetBatch
-
-REGION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 
 class BoxPredictor(nn.Module):
@@ -71,8 +69,8 @@ class RoIHeads(nn.Module):
         res5: conv5, (R, C, 14, 14) to (R, C', 7, 7).
         predictor: the sibling layers on the averaged feature (R, C'), or (R, 2C') with context.
         context: the feature of the whole image stands behind each region's (paper, appendix B).
-        batch, positive_fraction: regions sampled for the loss an image, and the share of positives at most.
-        fg_iou, bg_iou: a region is positive from the one on, background below the other.
+        batch_size_per_image, positive_fraction: regions sampled for the loss an image, and the share of positives at most.
+        fg_iou_thresh, bg_iou_thresh: a region is positive from the one on, background below the other.
         smooth_l1_beta: of the box loss.
         postprocess: from scores and boxes to detections.
         coder: of regions' deltas.
@@ -85,10 +83,10 @@ class RoIHeads(nn.Module):
         predictor: BoxPredictor,
         *,
         context: bool = False,
-        batch: int = 512,
+        batch_size_per_image: int = 512,
         positive_fraction: float = 0.25,
-        fg_iou: float = 0.5,
-        bg_iou: float = 0.5,
+        fg_iou_thresh: float = 0.5,
+        bg_iou_thresh: float = 0.5,
         smooth_l1_beta: float = 1.0,
         postprocess: Postprocess | None = None,
         coder: BoxCoder | None = None,
@@ -98,13 +96,13 @@ class RoIHeads(nn.Module):
         self.res5 = res5
         self.predictor = predictor
         self.context = context
-        self.batch = batch
+        self.batch_size_per_image = batch_size_per_image
         self.positive_fraction = positive_fraction
-        self.fg_iou = fg_iou
-        self.bg_iou = bg_iou
+        self.fg_iou_thresh = fg_iou_thresh
+        self.bg_iou_thresh = bg_iou_thresh
         self.smooth_l1_beta = smooth_l1_beta
         self.postprocess = postprocess or Postprocess()
-        self.coder = coder or BoxCoder(REGION_WEIGHTS)
+        self.coder = coder or BoxCoder(BOX_REG_WEIGHTS)
 
     @property
     def num_classes(self) -> int:
@@ -155,12 +153,19 @@ class RoIHeads(nn.Module):
         own = [torch.cat(pair) for pair in zip(proposals, objects, strict=True)]
         candidates = pad_sequence(own, batch_first=True)
         matches = match(
-            candidates, targets.boxes, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=False, ignore=targets.ignore
+            candidates,
+            targets.boxes,
+            fg_iou_thresh=self.fg_iou_thresh,
+            bg_iou_thresh=self.bg_iou_thresh,
+            keep_best=False,
+            ignore=targets.ignore,
         )
         lengths = torch.tensor([len(boxes) for boxes in own], device=matches.device)
         padding = torch.arange(candidates.shape[1], device=matches.device) >= lengths[:, None]
         matches = matches.masked_fill(padding, BETWEEN)
-        image, region = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
+        image, region = sample(
+            matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction
+        )
         boxes = candidates[image, region].split(torch.bincount(image, minlength=len(own)).tolist())
         matched = matches[image, region]
         positive = matched >= 0

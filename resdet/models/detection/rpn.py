@@ -60,8 +60,8 @@ class RPN(nn.Module):
         head: scores and deltas of every anchor.
         anchors: the anchors of a map.
         train_filter, test_filter: how many proposals survive in training and in testing.
-        batch, positive_fraction: anchors sampled for the loss an image, and the share of positives at most.
-        fg_iou, bg_iou: an anchor is positive from the one on, negative below the other.
+        batch_size_per_image, positive_fraction: anchors sampled for the loss an image, and the share of positives at most.
+        fg_iou_thresh, bg_iou_thresh: an anchor is positive from the one on, negative below the other.
         smooth_l1_beta: of the box loss.
         coder: of anchors' deltas.
     """
@@ -73,10 +73,10 @@ class RPN(nn.Module):
         *,
         train_filter: ProposalFilter,
         test_filter: ProposalFilter,
-        batch: int = 256,
+        batch_size_per_image: int = 256,
         positive_fraction: float = 0.5,
-        fg_iou: float = 0.7,
-        bg_iou: float = 0.3,
+        fg_iou_thresh: float = 0.7,
+        bg_iou_thresh: float = 0.3,
         smooth_l1_beta: float = 1 / 9,
         coder: BoxCoder | None = None,
     ) -> None:
@@ -85,10 +85,10 @@ class RPN(nn.Module):
         self.anchors = anchors
         self.train_filter = train_filter
         self.test_filter = test_filter
-        self.batch = batch
+        self.batch_size_per_image = batch_size_per_image
         self.positive_fraction = positive_fraction
-        self.fg_iou = fg_iou
-        self.bg_iou = bg_iou
+        self.fg_iou_thresh = fg_iou_thresh
+        self.bg_iou_thresh = bg_iou_thresh
         self.smooth_l1_beta = smooth_l1_beta
         self.coder = coder or BoxCoder()
 
@@ -125,8 +125,15 @@ class RPN(nn.Module):
 
     def losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: TargetBatch) -> dict[str, Tensor]:
         """``anchor_losses`` over anchors matched to the targets and drawn at random; the tensors are what ``predict`` gives."""
-        matches = match(anchors, targets.boxes, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True, ignore=targets.ignore)
-        sampled = sample(matches, batch=self.batch, positive_fraction=self.positive_fraction)
+        matches = match(
+            anchors,
+            targets.boxes,
+            fg_iou_thresh=self.fg_iou_thresh,
+            bg_iou_thresh=self.bg_iou_thresh,
+            keep_best=True,
+            ignore=targets.ignore,
+        )
+        sampled = sample(matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction)
         return anchor_losses(
             logits, deltas, anchors, targets.boxes, matches, sampled, coder=self.coder, smooth_l1_beta=self.smooth_l1_beta
         )

@@ -11,31 +11,32 @@ from torch import Tensor
 from resdet.models.detection.matcher import NEGATIVE
 
 
-def sample(matches: Tensor, *, batch: int, positive_fraction: float) -> tuple[Tensor, Tensor]:
-    """Draw at random up to ``batch`` candidates of each image, at most ``positive_fraction`` of the batch positive.
+def sample(matches: Tensor, *, batch_size_per_image: int, positive_fraction: float) -> tuple[Tensor, Tensor]:
+    """Draw at random so many candidates of each image, at most ``positive_fraction`` of ``batch_size_per_image`` positive.
 
     Negatives fill what positives leave, so that a batch without objects is all negatives (Faster R-CNN, section 3.1.3).
     Randomness is torch's global generator of the device.
 
     Args:
         matches: int64 (N, A), as ``match`` returns them.
-        batch: candidates to draw of an image.
+        batch_size_per_image: candidates to draw of an image; all where it has fewer.
         positive_fraction: in [0, 1].
 
     Returns:
         Indices (S,) of images and (S,) of candidates, sorted by image, then by candidate.
     """
-    positive = draw(matches >= 0, int(batch * positive_fraction), batch)
-    negative = draw(matches == NEGATIVE, batch - positive.sum(1, keepdim=True), batch)
+    positive = draw(matches >= 0, int(batch_size_per_image * positive_fraction), batch_size_per_image)
+    negative = draw(matches == NEGATIVE, batch_size_per_image - positive.sum(1, keepdim=True), batch_size_per_image)
     images, candidates = (positive | negative).nonzero(as_tuple=True)
     return images, candidates
 
 
-def sample_evenly(matches: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """Of each image as many positives as negatives, ``batch // 2`` of each, or what the rarer of them has; else ``sample``."""
+def sample_evenly(matches: Tensor, batch_size_per_image: int) -> tuple[Tensor, Tensor]:
+    """As ``sample``, with as many positives as negatives of each image: half of the batch, or what the rarer of them has."""
     positive, negative = matches >= 0, matches == NEGATIVE
-    pairs = torch.minimum(positive.sum(1, keepdim=True), negative.sum(1, keepdim=True)).clamp(max=batch // 2)
-    images, candidates = (draw(positive, pairs, batch) | draw(negative, pairs, batch)).nonzero(as_tuple=True)
+    pairs = torch.minimum(positive.sum(1, keepdim=True), negative.sum(1, keepdim=True)).clamp(max=batch_size_per_image // 2)
+    chosen = draw(positive, pairs, batch_size_per_image) | draw(negative, pairs, batch_size_per_image)
+    images, candidates = chosen.nonzero(as_tuple=True)
     return images, candidates
 
 

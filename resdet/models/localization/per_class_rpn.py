@@ -33,9 +33,9 @@ class PerClassRPN(nn.Module):
         anchors: the anchors of that map.
         pixels: what the body expects its input to be.
         names: the K class names, in label order.
-        batch: anchors sampled for the loss, an image.
-        fg_iou: an anchor is positive from this IoU on, and where it overlaps some box most.
-        bg_iou: an anchor is negative below this IoU.
+        batch_size_per_image: anchors sampled for the loss, an image.
+        fg_iou_thresh: an anchor is positive from this IoU on, and where it overlaps some box most.
+        bg_iou_thresh: an anchor is negative below this IoU.
         smooth_l1_beta: of the box loss.
     """
 
@@ -47,9 +47,9 @@ class PerClassRPN(nn.Module):
         *,
         pixels: PixelConvention,
         names: Sequence[str],
-        batch: int = 8,
-        fg_iou: float = 0.5,
-        bg_iou: float = 0.3,
+        batch_size_per_image: int = 8,
+        fg_iou_thresh: float = 0.5,
+        bg_iou_thresh: float = 0.3,
         smooth_l1_beta: float = 1 / 9,
     ) -> None:
         super().__init__()
@@ -58,9 +58,9 @@ class PerClassRPN(nn.Module):
         self.anchors = anchors
         self.pixels = pixels
         self.names = tuple(names)
-        self.batch = batch
-        self.fg_iou = fg_iou
-        self.bg_iou = bg_iou
+        self.batch_size_per_image = batch_size_per_image
+        self.fg_iou_thresh = fg_iou_thresh
+        self.bg_iou_thresh = bg_iou_thresh
         self.smooth_l1_beta = smooth_l1_beta
         self.coder = BoxCoder()
 
@@ -90,8 +90,8 @@ class PerClassRPN(nn.Module):
         """
         logits, deltas, anchors = self(images, labels[:, None])
         objects = pad_sequence(list(boxes), batch_first=True)  # behind an image's own empty ones, which match nothing
-        matches = match(anchors, objects, fg_iou=self.fg_iou, bg_iou=self.bg_iou, keep_best=True)
-        sampled = sample_evenly(matches, self.batch)
+        matches = match(anchors, objects, fg_iou_thresh=self.fg_iou_thresh, bg_iou_thresh=self.bg_iou_thresh, keep_best=True)
+        sampled = sample_evenly(matches, self.batch_size_per_image)
         logits, deltas = logits[:, 0], deltas[:, 0]
         return anchor_losses(
             logits, deltas, anchors, objects, matches, sampled, coder=self.coder, smooth_l1_beta=self.smooth_l1_beta

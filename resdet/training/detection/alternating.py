@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -138,9 +138,16 @@ def _proposals_of(
     model = _load(folder, name, config).to(device)
     sizes = {"short_side": config.data.test_short_side, "max_side": config.data.max_side}
     view = DetectionView(images.dataset, DetectionTestTransform(**sizes))
+    keep = model.rpn.train_filter
     provenance = {
         "model": finished[name],
-        "filter": asdict(model.rpn.train_filter),
+        # spelled as in the files of earlier releases, which a resumed run keeps
+        "filter": {
+            "pre_nms": keep.pre_nms_top_n,
+            "post_nms": keep.post_nms_top_n,
+            "nms_iou": keep.nms_thresh,
+            "min_size": keep.min_size,
+        },
         "resize": sizes,
         "source": images.dataset.source,
         "data": dataset_fingerprint(images.dataset),

@@ -17,7 +17,7 @@ from resdet.data.localization import LocalizedImages
 from resdet.data.proposals import Proposals, make_proposals
 from resdet.engine.proposal_cache import cached_shards, fingerprint
 from resdet.inference.load_localizer import make_localizer
-from resdet.inference.localizer_views import LocalizerViews, View
+from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.models.detection.matcher import match
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.training.localization.images import BoxedImages
@@ -41,7 +41,7 @@ def training_proposals(
     provenance = {
         "rpn": rpn_hash,
         "views": [test.views, test.short_sides, config.data.crop],
-        "filter": [test.proposals, test.nms_iou],
+        "filter": [test.proposals, test.nms_thresh],
         "data": fingerprint(images.dataset.files, images.dataset.labels),
     }
 
@@ -54,10 +54,16 @@ def training_proposals(
     return cached_shards(folder, images.boxed, extract, provenance)
 
 
-def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou: float) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Of each region, int32 (R,), the box of its image that it overlaps most, by ``fg_iou`` at least, or ``NEGATIVE``."""
+def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou_thresh: float) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Of each region, int32 (R,), the box of its image that it overlaps most, at least by the threshold, or ``NEGATIVE``."""
     matches = [
-        match(regions.boxes(place), dataset.boxes(index), fg_iou=fg_iou, bg_iou=fg_iou, keep_best=False)
+        match(
+            regions.boxes(place),
+            dataset.boxes(index),
+            fg_iou_thresh=fg_iou_thresh,
+            bg_iou_thresh=fg_iou_thresh,
+            keep_best=False,
+        )
         for place, index in enumerate(regions.image_ids.tolist())
     ]
     return torch.cat(matches).numpy().astype(np.int32)
@@ -73,7 +79,7 @@ class _ViewedImages:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def batch(self, keys: Sequence[Key]) -> list[View]:
+    def batch(self, keys: Sequence[Key]) -> list[ImagePart]:
         """The views of the one image that is asked for."""
         ((index, _),) = keys
         return self.views(self.dataset.load(index))

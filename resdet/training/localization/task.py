@@ -172,12 +172,12 @@ def _regions(
     with open_run(config.output, config_to_yaml(replace(config, run=replace(run, kernels=kernels))), resume) as entered:
         rpn = sha256_of(config.model.weights)
         regions = training_proposals(config, model.rpn, images, rpn, entered.folder / "proposals")
-    matches = match_regions(images.dataset, regions, region.fg_iou)
+    matches = match_regions(images.dataset, regions, region.fg_iou_thresh)
     positives = int((matches != NEGATIVE).sum())
     _log.info("%d proposals on %d images, %d positive", len(matches), len(regions), positives)
     if not positives:
         raise ConfigError(
             f"{config.model.weights}: none of its {len(matches)} proposals overlaps a box of its image's class by "
-            f"'model.rcnn.fg_iou' {region.fg_iou}"
+            f"'model.rcnn.fg_iou_thresh' {region.fg_iou_thresh}"
         )
     return RegionView(images.dataset, regions, matches, region.side, data.hflip, data.lighting, run.seed), rpn

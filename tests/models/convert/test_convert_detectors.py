@@ -52,9 +52,9 @@ def test_the_card_of_a_detector_has_every_setting_of_detectron2s_c4(tmp_path: Pa
     assert (model["backbone"]["name"], model["backbone"]["stride_in_1x1"]) == ("resnet101", True)
     assert model["anchors"] == {"sizes": [32, 64, 128, 256, 512], "ratios": [0.5, 1, 2]}
     rpn, roi, test = model["rpn"], model["roi"], model["test"]
-    assert [rpn[key] for key in ("pre_nms_test", "post_nms_test", "nms_iou", "min_size")] == [6000, 1000, 0.7, 0]
+    assert [rpn[key] for key in ("pre_nms_top_n_test", "post_nms_top_n_test", "nms_thresh", "min_size")] == [6000, 1000, 0.7, 0]
     assert [roi[key] for key in ("pooling", "pooled_size", "sampling_ratio")] == ["align", 14, 0]
-    assert [test[key] for key in ("score_thresh", "nms_iou", "detections_per_image")] == [0.05, 0.5, 100]
+    assert [test[key] for key in ("score_thresh", "nms_thresh", "detections_per_image")] == [0.05, 0.5, 100]
 
 
 @pytest.mark.parametrize("classes", [3, 81])

@@ -26,7 +26,7 @@ def test_equals_torchvision(objects: int, keep_best: bool) -> None:
     generator = torch.Generator().manual_seed(objects)
     anchors, boxes = random_boxes(300, generator), random_boxes(objects, generator)
     theirs = TorchvisionMatcher(0.7, 0.3, allow_low_quality_matches=keep_best)(box_iou(boxes, anchors))
-    ours = match(anchors, boxes, fg_iou=0.7, bg_iou=0.3, keep_best=keep_best)
+    ours = match(anchors, boxes, fg_iou_thresh=0.7, bg_iou_thresh=0.3, keep_best=keep_best)
     assert torch.equal(ours, theirs)
 
 
@@ -51,7 +51,7 @@ def test_by_hand() -> None:
             [50.0, 50, 60, 60],  # 0
         ]
     )
-    matches = match(anchors, box, fg_iou=0.7, bg_iou=0.3, keep_best=False)
+    matches = match(anchors, box, fg_iou_thresh=0.7, bg_iou_thresh=0.3, keep_best=False)
     assert matches.tolist() == [0, 0, BETWEEN, BETWEEN, NEGATIVE, NEGATIVE]
 
 
@@ -59,23 +59,29 @@ def test_best_anchors_of_a_box_are_positive_with_ties_and_keep_their_own_box() -
     boxes = torch.tensor([[0.0, 0, 100, 100], [0.0, 0, 20, 20]])
     anchors = torch.tensor([[0.0, 0, 40, 40], [0.0, 0, 40, 40], [60.0, 60, 200, 200]])
     # both copies of the first anchor are the best of both boxes; they overlap the second box more (0.25 against 0.16)
-    assert match(anchors, boxes, fg_iou=0.7, bg_iou=0.3, keep_best=True).tolist() == [1, 1, NEGATIVE]
+    assert match(anchors, boxes, fg_iou_thresh=0.7, bg_iou_thresh=0.3, keep_best=True).tolist() == [1, 1, NEGATIVE]
 
 
 def test_no_object_makes_everything_negative() -> None:
     anchors = random_boxes(5, torch.Generator().manual_seed(0))
     for keep_best in (True, False):
-        assert match(anchors, torch.zeros(0, 4), fg_iou=0.5, bg_iou=0.5, keep_best=keep_best).tolist() == [NEGATIVE] * 5
+        assert (
+            match(anchors, torch.zeros(0, 4), fg_iou_thresh=0.5, bg_iou_thresh=0.5, keep_best=keep_best).tolist()
+            == [NEGATIVE] * 5
+        )
 
 
 def test_no_candidate() -> None:
-    matches = match(torch.zeros(0, 4), torch.tensor([[0.0, 0, 1, 1]]), fg_iou=0.5, bg_iou=0.5, keep_best=True)
+    matches = match(torch.zeros(0, 4), torch.tensor([[0.0, 0, 1, 1]]), fg_iou_thresh=0.5, bg_iou_thresh=0.5, keep_best=True)
     assert matches.shape == (0,)
 
 
 def test_a_box_that_no_anchor_touches_has_no_best() -> None:
     anchors = torch.tensor([[0.0, 0, 10, 10], [20.0, 20, 30, 30]])
-    assert match(anchors, torch.tensor([[50.0, 50, 60, 60]]), fg_iou=0.7, bg_iou=0.3, keep_best=True).tolist() == [NEGATIVE] * 2
+    assert (
+        match(anchors, torch.tensor([[50.0, 50, 60, 60]]), fg_iou_thresh=0.7, bg_iou_thresh=0.3, keep_best=True).tolist()
+        == [NEGATIVE] * 2
+    )
 
 
 def test_ignore_regions_take_negatives_out_but_never_positives() -> None:
@@ -90,7 +96,7 @@ def test_ignore_regions_take_negatives_out_but_never_positives() -> None:
             [80.0, 80, 90, 90],  # outside
         ]
     )
-    matches = match(anchors, boxes, fg_iou=0.7, bg_iou=0.3, keep_best=False, ignore=crowd)
+    matches = match(anchors, boxes, fg_iou_thresh=0.7, bg_iou_thresh=0.3, keep_best=False, ignore=crowd)
     assert matches.tolist() == [0, BETWEEN, BETWEEN, NEGATIVE, NEGATIVE]
 
 
@@ -107,14 +113,14 @@ def test_several_images_at_once_are_each_as_if_alone(own_candidates: bool, keep_
     batched = match(
         candidates,
         pad_sequence(objects, batch_first=True),
-        fg_iou=0.6,
-        bg_iou=0.3,
+        fg_iou_thresh=0.6,
+        bg_iou_thresh=0.3,
         keep_best=keep_best,
         ignore=pad_sequence(crowds, batch_first=True),
     )
     assert batched.shape == (4, 200)
     for image, found in enumerate(batched):
         own = candidates[image] if own_candidates else candidates
-        expected = match(own, objects[image], fg_iou=0.6, bg_iou=0.3, keep_best=keep_best, ignore=crowds[image])
+        expected = match(own, objects[image], fg_iou_thresh=0.6, bg_iou_thresh=0.3, keep_best=keep_best, ignore=crowds[image])
         assert torch.equal(found, expected)
     assert {BETWEEN, NEGATIVE} < set(batched.unique().tolist())

@@ -102,7 +102,7 @@ def test_soft_nms_in_each_class(method: str) -> None:
 def test_edge_cases(soft: str, vote_iou: float, box: list, score: list, count: int) -> None:
     boxes = torch.tensor(box).reshape(-1, 1, 4)
     scores = torch.tensor(score).reshape(-1, 1)
-    found = Postprocess(soft_nms=soft, vote_iou=vote_iou, soft_nms_sigma=0.1, nms_iou=0.3)(boxes, scores, SIZE)
+    found = Postprocess(soft_nms=soft, vote_iou=vote_iou, soft_nms_sigma=0.1, nms_thresh=0.3)(boxes, scores, SIZE)
     assert len(found) == count
     assert found.boxes.isfinite().all()
     assert (found.boxes >= 0).all()

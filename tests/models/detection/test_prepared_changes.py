@@ -12,7 +12,7 @@ from training_networks import losses_step, training_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.prepared.fold import FoldedBlock, FoldedTrunk, Kept
 from resdet.models.detection.prepared.prepare import FoldedRegions, PreparedRPNHead
-from resdet.models.detection.prepared.region_net import RegionNet
+from resdet.models.detection.prepared.regions import RowsRegions
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.ops.kernels import Kernels
@@ -80,12 +80,12 @@ def parts(model: FasterRCNN) -> tuple[type[nn.Module], ...]:
 
 def test_what_is_not_changed_is_as_fast_as_before() -> None:
     plain = changed(lambda _: None)
-    assert parts(plain.prepare(kernels=PLAIN)) == (RowsTrunk, PreparedRPNHead, RegionNet)
-    assert parts(plain.prepare_for_training(PLAIN).prepare(kernels=PLAIN)) == (RowsTrunk, PreparedRPNHead, RegionNet)
+    assert parts(plain.prepare(kernels=PLAIN)) == (RowsTrunk, PreparedRPNHead, RowsRegions)
+    assert parts(plain.prepare_for_training(PLAIN).prepare(kernels=PLAIN)) == (RowsTrunk, PreparedRPNHead, RowsRegions)
     one_block = changed(CHANGES["adapter"]).prepare(kernels=PLAIN)
-    assert parts(one_block) == (FoldedTrunk, PreparedRPNHead, RegionNet)
+    assert parts(one_block) == (FoldedTrunk, PreparedRPNHead, RowsRegions)
     assert sum(isinstance(part, FoldedBlock) for part in one_block.trunk.modules()) == 12
-    assert parts(changed(CHANGES_AROUND["hook of the stem"]).prepare(kernels=PLAIN)) == (Kept, PreparedRPNHead, RegionNet)
+    assert parts(changed(CHANGES_AROUND["hook of the stem"]).prepare(kernels=PLAIN)) == (Kept, PreparedRPNHead, RowsRegions)
     assert parts(changed(CHANGES_AROUND["hook of conv5"]).prepare(kernels=PLAIN))[2] is FoldedRegions
 
 

@@ -19,7 +19,7 @@ from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.prepared.compiled import Compiled
 from resdet.models.detection.prepared.fold import FoldedTrunk
 from resdet.models.detection.prepared.prepare import FoldedRegions
-from resdet.models.detection.prepared.region_net import RegionNet
+from resdet.models.detection.prepared.regions import RowsRegions
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.products import has_bfloat16
@@ -84,7 +84,7 @@ def test_detections_of_a_batch_of_images_of_different_sizes(kind: str) -> None:
 def test_networks_take_the_way_that_is_meant_for_them(kind: str) -> None:
     _, prepared = pair(**KINDS[kind])
     regions = getattr(prepared.roi_heads, "regions")  # noqa: B009 - not of the plain heads
-    assert isinstance(regions, RegionNet if kind in ON_ROWS else FoldedRegions)
+    assert isinstance(regions, RowsRegions if kind in ON_ROWS else FoldedRegions)
     rows = kind in {*ON_ROWS, "projections", "RoI pooling"}
     assert isinstance(prepared.trunk, RowsTrunk if rows else FoldedTrunk)
     assert not any(isinstance(part, (FrozenBatchNorm2d, nn.BatchNorm2d)) for part in prepared.modules())
@@ -139,7 +139,7 @@ def test_convolutions_in_16_bits_and_islands_in_32(kind: str, dtype: torch.dtype
     # layers are what other processors and float16 have
     rows = dtype == torch.bfloat16 and has_bfloat16()
     assert isinstance(prepared.trunk, RowsTrunk if rows and kind != "pre-activation" else FoldedTrunk)
-    assert isinstance(prepared.roi_heads.regions, RegionNet if rows and kind in ON_ROWS else FoldedRegions)
+    assert isinstance(prepared.roi_heads.regions, RowsRegions if rows and kind in ON_ROWS else FoldedRegions)
     convolutions = [part for part in prepared.modules() if isinstance(part, nn.Conv2d)]
     assert bool(convolutions) == (not rows or kind not in ON_ROWS)
     assert {part.weight.dtype for part in convolutions} <= {dtype}
@@ -223,7 +223,7 @@ def test_trained_weights_on_photos(shared_data: Path, name: str, file: str, stri
     pixels = "msra" if stride_in_1x1 else "torchvision"
     backbone = BackboneConfig(name, str(shared_data / "weights" / file), pixels, stride_in_1x1)
     torch.manual_seed(0)
-    plain = build_detector(DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_test=40)), NAMES).eval()
+    plain = build_detector(DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_top_n_test=40)), NAMES).eval()
     prepared = plain.prepare()
     for path in sorted((shared_data / "coco_mini/val2017").glob("*.jpg"))[:2]:
         image = pil_to_tensor(Image.open(path).convert("RGB").resize((320, 224), Image.Resampling.BILINEAR))

@@ -10,7 +10,7 @@ def naive(
 ) -> list:
     """Decode everything, then walk down the scores: the definition, with numbers instead of tensors."""
     boxes = BoxCoder().decode(deltas, anchors)
-    ranked = logits.argsort(descending=True).tolist()[: keep.pre_nms]
+    ranked = logits.argsort(descending=True).tolist()[: keep.pre_nms_top_n]
     kept: list[list[float]] = []
     for index in ranked:
         x1, y1, x2, y2 = boxes[index].tolist()
@@ -19,9 +19,9 @@ def naive(
         if x2 - x1 <= keep.min_size or y2 - y1 <= keep.min_size:
             continue
         box = torch.tensor([[x1, y1, x2, y2]])
-        if not kept or box_iou(box, torch.tensor(kept)).max() <= keep.nms_iou:
+        if not kept or box_iou(box, torch.tensor(kept)).max() <= keep.nms_thresh:
             kept.append([x1, y1, x2, y2])
-    return kept[: keep.post_nms]
+    return kept[: keep.post_nms_top_n]
 
 
 def test_equals_the_definition() -> None:

@@ -24,7 +24,7 @@ def target(boxes: list[list[float]], labels: list[int], ignore: list[bool] | Non
 
 
 def test_the_ground_truth_is_a_candidate_and_background_is_label_k() -> None:
-    heads = build_heads(batch=8, positive_fraction=0.5)
+    heads = build_heads(batch_size_per_image=8, positive_fraction=0.5)
     proposals = [torch.tensor([[50.0, 0, 90, 40], [0.0, 0, 10, 10]])]
     regions = heads.sample_regions(proposals, target([[10, 10, 40, 40]], [2]))
     assert regions.labels.tolist() == [CLASSES, CLASSES, 2]
@@ -33,7 +33,7 @@ def test_the_ground_truth_is_a_candidate_and_background_is_label_k() -> None:
 
 
 def test_positives_are_at_most_their_share_and_negatives_fill() -> None:
-    heads = build_heads(batch=8, positive_fraction=0.25)
+    heads = build_heads(batch_size_per_image=8, positive_fraction=0.25)
     objects = [[0, 0, 20 + i, 20] for i in range(6)]
     far = torch.tensor([[60.0, 40, 60 + i, 60] for i in range(1, 20)])
     regions = heads.sample_regions([far], target(objects, [0, 1, 2, 0, 1, 2]))
@@ -54,7 +54,7 @@ def test_the_defaults_are_those_of_fast_rcnn() -> None:
 
 
 def test_losses_by_hand() -> None:
-    heads = build_heads(batch=8, positive_fraction=0.5)
+    heads = build_heads(batch_size_per_image=8, positive_fraction=0.5)
     features = torch.randn(1, 6, 4, 6)
     regions = heads.sample_regions([torch.tensor([[50.0, 0, 90, 40]])], target([[10, 10, 40, 40]], [1]))
     logits, deltas = heads(features, regions.boxes, regions.sizes)
@@ -129,7 +129,7 @@ def naive_detections(boxes: Tensor, scores: Tensor, heads: RoIHeads, size: tuple
             for _, (a1, b1, a2, b2) in kept:
                 inter = max(0.0, min(x2, a2) - max(x1, a1)) * max(0.0, min(y2, b2) - max(y1, b1))
                 union = (x2 - x1) * (y2 - y1) + (a2 - a1) * (b2 - b1) - inter
-                if inter / union > heads.postprocess.nms_iou:
+                if inter / union > heads.postprocess.nms_thresh:
                     break
             else:
                 kept.append((score, [x1, y1, x2, y2]))

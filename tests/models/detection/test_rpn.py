@@ -42,7 +42,7 @@ def test_head_order_is_the_grids() -> None:
 
 
 def test_losses_by_hand_when_every_anchor_is_drawn() -> None:
-    rpn = build_rpn(batch=1000, positive_fraction=0.5)
+    rpn = build_rpn(batch_size_per_image=1000, positive_fraction=0.5)
     logits, deltas = torch.randn(1, 48, requires_grad=True), torch.randn(1, 48, 4, requires_grad=True)
     anchors = rpn.anchors(4, 6)
     box = [24.0, 24.0, 40.0, 40.0]  # the 16-pixel anchor at (2, 2)
@@ -77,7 +77,7 @@ def test_an_empty_image_has_both_losses_in_the_graph() -> None:
 
 
 def test_losses_of_several_images_are_their_mean_by_samples() -> None:
-    rpn = build_rpn(batch=1000)  # everything is drawn
+    rpn = build_rpn(batch_size_per_image=1000)  # everything is drawn
     logits, deltas = torch.randn(3, 48), torch.randn(3, 48, 4)
     anchors = rpn.anchors(4, 6)
     own = [
@@ -88,7 +88,9 @@ def test_losses_of_several_images_are_their_mean_by_samples() -> None:
     together = rpn.losses(logits, deltas, anchors, TargetBatch.from_targets(own))
     batches = [TargetBatch.from_targets([each]) for each in own]
     alone = [rpn.losses(logits[i, None], deltas[i, None], anchors, each) for i, each in enumerate(batches)]
-    matches = [match(anchors, each.boxes, fg_iou=0.7, bg_iou=0.3, keep_best=True, ignore=each.ignore) for each in batches]
+    matches = [
+        match(anchors, each.boxes, fg_iou_thresh=0.7, bg_iou_thresh=0.3, keep_best=True, ignore=each.ignore) for each in batches
+    ]
     counts = [int((found != BETWEEN).sum()) for found in matches]
     assert len(set(counts)) == 3  # so that a plain mean would be another one
     for name, value in together.items():
@@ -97,7 +99,7 @@ def test_losses_of_several_images_are_their_mean_by_samples() -> None:
 
 
 def test_crowds_do_not_become_background() -> None:
-    rpn = build_rpn(batch=1000)
+    rpn = build_rpn(batch_size_per_image=1000)
     logits, deltas = torch.zeros(1, 48), torch.zeros(1, 48, 4)
     anchors = rpn.anchors(4, 6)
     crowd = [-20.0, -20.0, 116.0, 84.0]  # anchors reach beyond the image, so must the crowd

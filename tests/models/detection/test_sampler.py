@@ -34,7 +34,7 @@ def drawn_by_image(matches: Tensor, chosen: tuple[Tensor, Tensor]) -> list[tuple
 @given(ROWS, st.integers(1, 40), st.floats(0, 1))
 def test_counts_and_membership(rows: list[list[int]], batch: int, fraction: float) -> None:
     matches = torch.tensor(rows, dtype=torch.int64).view(len(rows), -1)
-    found = drawn_by_image(matches, sample(matches, batch=batch, positive_fraction=fraction))
+    found = drawn_by_image(matches, sample(matches, batch_size_per_image=batch, positive_fraction=fraction))
     for values, (positive, negative) in zip(rows, found, strict=True):
         assert len(positive) == min(sum(v >= 0 for v in values), int(batch * fraction))
         assert len(negative) == min(values.count(NEGATIVE), batch - len(positive))
@@ -51,7 +51,7 @@ def test_as_many_positives_as_negatives(rows: list[list[int]], batch: int) -> No
 @pytest.mark.parametrize(
     ("sampler", "positives", "negatives"),
     [
-        (lambda matches: sample(matches, batch=8, positive_fraction=0.5), 4, 4),
+        (lambda matches: sample(matches, batch_size_per_image=8, positive_fraction=0.5), 4, 4),
         (lambda matches: sample_evenly(matches, 6), 3, 3),
     ],
 )
@@ -74,7 +74,7 @@ def test_same_seed_same_draw() -> None:
     found = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        found.append(sample(matches, batch=8, positive_fraction=0.5)[1].tolist())
+        found.append(sample(matches, batch_size_per_image=8, positive_fraction=0.5)[1].tolist())
     assert found[0] == found[1] != found[2]
 
 

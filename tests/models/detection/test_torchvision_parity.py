@@ -68,7 +68,9 @@ def spread_outputs(detector: FasterRCNN, images: list[Tensor]) -> None:
 
 def build_pair(backbone: BackboneConfig, images: list[Tensor]) -> tuple[FasterRCNN, TorchvisionFasterRCNN]:
     torch.manual_seed(0)
-    config = DetectorConfig(backbone=backbone, rpn=RPNConfig(post_nms_test=REGIONS), roi=RoIConfig(batch=REGIONS))
+    config = DetectorConfig(
+        backbone=backbone, rpn=RPNConfig(post_nms_top_n_test=REGIONS), roi=RoIConfig(batch_size_per_image=REGIONS)
+    )
     detector = build_detector(config, [str(k) for k in range(CLASSES)])
     spread_outputs(detector, images)
     theirs = peers.torchvision_detector(

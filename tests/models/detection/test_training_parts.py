@@ -34,9 +34,14 @@ def build(**roi: object) -> FasterRCNN:
         freeze_at=0,
         anchors=AnchorConfig(sizes=[16.0, 32.0]),
         rpn=RPNConfig(
-            batch=10**6, positive_fraction=1.0, pre_nms_train=60, post_nms_train=20, pre_nms_test=60, post_nms_test=5
+            batch_size_per_image=10**6,
+            positive_fraction=1.0,
+            pre_nms_top_n_train=60,
+            post_nms_top_n_train=20,
+            pre_nms_top_n_test=60,
+            post_nms_top_n_test=5,
         ),
-        roi=RoIConfig(**{"batch": 10**6, "positive_fraction": 1.0, **roi}),
+        roi=RoIConfig(**{"batch_size_per_image": 10**6, "positive_fraction": 1.0, **roi}),
     )
     with pytest.warns(UserWarning, match="frozen BN"):
         return build_detector(config, ["a", "b", "c"]).train()
@@ -185,7 +190,7 @@ def test_crowds_and_difficult_objects_are_neither_objects_nor_background(detecto
 def test_parts_of_a_batch_and_clipping_give_the_step_written_out(clip_norm: float) -> None:
     """One step of 4 images in 2 parts: the gradient is the mean over the parts, and its length is cut."""
     batch = DetectionBatch(images(4), [*OBJECTS, target(), target([4, 4, 30, 30], [0, 0, 80, 64], ignore=[False, True])])
-    model, twin = build(batch=8, positive_fraction=0.5), build(batch=8, positive_fraction=0.5)
+    model, twin = build(batch_size_per_image=8, positive_fraction=0.5), build(batch_size_per_image=8, positive_fraction=0.5)
     seen: list[int] = []
 
     def step(network: FasterRCNN, part: DetectionBatch) -> dict[str, Tensor]:

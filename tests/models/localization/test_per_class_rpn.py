@@ -36,7 +36,9 @@ def by_hand(batch: int = 8) -> PerClassRPN:
         head.cls.weight.copy_(torch.tensor([0.5, -2.0]).view(2, 1, 1, 1) / white)
         head.reg.weight.copy_(torch.tensor([0.0, 0, 0, 0, 0.1, 0, 0, 0.2]).view(8, 1, 1, 1) / white)
     grid = AnchorGrid(torch.tensor([[-4.0, -4, 4, 4]]), 8)
-    return PerClassRPN(Brightness(), head, grid, pixels=pixels, names=("a", "b"), batch=batch, smooth_l1_beta=0.0)
+    return PerClassRPN(
+        Brightness(), head, grid, pixels=pixels, names=("a", "b"), batch_size_per_image=batch, smooth_l1_beta=0.0
+    )
 
 
 def test_the_losses_of_two_images_by_hand() -> None:

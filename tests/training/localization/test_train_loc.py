@@ -189,7 +189,12 @@ def test_a_training_set_without_a_box(tmp_path: Path, images: Path) -> None:
             "option 'model.weights' must name a trained per-class RPN where",
         ),
         ("train-loc", "model.weights=x.safetensors", 2, "option 'model.weights' goes with 'model.stage' rcnn"),
-        ("train-loc", "model.rpn.bg_iou=0.6", 2, "option 'model.rpn.bg_iou' must be at most 'model.rpn.fg_iou' (0.5), got 0.6"),
+        (
+            "train-loc",
+            "model.rpn.bg_iou_thresh=0.6",
+            2,
+            "option 'model.rpn.bg_iou_thresh' must be at most 'model.rpn.fg_iou_thresh' (0.5), got 0.6",
+        ),
         ("train-loc", "model.test.short_sides=[]", 2, "option 'model.test.short_sides' must not be empty"),
         ("train-loc", "data.short_side=[80, 64]", 2, "option 'data.short_side' must be [] or [lowest, highest], got [80, 64]"),
         ("train-loc", "schedule.warmup_until_error=0.5", 2, "detectors and localizers have no training error"),

@@ -12,7 +12,7 @@ from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.evidence import contradicts, expected_scale
 from resdet.models.backbones.weights.read import WeightsFile, read_weights
 from resdet.models.backbones.weights.report import LoadReport, compare, describe_keys
-from resdet.models.backbones.weights.source import Source, find_source
+from resdet.models.backbones.weights.source import WeightsSource, find_source
 from resdet.models.registry import backbone_spec
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
@@ -105,7 +105,7 @@ def card_spec(file: WeightsFile) -> BackboneSpec | None:
     return backbone_spec(backbone["name"], **options)
 
 
-def _source_problems(source: Source, spec: BackboneSpec, pixels: PixelConvention, stride_in_1x1: bool) -> list[str]:
+def _source_problems(source: WeightsSource, spec: BackboneSpec, pixels: PixelConvention, stride_in_1x1: bool) -> list[str]:
     """Where a file without a card comes from a public source that wants something else than is asked for."""
     problems = []
     if source.scale is not None and contradicts(source.scale, pixels):

@@ -19,7 +19,7 @@ _AUTHORS = re.compile(r"resnet(50|101|152)[-_](caffe|msra)(?![a-z])", re.IGNOREC
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """A public source of weights.
 
     Attributes:
@@ -41,10 +41,10 @@ class Source:
         return "its name is that" if self.scale is None else "its BN statistics are"
 
 
-def find_source(file: WeightsFile) -> Source | None:
+def find_source(file: WeightsFile) -> WeightsSource | None:
     """The source of a file without a card: by its BN statistics, else by its name; None where nothing shows one."""
     scale = input_scale(file.state)
     if scale is not None:
-        return Source("msra" if contradicts(scale, PIXEL_CONVENTIONS["torchvision"]) else "torchvision", scale)
+        return WeightsSource("msra" if contradicts(scale, PIXEL_CONVENTIONS["torchvision"]) else "torchvision", scale)
     names = {"torchvision": _TORCHVISION, "msra": _AUTHORS}
-    return next((Source(name) for name, pattern in names.items() if pattern.search(file.path.name)), None)
+    return next((WeightsSource(name) for name, pattern in names.items() if pattern.search(file.path.name)), None)

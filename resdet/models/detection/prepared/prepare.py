@@ -12,10 +12,10 @@ from torchvision.ops import RoIAlign
 from resdet.models.backbones.misfit import is_a, module_misfit
 from resdet.models.backbones.split import Head, Trunk
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.detection.prepared import region_net, trunk
+from resdet.models.detection.prepared import regions, trunk
 from resdet.models.detection.prepared.compiled import Compiled
 from resdet.models.detection.prepared.fold import copied, fold, folded_head, folded_trunk, rows
-from resdet.models.detection.prepared.region_net import RegionNet
+from resdet.models.detection.prepared.regions import RowsRegions
 from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.models.detection.roi_heads import RoIHeads
@@ -68,7 +68,7 @@ def prepare(
 ) -> PreparedFasterRCNN:
     """A detector for inference with the results of ``model``, on its device; nothing is shared, ``model`` stays as it is.
 
-    On a CPU networks of bottlenecks run on rows (``trunk``, ``region_net``), in float32, and in bfloat16 where the processor
+    On a CPU networks of bottlenecks run on rows (``trunk``, ``regions``), in float32, and in bfloat16 where the processor
     computes with it; all others, and all on a GPU or compiled, run their layers with BN folded, channels last, for which torch
     has fast kernels there.
 
@@ -100,11 +100,10 @@ def prepare(
     conv5 = cast(Head, heads.res5)
     if not is_a(heads, RoIHeads) or module_misfit(heads):  # a user's own
         classifier = copied(heads)
-    elif on_rows and region_net.fits(heads.pooler, conv5):
-        classifier = PreparedRoIHeads(heads, RegionNet(cast(RoIAlign, heads.pooler), conv5, number, kernels))
+    elif on_rows and regions.fits(heads.pooler, conv5):
+        classifier = PreparedRoIHeads(heads, RowsRegions(cast(RoIAlign, heads.pooler), conv5, number, kernels))
     else:
-        regions = FoldedRegions(heads.pooler, layers(folded_head(conv5)), conv5.out_channels)
-        classifier = PreparedRoIHeads(heads, regions)
+        classifier = PreparedRoIHeads(heads, FoldedRegions(heads.pooler, layers(folded_head(conv5)), conv5.out_channels))
     prepared = PreparedFasterRCNN(features, rpn, classifier, pixels=model.pixels, names=model.names).eval()
     prepared.kernels = dict(kernels.answers)
     return prepared

@@ -35,7 +35,7 @@ from resdet.ops.roi_rows import joined, terms_of
 CHUNK = 75
 
 
-class RegionNet(nn.Module):
+class RowsRegions(nn.Module):
     """RoIAlign, conv5 of bottlenecks and the mean over positions.
 
     Args:
@@ -71,7 +71,7 @@ class RegionNet(nn.Module):
 
 
 def fits(pooler: nn.Module, head: nn.Module) -> bool:
-    """Whether ``RegionNet`` can be made of them."""
+    """Whether ``RowsRegions`` can be made of them."""
     return (
         conv5_on_rows(pooler, head)
         and foldable(cast(Head, head).layer4)
