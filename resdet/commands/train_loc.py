@@ -45,7 +45,7 @@ def train_localizer(config: LocalizationRunConfig, *, device: str = "auto", resu
     from resdet.engine.seed import seed_everything
     from resdet.inference.device import select_device
     from resdet.inference.load_localizer import make_localizer
-    from resdet.models.build_localizer import start_localizer
+    from resdet.models.build import start_localizer
     from resdet.models.localization.rcnn import RegionLocalizer
 
     data, where = config.data, select_device(device)
