@@ -10,7 +10,7 @@ import torch
 
 from resdet.config import config_from_dict, config_to_dict
 from resdet.config.localization import LocalizerConfig
-from resdet.models.build_localizer import build_localizer
+from resdet.models.build import build_localizer
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard, write_model

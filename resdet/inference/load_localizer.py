@@ -11,7 +11,7 @@ from resdet.config.localization import LocalizerConfig, LocalizerTestConfig
 from resdet.errors import ConfigError, DataError
 from resdet.inference.localizer import Localizer
 from resdet.inference.localizer_views import LocalizerViews
-from resdet.models.build_localizer import load_localizer
+from resdet.models.build import load_localizer
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import read_card

@@ -17,8 +17,7 @@ from resdet.cli import main
 from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import BackboneConfig, ClassifierConfig
-from resdet.models.build import build_classifier
-from resdet.models.build_localizer import build_localizer
+from resdet.models.build import build_classifier, build_localizer
 from resdet.models.model_file import ModelCard, write_model
 
 NAMES = ["n01", "n02"]

@@ -95,7 +95,7 @@ def test_a_checkout_gives_the_wheel_that_its_source_distribution_gives(wheel: Pa
         ("setup.py", ', "resdet.configs"', "", "missing: resdet/configs/coco_r50.yaml"),
         ("pyproject.toml", '"resdet.configs" = ["*.yaml"]\n', "", "missing: resdet/configs/coco_r50.yaml"),
         ("setup.py", ', "resdet.benchmarks"', "", "missing: resdet/benchmarks/measure.py"),
-        ("setup.py", '"resdet", "resdet.*"', '"resdet", "resdet.d*"', "missing: resdet/models/build.py"),
+        ("setup.py", '"resdet", "resdet.*"', '"resdet", "resdet.d*"', "missing: resdet/models/build/detector.py"),
         ("setup.py", '"resdet.configs"', '"resdet.configs", "tools"', "has no place: tools/train_det.py"),
         ("pyproject.toml", '"resdet.benchmarks" = ["README.md"]', "", "missing: resdet/benchmarks/README.md"),
         (

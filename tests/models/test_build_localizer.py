@@ -13,8 +13,7 @@ from tiny_localizers import NAMES, localizer_config, tiny_localizer, written
 from resdet.config.localization import LocalizerTestConfig
 from resdet.errors import ConfigError
 from resdet.models.backbones.bn_statistics import recompute_bn_statistics
-from resdet.models.build import load_model
-from resdet.models.build_localizer import build_localizer, load_localizer, start_localizer
+from resdet.models.build import build_localizer, load_localizer, load_model, start_localizer
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard, write_model
 from resdet.models.registry import create_backbone

@@ -16,8 +16,7 @@ from tiny_localizers import localizer_config, tiny_localizer
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import DetectorConfig
 from resdet.errors import ConfigError
-from resdet.models.build import load_model
-from resdet.models.build_localizer import load_localizer
+from resdet.models.build import load_localizer, load_model
 from resdet.models.card_network import card_config
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import ModelCard, write_model

@@ -26,7 +26,7 @@ from resdet.engine.task import BatchT, Results, Task
 from resdet.errors import ConfigError
 from resdet.files import sha256_of
 from resdet.inference.load_localizer import make_localizer
-from resdet.models.build_localizer import start_localizer
+from resdet.models.build import start_localizer
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import write_model

@@ -1,0 +1,75 @@
+"""Residual networks of a config, with their weights loaded."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+
+from torch import nn
+
+from resdet.config.schema import BackboneConfig
+from resdet.models.backbones.resnet import ResNet
+from resdet.models.backbones.weights import load_backbone_weights
+from resdet.models.registry import create_backbone
+from resdet.ops.frozen_bn import FrozenBatchNorm2d, looks_unloaded
+from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
+
+_log = logging.getLogger(__name__)
+
+
+def build_backbone(
+    config: BackboneConfig, num_classes: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d
+) -> tuple[ResNet, PixelConvention]:
+    """The residual network of a config with its weights loaded, and the pixel convention they want.
+
+    Warns where nothing shows which pixels and which stride the weights want.
+
+    Raises:
+        ConfigError: unknown backbone, or weights that do not fit it.
+        DataError: a weights file that cannot be read.
+    """
+    resnet, pixels, doubt = _load_backbone(config, num_classes, norm)
+    if doubt:
+        warnings.warn(doubt, stacklevel=2)
+    return resnet, pixels
+
+
+def build_frozen_backbone(config: BackboneConfig) -> tuple[ResNet, PixelConvention]:
+    """``build_backbone`` with frozen BN and a classifier of one class, for networks that leave it out.
+
+    Warns as ``build_backbone`` does, and when BN is frozen at statistics that were never loaded: such a network hardly trains.
+    """
+    resnet, pixels, doubt = _load_backbone(config, 1, FrozenBatchNorm2d)
+    warned = [doubt] if doubt else []
+    if looks_unloaded(resnet):
+        origin = f"{config.weights} holds no BN statistics" if config.weights else "no backbone weights are given"
+        warned.insert(
+            0,
+            f"frozen BN has mean 0 and variance 1 in every layer ({origin}): right only where the statistics were folded "
+            "into scale and shift",
+        )
+    if warned:
+        warnings.warn("; ".join(warned), stacklevel=3)
+    return resnet, pixels
+
+
+def _load_backbone(
+    config: BackboneConfig, num_classes: int, norm: Callable[[int], nn.Module]
+) -> tuple[ResNet, PixelConvention, str]:
+    """What ``build_backbone`` gives, and the warning that it utters."""
+    resnet = create_backbone(
+        config.name,
+        num_classes=num_classes,
+        norm=norm,
+        stride_in_1x1=config.stride_in_1x1,
+        shortcut=config.shortcut,
+        width=config.width,
+        zero_init_last=config.zero_init_last,
+    )
+    pixels = PIXEL_CONVENTIONS.get(config.pixels)
+    if not config.weights:
+        return resnet, pixels or PIXEL_CONVENTIONS["torchvision"], ""
+    report = load_backbone_weights(resnet, config.weights, pixels=pixels, stride_in_1x1=config.stride_in_1x1)
+    _log.info("backbone %s from %s:\n%s", config.name, config.weights, report.table())
+    return resnet, report.pixels, report.doubt

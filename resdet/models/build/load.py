@@ -1,0 +1,86 @@
+"""Networks of model files."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from resdet.config.localization import LocalizerConfig
+from resdet.config.schema import ClassifierConfig, DetectorConfig
+from resdet.errors import ConfigError
+from resdet.models.build.classifier import build_classifier
+from resdet.models.build.detector import build_detector
+from resdet.models.build.localizer import build_localizer
+from resdet.models.card_network import card_config, check_same_network
+from resdet.models.classifier import Classifier
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.models.localization.rcnn import RegionLocalizer
+from resdet.models.model_file import ModelCard, load_tensors, read_model
+from resdet.structures import PixelConvention
+
+
+def load_model(
+    path: str | Path, config: DetectorConfig | ClassifierConfig | None = None
+) -> tuple[FasterRCNN | Classifier, ModelCard]:
+    """The network of a detector's or a classifier's model file, in eval mode on the CPU, and its card.
+
+    Args:
+        path: a file of ``write_model``.
+        config: gives what is free at test time (numbers of proposals, thresholds, …); the file's own when None.
+
+    Raises:
+        ConfigError: no such file, an unknown task, a config of another network, or tensors that do not fit the card.
+        DataError: a file that cannot be read.
+    """
+    state, card = read_model(path)
+    own = card_config(path, card)
+    if isinstance(own, LocalizerConfig):
+        raise ConfigError(f"{path}: holds a localizer, must be a detector or a classifier")
+    pixels = PixelConvention.from_dict(card.pixels)
+    if config is not None:
+        check_same_network(path, own, config, pixels)
+        own = config
+    own = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BN statistics come with the state below
+        if card.task == "detection":
+            model: FasterRCNN | Classifier = build_detector(own, card.names)
+        else:
+            mean_image = state.get("mean_image")
+            # a copy: a network that keeps what was read would keep the file open, which Windows then lets nobody replace
+            model = build_classifier(own, card.names, None if mean_image is None else mean_image.clone())
+    model.pixels = pixels
+    return load_tensors(model, path, state), card
+
+
+def load_localizer(
+    path: str | Path, config: LocalizerConfig | None = None
+) -> tuple[PerClassRPN | RegionLocalizer, LocalizerConfig]:
+    """The localizer of a model file, in eval mode on the CPU, and its config.
+
+    Args:
+        path: a file that `train-loc` wrote.
+        config: must describe the same network, and gives its ``test``; the file's own when None.
+
+    Raises:
+        ConfigError: no such file, one of another task, a config of another network, or tensors that do not fit the card.
+        DataError: a file that cannot be read.
+    """
+    state, card = read_model(path)
+    if card.task != "localization":
+        raise ConfigError(f"{path}: must be a localizer, holds a model of task {card.task!r}")
+    own = cast(LocalizerConfig, card_config(path, card))
+    pixels = PixelConvention.from_dict(card.pixels)
+    if config is not None:
+        check_same_network(path, own, config, pixels)
+        own = replace(own, test=config.test)
+    bare = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BN statistics come with the state below
+        model = build_localizer(bare, card.names)
+    for part in (model,) if isinstance(model, PerClassRPN) else (model.rpn, model.regions):
+        part.pixels = pixels
+    return load_tensors(model, path, state), own

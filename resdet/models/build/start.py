@@ -1,0 +1,78 @@
+"""Networks that training begins with: of a config, and where it names a trained model, of that one's tensors."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+from resdet.config.localization import LocalizerConfig
+from resdet.config.schema import DetectorConfig
+from resdet.errors import ConfigError
+from resdet.models.build.detector import build_detector
+from resdet.models.build.load import load_localizer
+from resdet.models.build.localizer import build_localizer, build_region_net
+from resdet.models.card_network import card_config, check_same_network
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.finetune import take_over
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.models.localization.rcnn import RegionLocalizer
+from resdet.models.model_file import read_model
+from resdet.structures import PixelConvention
+
+_log = logging.getLogger(__name__)
+
+
+def start_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
+    """The detector that training begins with: of ``build_detector``, and where ``config.weights`` names one, of its tensors.
+
+    A detector without context may go into one with it, see ``take_over``; all else that makes the network must be as it was.
+
+    Raises:
+        ConfigError: no such file, one of another network or pixel convention; errors of ``build_backbone``.
+        DataError: a file that cannot be read.
+    """
+    path = config.weights
+    if not path:
+        return build_detector(config, names)
+    state, card = read_model(path)
+    own = card_config(path, card)
+    if isinstance(own, DetectorConfig) and config.roi.context:
+        own = replace(own, roi=replace(own.roi, context=True))
+    pixels = PixelConvention.from_dict(card.pixels)
+    check_same_network(path, own, config, pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BN statistics come with the state below
+        detector = build_detector(config, names)
+    detector.pixels = pixels
+    _log.info("detector from %s:\n%s", path, take_over(detector, detector.names, state, card.names).table())
+    return detector
+
+
+def start_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRPN | RegionLocalizer:
+    """The localizer that training begins with: of stage rcnn with the trained RPN of ``config.weights``.
+
+    Raises:
+        ConfigError: as ``build_localizer``; no such file, one of another network, other classes or another pixel convention.
+        DataError: a file that cannot be read.
+    """
+    if config.stage == "rpn":
+        return build_localizer(config, names)
+    rpn, own = load_localizer(config.weights)
+    if not isinstance(rpn, PerClassRPN):
+        raise ConfigError(f"{config.weights}: option 'model.weights' must name a localizer of stage rpn, it is of stage rcnn")
+    check_same_network(config.weights, own, replace(config, stage="rpn"), rpn.pixels)
+    regions = build_region_net(config, len(names))
+    problems = []
+    if rpn.names != tuple(names):
+        problems.append(f"its classes must be those of the data, {_few(names)}, got {_few(rpn.names)}")
+    if rpn.pixels != regions.pixels:
+        problems.append(f"it was trained on {rpn.pixels}, the weights of 'model.backbone' want {regions.pixels}")
+    if problems:
+        raise ConfigError([f"{config.weights}: {problem}" for problem in problems])
+    return RegionLocalizer(rpn, regions)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" … ({len(names)})" if len(names) > 4 else "")
