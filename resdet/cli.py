@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from resdet import __version__
 from resdet.console import show_every_character
 from resdet.errors import ConfigError, ResdetError, did_you_mean
 from resdet.system import give_missing_kernels_to_cpu, reader_has_left
+from resdet.version import __version__
 
 # a command's module has ``add_arguments(parser)`` and ``run(args) -> exit status``; its docstring's first line is the help
 COMMANDS = {

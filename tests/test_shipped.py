@@ -36,7 +36,7 @@ def test_what_lies_beside_the_package_counts_in_a_checkout_alone(
     tmp_path: Path, there: list[str], configs: str, top: str | None
 ) -> None:
     (tmp_path / "resdet").mkdir()
-    for name in ("__init__.py", "shipped.py"):
+    for name in ("__init__.py", "shipped.py", "version.py"):
         shutil.copy(ROOT / "resdet" / name, tmp_path / "resdet")
     for name in there:
         (tmp_path / name).touch() if name.endswith(".toml") else (tmp_path / name).mkdir()
