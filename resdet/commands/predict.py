@@ -191,8 +191,8 @@ def _classify(model: ImageClassifier, source: Path) -> dict[str, Any]:
 
 
 def _detect_image(model: Detector, source: Path, target: Path, score_thresh: float) -> dict[str, Any]:
-    from resdet.data.images.decode import read_image
     from resdet.files import atomic_write
+    from resdet.images import read_image
 
     image = read_image(source)
     found = model.predict(image, score_thresh=score_thresh)

@@ -11,11 +11,11 @@ from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.loader import test_loader
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.inference.dense import score_map, training_window
-from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating
 from resdet.inference.views import ViewedImages, Views
 from resdet.models.classifier import Classifier
 from resdet.ops.precision import in_float64
+from resdet.structures.pictures import ImageInput, to_image
 
 _PIXELS = 32 * 224 * 224  # that go through the network at once
 

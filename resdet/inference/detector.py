@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
-from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.inference.refinement import refine
 from resdet.inference.regions import Ensemble, NetworkScorer, RegionScorer, WithMirrorImage
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.structures import Detections, Target, clip_boxes
+from resdet.structures.pictures import ImageInput, to_image
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from resdet.data.loading.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
-from resdet.inference.images import ImageInput, to_image
 from resdet.inference.localizer_views import LocalizerViews, View
 from resdet.inference.mode import evaluating
 from resdet.models.localization.per_class_rpn import PerClassRPN
@@ -22,6 +21,7 @@ from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.ops.nms import top_nms
 from resdet.ops.voting import box_voting
 from resdet.structures import Detections
+from resdet.structures.pictures import ImageInput, to_image
 
 _MIN_SIDE = 1.0  # of a proposal, pixels of the image: what is thinner shows nothing
 _PIXELS = 64 * 224 * 224  # of warped regions that go through the network at once

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resdet.data.images.decode import read_image, to_rgb
+from resdet.images import read_image, to_rgb
 
 ImageInput = str | Path | Image.Image | NDArray[np.uint8]
 

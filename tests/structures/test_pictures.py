@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from resdet.errors import DataError
-from resdet.inference.images import to_image
+from resdet.structures.pictures import to_image
 
 
 @pytest.fixture
