@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,13 +11,14 @@ from pathlib import Path
 from torch import Tensor, nn
 from torchvision.ops import RoIAlign, RoIPool
 
+from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectionTestConfig, DetectorConfig, RoIConfig, RPNConfig
 from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.split import freeze_stages, split_c4
 from resdet.models.backbones.weights import load_backbone_weights
-from resdet.models.card_network import card_config, check_same_network
+from resdet.models.card_network import card_config, check_same_network, with_card
 from resdet.models.classifier import Classifier
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 from resdet.models.detection.faster_rcnn import FasterRCNN
@@ -76,7 +76,7 @@ def _load_backbone(
 def build_classifier(config: ClassifierConfig, names: Sequence[str], mean_image: Tensor | None = None) -> Classifier:
     """The classifier of a config for the classes ``names``, see ``Classifier``; errors of ``build_backbone``."""
     resnet, pixels = build_backbone(config.backbone, len(names))
-    return Classifier(resnet, pixels, names, mean_image)
+    return with_card(Classifier(resnet, pixels, names, mean_image), config)
 
 
 def build_frozen_backbone(config: BackboneConfig) -> tuple[ResNet, PixelConvention]:
@@ -119,7 +119,7 @@ def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
         smooth_l1_beta=roi.smooth_l1_beta,
         postprocess=build_postprocess(config.test),
     )
-    return FasterRCNN(trunk, rpn, roi_heads, pixels=pixels, names=names)
+    return with_card(FasterRCNN(trunk, rpn, roi_heads, pixels=pixels, names=names), config)
 
 
 def start_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
@@ -211,28 +211,5 @@ def load_model(
             # a copy: a network that keeps what was read would keep the file open, which Windows then lets nobody replace
             model = build_classifier(own, card.names, None if mean_image is None else mean_image.clone())
     model.pixels = pixels
+    model.card = replace(card, architecture=config_to_dict(own))
     return load_tensors(model, path, state), card
-
-
-def create_model(
-    name: str, *, num_classes: int, weights: str = "", pixels: str = "auto", stride_in_1x1: bool = False
-) -> FasterRCNN | Classifier:
-    """A new network by name.
-
-    Args:
-        name: ``faster_rcnn_r18_c4`` … ``faster_rcnn_r152_c4``, or a backbone's name for a classifier.
-        num_classes: K, without background.
-        weights: file of pretrained backbone weights; empty: random initialization.
-        pixels: pixel convention of the weights: auto, torchvision or msra.
-        stride_in_1x1: where the weights have a bottleneck's stride; True for msra.
-
-    Raises:
-        ConfigError: an unknown name, or weights that do not fit.
-        DataError: a weights file that cannot be read.
-    """
-    names = [str(label) for label in range(num_classes)]
-    detector = re.fullmatch(r"faster_rcnn_r(\d+)_c4", name)
-    backbone = BackboneConfig(f"resnet{detector[1]}" if detector else name, weights, pixels, stride_in_1x1)
-    if detector:
-        return build_detector(DetectorConfig(backbone=backbone), names)
-    return build_classifier(ClassifierConfig(backbone=backbone), names)

@@ -10,10 +10,11 @@ from typing import cast
 
 from torch import Tensor
 
+from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.errors import ConfigError
 from resdet.models.build import build_frozen_backbone
-from resdet.models.card_network import card_config, check_same_network
+from resdet.models.card_network import card_config, check_same_network, with_card
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
@@ -33,7 +34,9 @@ def build_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRP
         DataError: a weights file that cannot be read.
     """
     rpn = _build_rpn(config, names)
-    return rpn if config.stage == "rpn" else RegionLocalizer(rpn, _build_region_net(config, len(names)))
+    if config.stage == "rpn":
+        return with_card(rpn, config)
+    return with_card(RegionLocalizer(rpn, _build_region_net(config, len(names))), config)
 
 
 def start_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRPN | RegionLocalizer:
@@ -57,7 +60,7 @@ def start_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRP
         problems.append(f"it was trained on {rpn.pixels}, the weights of 'model.backbone' want {regions.pixels}")
     if problems:
         raise ConfigError([f"{config.weights}: {problem}" for problem in problems])
-    return RegionLocalizer(rpn, regions)
+    return with_card(RegionLocalizer(rpn, regions), config)
 
 
 def load_localizer(
@@ -84,6 +87,7 @@ def load_localizer(
         model = build_localizer(bare, card.names)
     for part in (model,) if isinstance(model, PerClassRPN) else (model.rpn, model.regions):
         part.pixels = pixels
+    model.card = replace(card, architecture=config_to_dict(bare))
     return load_tensors(model, path, state), own
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from resdet.config import config_from_dict
+from resdet.config import config_from_dict, config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
+from resdet.models.classifier import Classifier
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
+NetworkT = TypeVar("NetworkT", FasterRCNN, Classifier, PerClassRPN, RegionLocalizer)
 _MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig | LocalizerConfig]] = {
     "detection": DetectorConfig,
     "classification": ClassifierConfig,
@@ -51,6 +56,18 @@ def card_config(path: str | Path, card: ModelCard) -> Any:
         return config_from_dict(_MODEL_CONFIGS[card.task], card.architecture)
     except ConfigError as error:
         raise ConfigError([f"{path}: its card: {problem}" for problem in error.problems]) from error
+
+
+def with_card(model: NetworkT, config: DetectorConfig | ClassifierConfig | LocalizerConfig) -> NetworkT:
+    """``model`` itself, which from now on knows the card of a file that it is written to, but for the sizes of testing.
+
+    Args:
+        model: a network that was built from ``config``.
+        config: what the card says of the architecture.
+    """
+    task = next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(config, kind))
+    model.card = ModelCard(task, config_to_dict(config), list(model.names), model.pixels.to_dict(), test={})
+    return model
 
 
 def check_same_network(path: str | Path, own: Any, config: Any, pixels: PixelConvention) -> None:

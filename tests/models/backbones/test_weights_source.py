@@ -17,7 +17,8 @@ from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfi
 from resdet.errors import ConfigError
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.source import find_source
-from resdet.models.build import build_backbone, build_classifier, build_detector, create_model
+from resdet.models.build import build_backbone, build_classifier, build_detector
+from resdet.models.create import create_model
 from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 

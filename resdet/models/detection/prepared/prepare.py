@@ -107,6 +107,7 @@ def prepare(
         classifier = PreparedRoIHeads(heads, regions)
     prepared = PreparedFasterRCNN(features, rpn, classifier, pixels=model.pixels, names=model.names).eval()
     prepared.kernels = dict(kernels.answers)
+    prepared.card = model.card
     return prepared
 
 
