@@ -61,8 +61,9 @@ class ImageClassifier:
             color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
 
         Returns:
-            A sequence of names and probabilities; a list of them for a list. For a folder, a video and other iterables an
-            iterator: what ``stream`` gives, and what type checkers know by its name alone, for they take a path for a picture.
+            A sequence of names and probabilities; a list of them for a list. For a folder, a video and other iterables the
+            iterator of ``stream``. Type checkers cannot see where a path leads and expect one picture there: write ``stream``
+            for folders and videos.
 
         Raises:
             ConfigError: a folder without pictures, another ``color``, a ``top`` below 1.
@@ -72,7 +73,7 @@ class ImageClassifier:
         return shaped(images, self.stream(images, top=top, color=color))
 
     def stream(self, images: ImageSource, *, top: int = 5, color: str = "rgb") -> Iterator[Classification]:
-        """As ``predict``, an iterator for whatever ``images`` are; see ``stream_results``."""
+        """As ``predict``, but always an iterator; see ``stream_results``."""
         if top < 1:
             raise ConfigError(f"'top' must be at least 1, got {top}")
         batch = images_at_once(self.transform.crop)

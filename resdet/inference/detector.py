@@ -58,7 +58,8 @@ class Detector:
         short_side: pictures are resized to this shorter side, pixels …
         max_side: … unless the longer side would exceed this, pixels.
         improvements: what is done beyond one pass.
-        file: where the tensors of a network are that was prepared, which has others; ``save`` copies them.
+        file: the model file of a network that was loaded and prepared. Preparing changes the tensors, so ``save`` reads them
+            from the file.
     """
 
     def __init__(
@@ -101,8 +102,9 @@ class Detector:
 
         Returns:
             Detections on the CPU, boxes in pixels of the original picture (of a file: upright, by its EXIF orientation), best
-            first; a list for a list. For a folder, a video and other iterables an iterator, which computes each when it is
-            asked for: what ``stream`` gives, and what type checkers know by its name alone, for they take a path for a picture.
+            first; a list for a list. For a folder, a video and other iterables the iterator of ``stream``, which computes each
+            result when it is asked for. Type checkers cannot see where a path leads and expect one picture there: write
+            ``stream`` for folders and videos.
 
         Raises:
             ConfigError: a folder without pictures, or another ``color``.
@@ -112,7 +114,7 @@ class Detector:
         return shaped(images, self.stream(images, score_thresh=score_thresh, color=color))
 
     def stream(self, images: ImageSource, *, score_thresh: float = 0.0, color: str = "rgb") -> Iterator[Detections]:
-        """As ``predict``, an iterator for whatever ``images`` are; see ``stream_results``."""
+        """As ``predict``, but always an iterator; see ``stream_results``."""
         # One at a time: with a ResNet-50 a picture of 600 x 800 takes 0.54 seconds of a processor core. In batches of four it
         # takes 0.61, and 0.80 where two of the four are upright, for all are padded to one size.
         return stream_results(images, lambda some: [self._detect(each).above(score_thresh) for each in some], color=color)

@@ -93,8 +93,8 @@ class Localizer:
 
         Returns:
             Detections on the CPU, boxes in pixels of the picture, best first; a list of them for a list. For a folder, a video
-            and other iterables an iterator: what ``stream`` gives, and what type checkers know by its name alone, for they
-            take a path for a picture.
+            and other iterables the iterator of ``stream``. Type checkers cannot see where a path leads and expect one picture
+            there: write ``stream`` for folders and videos.
 
         Raises:
             ConfigError: a name that is no class, a folder without pictures, or another ``color``.
@@ -104,7 +104,7 @@ class Localizer:
         return shaped(images, self.stream(images, classes, color=color))
 
     def stream(self, images: ImageSource, classes: Sequence[str], *, color: str = "rgb") -> Iterator[Detections]:
-        """As ``predict``, an iterator for whatever ``images`` are; see ``stream_results``."""
+        """As ``predict``, but always an iterator; see ``stream_results``."""
         unknown = [name for name in classes if name not in self.names]
         if unknown:
             raise ConfigError([f"unknown class {name!r}{did_you_mean(name, self.names)}" for name in unknown])

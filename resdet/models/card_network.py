@@ -59,11 +59,14 @@ def card_config(path: str | Path, card: ModelCard) -> Any:
 
 
 def with_card(model: NetworkT, config: DetectorConfig | ClassifierConfig | LocalizerConfig) -> NetworkT:
-    """``model`` itself, which from now on knows the card of a file that it is written to, but for the sizes of testing.
+    """Note on a network the card of its model file, still without the sizes of testing.
 
     Args:
         model: a network that was built from ``config``.
-        config: what the card says of the architecture.
+        config: goes into the card as the architecture.
+
+    Returns:
+        ``model`` itself.
     """
     task = next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(config, kind))
     model.card = ModelCard(task, config_to_dict(config), list(model.names), model.pixels.to_dict(), test={})

@@ -39,7 +39,7 @@ class Classifier(nn.Module):
             section 4.2); images of another size lose its mean colour alone.
 
     Attributes:
-        card: what a file of this network says of it; None for one that was put together by hand.
+        card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
 
     Raises:
         ConfigError: from the constructor, when outputs and names differ in number.

@@ -40,7 +40,7 @@ class PerClassRPN(nn.Module):
         smooth_l1_beta: of the box loss.
 
     Attributes:
-        card: what a file of this network says of it; None for one that was put together by hand.
+        card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
     """
 
     card: ModelCard | None = None

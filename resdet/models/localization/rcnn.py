@@ -80,7 +80,7 @@ class RegionLocalizer(nn.Module):
         regions: of the same classes.
 
     Attributes:
-        card: what a file of this network says of it; None for one that was put together by hand.
+        card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
     """
 
     card: ModelCard | None = None
