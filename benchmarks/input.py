@@ -34,9 +34,9 @@ def main() -> None:
     from PIL import Image
     from torchvision.transforms import v2
 
-    from resdet.data.images.decode import read_image
     from resdet.data.images.photo import Photo
     from resdet.data.transforms.classification import ClassificationTrainTransform
+    from resdet.images import read_image
 
     photos = shown(args.photos, 4 if args.quick else 64)
     ours = ClassificationTrainTransform(224, (), 0, 0.5, 0.0, crop_from="area")

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from resdet.data.formats.folder import is_image_name, sub_folders
 from resdet.data.formats.imagenet import SOLUTION, find_table, read_imagenet
-from resdet.data.images.decode import read_image
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import ConfigError, DataError
 from resdet.files import walk_files
+from resdet.images import read_image
 
 LEAST = 8  # fewer images decide nothing
 _MOST = 512

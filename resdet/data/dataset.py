@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from resdet.data.images.decode import read_file, read_image
 from resdet.data.images.photo import Photo
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
+from resdet.images import read_file, read_image
 from resdet.structures import Target
 
 ImageT = TypeVar("ImageT", Image.Image, Photo)

@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem
-from resdet.data.images.decode import read_file, read_image, read_size
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
+from resdet.images import read_file, read_image, read_size
 
 UNLABELLED = -1  # the label of an image whose class nobody tells, of a test set
 

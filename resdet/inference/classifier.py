@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -10,14 +11,18 @@ from torch import Tensor
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.loader import test_loader
 from resdet.data.transforms.classification import ClassificationTestTransform
+from resdet.errors import ConfigError
 from resdet.inference.dense import score_map, training_window
-from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating
+from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
 from resdet.inference.views import ViewedImages, Views
 from resdet.models.classifier import Classifier
 from resdet.ops.precision import in_float64
+from resdet.structures import Classification
+from resdet.structures.pictures import ImageInput
 
-_PIXELS = 32 * 224 * 224  # that go through the network at once
+_PIXELS = 32 * 224 * 224  # that go through the network at once …
+_IMAGES = 128  # … in so many images at most
 
 
 class ImageClassifier:
@@ -38,23 +43,61 @@ class ImageClassifier:
         """The class names, in label order."""
         return tuple(self.model.names)
 
-    def predict(self, image: ImageInput, *, top: int = 5) -> list[tuple[str, float]]:
-        """The ``top`` best classes of a picture as (name, probability), best first.
+    @overload
+    def predict(self, images: ImageInput, *, top: int = 5, color: str = "rgb") -> Classification: ...
+    @overload
+    def predict(self, images: list[Any] | tuple[Any, ...], *, top: int = 5, color: str = "rgb") -> list[Classification]: ...
+    @overload
+    def predict(self, images: Iterator[Any], *, top: int = 5, color: str = "rgb") -> Iterator[Classification]: ...
+    def predict(
+        self, images: ImageSource, *, top: int = 5, color: str = "rgb"
+    ) -> Classification | list[Classification] | Iterator[Classification]:
+        """The ``top`` best classes of one picture, or of each of several, as (name, probability), best first.
 
         Args:
-            image: a path, a PIL image or an RGB uint8 array (H, W, 3).
-            top: how many.
+            images: a path, a PIL image, an array uint8 (H, W, 3) or a tensor uint8 (3, H, W), see ``to_image``; a folder or a
+                video; or an iterable of all these.
+            top: how many classes, at least 1.
+            color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
+
+        Returns:
+            A sequence of names and probabilities; a list of them for a list. For a folder, a video and other iterables the
+            iterator of ``stream``. Type checkers cannot see where a path leads and expect one picture there: write ``stream``
+            for folders and videos.
 
         Raises:
-            DataError: a file that is missing or no image.
+            ConfigError: a folder without pictures, another ``color``, a ``top`` below 1.
+            DataError: files that are missing or no image; where there are others too, after these.
             TypeError: something that is no picture.
         """
-        pixels = self.transform(to_image(image))
+        return shaped(images, self.stream(images, top=top, color=color))
+
+    def stream(self, images: ImageSource, *, top: int = 5, color: str = "rgb") -> Iterator[Classification]:
+        """As ``predict``, but always an iterator; see ``stream_results``."""
+        if top < 1:
+            raise ConfigError(f"'top' must be at least 1, got {top}")
+        batch = images_at_once(self.transform.crop)
+        return stream_results(images, lambda some: self._classify(some, top), color=color, batch=batch)
+
+    def _classify(self, opened: Sequence[OpenedImage], top: int) -> list[Classification]:
+        pixels = torch.stack([self.transform(each.image) for each in opened])
         device = next(self.model.parameters()).device
         with evaluating(self.model):
-            probabilities = self.model(pixels[None].to(device))[0].float().softmax(0)
-        best = probabilities.topk(min(top, len(self.names)))
-        return [(self.names[label], score) for score, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+            best = self.model(pixels.to(device)).float().softmax(1).topk(min(top, len(self.names)))
+        rows = zip(best.indices.tolist(), best.values.tolist(), opened, strict=True)
+        return [
+            Classification(tuple(labels), tuple(scores), self.names, each.image_id, each.path, each.kept)
+            for labels, scores, each in rows
+        ]
+
+
+def images_at_once(side: int) -> int:
+    """How many squares of this side, pixels, go through a classifier together.
+
+    On two processor cores a ResNet-50 needs 0.34 seconds of processor time for a picture of 224 x 224 alone and 0.15 in a batch
+    of 32; CIFAR's ResNet-20 0.032 for one of 32 x 32 alone and 0.0017 in a batch of 128.
+    """
+    return min(max(1, _PIXELS // side**2), _IMAGES)
 
 
 def classify_dataset(
@@ -75,7 +118,7 @@ def classify_dataset(
     window = training_window(model.backbone.spec, views.crop) if dense else None
     side = max(views.crop, *views.short_sides) if dense else views.crop
     batch = max(1, _PIXELS // (side**2 * (10 if views.kind == "ten_crop" else 1)))
-    for loaded in test_loader(ViewedImages(dataset, views), workers, min(batch, 128)):
+    for loaded in test_loader(ViewedImages(dataset, views), workers, min(batch, _IMAGES)):
         for alike in loaded:
             with evaluating(model):
                 probabilities = view_probabilities(model, alike.scales, window)

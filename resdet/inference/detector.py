@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, overload
 
 import torch
@@ -13,13 +12,15 @@ from torch import Tensor, nn
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
-from resdet.inference.images import ImageInput, to_image
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.inference.refinement import refine
 from resdet.inference.regions import Ensemble, NetworkScorer, RegionScorer, WithMirrorImage
+from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.model_file import FileVersion
 from resdet.structures import Detections, Target, clip_boxes
+from resdet.structures.pictures import ImageInput
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,21 @@ class Detector:
         short_side: pictures are resized to this shorter side, pixels …
         max_side: … unless the longer side would exceed this, pixels.
         improvements: what is done beyond one pass.
+        file: the model file of a network that was loaded and prepared. Preparing changes the tensors, so ``save`` reads them
+            from the file.
     """
 
-    def __init__(self, *models: FasterRCNN, short_side: int, max_side: int, improvements: Improvements | None = None) -> None:
+    def __init__(
+        self,
+        *models: FasterRCNN,
+        short_side: int,
+        max_side: int,
+        improvements: Improvements | None = None,
+        file: FileVersion | None = None,
+    ) -> None:
         self.models = [model.eval() for model in models]
         self.improvements = improvements or Improvements()
+        self.file = file
         self.transform = DetectionTestTransform(short_side, max_side)
         self.pyramid = self.improvements.pyramid(short_side, max_side)
 
@@ -71,37 +82,51 @@ class Detector:
         return self.models[0].names
 
     @overload
-    def predict(self, images: ImageInput, *, score_thresh: float = 0.0) -> Detections: ...
+    def predict(self, images: ImageInput, *, score_thresh: float = 0.0, color: str = "rgb") -> Detections: ...
     @overload
-    def predict(self, images: list[Any], *, score_thresh: float = 0.0) -> list[Detections]: ...
-    def predict(self, images: ImageInput | list[Any], *, score_thresh: float = 0.0) -> Detections | list[Detections]:
-        """Detect the objects of one picture, or of each of several, one at a time.
+    def predict(
+        self, images: list[Any] | tuple[Any, ...], *, score_thresh: float = 0.0, color: str = "rgb"
+    ) -> list[Detections]: ...
+    @overload
+    def predict(self, images: Iterator[Any], *, score_thresh: float = 0.0, color: str = "rgb") -> Iterator[Detections]: ...
+    def predict(
+        self, images: ImageSource, *, score_thresh: float = 0.0, color: str = "rgb"
+    ) -> Detections | list[Detections] | Iterator[Detections]:
+        """Detect the objects of one picture, or of each of several.
 
         Args:
-            images: a path, a PIL image or an RGB uint8 array (H, W, 3); or a list of these.
+            images: a path, a PIL image, an array uint8 (H, W, 3) or a tensor uint8 (3, H, W), see ``to_image``; a folder or a
+                video; or an iterable of all these.
             score_thresh: detections below this score, in [0, 1], are left out.
+            color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
 
         Returns:
             Detections on the CPU, boxes in pixels of the original picture (of a file: upright, by its EXIF orientation), best
-            first; a list for a list.
+            first; a list for a list. For a folder, a video and other iterables the iterator of ``stream``, which computes each
+            result when it is asked for. Type checkers cannot see where a path leads and expect one picture there: write
+            ``stream`` for folders and videos.
 
         Raises:
-            DataError: a file that is missing or no image.
+            ConfigError: a folder without pictures, or another ``color``.
+            DataError: files that are missing or no image; where there are others too, after these.
             TypeError: something that is no picture.
         """
-        if isinstance(images, list):
-            return [self._predict_one(image, score_thresh) for image in images]
-        return self._predict_one(images, score_thresh)
+        return shaped(images, self.stream(images, score_thresh=score_thresh, color=color))
 
-    def _predict_one(self, source: ImageInput, score_thresh: float) -> Detections:
-        image = to_image(source)
+    def stream(self, images: ImageSource, *, score_thresh: float = 0.0, color: str = "rgb") -> Iterator[Detections]:
+        """As ``predict``, but always an iterator; see ``stream_results``."""
+        # One at a time: with a ResNet-50 a picture of 600 x 800 takes 0.54 seconds of a processor core. In batches of four it
+        # takes 0.61, and 0.80 where two of the four are upright, for all are padded to one size.
+        return stream_results(images, lambda some: [self._detect(each).above(score_thresh) for each in some], color=color)
+
+    def _detect(self, opened: OpenedImage) -> Detections:
+        image = opened.image
         size = (image.height, image.width)
         empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), size)
         pixels, _ = self.transform(image, empty)
         pyramid = self.pyramid(image) if self.pyramid else []
         found = detect_image(self.models, pixels, self.improvements, pyramid=pyramid)
-        name = str(source) if isinstance(source, (str, Path)) else 0
-        return replace(_on_original(found, size), image_id=name).above(score_thresh)
+        return replace(_on_original(found, size), image_id=opened.image_id, path=opened.path, image=opened.kept)
 
 
 def detect_batches(
@@ -174,4 +199,4 @@ def _on_original(found: Detections, size: tuple[int, int]) -> Detections:
     resized = found.to("cpu").resized(size)
     boxes = clip_boxes(resized.boxes, size)  # once more: scaling rounds a box past the edge
     there = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    return replace(resized, boxes=boxes[there], scores=resized.scores[there], labels=resized.labels[there])
+    return replace(resized, boxes=boxes)[there]

@@ -26,7 +26,7 @@ from resdet.models.build import build_classifier, load_model
 from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.model_file import ModelCard, read_card
+from resdet.models.model_file import FileVersion, ModelCard, read_card
 from resdet.ops.precision import number_format
 
 TestConfigT = TypeVar("TestConfigT", DetectionTestConfig, LocalizerTestConfig)
@@ -40,11 +40,11 @@ def load(
     compiled: bool = False,
     test: Mapping[str, Any] | None = None,
 ) -> Detector | ImageClassifier | Localizer:
-    """Read a model file and make it ready to run.
+    """Read a model file of any task and make it ready to run; ``load_detector`` and its like say which one it must be.
 
     Args:
-        path: a ``model.safetensors`` that training wrote; or several of detectors or localizers of the same classes: an
-            ensemble, for which pictures are resized as the first file says.
+        path: a ``model.safetensors`` that training or ``save`` wrote; or several of detectors or localizers of the same
+            classes: an ensemble, for which pictures are resized as the first file says.
         device: auto, cpu, cuda or mps.
         precision: of detectors alone: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
         compiled: of detectors alone: let torch.compile fuse the layers, which takes minutes; for a GPU.
@@ -54,22 +54,36 @@ def load(
         ConfigError: no such file, one that does not fit, an unknown option or a value out of range, other classes.
         DataError: a file that cannot be read.
     """
-    paths = [path] if isinstance(path, (str, Path)) else list(path)
-    if not paths:
-        raise ConfigError("load needs at least one model file, got none")
+    paths = _at_least_one(path)
+    config = card_config(paths[0], read_card(paths[0]))
+    if isinstance(config, DetectorConfig) or (isinstance(config, ClassifierConfig) and len(paths) > 1):
+        return load_detector(paths, device=device, precision=precision, compiled=compiled, test=test)
+    if precision != "fp32" or compiled:
+        raise ConfigError(f"{paths[0]}: holds no detector: other number formats and compiling are a detector's")
+    if isinstance(config, LocalizerConfig):
+        return load_localizer(paths, device=device, test=test)
+    if test:
+        raise ConfigError(f"{paths[0]}: holds a classifier, options of 'model.test' are a detector's: {', '.join(test)}")
+    return load_classifier(paths[0], device=device)
+
+
+def load_detector(
+    path: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    compiled: bool = False,
+    test: Mapping[str, Any] | None = None,
+) -> Detector:
+    """``load`` for a detector, or an ensemble of several; a ConfigError for a file of another task too."""
+    paths = _at_least_one(path)
     where = select_device(device)
+    file = FileVersion.of(paths[0])
     cards = [read_card(each) for each in paths]
     configs = [card_config(each, card) for each, card in zip(paths, cards, strict=True)]
-    if not isinstance(configs[0], DetectorConfig) and (precision != "fp32" or compiled):
-        raise ConfigError(f"{paths[0]}: holds no detector: other number formats and compiling are a detector's")
-    if len(paths) == 1 and isinstance(configs[0], ClassifierConfig):
-        if test:
-            raise ConfigError(f"{paths[0]}: holds a classifier, options of 'model.test' are a detector's: {', '.join(test)}")
-        model, card = load_model(paths[0])
-        return ImageClassifier(cast(Classifier, model.to(where)), **_test_sizes(paths[0], card, "short_side", "crop"))
-    if isinstance(configs[0], LocalizerConfig):
-        return load_localizers(paths, where, config=replace(configs[0], test=changed_test(configs[0].test, test or {})))
-    check_detectors(paths, configs)
+    if len(paths) > 1:
+        check_detectors(paths, configs)
+    _check_kind(paths[0], configs[0], DetectorConfig)
     options = changed_test(configs[0].test, test or {})
     sizes = [_test_sizes(each, card, "short_side", "max_side") for each, card in zip(paths, cards, strict=True)]
     for each, own in zip(paths, sizes, strict=True):
@@ -77,7 +91,43 @@ def load(
             warnings.warn(f"{each}: pictures are resized to {sizes[0]}, as {paths[0]} says, not to {own}", stacklevel=2)
     changed = [replace(config, test=options) for config in configs]
     models = load_detectors(paths, changed, where, precision=precision, compiled=compiled)
-    return Detector(*models, **sizes[0], improvements=improvements_of(options))
+    return Detector(*models, **sizes[0], improvements=improvements_of(options), file=file if len(paths) == 1 else None)
+
+
+def load_classifier(path: str | Path, *, device: str = "auto") -> ImageClassifier:
+    """``load`` for a classifier; a ConfigError for a file of another task too."""
+    where = select_device(device)
+    card = read_card(path)
+    _check_kind(path, card_config(path, card), ClassifierConfig)
+    sizes = _test_sizes(path, card, "short_side", "crop")
+    model, _ = load_model(path)
+    return ImageClassifier(cast(Classifier, model.to(where)), **sizes)
+
+
+def load_localizer(
+    path: str | Path | Sequence[str | Path], *, device: str = "auto", test: Mapping[str, Any] | None = None
+) -> Localizer:
+    """``load`` for a localizer, or an ensemble of several; a ConfigError for a file of another task too."""
+    paths = _at_least_one(path)
+    where = select_device(device)
+    config = card_config(paths[0], read_card(paths[0]))
+    _check_kind(paths[0], config, LocalizerConfig)
+    return load_localizers(paths, where, config=replace(config, test=changed_test(config.test, test or {})))
+
+
+def _at_least_one(path: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    paths = [path] if isinstance(path, (str, Path)) else list(path)
+    if not paths:
+        raise ConfigError("load needs at least one model file, got none")
+    return paths
+
+
+def _check_kind(path: str | Path, config: object, expected: type) -> None:
+    """A ConfigError that names the function for the file where it is of another task."""
+    loaders = {DetectorConfig: "detector", ClassifierConfig: "classifier", LocalizerConfig: "localizer"}
+    if not isinstance(config, expected):
+        kind = loaders[type(config)]
+        raise ConfigError(f"{path}: must hold a {loaders[expected]}, holds a {kind}, which load_{kind} reads")
 
 
 def check_detectors(paths: Sequence[str | Path], configs: Sequence[Any]) -> None:
@@ -200,15 +250,17 @@ def predict(
     device: str = "auto",
     precision: str = "fp32",
     test: Mapping[str, Any] | None = None,
+    color: str = "rgb",
 ) -> Any:
     """``load(weights, …).predict(images)``: for one call; keep what ``load`` returns for more than one.
 
     Args:
         weights: a model file, or several of detectors.
-        images: a picture, as ``Detector.predict`` and ``ImageClassifier.predict`` take it.
+        images: a picture or many, as ``Detector.predict`` and ``ImageClassifier.predict`` take them.
         device: auto, cpu, cuda or mps.
         precision: number format of a detector's convolutions, as for ``load``.
         test: options of ``model.test``, as for ``load``.
+        color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
 
     Raises:
         ConfigError: a localizer, which needs classes; otherwise, as DataError, those of ``load`` and of its ``predict``.
@@ -216,4 +268,4 @@ def predict(
     model = load(weights, device=device, precision=precision, test=test)
     if isinstance(model, Localizer):
         raise ConfigError(f"{weights}: holds a localizer, which must be told classes: load(weights).predict(image, classes)")
-    return model.predict(images)
+    return model.predict(images, color=color)

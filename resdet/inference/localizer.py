@@ -5,8 +5,9 @@ Legend: Q classes asked for, M candidate boxes of a class, P proposals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, overload
 
 import torch
 from PIL import Image
@@ -14,14 +15,15 @@ from torch import Tensor, nn
 
 from resdet.data.loading.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
-from resdet.inference.images import ImageInput, to_image
 from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.inference.mode import evaluating
+from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.ops.nms import top_nms
 from resdet.ops.voting import box_voting
 from resdet.structures import Detections
+from resdet.structures.pictures import ImageInput
 
 _MIN_SIDE = 1.0  # of a proposal, pixels of the image: what is thinner shows nothing
 _PIXELS = 64 * 224 * 224  # of warped regions that go through the network at once
@@ -70,30 +72,51 @@ class Localizer:
         grids = [rpn.anchors for rpn in self._rpns]
         self._aligned = all(grid.stride == grids[0].stride and torch.equal(grid.cell, grids[0].cell) for grid in grids)
 
-    def predict(self, image: ImageInput, classes: Sequence[str]) -> Detections:
-        """The boxes of some classes in a picture.
+    @overload
+    def predict(self, images: ImageInput, classes: Sequence[str], *, color: str = "rgb") -> Detections: ...
+    @overload
+    def predict(
+        self, images: list[Any] | tuple[Any, ...], classes: Sequence[str], *, color: str = "rgb"
+    ) -> list[Detections]: ...
+    @overload
+    def predict(self, images: Iterator[Any], classes: Sequence[str], *, color: str = "rgb") -> Iterator[Detections]: ...
+    def predict(
+        self, images: ImageSource, classes: Sequence[str], *, color: str = "rgb"
+    ) -> Detections | list[Detections] | Iterator[Detections]:
+        """The boxes of some classes in one picture, or in each of several.
 
         Args:
-            image: a path, a PIL image or an RGB uint8 array (H, W, 3).
+            images: a path, a PIL image, an array uint8 (H, W, 3) or a tensor uint8 (3, H, W), see ``to_image``; a folder or a
+                video; or an iterable of all these.
             classes: names of classes, each a box.
+            color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
 
         Returns:
-            Detections on the CPU, boxes in pixels of the picture, best first.
+            Detections on the CPU, boxes in pixels of the picture, best first; a list of them for a list. For a folder, a video
+            and other iterables the iterator of ``stream``. Type checkers cannot see where a path leads and expect one picture
+            there: write ``stream`` for folders and videos.
 
         Raises:
-            ConfigError: a name that is no class.
-            DataError: a file that is missing or no image.
+            ConfigError: a name that is no class, a folder without pictures, or another ``color``.
+            DataError: files that are missing or no image; where there are others too, after these.
             TypeError: something that is no picture.
         """
+        return shaped(images, self.stream(images, classes, color=color))
+
+    def stream(self, images: ImageSource, classes: Sequence[str], *, color: str = "rgb") -> Iterator[Detections]:
+        """As ``predict``, but always an iterator; see ``stream_results``."""
         unknown = [name for name in classes if name not in self.names]
         if unknown:
             raise ConfigError([f"unknown class {name!r}{did_you_mean(name, self.names)}" for name in unknown])
-        picture = to_image(image)
-        labels = torch.tensor([self.names.index(name) for name in classes], dtype=torch.int64)
-        boxes, scores = self.localize(picture, labels.tolist())
+        labels = [self.names.index(name) for name in classes]
+        return stream_results(images, lambda some: [self._find(each, labels) for each in some], color=color)
+
+    def _find(self, opened: OpenedImage, labels: Sequence[int]) -> Detections:
+        size = (opened.image.height, opened.image.width)
+        boxes, scores = self.localize(opened.image, labels)
+        found = Detections(boxes, scores, torch.tensor(labels, dtype=torch.int64), size, self.names, opened.image_id)
         order = scores.argsort(descending=True, stable=True)
-        name = str(image) if isinstance(image, (str, Path)) else 0
-        return Detections(boxes[order], scores[order], labels[order], (picture.height, picture.width), self.names, name)
+        return replace(found, path=opened.path, image=opened.kept)[order]
 
     def localize(self, image: Image.Image, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A box for each class.

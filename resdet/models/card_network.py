@@ -7,17 +7,22 @@ import logging
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from resdet.config import config_from_dict
+from resdet.config import config_from_dict, config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.old_names import with_new_names
 from resdet.config.schema import ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
+from resdet.models.classifier import Classifier
+from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
 _log = logging.getLogger(__name__)
+NetworkT = TypeVar("NetworkT", FasterRCNN, Classifier, PerClassRPN, RegionLocalizer)
 _MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig | LocalizerConfig]] = {
     "detection": DetectorConfig,
     "classification": ClassifierConfig,
@@ -63,6 +68,21 @@ def card_config(path: str | Path, card: ModelCard) -> Any:
 @functools.cache  # a card is read more than once on the way to a network
 def _say(note: str) -> None:
     _log.info(note)
+
+
+def with_card(model: NetworkT, config: DetectorConfig | ClassifierConfig | LocalizerConfig) -> NetworkT:
+    """Note on a network the card of its model file, still without the sizes of testing.
+
+    Args:
+        model: a network that was built from ``config``.
+        config: goes into the card as the architecture.
+
+    Returns:
+        ``model`` itself.
+    """
+    task = next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(config, kind))
+    model.card = ModelCard(task, config_to_dict(config), list(model.names), model.pixels.to_dict(), test={})
+    return model
 
 
 def check_same_network(path: str | Path, own: Any, config: Any, pixels: PixelConvention) -> None:

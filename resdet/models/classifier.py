@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from resdet.errors import ConfigError
 from resdet.losses.classification import cross_entropy
 from resdet.models.backbones.resnet import ResNet
+from resdet.models.model_file import ModelCard
 from resdet.structures import PixelConvention
 
 Mixing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -37,10 +38,14 @@ class Classifier(nn.Module):
         mean_image: float32 RGB (3, h, w) in [0, 255], subtracted pixel by pixel in place of the convention's mean (paper,
             section 4.2); images of another size lose its mean colour alone.
 
+    Attributes:
+        card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
+
     Raises:
         ConfigError: from the constructor, when outputs and names differ in number.
     """
 
+    card: ModelCard | None = None
     mean_image: Tensor | None
 
     def __init__(

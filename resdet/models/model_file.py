@@ -72,6 +72,37 @@ def load_tensors(model: ModuleT, path: str | Path, state: dict[str, Tensor]) -> 
     return model.eval()
 
 
+@dataclass(frozen=True)
+class FileVersion:
+    """A model file as it was at one time, to be read again later.
+
+    Attributes:
+        path: the file.
+        mark: its size in bytes, and when it was changed last, nanoseconds.
+    """
+
+    path: Path
+    mark: tuple[int, int]
+
+    @classmethod
+    def of(cls, path: str | Path) -> FileVersion:
+        """The file as it is now; a ConfigError when there is none."""
+        return cls(Path(path), _mark(Path(path)))
+
+    def read(self) -> dict[str, Tensor]:
+        """Its tensors; a ConfigError when it has changed or gone, a DataError when it cannot be read."""
+        if _mark(self.path) != self.mark:
+            raise ConfigError(f"{self.path}: has changed since the model was loaded from it")
+        return read_model(self.path)[0]
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such model file")
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 def read_card(path: str | Path) -> ModelCard:
     """The card of a file of ``write_model``, without its tensors; raises as ``read_model`` does."""
     return _read(Path(path), tensors=False)[1]

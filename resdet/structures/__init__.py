@@ -1,13 +1,18 @@
 """Values that travel between the floors: boxes, targets, detections, image batches, pixel conventions."""
 
 from resdet.structures.boxes import box_area, clip_boxes, scale_boxes, xywh_to_xyxy, xyxy_to_xywh
+from resdet.structures.classification import Classification, ClassScore
+from resdet.structures.detections import Detection, Detections
 from resdet.structures.image_batch import ImageBatch
-from resdet.structures.instances import Detections, Target
 from resdet.structures.pixels import PIXEL_CONVENTIONS, PixelConvention
+from resdet.structures.target import Target
 from resdet.structures.target_batch import TargetBatch
 
 __all__ = [
     "PIXEL_CONVENTIONS",
+    "ClassScore",
+    "Classification",
+    "Detection",
     "Detections",
     "ImageBatch",
     "PixelConvention",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from resdet.structures.instances import Target
 from resdet.structures.moving import moved
+from resdet.structures.target import Target
 
 
 @dataclass(frozen=True)

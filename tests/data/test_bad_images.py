@@ -11,10 +11,10 @@ from PIL import Image
 
 from resdet.data.check import undecodable
 from resdet.data.formats.folder import read_folder
-from resdet.data.images.decode import read_image
 from resdet.data.loading.views import ClassificationView
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import DataError
+from resdet.images import read_image
 
 
 @pytest.fixture

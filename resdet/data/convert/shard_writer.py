@@ -17,9 +17,9 @@ from safetensors.numpy import save
 
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.formats.shards import BLOCK, KIND, sample_key, wrong_file
-from resdet.data.images.decode import read_file
 from resdet.errors import ConfigError, DataError
 from resdet.files import atomic_write
+from resdet.images import read_file
 
 _log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.formats.annotations import class_mismatch
-from resdet.data.images.decode import read_file, read_image
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import walk_files
+from resdet.images import read_file, read_image
 
 _EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 

@@ -17,10 +17,10 @@ from resdet.data.formats.folder import read_folder, sub_folders
 from resdet.data.formats.imagenet import counted, find_table, flat_images, synset_names
 from resdet.data.formats.table import read_csv
 from resdet.data.formats.voc_xml import add_objects, parse_xml, read_size_element, text_of
-from resdet.data.images.decode import read_size
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
 from resdet.files import walk_files
+from resdet.images import read_size
 
 _ENDLESS = 2**31  # of an image that cannot be read: its boxes are still read for their own problems
 

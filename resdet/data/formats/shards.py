@@ -23,9 +23,9 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from resdet.data.formats.annotations import class_mismatch, unsafe_name
-from resdet.data.images.decode import read_image
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
+from resdet.images import read_image
 
 KIND = "resdet shards 1"
 BLOCK = tarfile.BLOCKSIZE

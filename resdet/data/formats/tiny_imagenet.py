@@ -14,9 +14,9 @@ from typing import NamedTuple
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.folder import is_image_name, sub_folders
 from resdet.data.formats.imagenet import counted
-from resdet.data.images.decode import read_size
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
+from resdet.images import read_size
 
 
 class _Line(NamedTuple):

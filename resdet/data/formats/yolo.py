@@ -13,9 +13,9 @@ import yaml
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch, spelled_here, unsafe_name
 from resdet.data.formats.folder import is_image_name
-from resdet.data.images.decode import read_size
 from resdet.errors import DataError
 from resdet.files import walk_files
+from resdet.images import read_size
 
 DESCRIPTION = "data.yaml"
 SPLITS = ("train", "val", "test")

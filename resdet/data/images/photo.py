@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resdet.data.images.decode import read_header, read_image
 from resdet.data.images.jpeg import decode_jpeg, header, jpeg_size
+from resdet.images import read_header, read_image
 
 _SHRINKS = (8, 4, 2)
 # half as many pixels, enlarged by a twentieth, are as near to the antialiased view as all, shrunk by 1.9 (photos of ImageNet)

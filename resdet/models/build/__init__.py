@@ -6,7 +6,7 @@
 
 from resdet.models.build.backbone import build_backbone
 from resdet.models.build.classifier import build_classifier
-from resdet.models.build.create import create_model
+from resdet.models.build.create import create_model, list_models
 from resdet.models.build.detector import build_detector
 from resdet.models.build.load import load_localizer, load_model
 from resdet.models.build.localizer import build_localizer
@@ -18,6 +18,7 @@ __all__ = [
     "build_detector",
     "build_localizer",
     "create_model",
+    "list_models",
     "load_localizer",
     "load_model",
     "start_detector",

@@ -10,6 +10,7 @@ from torchvision.ops import RoIAlign, RoIPool
 from resdet.config.schema import DetectionTestConfig, DetectorConfig, RoIConfig, RPNConfig
 from resdet.models.backbones.split import Head, freeze_stages, split_c4
 from resdet.models.build.backbone import build_frozen_backbone
+from resdet.models.card_network import with_card
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 from resdet.models.detection.box_coder import BOX_REG_WEIGHTS, BoxCoder
 from resdet.models.detection.faster_rcnn import FasterRCNN
@@ -27,7 +28,7 @@ def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
     anchors = AnchorGrid(cell_anchors(config.anchors.sizes, config.anchors.ratios), trunk.stride)
     rpn = build_rpn(config.rpn, anchors, trunk.out_channels)
     roi_heads = build_roi_heads(config.roi, head, len(names), 1 / trunk.stride, build_postprocess(config.test))
-    return FasterRCNN(trunk, rpn, roi_heads, pixels=pixels, names=names)
+    return with_card(FasterRCNN(trunk, rpn, roi_heads, pixels=pixels, names=names), config)
 
 
 def build_rpn(config: RPNConfig, anchors: AnchorGrid, channels: int) -> RPN:

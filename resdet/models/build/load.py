@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
@@ -53,6 +54,7 @@ def load_model(
             # a copy: a network that keeps what was read would keep the file open, which Windows then lets nobody replace
             model = build_classifier(own, card.names, None if mean_image is None else mean_image.clone())
     model.pixels = pixels
+    model.card = replace(card, architecture=config_to_dict(own))
     return load_tensors(model, path, state), card
 
 
@@ -83,4 +85,5 @@ def load_localizer(
         model = build_localizer(bare, card.names)
     for part in (model,) if isinstance(model, PerClassRPN) else (model.rpn, model.regions):
         part.pixels = pixels
+    model.card = replace(card, architecture=config_to_dict(bare))
     return load_tensors(model, path, state), own

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from resdet.config.localization import LocalizerConfig
 from resdet.models.build.backbone import build_frozen_backbone
+from resdet.models.card_network import with_card
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 from resdet.models.detection.box_coder import BOX_REG_WEIGHTS, BoxCoder
 from resdet.models.localization.body import network_body
@@ -24,7 +25,9 @@ def build_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRP
         DataError: a weights file that cannot be read.
     """
     rpn = _build_per_class_rpn(config, names)
-    return rpn if config.stage == "rpn" else RegionLocalizer(rpn, build_region_net(config, len(names)))
+    if config.stage == "rpn":
+        return with_card(rpn, config)
+    return with_card(RegionLocalizer(rpn, build_region_net(config, len(names))), config)
 
 
 def build_region_net(config: LocalizerConfig, num_classes: int) -> RegionNet:

@@ -13,7 +13,7 @@ from resdet.errors import ConfigError
 from resdet.models.build.detector import build_detector
 from resdet.models.build.load import load_localizer
 from resdet.models.build.localizer import build_localizer, build_region_net
-from resdet.models.card_network import card_config, check_same_network
+from resdet.models.card_network import card_config, check_same_network, with_card
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.finetune import take_over
 from resdet.models.localization.per_class_rpn import PerClassRPN
@@ -71,7 +71,7 @@ def start_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRP
         problems.append(f"it was trained on {rpn.pixels}, the weights of 'model.backbone' want {regions.pixels}")
     if problems:
         raise ConfigError([f"{config.weights}: {problem}" for problem in problems])
-    return RegionLocalizer(rpn, regions)
+    return with_card(RegionLocalizer(rpn, regions), config)
 
 
 def _few(names: Sequence[str]) -> str:

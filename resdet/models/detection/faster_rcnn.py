@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
+from resdet.models.model_file import ModelCard
 from resdet.ops.kernels import Kernels, default_kernels
 from resdet.structures import Detections, ImageBatch, PixelConvention, Target, TargetBatch
 
@@ -24,7 +25,12 @@ class FasterRCNN(nn.Module):
         roi_heads: classifies regions of the C4 map.
         pixels: the pixel convention of the weights.
         names: the K class names, in label order.
+
+    Attributes:
+        card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
     """
+
+    card: ModelCard | None = None
 
     def __init__(
         self, trunk: nn.Module, rpn: RPN, roi_heads: RoIHeads, *, pixels: PixelConvention, names: Sequence[str]

@@ -16,6 +16,7 @@ from resdet.models.detection.matcher import match
 from resdet.models.detection.rpn import anchor_losses
 from resdet.models.detection.sampler import sample_evenly
 from resdet.models.localization.per_class_head import PerClassHead
+from resdet.models.model_file import ModelCard
 from resdet.structures import PixelConvention
 
 
@@ -37,7 +38,12 @@ class PerClassRPN(nn.Module):
         fg_iou_thresh: an anchor is positive from this IoU on, and where it overlaps some box most.
         bg_iou_thresh: an anchor is negative below this IoU.
         smooth_l1_beta: of the box loss.
+
+    Attributes:
+        card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
     """
+
+    card: ModelCard | None = None
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from resdet.losses.box_regression import box_regression_loss
 from resdet.models.detection.box_coder import BOX_REG_WEIGHTS, BoxCoder
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.models.model_file import ModelCard
 from resdet.structures import PixelConvention
 
 
@@ -77,7 +78,12 @@ class RegionLocalizer(nn.Module):
     Args:
         rpn: proposes.
         regions: of the same classes.
+
+    Attributes:
+        card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
     """
+
+    card: ModelCard | None = None
 
     def __init__(self, rpn: PerClassRPN, regions: RegionNet) -> None:
         super().__init__()

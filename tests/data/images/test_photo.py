@@ -12,13 +12,13 @@ from torchvision.transforms import v2
 from resdet.data.formats.coco import read_coco
 from resdet.data.formats.folder import read_folder
 from resdet.data.images import jpeg
-from resdet.data.images.decode import read_image
 from resdet.data.images.photo import Photo
 from resdet.data.loading.views import ClassificationView, DetectionView
 from resdet.data.transforms.classification import ClassificationTrainTransform
 from resdet.data.transforms.detection import DetectionTrainTransform
 from resdet.data.transforms.sizes import random_area
 from resdet.errors import DataError
+from resdet.images import read_image
 
 NAME = Path("photo.jpg")
 

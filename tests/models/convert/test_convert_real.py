@@ -12,8 +12,8 @@ from torch import Tensor
 
 from resdet.cli import main
 from resdet.config.schema import BackboneConfig, ClassifierConfig
-from resdet.data.images.decode import read_image
 from resdet.data.transforms.classification import ClassificationTestTransform
+from resdet.images import read_image
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.load import load, load_foreign_classifier
 from resdet.models.classifier import Classifier

@@ -106,6 +106,7 @@ def prepare(
         classifier = PreparedRoIHeads(heads, FoldedRegions(heads.pooler, layers(folded_head(conv5)), conv5.out_channels))
     prepared = PreparedFasterRCNN(features, rpn, classifier, pixels=model.pixels, names=model.names).eval()
     prepared.kernels = dict(kernels.answers)
+    prepared.card = model.card
     return prepared
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resdet.data.images.decode import read_image
 from resdet.errors import DataError
+from resdet.images import read_image
 
 
 def corners(image: Image.Image) -> list[tuple[int, ...]]:

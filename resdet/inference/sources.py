@@ -1,0 +1,123 @@
+"""What ``predict`` takes, the same for every task: a picture, a folder, a video, or many of these; and what it gives back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, TypeGuard, TypeVar, cast
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from resdet.data.formats.folder import is_image_name
+from resdet.errors import ConfigError, DataError
+from resdet.inference.video import is_video_name, video_frames
+from resdet.structures.pictures import ImageInput, check_color, to_image
+
+ResultT = TypeVar("ResultT")
+ImageSource: TypeAlias = ImageInput | Iterable[ImageInput]
+
+
+class OpenedImage(NamedTuple):
+    """A picture and where it is from.
+
+    Attributes:
+        image: RGB.
+        image_id: of a file its path as it was given, of a video the number of the frame, else 0.
+        path: the file; "" where there is none.
+        kept: the image again where no file could give it a second time; else None, so that results take little memory.
+    """
+
+    image: Image.Image
+    image_id: int | str
+    path: str
+    kept: Image.Image | None
+
+
+def stream_results(
+    images: ImageSource, ask: Callable[[Sequence[OpenedImage]], Iterable[ResultT]], *, color: str, batch: int = 1
+) -> Iterator[ResultT]:
+    """The results of all pictures in order, each computed when it is asked for.
+
+    A file that cannot be read is left out; after the last result a DataError names all of them.
+
+    Args:
+        images: a path, a PIL image, an array or a tensor, as ``to_image`` takes them; a folder, whose pictures and videos are
+            meant; a video; or an iterable of all these.
+        ask: the results of some pictures at once.
+        color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
+        batch: most pictures that are asked about at once; of a generator, which may be a camera, it is always one.
+
+    Raises:
+        ConfigError: at once, a folder without pictures, or another ``color``.
+        DataError: at the end, for files that cannot be read.
+        TypeError: something that is no picture.
+    """
+    check_color(color)
+    if _is_folder(images):
+        sources: Iterable[ImageInput] = folder_files(images)
+    elif _is_iterable(images):
+        sources, batch = images, batch if isinstance(images, (list, tuple)) else 1
+    else:
+        sources = [cast(ImageInput, images)]
+    return _results(sources, ask, color, batch)
+
+
+def shaped(images: ImageSource, results: Iterator[ResultT]) -> ResultT | list[ResultT] | Iterator[ResultT]:
+    """The results of ``images`` as ``predict`` gives them: one for one picture, a list for a list, else the iterator itself."""
+    if isinstance(images, (list, tuple)):
+        return list(results)
+    several = _is_iterable(images) or _is_folder(images) or (isinstance(images, (str, Path)) and is_video_name(images))
+    return results if several else next(results)
+
+
+def folder_files(folder: str | Path) -> list[Path]:
+    """The pictures and videos of a folder, sorted by name, without those of folders in it; a ConfigError when there is none."""
+    files = sorted(item for item in Path(folder).iterdir() if is_image_name(item.name) or is_video_name(item))
+    if not files:
+        raise ConfigError(f"{folder}: holds no image or video")
+    return files
+
+
+def _is_iterable(images: object) -> TypeGuard[Iterable[ImageInput]]:
+    return isinstance(images, Iterable) and not isinstance(images, (str, bytes, Image.Image, np.ndarray, Tensor))
+
+
+def _is_folder(images: object) -> TypeGuard[str | Path]:
+    return isinstance(images, (str, Path)) and os.path.isdir(images)  # noqa: PTH112  (False, not an error, for a name too long)
+
+
+def _results(
+    sources: Iterable[ImageInput], ask: Callable[[Sequence[OpenedImage]], Iterable[ResultT]], color: str, batch: int
+) -> Iterator[ResultT]:
+    problems: list[str] = []
+    opened = _opened(sources, color, problems)
+    while some := list(islice(opened, batch)):
+        yield from ask(some)
+    if problems:
+        raise DataError(problems)
+
+
+def _opened(sources: Iterable[ImageInput], color: str, problems: list[str]) -> Iterator[OpenedImage]:
+    """The pictures that can be read; ``problems`` gets what is said of the others."""
+    for source in sources:
+        files: Sequence[ImageInput] = folder_files(source) if _is_folder(source) else [source]
+        for each in files:
+            try:
+                yield from _pictures(each, color)
+            except DataError as error:
+                problems += error.problems
+
+
+def _pictures(source: ImageInput, color: str) -> Iterator[OpenedImage]:
+    if not isinstance(source, (str, Path)):
+        image = to_image(source, color)
+        yield OpenedImage(image, 0, "", image)
+    elif is_video_name(source):
+        for number, image in enumerate(video_frames(source)):
+            yield OpenedImage(image, number, str(source), image)
+    else:
+        yield OpenedImage(to_image(source), str(source), str(source), None)

@@ -1,0 +1,46 @@
+"""Videos as pictures, and pictures as videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+from PIL import Image
+
+from resdet.errors import DataError
+
+_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+_RATE = 25.0  # frames a second, where a file does not say
+
+
+def is_video_name(name: str | Path) -> bool:
+    """Whether a file of this name is taken for a video: by its suffix."""
+    return Path(name).suffix.lower() in _SUFFIXES
+
+
+def video_frames(path: str | Path) -> Iterator[Image.Image]:
+    """The frames of a video in RGB, one read at a time; a DataError when there is none that can be read."""
+    if not os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name too long)
+        raise DataError(f"{path}: no such video file")
+    capture = cv2.VideoCapture(str(path))
+    try:
+        there, frame = capture.read()
+        if not there:
+            raise DataError(f"{path}: no frame of this video can be read")
+        while there:
+            yield Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            there, frame = capture.read()
+    finally:
+        capture.release()
+
+
+def frame_rate(path: str | Path) -> float:
+    """Frames a second of a video; 25 where the file does not say."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        return rate if rate > 0 else _RATE
+    finally:
+        capture.release()

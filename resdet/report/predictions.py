@@ -1,0 +1,106 @@
+"""The files of ``predict``: annotated pictures and videos under names of their own, and rows of ``predictions.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from resdet.errors import ConfigError, ResdetError
+from resdet.files import atomic_write, identity
+from resdet.inference.video import is_video_name
+from resdet.structures import Classification, Detections
+
+
+def distinct_targets(files: Sequence[Path], output: Path) -> list[Path]:
+    """Where each annotated picture goes: its own name in ``output``, numbered where two would share one.
+
+    The suffix is that of the format written: pictures stay JPEG or PNG, others become PNG, videos MP4.
+    """
+    taken: set[str] = set()
+    targets = []
+    for file in files:
+        suffix = _written_suffix(file)
+        name, number = f"{file.stem}{suffix}", 2
+        while name.lower() in taken:
+            name, number = f"{file.stem}_{number}{suffix}", number + 1
+        taken.add(name.lower())
+        targets.append(output / name)
+    return targets
+
+
+def _written_suffix(file: Path) -> str:
+    if is_video_name(file):
+        return ".mp4"
+    return file.suffix if file.suffix.lower() in (".jpg", ".jpeg", ".png") else ".png"
+
+
+def refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
+    """A ConfigError for each of ``targets`` that is one of ``files``."""
+    sources = set(map(identity, files))
+    lost = [target for target in targets if identity(target) in sources]
+    if lost:
+        raise ConfigError([f"--output {target.parent}: would overwrite the input {target.name}" for target in lost])
+
+
+def save_picture(picture: Image.Image, target: Path) -> None:
+    """Write a picture as its name says, PNG or JPEG, atomically."""
+    kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
+    atomic_write(target, lambda temporary: picture.save(temporary, format=kind, quality=92))
+
+
+class VideoFile:
+    """An MP4 file that is written frame by frame; a context, at whose end it is complete. Without a frame there is no file.
+
+    Args:
+        target: the file.
+        rate: frames a second.
+
+    Attributes:
+        frames: how many have been written.
+    """
+
+    def __init__(self, target: Path, rate: float) -> None:
+        self.target = target
+        self.rate = rate
+        self.frames = 0
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, picture: Image.Image) -> None:
+        """One frame more, RGB, of the size of the first one; a ResdetError where OpenCV cannot write the file."""
+        if self._writer is None:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = cv2.VideoWriter(str(self.target), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, picture.size)
+            if not self._writer.isOpened():
+                raise ResdetError(f"{self.target}: OpenCV cannot write this video")
+        self._writer.write(cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR))
+        self.frames += 1
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+
+def detection_row(found: Detections) -> dict[str, Any]:
+    """What ``predictions.json`` says of one picture or frame: "file", "frame", its size in pixels, and "detections"."""
+    height, width = found.size
+    detections = [{"box": list(box), "score": score, "label": label, "name": name} for box, score, label, name in found]
+    return {**_origin(found), "width": width, "height": height, "detections": detections}
+
+
+def classification_row(found: Classification) -> dict[str, Any]:
+    """What ``predictions.json`` says of one picture or frame: "file", "frame", and "classes", best first."""
+    return {**_origin(found), "classes": [{"name": name, "score": score} for name, score in found]}
+
+
+def _origin(found: Detections | Classification) -> dict[str, Any]:
+    frame = {} if found.image_id == found.path else {"frame": found.image_id}
+    return {"file": found.path, **frame}

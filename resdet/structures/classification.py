@@ -1,0 +1,75 @@
+"""What a classifier says an image shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, overload
+
+from PIL import Image
+
+from resdet.structures.showing import as_html, as_text, known_picture, named, png_bytes
+
+
+class ClassScore(NamedTuple):
+    """One class that an image may show.
+
+    Attributes:
+        name: of the class.
+        score: its probability, in [0, 1].
+    """
+
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, repr=False)
+class Classification(Sequence[ClassScore]):
+    """The best classes of one image: a sequence of ``ClassScore``, best first.
+
+    Attributes:
+        labels: of each class, 0 … K-1, indices into ``names``.
+        scores: of each class, a probability in [0, 1].
+        names: the K class names.
+        image_id: of a file its path, of a video the number of the frame, from 0.
+        path: the file of the picture or video, "" where there is none.
+        image: the picture where no file could give it again: one that was handed in from memory, or a frame of a video.
+    """
+
+    labels: tuple[int, ...]
+    scores: tuple[float, ...]
+    names: tuple[str, ...]
+    image_id: int | str = 0
+    path: str = ""
+    image: Image.Image | None = field(default=None, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @overload
+    def __getitem__(self, key: int) -> ClassScore: ...
+    @overload
+    def __getitem__(self, key: slice) -> Classification: ...
+    def __getitem__(self, key: int | slice) -> ClassScore | Classification:
+        if isinstance(key, slice):
+            return replace(self, labels=self.labels[key], scores=self.scores[key])
+        return ClassScore(self.names[self.labels[key]], self.scores[key])
+
+    def _title(self) -> str:
+        return named(self.path, self.image_id)
+
+    def _cells(self) -> list[list[str]]:
+        return [[name, f"{score:.3f}"] for name, score in self]
+
+    def __repr__(self) -> str:
+        return f"Classification({self._title()}: {', '.join(f'{name} {score:.3f}' for name, score in self)})"
+
+    def __str__(self) -> str:
+        return as_text(self._title(), self._cells())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._title(), ["name", "score"], self._cells(), self._repr_png_())
+
+    def _repr_png_(self) -> bytes | None:
+        picture = known_picture(self.image, self.path)
+        return None if picture is None else png_bytes(picture)

@@ -1,0 +1,254 @@
+"""What a detector says an image holds.
+
+Legend: N objects; boxes float32 (N, 4) ``xyxy`` in pixels; labels int64 (N,) in 0 … K-1.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from resdet.errors import ConfigError, did_you_mean
+from resdet.ops.precision import in_float64
+from resdet.structures.boxes import scale_boxes, xyxy_to_xywh
+from resdet.structures.drawing import class_color, draw_boxes
+from resdet.structures.pictures import ImageInput, to_image
+from resdet.structures.showing import as_html, as_text, known_picture, named, png_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import supervision
+
+
+class Detection(NamedTuple):
+    """One object that was found.
+
+    Attributes:
+        box: (x1, y1, x2, y2), pixels of the original image.
+        score: in [0, 1].
+        label: 0 … K-1.
+        name: of the class; the label as text where no names are known.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    label: int
+    name: str
+
+
+@dataclass(frozen=True, repr=False)
+class Detections:
+    """What a detector found in one image, best score first.
+
+    ``len``, iteration, ``[i]``, slices and masks work as on a list of ``Detection``; a slice or a mask gives ``Detections``.
+
+    Attributes:
+        boxes: float32 (N, 4) ``xyxy``, pixels of the original image.
+        scores: float32 (N,), probabilities in [0, 1].
+        labels: int64 (N,), 0 … K-1, indices into ``names``.
+        size: (height, width) in pixels of the original image.
+        names: the K class names.
+        image_id: the data set's own name of the image; of a file its path, of a video the number of the frame, from 0.
+        path: the file of the picture or video, "" where there is none.
+        image: the picture where no file could give it again: one that was handed in from memory, or a frame of a video.
+
+    Raises:
+        ValueError: from the constructor, when the lengths differ.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    size: tuple[int, int]
+    names: Sequence[str] = ()
+    image_id: int | str = 0
+    path: str = ""
+    image: Image.Image | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.boxes.shape != (count, 4) or self.scores.ndim != 1 or self.labels.shape != (count,):
+            raise ValueError(
+                f"Detections needs boxes (N, 4), scores (N,) and labels (N,), got {tuple(self.boxes.shape)}, "
+                f"{tuple(self.scores.shape)} and {tuple(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Detection]:
+        for box, score, label in zip(self.boxes.tolist(), self.scores.tolist(), self.labels.tolist(), strict=True):
+            yield Detection(tuple(box), score, label, self._name(label))
+
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> Detection: ...
+    @overload
+    def __getitem__(self, key: slice | Tensor | NDArray[Any] | Sequence[int]) -> Detections: ...
+    def __getitem__(self, key: int | np.integer[Any] | slice | Tensor | NDArray[Any] | Sequence[int]) -> Detection | Detections:
+        if isinstance(key, (int, np.integer)):
+            label = int(self.labels[key])
+            return Detection(tuple(self.boxes[key].tolist()), float(self.scores[key]), label, self._name(label))
+        if isinstance(key, slice):
+            key = range(len(self))[key]  # unlike a tensor, it goes backwards too
+        rows = torch.as_tensor(key, device=self.labels.device).reshape(-1)
+        rows = rows if len(rows) else rows.to(torch.int64)  # an empty list is no list of floats
+        return replace(self, boxes=self.boxes[rows], scores=self.scores[rows], labels=self.labels[rows])
+
+    def above(self, score: float) -> Detections:
+        """Those with a score of at least ``score``, in [0, 1]."""
+        return self[self.scores >= score]
+
+    def filter(self, *, classes: str | int | Iterable[str | int] | None = None, score: float = 0.0) -> Detections:
+        """Those of some classes, with a score of at least ``score``.
+
+        Args:
+            classes: names or labels, one or several; None: all classes.
+            score: in [0, 1].
+
+        Raises:
+            ConfigError: for each name or label that is no class, and for a score out of range.
+        """
+        problems = [] if 0 <= score <= 1 else [f"'score' must be in [0, 1], got {score}"]
+        keep = self.scores >= score
+        if classes is not None:
+            labels: list[int] = []
+            for each in [classes] if isinstance(classes, (str, int)) else classes:
+                own = self._labels(each)
+                labels += own
+                if not own and isinstance(each, str):
+                    problems.append(f"unknown class {each!r}{did_you_mean(each, self.names)}")
+                elif not own:
+                    problems.append(f"a class's label must be in 0 … {len(self.names) - 1}, got {each}")
+            keep &= torch.isin(self.labels, torch.tensor(labels, dtype=torch.int64, device=self.labels.device))
+        if problems:
+            raise ConfigError(problems)
+        return self[keep]
+
+    def _labels(self, wanted: str | int) -> list[int]:
+        """The labels that a name or label means: none where it is no class."""
+        if isinstance(wanted, str):
+            return [label for label, name in enumerate(self.names) if name == wanted]
+        label = operator.index(wanted)
+        return [label] if label >= 0 and (not self.names or label < len(self.names)) else []
+
+    def _name(self, label: int) -> str:
+        return self.names[label] if self.names else str(label)
+
+    def resized(self, size: tuple[int, int]) -> Detections:
+        """The same detections on the same image at another ``size`` (height, width)."""
+        return replace(self, boxes=scale_boxes(self.boxes, self.size, size), size=size)
+
+    def to(self, device: object) -> Detections:
+        """The same detections with their tensors on ``device``."""
+        return replace(
+            self,
+            boxes=self.boxes.to(device),  # type: ignore[call-overload]
+            scores=self.scores.to(device),  # type: ignore[call-overload]
+            labels=self.labels.to(device),  # type: ignore[call-overload]
+        )
+
+    def draw(self, image: ImageInput | None = None, text_size: int | None = None, *, color: str = "rgb") -> Image.Image:
+        """A copy of a picture with the boxes, class names and scores on it.
+
+        Args:
+            image: of any size, as ``resdet.structures.pictures.to_image`` takes it; the picture that was searched when None.
+            text_size: height of the letters, pixels; suited to the picture when None.
+            color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
+
+        Raises:
+            ConfigError: no picture is given, and none is known.
+            DataError: a file that is missing or no image.
+            TypeError: something that is no picture.
+        """
+        source = (self.image or self.path) if image is None else image
+        if isinstance(source, str) and not source:
+            raise ConfigError("draw: these detections know no picture, 'image' must be given, got None")
+        picture = source if isinstance(source, Image.Image) else to_image(source, color)
+        captions = [f"{found.name} {found.score:.2f}" for found in self]
+        colors = [class_color(label) for label in self.labels.tolist()]
+        boxes = scale_boxes(self.boxes.cpu(), self.size, (picture.height, picture.width))
+        return draw_boxes(picture, boxes, captions, colors, text_size)
+
+    def to_coco(self, category_ids: Sequence[int] | None = None, *, image_id: int | str | None = None) -> list[dict[str, Any]]:
+        """COCO result rows: ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``, floats unrounded.
+
+        Args:
+            category_ids: the file's category id of each label; label + 1 when it is not given.
+            image_id: the file's id of the image; that of the detections when it is not given.
+        """
+        boxes = xyxy_to_xywh(in_float64(self.boxes)).tolist()
+        labels = self.labels.tolist()
+        ids = [label + 1 for label in labels] if category_ids is None else [category_ids[label] for label in labels]
+        image = self.image_id if image_id is None else image_id
+        return [
+            {"image_id": image, "category_id": category, "bbox": box, "score": score}
+            for category, box, score in zip(ids, boxes, self.scores.tolist(), strict=True)
+        ]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table of a row an object: image_id, name, label, score, x1, y1, x2, y2; an ImportError without pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("Detections.to_pandas needs pandas: pip install pandas") from error
+        x1, y1, x2, y2 = self.boxes.cpu().numpy().T
+        return pd.DataFrame(
+            {
+                "image_id": [self.image_id] * len(self),
+                "name": [found.name for found in self],
+                "label": self.labels.cpu().numpy(),
+                "score": self.scores.cpu().numpy(),
+                "x1": x1,
+                "y1": y1,
+                "x2": x2,
+                "y2": y2,
+            }
+        )
+
+    def to_supervision(self) -> supervision.Detections:
+        """The same for supervision, class names under ``data["class_name"]``; an ImportError without that package."""
+        try:
+            import supervision
+        except ImportError as error:
+            raise ImportError("Detections.to_supervision needs supervision: pip install supervision") from error
+        return supervision.Detections(
+            xyxy=self.boxes.cpu().numpy(),
+            confidence=self.scores.cpu().numpy(),
+            class_id=self.labels.cpu().numpy(),
+            data={"class_name": np.array([found.name for found in self], dtype=str)},
+        )
+
+    def summary(self) -> str:
+        """How many of what, in the order of the best of each class: ``"2 person, 1 dog"``, or ``"nothing"``."""
+        counts: dict[str, int] = {}
+        for found in self:
+            counts[found.name] = counts.get(found.name, 0) + 1
+        return ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
+
+    def _title(self) -> str:
+        height, width = self.size
+        return f"{named(self.path, self.image_id)}, {width} x {height} pixels: {self.summary()}"
+
+    def _cells(self) -> list[list[str]]:
+        return [[found.name, f"{found.score:.3f}", *(f"{corner:.1f}" for corner in found.box)] for found in self]
+
+    def __repr__(self) -> str:
+        return f"Detections({self._title()})"
+
+    def __str__(self) -> str:
+        return as_text(self._title(), self._cells())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._title(), ["name", "score", "x1", "y1", "x2", "y2"], self._cells(), self._repr_png_())
+
+    def _repr_png_(self) -> bytes | None:
+        picture = known_picture(self.image, self.path)
+        return None if picture is None else png_bytes(self.draw(picture))

@@ -1,0 +1,66 @@
+"""Results as a console and a notebook show them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from resdet.errors import DataError
+from resdet.images import read_image
+
+_ROWS = 20  # that are shown
+_SIDE = 800  # longest side of a picture in a notebook, pixels
+
+
+def named(path: str, image_id: int | str) -> str:
+    """What a result's picture is called: ``"street.jpg"``, ``"clip.mp4, frame 12"`` or ``"image 7"``."""
+    if not path:
+        return f"image {image_id}"
+    name = Path(path).name
+    return name if image_id == path else f"{name}, frame {image_id}"
+
+
+def as_text(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """A title and below it the first rows, each cell as wide as its column."""
+    shown = rows[:_ROWS]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    return "\n".join([title, *(f"  {line}" for line in [*lines, *_rest(rows)])])
+
+
+def as_html(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], png: bytes | None) -> str:
+    """A title, a picture where there is one, and a table of the first rows; what names hold is escaped."""
+    picture = f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">' if png else ""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[:_ROWS])
+    rest = "".join(f"<p>{escape(line)}</p>" for line in _rest(rows))
+    return f"<p>{escape(title)}</p>{picture}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+
+
+def _rest(rows: Sequence[object]) -> list[str]:
+    return [f"… and {len(rows) - _ROWS} more"] if len(rows) > _ROWS else []
+
+
+def known_picture(image: Image.Image | None, path: str) -> Image.Image | None:
+    """The picture of a result: its image, else its file, small enough for a notebook; None where neither can be had."""
+    if image is None and path:
+        with contextlib.suppress(DataError):  # a file that has gone, or a video
+            image = read_image(path)
+    if image is None:
+        return None
+    small = image.copy()
+    small.thumbnail((_SIDE, _SIDE))
+    return small
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A picture as the content of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()

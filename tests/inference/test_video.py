@@ -1,0 +1,58 @@
+"""Frames of videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from videos import written_video
+
+from resdet.errors import DataError
+from resdet.inference.video import frame_rate, is_video_name, video_frames
+
+COLORS = [(250, 20, 20), (20, 250, 20), (20, 20, 250)]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return written_video(tmp_path / "clip.avi", [np.full((48, 64, 3), color, np.uint8) for color in COLORS], rate=12.5)
+
+
+def test_all_frames_in_order_and_in_rgb(clip: Path) -> None:
+    for source in (clip, str(clip)):
+        frames = list(video_frames(source))
+        assert [(frame.mode, frame.size) for frame in frames] == [("RGB", (64, 48))] * 3
+        for frame, color in zip(frames, COLORS, strict=True):
+            # JPEG keeps one colour but for a few steps
+            assert np.abs(np.asarray(frame, int).mean((0, 1)) - color).max() < 8
+
+
+def test_frames_are_read_one_at_a_time(clip: Path) -> None:
+    frames = video_frames(clip)
+    next(frames)
+    content = clip.read_bytes()
+    assert len(content) > 1000
+    frames.close()  # which lets the file go
+    clip.unlink()
+
+
+def test_frames_a_second(clip: Path, tmp_path: Path) -> None:
+    assert frame_rate(clip) == pytest.approx(12.5)
+    (tmp_path / "none.mp4").write_bytes(b"")
+    assert frame_rate(tmp_path / "none.mp4") == 25
+
+
+def test_videos_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_bytes(b"hello")
+    with pytest.raises(DataError, match=r"text\.mp4: no frame of this video can be read"):
+        next(video_frames(tmp_path / "text.mp4"))
+    with pytest.raises(DataError, match=r"gone\.mp4: no such video file"):
+        next(video_frames(tmp_path / "gone.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.mp4", True), ("x/A.AVI", True), ("a.webm", True), ("a.jpg", False), ("mp4", False)]
+)
+def test_names_of_videos(name: str, expected: bool) -> None:
+    assert is_video_name(name) is is_video_name(Path(name)) is expected
