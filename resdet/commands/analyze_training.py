@@ -23,7 +23,7 @@ from resdet.analysis.training_curves import (
 from resdet.commands.common import print_results, run_config
 from resdet.config import config_to_yaml
 from resdet.config.schema import BackboneConfig, ClassificationRunConfig
-from resdet.data.catalog import build_classification_dataset
+from resdet.data.sources.classification import build_classification_dataset
 from resdet.engine.run_folder import open_run
 from resdet.errors import ConfigError
 from resdet.models.registry import create_backbone

@@ -99,8 +99,9 @@ def _check(args: argparse.Namespace) -> int:
 
 def _read(source: Source, names: Sequence[str], label: str) -> DetectionDataset | ClassificationDataset:
     from resdet.config.schema import DetectionSourceConfig, LocalizationSourceConfig
-    from resdet.data.catalog import build_classification_dataset, build_dataset
-    from resdet.data.localization_sources import build_localization_dataset
+    from resdet.data.sources.classification import build_classification_dataset
+    from resdet.data.sources.detection import build_dataset
+    from resdet.data.sources.localization import build_localization_dataset
 
     if isinstance(source, LocalizationSourceConfig):
         return build_localization_dataset(source, names or None, option=label)

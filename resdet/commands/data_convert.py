@@ -36,9 +36,9 @@ def run_convert(args: argparse.Namespace) -> int:
         DataError: with every problem of the source, or names that the format cannot hold.
     """
     from resdet.config.schema import DetectionSourceConfig
-    from resdet.data.catalog import build_dataset
     from resdet.data.check import summary
     from resdet.data.convert.write import convert_dataset
+    from resdet.data.sources.detection import build_dataset
 
     source = DetectionSourceConfig(args.format, args.root, args.annotations, args.split, args.only)
     check_format(source, args)

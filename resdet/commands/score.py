@@ -58,7 +58,7 @@ def _score_coco(args: argparse.Namespace) -> dict[str, Any]:
 
 def _score_voc(args: argparse.Namespace) -> dict[str, Any]:
     from resdet.data.formats.voc import image_names, read_voc
-    from resdet.data.options import no_list
+    from resdet.data.sources.options import no_list
     from resdet.evaluation.ground_truth import GroundTruth
     from resdet.evaluation.score import score_detections
     from resdet.evaluation.voc_files import read_voc_results
