@@ -11,11 +11,11 @@ import torch
 
 from resdet.analysis.variants import network_variants
 from resdet.config.schema import ClassificationRunConfig
-from resdet.data.catalog import build_classification_dataset, build_mean_image, build_train_transform
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import ClassificationView
+from resdet.data.sources.classification import build_classification_dataset, build_mean_image, build_train_transform
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.engine.seed import seed_everything
 from resdet.errors import ConfigError

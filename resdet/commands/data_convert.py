@@ -35,10 +35,10 @@ def run_convert(args: argparse.Namespace) -> int:
         ConfigError: on wrong arguments, or a destination that holds something.
         DataError: with every problem of the source, or names that the format cannot hold.
     """
-    from resdet.data.catalog import build_dataset
     from resdet.data.check import summary
     from resdet.data.convert.write import convert_dataset
     from resdet.data.described import described_detection
+    from resdet.data.sources.detection import build_dataset
 
     source = described_detection(args.format, args.root, annotations=args.annotations, split=args.split, images=args.only)
     dataset = build_dataset([source], option="data")

@@ -33,9 +33,9 @@ def run_shard(args: argparse.Namespace) -> int:
     """
     from resdet.config.check import of_other_formats
     from resdet.config.schema import ClassificationSourceConfig
-    from resdet.data.catalog import build_classification_dataset
     from resdet.data.check import summary
     from resdet.data.convert.shard_writer import write_shards
+    from resdet.data.sources.classification import build_classification_dataset
 
     if args.size < 1:
         raise ConfigError(f"'--size' must be at least 1 MiB, got {args.size}")

@@ -55,7 +55,7 @@ def run_mean(args: argparse.Namespace) -> int:
         ConfigError: on wrong arguments or options.
         DataError: with every problem of the data set and of its images.
     """
-    from resdet.data.catalog import build_test_transform
+    from resdet.data.sources.classification import build_test_transform
     from resdet.data.statistics import pixel_statistics, write_mean_image
 
     data, dataset = _training_set(args)
@@ -71,7 +71,7 @@ def run_mean(args: argparse.Namespace) -> int:
 
 
 def _training_set(args: argparse.Namespace) -> tuple[ClassificationDataConfig, ClassificationDataset]:
-    from resdet.data.catalog import build_classification_dataset
+    from resdet.data.sources.classification import build_classification_dataset
 
     if args.images < 0:
         raise ConfigError(f"--images must be at least 0, got {args.images}")

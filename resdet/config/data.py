@@ -7,6 +7,8 @@ from typing import Any
 
 from resdet.config.option import option
 
+VALIDATION = "validation set; null, or without a root: none, and training evaluates nothing"
+
 
 @dataclass
 class DetectionSourceConfig:
@@ -22,6 +24,7 @@ class DetectionSourceConfig:
         "",
         "coco: the instances json; yolo: the yaml with the class names, when not root/data.yaml",
         formats=("coco", "yolo"),
+        layout=True,
     )
     split: str = option(
         "",
@@ -42,7 +45,7 @@ class DetectionDataConfig:
     """Detection data and its transforms."""
 
     train: list[DetectionSourceConfig] = option(factory=list, text="training sets, joined")
-    val: DetectionSourceConfig = option(factory=DetectionSourceConfig, text="validation set")
+    val: DetectionSourceConfig = option(factory=DetectionSourceConfig, text=VALIDATION, optional=True)
     metric: str = option("coco", "coco; voc07 and voc10 add PASCAL VOC's mAP", choices=("coco", "voc07", "voc10"))
     names: list[str] = option([], "class names in label order; empty: those of the training files")
     skip_empty: bool = option(True, "leave images without a usable object out of training")
@@ -99,6 +102,7 @@ class ClassificationSourceConfig:
         "",
         "list: the CSV or JSON file of paths and labels; imagenet: the solution CSV of a flat val, when it lies elsewhere",
         formats=("list", "imagenet"),
+        layout=True,
     )
 
 
@@ -107,7 +111,9 @@ class ClassificationDataConfig:
     """Classification data and its transforms."""
 
     train: ClassificationSourceConfig = option(factory=ClassificationSourceConfig, text="training set")
-    val: ClassificationSourceConfig = option(factory=lambda: ClassificationSourceConfig(split="test"), text="validation set")
+    val: ClassificationSourceConfig = option(
+        factory=lambda: ClassificationSourceConfig(split="test"), text=VALIDATION, optional=True
+    )
     crop: int = option(224, "side of the square the network sees, pixels", low=8)
     crop_from: str = option(
         "short_side",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resdet.config.data import ClassificationTestConfig
+from resdet.config.data import VALIDATION, ClassificationTestConfig
 from resdet.config.models import ClassifierConfig
 from resdet.config.option import option
 
@@ -29,6 +29,7 @@ class LocalizationSourceConfig:
         "",
         "coco: the instances json; imagenet_loc: the folder of the split's xml files, when it lies elsewhere",
         formats=("coco", "imagenet_loc"),
+        layout=True,
     )
     solution: str = option(
         "",
@@ -47,7 +48,9 @@ class LocalizationDataConfig:
     """Localization data and its transforms."""
 
     train: LocalizationSourceConfig = option(factory=LocalizationSourceConfig, text="training set")
-    val: LocalizationSourceConfig = option(factory=lambda: LocalizationSourceConfig(split="val"), text="validation set")
+    val: LocalizationSourceConfig = option(
+        factory=lambda: LocalizationSourceConfig(split="val"), text=VALIDATION, optional=True
+    )
     class_ids: str = option(
         "",
         "file with a class name at the start of each line, whose line number is the class's id in submission files; empty: "

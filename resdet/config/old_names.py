@@ -6,6 +6,7 @@ new names.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -48,6 +49,14 @@ def with_new_names(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]
         sections[section] = {renamed.get(name, name): value for name, value in options.items()}
         notes += [f"'model.{section}.{old}' is now called '{new}'" for old, new in renamed.items()]
     return {**values, "model": sections}, notes
+
+
+def understood(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The values of a run file or an argument with the new names; a warning says which were old, and where: in ``origin``."""
+    renamed, notes = with_new_names(values)
+    if notes:
+        warnings.warn(f"{origin}: {', '.join(notes)}", stacklevel=4)
+    return renamed
 
 
 def new_name(name: str, options: Collection[str]) -> str:

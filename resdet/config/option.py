@@ -15,14 +15,18 @@ def option(
     high: float | None = None,
     choices: Sequence[str] = (),
     formats: Sequence[str] = (),
+    layout: bool = False,
+    optional: bool = False,
     factory: Callable[[], Any] | None = None,
 ) -> Any:
     """A dataclass field with its documentation; ``low``/``high`` are inclusive and hold for each element of a list.
 
     ``default`` may be a list; each object gets a copy of its own. ``formats`` are those of a data source that have the option;
-    all where it names none.
+    all where it names none. ``layout``: it names a file that is another thing in each format. ``optional``: a section that may
+    be null, which means its defaults.
     """
-    metadata = {"text": text, "low": low, "high": high, "choices": tuple(choices), "formats": tuple(formats)}
+    metadata: dict[str, Any] = {"text": text, "low": low, "high": high, "choices": tuple(choices)}
+    metadata |= {"formats": tuple(formats), "layout": layout, "optional": optional}
     if factory is not None:
         return dataclasses.field(default_factory=factory, metadata=metadata)
     if isinstance(default, list):

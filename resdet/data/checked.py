@@ -11,11 +11,12 @@ from resdet.config.schema import (
     LocalizationDataConfig,
     LocalizationSourceConfig,
 )
-from resdet.data.catalog import build_classification_dataset, build_dataset
 from resdet.data.check import undecodable
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
 from resdet.data.described import Source
-from resdet.data.localization_sources import build_localization_dataset
+from resdet.data.sources.classification import build_classification_dataset
+from resdet.data.sources.detection import build_dataset
+from resdet.data.sources.localization import build_localization_dataset
 from resdet.errors import ConfigError, DataError
 
 

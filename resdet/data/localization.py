@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem
+from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem, subset, usable_indices
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.images import read_file, read_image, read_size
@@ -127,6 +127,23 @@ def localized_images(dataset: DetectionDataset, labels: Sequence[int], without: 
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         np.clip(corners, 0, limits).astype(np.float32),
     )
+
+
+def dominant_objects(dataset: DetectionDataset) -> LocalizedImages:
+    """A detection data set for localization: the class of an image is that of its largest box, the first of equals.
+
+    Ignored objects (crowds, difficult ones) do not count. Images without another object have no class and are left out, which a
+    warning counts.
+    """
+    chosen = subset(dataset, usable_indices(dataset))
+    if left_out := len(dataset) - len(chosen):
+        text = f"{dataset.source}: {left_out} of {len(dataset)} images have no object that says their class, and are left out"
+        warnings.warn(text, stacklevel=3)
+    usable = ~chosen.ignore & ~chosen.empty
+    # of the boxes as annotated: COCO's own area is that of a mask
+    areas = np.where(usable, chosen.boxes[:, 2] * chosen.boxes[:, 3], -1)
+    largest = [first + int(areas[first:last].argmax()) for first, last in zip(chosen.offsets, chosen.offsets[1:], strict=False)]
+    return localized_images(chosen, chosen.labels[largest].tolist())
 
 
 def boxed_indices(dataset: LocalizationDataset) -> list[int]:

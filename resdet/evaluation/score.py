@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resdet.data.formats.voc import image_names, read_voc
-from resdet.data.options import no_list
+from resdet.data.sources.options import no_list
 from resdet.errors import ConfigError, did_you_mean
 from resdet.evaluation.coco import evaluate_coco
 from resdet.evaluation.detections import Detected, DetectionColumns

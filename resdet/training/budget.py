@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from resdet.data.catalog import build_classification_dataset
+from resdet.data.sources.classification import build_classification_dataset
 from resdet.training.schedule import in_iterations
 
 if TYPE_CHECKING:

@@ -183,9 +183,9 @@ def test_predict_with_several_weights_and_options_in_any_order(folder: Path) -> 
         (["model.rpn.nms_thresh=0.5"], "argument 'model.rpn.nms_thresh=0.5': predict changes options of 'model.test' only"),
         (["lr=1"], "argument 'lr=1': predict changes options of 'model.test' only"),
         (["model.test.refin=1"], "model.test: unknown option 'refin' (did you mean 'refine'?)"),
-        (["model.test.vote_iou=x"], "model.test: option 'vote_iou': "),
+        (["model.test.vote_iou=x"], "model.test: option 'vote_iou' must be a number, got 'x'"),
         (["model.test.soft_nms="], "model.test: option 'soft_nms' must be one of none, linear, gaussian, got ''"),
-        (["model.test.short_sides=[64,32"], "model.test: option 'short_sides': "),
+        (["model.test.short_sides=[64,32"], "model.test: option 'short_sides' must be a list of whole numbers"),
     ],
 )
 def test_mistakes_of_predict(folder: Path, arguments: list, message: str, capsys: pytest.CaptureFixture[str]) -> None:

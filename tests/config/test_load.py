@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resdet.config import config_from_dict, config_to_dict, config_to_yaml, find_config, load_config
+from resdet.config import config_from_dict, config_to_dict, config_to_yaml, load_config
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig, OptimizerConfig
 from resdet.errors import ConfigError
 
@@ -122,8 +122,11 @@ def test_bad_overrides_are_refused_and_named(override: str, message: str) -> Non
         ("task: detection\nrun: {batch: two}", r"option 'run\.batch'.*two"),
         ("task: classification\ndata: {short_side: [256]}", r"must be \[\] or \[lowest, highest\], got \[256\]"),
         ("task: classification\ndata: {short_side: [480, 256]}", r"must be \[\] or \[lowest, highest\]"),
-        ("base: [x]", "'base' must be a file name"),
-        ("base: absent.yaml", r"'base': config 'absent\.yaml': no such file"),
+        ("task: [detection]", r"'task' must be one of classification, detection, localization, got \['detection'\]"),
+        ("3", "must be a mapping of option names to values, got a single value"),
+        ("run: &r {batch: *r}", "not YAML"),
+        ("run: {batch: !!int x}", "not YAML"),
+        ("run: {batch: " + "9" * 5000 + "}", "not YAML"),
     ],
 )
 def test_bad_files_are_refused_and_named(tmp_path: Path, text: str, message: str) -> None:
@@ -148,37 +151,26 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert len(_problems(path)) == 3
 
 
-def test_base_is_merged_under_the_file_and_lists_are_replaced(tmp_path: Path) -> None:
-    _write(tmp_path, "task: detection\noptimizer: {lr: 1, momentum: 0.5}\nschedule: {milestones: [1, 2, 3]}", "base.yaml")
-    config = load_config(_write(tmp_path, "base: base.yaml\noptimizer: {lr: 2}\nschedule: {milestones: [9]}"))
-    assert (config.optimizer.lr, config.optimizer.momentum) == (2, 0.5)
-    assert config.schedule.milestones == [9]
+def test_what_is_left_open_is_told_of_every_option(tmp_path: Path) -> None:
+    text = (
+        "task: detection\noutput: ${nowhere}\nrun: {batch: '???', seed: '${output}'}\n"
+        "data: {names: [a, '${x}'], transforms: ['${data}']}"
+    )
+    problems = _problems(_write(tmp_path, text))
+    assert [re.sub(r".*option '(.*?)'.*", r"\1", problem) for problem in problems] == [
+        "data.names[1]",
+        "data.transforms[0]",
+        "run.batch",
+        "run.seed",
+        "output",
+    ]
+    assert "option 'run.batch' is left open (???) and must be given" in problems[2]
+    assert "nowhere" in problems[4]
 
 
-def test_a_base_may_be_a_shipped_name(tmp_path: Path) -> None:
-    assert load_config(_write(tmp_path, "base: coco_r50\noptimizer: {lr: 2}")).model.backbone.name == "resnet50"
-
-
-def test_a_broken_interpolation_is_told(tmp_path: Path) -> None:
-    assert "nowhere" in _problems(_write(tmp_path, "task: detection\noutput: ${nowhere}"))[0]
-
-
-def test_a_base_of_a_base_is_refused(tmp_path: Path) -> None:
-    _write(tmp_path, "base: other.yaml", "base.yaml")
-    assert "at most one" in _problems(_write(tmp_path, "base: base.yaml"))[0]
-
-
-def test_find_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configs: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert find_config("coco_r50") == configs / "coco_r50.yaml"
-    assert find_config("coco_r50.yaml") == configs / "coco_r50.yaml"
-    (tmp_path / "configs").mkdir()
-    local = _write(tmp_path / "configs", "", "coco_r50.yaml")
-    assert find_config("coco_r50").samefile(local)
-    given = _write(tmp_path, "")
-    assert find_config(given) == given
-    with pytest.raises(ConfigError, match=r"config 'coco_r5': no such file \(did you mean 'coco_r50'\?\)"):
-        find_config("coco_r5")
+def test_an_interpolation_is_the_other_option_s_value(tmp_path: Path) -> None:
+    text = "task: detection\nschedule: {milestones: '${alternating.rpn.milestones}'}\nalternating: {rpn: {milestones: [3]}}"
+    assert load_config(_write(tmp_path, text)).schedule.milestones == [3]
 
 
 def test_to_yaml_and_back(tmp_path: Path) -> None:

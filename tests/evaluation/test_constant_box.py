@@ -6,7 +6,7 @@ import torch
 
 from resdet.config.localization_data import LocalizationSourceConfig
 from resdet.data.localization import LocalizedImages
-from resdet.data.localization_sources import build_localization_dataset
+from resdet.data.sources.localization import build_localization_dataset
 from resdet.evaluation.constant_box import constant_box_error, mean_boxes
 
 

@@ -101,7 +101,7 @@ def test_names_that_were_changed_are_saved(tmp_path: Path) -> None:
 
 def test_a_loaded_detector_is_saved_with_its_options(tmp_path: Path) -> None:
     original = tiny_detectors.written(tmp_path / "a.safetensors", tiny_detector(1))
-    detector = resdet.load_detector(original, device="cpu", test={"refine": True, "nms_iou": 0.3})
+    detector = resdet.load_detector(original, device="cpu", test={"refine": True, "nms_thresh": 0.3})
     loaded = resdet.load_detector(saved(detector, tmp_path), device="cpu")
     assert same(loaded.predict(PHOTO), detector.predict(PHOTO))
     assert not same(loaded.predict(PHOTO), resdet.load_detector(original, device="cpu").predict(PHOTO))

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 import resdet.training.detection.alternating as alternating
 from resdet.cli import main
 from resdet.config.schema import DetectionSourceConfig
-from resdet.data.catalog import build_dataset
 from resdet.data.proposals import make_proposals, read_provenance, write_proposals
+from resdet.data.sources.detection import build_dataset
 from resdet.engine.checkpoint_hooks import CheckpointHook
 from resdet.engine.run import Progress
 from resdet.models.detection.faster_rcnn import FasterRCNN

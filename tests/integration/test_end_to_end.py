@@ -82,18 +82,6 @@ def test_detector_keeps_the_classifier_s_frozen_parts(classifier_run: Path, dete
     assert not torch.equal(before["backbone.layer2.0.conv1.weight"], after["trunk.layer2.0.conv1.weight"])
 
 
-def test_training_without_a_validation_set(
-    detection_values: dict, classification_values: dict, run_file: Callable[..., str], tmp_path: Path
-) -> None:
-    changes = {"schedule": {"iterations": 2}, "data.workers": 0}
-    for command, values in (("train-det", detection_values), ("train-cls", classification_values)):
-        file = run_file(values, {**changes, "data.val": {}}, f"{command}.yaml")
-        assert main([command, "--config", file, "--output", str(tmp_path / command)]) == 0
-        made = {path.name for path in (tmp_path / command).iterdir()}
-        assert {"model.safetensors", "state.pt", "log.jsonl"} <= made
-        assert not made & {"best.safetensors", "metrics.json", "detections.json"}
-
-
 def test_resuming_on_other_data_is_refused(
     detection_values: dict, run_file: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ OPTIONS = [
         r"train-det\.yaml: unknown option 'optimizer\.learning_rate' \(known: .*\blr\b.*\)",
     ),
     row("no value", lambda lab: lab.train_det("optimizer.lr"), 2, r"argument 'optimizer\.lr': must look like key\.path=value"),
-    row("wrong type", lambda lab: lab.train_det("optimizer.lr=fast"), 2, r"option 'optimizer\.lr': .*got 'fast'"),
+    row("wrong type", lambda lab: lab.train_det("optimizer.lr=fast"), 2, r"option 'optimizer\.lr' must be a number, got"),
     row("section for a value", lambda lab: lab.train_det(optimizer=3), 2, r"option 'optimizer' must be a mapping, got 3"),
     row("out of range", lambda lab: lab.train_det("data.hflip=2"), 2, r"option 'data\.hflip' must be at most 1, got 2"),
     row("NaN", lambda lab: lab.train_det("optimizer.lr=.nan"), 2, r"option 'optimizer\.lr' must be at least 0, got nan"),
@@ -36,7 +36,7 @@ OPTIONS = [
         lambda lab: lab.train_det("optimizer.lr=fast", run__bach=2),
         2,
         r"train-det\.yaml: unknown option 'run\.bach' \(did you mean 'batch'\?\)",
-        r"argument 'optimizer\.lr=fast': option 'optimizer\.lr': ",
+        r"argument 'optimizer\.lr=fast': option 'optimizer\.lr' must be a number",
     ),
     row(
         "two values out of range",

@@ -12,8 +12,8 @@ from resdet.config.schema import (
     ClassificationDataConfig,
     ClassificationTestConfig,
 )
-from resdet.data.catalog import build_classification_dataset
 from resdet.data.dataset import ClassificationDataset
+from resdet.data.sources.classification import build_classification_dataset
 from resdet.engine.task import Results
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import Predictions, average_predictions, normalized_shares

@@ -8,11 +8,11 @@ from typing import cast
 import torch
 
 from resdet.config.schema import ClassificationRunConfig
-from resdet.data.catalog import build_classification_dataset, build_train_transform
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import ClassificationView
+from resdet.data.sources.classification import build_classification_dataset, build_train_transform
 from resdet.engine.task import Results
 from resdet.models.backbones.bn_statistics import recompute_bn_statistics
 from resdet.models.build import load_model

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from resdet.config.schema import ClassificationRunConfig
-from resdet.data.catalog import build_classification_dataset, build_mean_image
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.samplers import endless_batches
+from resdet.data.sources.classification import build_classification_dataset, build_mean_image
 from resdet.data.transforms.mixing import build_mixing
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task

@@ -11,11 +11,11 @@ from resdet.config.schema import (
     DetectionDataConfig,
     DetectionTestConfig,
 )
-from resdet.data.catalog import build_dataset, source_proposals
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.voc import image_names
 from resdet.data.loading.loader import test_loader
 from resdet.data.loading.views import DetectionView
+from resdet.data.sources.detection import build_dataset, source_proposals
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.engine.task import Results
 from resdet.evaluation.evaluator import CocoEvaluator

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resdet.config.schema import DetectionDataConfig
-from resdet.data.catalog import build_detection_transform, read_sources, source_proposals
 from resdet.data.dataset import DetectionDataset, aspect_groups, classes_of_images, concatenate, subset, usable_indices
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.samplers import endless_batches, repeat_factors
 from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
+from resdet.data.sources.detection import build_detection_transform, read_sources, source_proposals
 from resdet.data.transforms.detection import DetectionTrainTransform
 from resdet.errors import DataError
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from resdet.config.localization_data import LocalizationClassesConfig, LocalizationDataConfig
 from resdet.data.localization import UNLABELLED, LocalizedImages
-from resdet.data.localization_sources import build_localization_dataset
+from resdet.data.sources.localization import build_localization_dataset
 from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.evaluation.localization import (

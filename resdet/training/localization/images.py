@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from resdet.config.schema import LocalizationDataConfig
 from resdet.data.localization import LocalizedImages, boxed_indices
-from resdet.data.localization_sources import build_localization_dataset
+from resdet.data.sources.localization import build_localization_dataset
 from resdet.errors import DataError
 
 

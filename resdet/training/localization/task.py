@@ -19,7 +19,7 @@ from resdet.data.loading.loader import train_loader
 from resdet.data.loading.region_crops import NEGATIVE, RegionView, region_batches
 from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import LocalizationView
-from resdet.data.localization_sources import build_localization_transform
+from resdet.data.sources.localization import build_localization_transform
 from resdet.engine.run_folder import open_run
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import BatchT, Results, Task

@@ -4,9 +4,9 @@ import pytest
 from PIL import Image
 
 from resdet.config.schema import DetectionSourceConfig
-from resdet.data.catalog import build_dataset
 from resdet.data.formats.coco import read_coco
 from resdet.data.formats.image_names import only_listed
+from resdet.data.sources.detection import build_dataset
 from resdet.errors import ConfigError, DataError
 
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from resdet.config.schema import DetectionSourceConfig
-from resdet.data.catalog import build_dataset
 from resdet.data.dataset import usable_indices
 from resdet.data.formats.imagenet_det import read_imagenet_det
+from resdet.data.sources.detection import build_dataset
 from resdet.errors import DataError
 
 OBJECT = "<object><name>{}</name><bndbox><xmin>{}</xmin><xmax>{}</xmax><ymin>{}</ymin><ymax>{}</ymax></bndbox></object>"

@@ -11,8 +11,8 @@ from resdet.config.localization_data import LocalizationSourceConfig
 from resdet.data.formats.imagenet_loc import read_imagenet_loc
 from resdet.data.formats.tiny_imagenet import read_tiny_imagenet
 from resdet.data.localization import UNLABELLED, LocalizedImages, boxed_indices
-from resdet.data.localization_sources import build_localization_dataset
-from resdet.errors import ConfigError, DataError
+from resdet.data.sources.localization import build_localization_dataset
+from resdet.errors import DataError
 
 A, B = "n01440764", "n01443537"
 
@@ -265,22 +265,6 @@ def test_the_largest_object_says_the_class(tiny_coco: object) -> None:
     assert found["000001"] == ("box", [[5, 6, 21, 26], [1, 1, 3, 4]])
     assert found["000002"] == ("disk", [[20, 20, 38, 39]])
     assert found["000006"] == ("box", [[10, 6, 26, 26]])
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"root": ""}, r"option 'data.val.root' must name a folder, got ''"),
-        ({"format": "coco"}, "option 'data.val.annotations' must name a file, got ''"),
-        ({"annotations": "no"}, "option 'data.val.annotations' must name a folder of xml files, got 'no'"),
-        ({"solution": "no", "blacklist": "none"}, "solution' must name a file, got 'no'\noption 'data.val.blacklist' must"),
-        ({"format": "coco", "root": "no", "annotations": "no"}, "option 'data.val.root' must name a folder, got 'no'"),
-    ],
-)
-def test_options_that_name_nothing(tmp_path: Path, values: dict, message: str) -> None:
-    source = LocalizationSourceConfig(**{"root": str(tmp_path), **values})
-    with pytest.raises(ConfigError, match=message):
-        build_localization_dataset(source, option="data.val")
 
 
 def fives(words: list[str]) -> list[list[str]]:

@@ -12,7 +12,6 @@ from safetensors.numpy import save_file
 
 from resdet.cli import main
 from resdet.config.schema import ClassificationSourceConfig
-from resdet.data.catalog import build_classification_dataset
 from resdet.data.convert import shard_writer
 from resdet.data.convert.shard_writer import write_shards
 from resdet.data.formats.folder import read_folder
@@ -20,6 +19,7 @@ from resdet.data.formats.shards import read_shards
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import ClassificationView
+from resdet.data.sources.classification import build_classification_dataset
 from resdet.data.transforms.classification import ClassificationTrainTransform
 from resdet.errors import ConfigError, DataError
 

@@ -34,7 +34,7 @@ from resdet.data.formats.yolo import read_yolo
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.region_crops import RegionView
 from resdet.data.loading.views import ClassificationView, DetectionView, LocalizationView
-from resdet.data.localization_sources import dominant_objects
+from resdet.data.localization import dominant_objects
 from resdet.data.proposals import make_proposals
 from resdet.data.synthetic.scenes import make_shapes
 from resdet.data.transforms.augmentation import build_augmentation

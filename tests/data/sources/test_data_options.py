@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from resdet.config.schema import ClassificationSourceConfig, DetectionSourceConfig, LocalizationSourceConfig
-from resdet.data.catalog import build_classification_dataset, build_dataset
-from resdet.data.localization_sources import build_localization_dataset
-from resdet.data.options import existing_file, is_file, is_folder, no_list
+from resdet.data.sources.classification import build_classification_dataset
+from resdet.data.sources.detection import build_dataset
+from resdet.data.sources.localization import build_localization_dataset
+from resdet.data.sources.options import existing_file, is_file, is_folder, no_list
 from resdet.errors import ConfigError
 
 NOWHERE = ["", "none", "~nobody at all/x", "x" * 300, "nul\0"]

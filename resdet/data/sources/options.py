@@ -20,6 +20,11 @@ def is_folder(value: str) -> bool:
     return os.path.isdir(os.path.expanduser(value))  # noqa: PTH111, PTH112
 
 
+def path_of(value: str) -> Path | None:
+    """The path that an option names; None of an empty one."""
+    return Path(value).expanduser() if value else None
+
+
 def existing_file(option: str, value: str) -> Path:
     """The file that an option names; a ConfigError where there is none."""
     if not is_file(value):

@@ -1,0 +1,99 @@
+"""Finding run files, and following ``base:`` from one to the next."""
+
+from __future__ import annotations
+
+import io
+import os
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from resdet.errors import ConfigError, did_you_mean
+from resdet.shipped import shipped_folder
+
+
+def find_config(name: str | Path) -> Path:
+    """The file that ``name`` means: itself, or ``name[.yaml]`` in ``configs/`` here or among the shipped ones.
+
+    Raises:
+        ConfigError: when there is none, naming the near ones.
+    """
+    folders = (Path("configs"), shipped_folder("configs"))
+    for path in (Path(name), *(folder / file for folder in folders for file in (f"{name}.yaml", str(name)))):
+        if _is_file(path):
+            return path
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    raise ConfigError(f"config {str(name)!r}: no such file{did_you_mean(Path(name).stem, known)}")
+
+
+def read_chain(path: Path) -> list[tuple[Path, dict[Any, Any]]]:
+    """A run file, its base, the base of that, and so on: each file with its options, the farthest base first.
+
+    ``base: NAME`` is the file ``NAME`` or ``NAME.yaml`` beside the one that says so, else what ``find_config`` finds.
+
+    Raises:
+        ConfigError: a file that cannot be read or is no mapping, a base that is not found, bases that lead in a circle.
+    """
+    chain: list[tuple[Path, dict[Any, Any]]] = []
+    following: Path | None = path
+    while following is not None:
+        path = following
+        values = _read(path)
+        base = values.pop("base", None)
+        chain.insert(0, (path, values))
+        following = None if base is None else _find_base(path, base)
+        if following is not None and any(_same(following, file) for file, _ in chain):
+            circle = " → ".join(str(file) for file in (*(file for file, _ in reversed(chain)), following))
+            raise ConfigError(f"{path}: 'base' leads in a circle: {circle}")
+    return chain
+
+
+def _find_base(path: Path, base: Any) -> Path:
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: 'base' must be a file name, got {base!r:.120}")
+    for beside in _beside(path, base):
+        if _is_file(beside):
+            return beside
+    try:
+        return find_config(base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: 'base': {error}") from error
+
+
+def _beside(path: Path, base: str) -> Iterator[Path]:
+    yield path.parent / base
+    completed = path.parent / f"{base}.yaml"
+    if not _same(completed, path):  # a file with a shipped one's name may have that as its base
+        yield completed
+
+
+def _read(path: Path) -> dict[Any, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
+    except OSError as error:  # what OmegaConf raises for a single value
+        raise ConfigError(f"{path}: must be a mapping of option names to values, got a single value") from error
+    # a value that its tag does not fit, a number of thousands of digits, an anchor that holds itself
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must be a mapping of option names to values, got {type(values).__name__}")
+    return typing.cast(dict[Any, Any], values)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  (False, not an error, for a name too long)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

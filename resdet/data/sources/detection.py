@@ -1,0 +1,143 @@
+"""Detection: from the data section of a run file to data sets, their precomputed regions, and the training transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from resdet.config.schema import DetectionDataConfig, DetectionSourceConfig
+from resdet.data.dataset import DetectionDataset, concatenate
+from resdet.data.formats.coco import read_coco
+from resdet.data.formats.image_names import only_listed
+from resdet.data.formats.imagenet_det import read_imagenet_det
+from resdet.data.formats.voc import read_voc
+from resdet.data.formats.yolo import DESCRIPTION, SPLITS, read_yolo
+from resdet.data.proposals import Proposals, join_proposals, read_proposals
+from resdet.data.sources.format import Format, Names, names_file, names_list, names_split
+from resdet.data.sources.options import existing_file, path_of
+from resdet.data.transforms.augmentation import build_augmentation
+from resdet.data.transforms.detection import DetectionTrainTransform
+from resdet.errors import ConfigError, DataError
+from resdet.files import cache_folder
+
+
+def build_dataset(
+    sources: Sequence[DetectionSourceConfig], names: Names = None, *, option: str = "data.train"
+) -> DetectionDataset:
+    """Read detection sources and join them; arguments and errors are those of ``read_sources``."""
+    return concatenate(read_sources(sources, names, option=option))
+
+
+def read_sources(
+    sources: Sequence[DetectionSourceConfig], names: Names = None, *, option: str = "data.train"
+) -> list[DetectionDataset]:
+    """Read detection sources, all of the same classes, each with its own image ids.
+
+    Args:
+        sources: what to read.
+        names: class names in label order; those of the first source when not given.
+        option: what the sources are called in messages.
+
+    Raises:
+        ConfigError: when there is no source, or a folder or file named by an option is missing.
+        DataError: with every problem of every source.
+    """
+    if not sources:
+        raise ConfigError(f"option '{option}' must name at least one data set, got none")
+    labels = _labels(sources, option)
+    problems = [
+        problem
+        for source, label in zip(sources, labels, strict=True)
+        for problem in _FORMATS[source.format].missing(source, label)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    datasets: list[DetectionDataset] = []
+    for source in sources:
+        known = names or (datasets[0].names if datasets else None)
+        try:
+            datasets.append(_listed(source, _FORMATS[source.format].read(source, known)))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return datasets
+
+
+def source_proposals(
+    sources: Sequence[DetectionSourceConfig], datasets: Sequence[DetectionDataset], *, option: str = "data.train"
+) -> Proposals | None:
+    """The precomputed regions that detection sources name, of all images in order; None where no source names any.
+
+    Args:
+        sources: what was read.
+        datasets: of ``read_sources``.
+        option: what the sources are called in messages.
+
+    Raises:
+        ConfigError: when an option names no file, or only some of the sources name one.
+        DataError: with every problem of every file.
+    """
+    if not any(source.proposals for source in sources):
+        return None
+    labels = _labels(sources, option)
+    files = [existing_file(f"{label}.proposals", source.proposals) for label, source in zip(labels, sources, strict=True)]
+    parts: list[Proposals] = []
+    problems: list[str] = []
+    for file, dataset in zip(files, datasets, strict=True):
+        try:
+            parts.append(read_proposals(file, dataset.image_ids))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return parts[0] if len(parts) == 1 else join_proposals(parts)
+
+
+def build_detection_transform(data: DetectionDataConfig) -> DetectionTrainTransform:
+    """The training transform of a data section; a ConfigError names what ``data.transforms`` asks for and there is not."""
+    return DetectionTrainTransform(
+        tuple(data.short_side),
+        data.max_side,
+        data.hflip,
+        between=data.short_side_drawn == "between",
+        augmentation=build_augmentation(data.transforms),
+    )
+
+
+def _labels(sources: Sequence[DetectionSourceConfig], option: str) -> list[str]:
+    return [f"{option}[{index}]" if len(sources) > 1 else option for index in range(len(sources))]
+
+
+def _listed(source: DetectionSourceConfig, dataset: DetectionDataset) -> DetectionDataset:
+    """Of ``dataset`` the images that ``source.images`` lists, all where it names no list."""
+    if not source.images:
+        return dataset
+    # the ids of the other formats are our own
+    return only_listed(dataset, Path(source.images).expanduser(), Path(source.root).expanduser(), by_id=source.format == "coco")
+
+
+def _coco(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
+    annotations = Path(source.annotations).expanduser()
+    return read_coco(root, annotations, names, keep_difficult=source.keep_difficult, cache=cache_folder() / "annotations")
+
+
+def _voc(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
+    return read_voc(root, source.split, names, keep_difficult=source.keep_difficult)
+
+
+def _yolo(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
+    return read_yolo(root, source.split, names, path_of(source.annotations))
+
+
+def _imagenet_det(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
+    return read_imagenet_det(root, source.split, names)
+
+
+_LISTS = (names_file("images", needed=False), names_file("proposals", needed=False))
+_FORMATS: dict[str, Format[DetectionSourceConfig, DetectionDataset]] = {
+    "coco": Format(_coco, (*_LISTS, names_file("annotations"))),
+    "voc": Format(_voc, (*_LISTS, names_list("ImageSets", "Main"))),
+    "yolo": Format(_yolo, (*_LISTS, names_file("annotations", otherwise=DESCRIPTION), names_split(*SPLITS))),
+    "imagenet_det": Format(_imagenet_det, (*_LISTS, names_list("ImageSets", "DET"))),
+}
