@@ -12,7 +12,6 @@ from rounding import ALGEBRA, network
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError
-from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
@@ -168,10 +167,6 @@ def test_parameters_of_preactivation_networks(name: str) -> None:
 
     assert sorted(convolutions(ours)) == sorted(convolutions(post))
     # the stem's BN, one before each convolution of a branch but the very first, and the last one
-    inputs = [conv.in_channels for block in ours.blocks() for conv in _branch(block)]
+    inputs = [conv.in_channels for block in ours.blocks() for conv, _ in block.layers]
     norms = [64, *inputs[1:], ours.spec.stage_channels[-1]]
     assert [part.num_features for part in ours.modules() if isinstance(part, nn.BatchNorm2d)] == norms
-
-
-def _branch(block: ResidualBlock) -> list[nn.Conv2d]:
-    return [getattr(block, f"conv{number}") for number in range(1, block.depth + 1)]
