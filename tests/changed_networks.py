@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 
-from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.blocks import Bottleneck
 from resdet.models.detection.faster_rcnn import FasterRCNN
 
 Change = Callable[[FasterRCNN], object]
@@ -48,7 +48,7 @@ class Doubled(nn.Sequential):
         return 2 * super().forward(x)
 
 
-class DoubledBlock(ResidualBlock):
+class DoubledBlock(Bottleneck):
     def forward(self, x: Tensor) -> Tensor:
         return 2 * super().forward(x)
 
@@ -150,6 +150,8 @@ CHANGES: dict[str, Change] = {
     "forward hook of ReLU": at(f"{BLOCK}.relu", lambda relu: relu.register_forward_hook(doubled)),
     "forward pre-hook": at(f"{BLOCK}.conv3", lambda conv: conv.register_forward_pre_hook(doubled_input)),
     "groups": at(f"{BLOCK}.conv2", convolution(groups=2)),
+    "groups in a 1x1": at(f"{BLOCK}.conv1", convolution(groups=2)),
+    "groups in a projection": at(f"{BLOCK}.downsample.0", convolution(groups=2)),
     "dilation": at(f"{BLOCK}.conv2", convolution(dilation=2, padding=2)),
     "circular padding": at(f"{BLOCK}.conv2", convolution(padding_mode="circular")),
     "bias": at(f"{BLOCK}.conv1", biased),
@@ -187,11 +189,15 @@ CHANGES_AROUND: dict[str, Change] = {
     "hook of a block of conv5": at("roi_heads.res5.layer4.1", lambda block: block.register_forward_hook(doubled)),
     "hook of an identity of conv5": at("roi_heads.res5.layer4.1.downsample", lambda each: each.register_forward_hook(doubled)),
     "another block of conv5": at("roi_heads.res5.layer4.1", subclassed),
+    "groups in conv5": at("roi_heads.res5.layer4.1.conv2", convolution(groups=2)),
+    "groups in a 1x1 of conv5": at("roi_heads.res5.layer4.1.conv1", convolution(groups=2)),
+    "groups in the projection of conv5": at("roi_heads.res5.layer4.0.downsample.0", convolution(groups=2)),
     "kernel of 5 in conv5": at("roi_heads.res5.layer4.1.conv2", convolution(kernel_size=5, padding=2)),
     "dilation in conv5": at("roi_heads.res5.layer4.2.conv2", convolution(dilation=2, padding=2)),
     "adapter in conv5": at("roi_heads.res5.layer4.0.conv1", Adapted),
     "hook of the pooler": at("roi_heads.pooler", lambda pooler: pooler.register_forward_hook(doubled)),
     "hook of the RPN's convolution": at("rpn.head.conv", lambda conv: conv.register_forward_hook(doubled)),
+    "groups in the RPN": at("rpn.head.conv", convolution(groups=2)),
     "adapter in the RPN": at("rpn.head.objectness", Adapted),
     "hook of the RPN's head": at("rpn.head", lambda head: head.register_forward_hook(_doubled_pair)),
 }

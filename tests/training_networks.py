@@ -36,7 +36,7 @@ def with_statistics(network: nn.Module) -> nn.Module:
 def frozen_network(name: str, **options: object) -> nn.Module:
     """A narrow network in float64."""
     torch.manual_seed(0)
-    return with_statistics(create_backbone(name, width=8, norm=FrozenBatchNorm2d, **options)).double()
+    return with_statistics(create_backbone(name, **{"width": 8, "norm": FrozenBatchNorm2d, **options})).double()
 
 
 def step(module: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor] | None = None) -> Step:

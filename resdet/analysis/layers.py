@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from torch import nn
 
 from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.preact_blocks import PreactBlock
 from resdet.models.backbones.resnet import ResNet
+from resdet.models.backbones.shortcuts import Projection
+from resdet.models.backbones.stems import stem_layers
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class ConvLayer:
 
     Attributes:
         name: as in the state dict: ``conv1``, ``layer1.0.conv2``.
-        depth: 1 for the stem's, then one more for each convolution of the branches; a projection shortcut has the depth of
-            its block's last convolution, beside which it works.
+        depth: 1 for the first, then one more for each convolution of the stem and of the branches; a projection shortcut has
+            the depth of its block's last convolution, beside which it works.
         conv: the convolution.
         norm: the BN that follows it; None for a projection and in a pre-activation block, where BN comes first.
         is_projection: whether it is a shortcut and no layer of its own.
@@ -34,13 +35,16 @@ class ConvLayer:
 
 def convolutions(resnet: ResNet) -> list[ConvLayer]:
     """Every convolution of ``resnet``, by depth; a block's projection comes after its branch."""
-    layers = [ConvLayer("conv1", 1, resnet.conv1, resnet.bn1)]
+    stem = stem_layers(resnet.conv1, resnet.bn1)
+    names = {id(part): name for name, part in resnet.named_modules()}
+    layers = [ConvLayer(names[id(conv)], depth, conv, norm) for depth, (conv, norm) in enumerate(stem, start=1)]
     for block_name, block in named_blocks(resnet):
-        for number in range(1, block.depth + 1):
-            conv = cast(nn.Conv2d, block.get_submodule(f"conv{number}"))
-            norm = None if block.preactivation else block.get_submodule(f"bn{number}")
-            layers.append(ConvLayer(f"{block_name}.conv{number}", layers[-1].depth + 1, conv, norm))
-        layers += list(_projections(block_name, block, layers[-1].depth))
+        for number, (conv, norm) in enumerate(block.layers, start=1):
+            after = None if isinstance(block, PreactBlock) else norm
+            layers.append(ConvLayer(f"{block_name}.conv{number}", layers[-1].depth + 1, conv, after))
+        if isinstance(block.downsample, Projection):
+            conv = block.downsample.conv
+            layers.append(ConvLayer(names[id(conv)], layers[-1].depth, conv, None, is_projection=True))
     return layers
 
 
@@ -58,9 +62,3 @@ def is_plain(resnet: ResNet) -> bool:
 def weighted_layers(resnet: ResNet) -> int:
     """Layers as the paper counts them: the stem, the convolutions of the branches, ``fc``; projections do not count."""
     return max(layer.depth for layer in convolutions(resnet)) + 1
-
-
-def _projections(block_name: str, block: ResidualBlock, depth: int) -> Iterator[ConvLayer]:
-    for name, part in block.named_modules(prefix=block_name):
-        if name.startswith(f"{block_name}.downsample") and isinstance(part, nn.Conv2d):
-            yield ConvLayer(name, depth, part, None, is_projection=True)

@@ -169,7 +169,7 @@ def _conclude(profile: LesionProfile) -> str:
 
 
 def _keeps_shape(block: ResidualBlock) -> bool:
-    convolutions = [cast(nn.Conv2d, block.get_submodule(f"conv{number}")) for number in range(1, block.depth + 1)]
+    convolutions = [conv for conv, _ in block.layers]
     same_size = all(conv.stride == (1, 1) for conv in convolutions)
     return same_size and convolutions[0].in_channels == convolutions[-1].out_channels
 

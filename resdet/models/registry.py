@@ -1,52 +1,53 @@
-"""The backbone registry: families of networks, a network's name being its family's name and its depth."""
+"""The backbone registry: a dictionary of networks by name, and a decorator that fills it."""
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
 
 from resdet.errors import ConfigError, did_you_mean
+from resdet.models.backbones.resnet import ResNet
+from resdet.models.backbones.spec import BackboneSpec
 
-if TYPE_CHECKING:
-    from resdet.models.backbones.resnet import ResNet
-    from resdet.models.backbones.spec import BackboneSpec
-
-_Builder = TypeVar("_Builder", bound="Callable[..., ResNet]")
+_Builder = TypeVar("_Builder", bound=Callable[..., ResNet])
 
 
 @dataclass(frozen=True)
-class _Family:
+class _AnyDepth:
     build: Callable[..., ResNet]
-    depths: tuple[int, ...]
     rule: str
 
 
-_FAMILIES: dict[str, _Family] = {}
+_NETWORKS: dict[str, Callable[..., ResNet]] = {}
+_ANY_DEPTH: dict[str, _AnyDepth] = {}  # by what stands before the depth in a name
 _NETWORKS_OWN: dict[str, Any] = {"width": 0, "shortcut": "auto"}
-# these modules register the networks that come with resdet when they are imported
-_MODULES = ("resdet.models.backbones.resnet", "resdet.models.backbones.cifar")
 
 
-def register_family(*depths: int, rule: str = "") -> Callable[[_Builder], _Builder]:
-    """Decorator: make ``build(depth, **options)`` known, ``resnet`` for instance as ``"resnet18"``, ``"resnet34"``, ….
+def register_family(name: str, *depths: int, rule: str = "") -> Callable[[_Builder], _Builder]:
+    """Decorator: make ``build(depth, **options)`` known, ``"resnet{}"`` for instance as ``"resnet18"``, ``"resnet34"``, ….
 
     Args:
+        name: with ``{}`` in place of the depth.
         depths: those that ``list_backbones`` names, in its order.
         rule: what other depths there are, ``"6n + 2"`` for instance, for readers; ``build`` itself checks a depth and raises
-            ConfigError. Empty: there are no others.
+            ConfigError, and ``name`` ends with the depth. Empty: there are no others.
 
     Raises:
-        ConfigError: when the family's name is taken.
+        ConfigError: when the name of one of its networks is taken.
     """
 
     def register(build: _Builder) -> _Builder:
-        name = build.__name__
-        if name in _FAMILIES:
-            raise ConfigError(f"backbone family {name!r} is registered already, by {_FAMILIES[name].build.__module__}")
-        _FAMILIES[name] = _Family(build, depths, rule)
+        networks: dict[str, Callable[..., ResNet]] = {name.format(depth): partial(build, depth) for depth in depths}
+        taken = [network for network in networks if network in _NETWORKS]
+        if taken:
+            raise ConfigError([f"backbone {network!r} is registered already" for network in taken])
+        _NETWORKS.update(networks)
+        if rule:
+            _ANY_DEPTH[name.removesuffix("{}")] = _AnyDepth(build, rule)
         return build
 
     return register
@@ -64,34 +65,32 @@ def create_backbone(name: str, **options: Any) -> ResNet:
     Raises:
         ConfigError: unknown name, a depth that does not fit the family's rule, or an option out of range.
     """
-    known = list_backbones()
-    parts = re.fullmatch(r"(.*?)([1-9][0-9]*)", name)
-    family = _FAMILIES.get(parts[1]) if parts else None
-    if parts is None or family is None or not (family.rule or name in known):
-        raise ConfigError(f"unknown backbone {name!r}{did_you_mean(name, known)}")
+    build = _NETWORKS.get(name) or _of_any_depth(name)
+    if build is None:
+        raise ConfigError(f"unknown backbone {name!r}{did_you_mean(name, list_backbones())}")
     given = {key: value for key, value in options.items() if not (key in _NETWORKS_OWN and value == _NETWORKS_OWN[key])}
-    return family.build(int(parts[2]), **given)
+    return build(**given)
 
 
 def backbone_spec(name: str, **options: Any) -> BackboneSpec:
     """The shape of the network that ``create_backbone`` would build, without its numbers; raises as that does."""
-    import torch
-
     with torch.device("meta"):
         return create_backbone(name, **options).spec
 
 
 def list_backbones() -> list[str]:
     """The names of the networks that papers report, in the order of their registration."""
-    return [f"{name}{depth}" for name, family in _families().items() for depth in family.depths]
+    return list(_NETWORKS)
 
 
 def family_rules() -> dict[str, str]:
     """The families with more depths than those listed: name to rule, ``{"cifar_resnet": "6n + 2", …}``."""
-    return {name: family.rule for name, family in _families().items() if family.rule}
+    return {family: any_depth.rule for family, any_depth in _ANY_DEPTH.items()}
 
 
-def _families() -> dict[str, _Family]:
-    for module in _MODULES:
-        importlib.import_module(module)
-    return _FAMILIES
+def _of_any_depth(name: str) -> Callable[..., ResNet] | None:
+    family = name.rstrip("0123456789")
+    depth = name.removeprefix(family)
+    if family not in _ANY_DEPTH or not depth or depth.startswith("0"):
+        return None
+    return partial(_ANY_DEPTH[family].build, int(depth))

@@ -20,7 +20,7 @@ from resdet.ops.matmul import Matmul, torch_matmul
 
 
 class Product(Protocol):
-    """A convolution of rows x (..., C) with a weight (K, C, k, k), linear in both."""
+    """A convolution of rows x (..., C) with a weight (K, C, k, k), or (K, C / groups, k, k), linear in both."""
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """The result (..., K), in memory of its own."""
@@ -60,23 +60,25 @@ class Direct:
 
     Args:
         stride, padding: of both axes.
+        groups: of channels that see only each other.
     """
 
-    def __init__(self, stride: int, padding: int) -> None:
-        self.stride, self.padding = stride, padding
+    def __init__(self, stride: int, padding: int, groups: int = 1) -> None:
+        self.stride, self.padding, self.groups = stride, padding, groups
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """See ``Product``."""
-        return F.conv2d(_planes(x), weight, None, self.stride, self.padding).permute(0, 2, 3, 1)
+        return F.conv2d(_planes(x), weight, None, self.stride, self.padding, groups=self.groups).permute(0, 2, 3, 1)
 
     def input_gradient(self, gradient: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         """See ``Product``."""
         shape = like.permute(0, 3, 1, 2).shape
-        return conv2d_input(shape, weight, _planes(gradient), self.stride, self.padding).permute(0, 2, 3, 1)
+        planes = _planes(gradient)
+        return conv2d_input(shape, weight, planes, self.stride, self.padding, groups=self.groups).permute(0, 2, 3, 1)
 
     def weight_gradient(self, gradient: Tensor, x: Tensor, like: Tensor) -> Tensor:
         """See ``Product``."""
-        return conv2d_weight(_planes(x), like.shape, _planes(gradient), self.stride, self.padding)
+        return conv2d_weight(_planes(x), like.shape, _planes(gradient), self.stride, self.padding, groups=self.groups)
 
 
 def fused_conv(
@@ -93,7 +95,7 @@ def fused_conv(
 
     Args:
         x: rows (..., C), float32 or float64.
-        weight: (K, C, k, k).
+        weight: (K, C, k, k), or (K, C / groups, k, k).
         product: the convolution.
         scale: (K,), without a gradient; None: 1.
         shift: (K,); None: 0.

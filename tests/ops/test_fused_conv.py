@@ -56,6 +56,20 @@ def test_value_and_gradients(
         assert_near(ours, theirs, ALGEBRA)
 
 
+@pytest.mark.parametrize(("side", "stride"), [(1, 1), (3, 1), (3, 2)])
+def test_groups(side: int, stride: int) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 5, 4, 6).double().requires_grad_(), torch.randn(9, 2, side, side).double().requires_grad_()
+    scale = torch.rand(9).double() + 0.5
+    convolved = F.conv2d(x.permute(0, 3, 1, 2), weight, stride=stride, padding=side // 2, groups=3).permute(0, 2, 3, 1)
+    expected = (scale * convolved).relu()
+    found = fused_conv(x, weight, Direct(stride, side // 2, groups=3), scale=scale)
+    assert_near(found, expected, ALGEBRA)
+    gradient = torch.randn_like(expected)
+    for ours, theirs in zip(*(torch.autograd.grad(each, [x, weight], gradient) for each in (found, expected)), strict=True):
+        assert_near(ours, theirs, ALGEBRA)
+
+
 @pytest.mark.parametrize("side", [1, 3])
 @pytest.mark.parametrize("name", MATMULS)
 def test_float32_by_every_product_of_matrices(name: str, side: int) -> None:

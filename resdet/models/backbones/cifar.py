@@ -12,7 +12,7 @@ from resdet.models.registry import register_family
 _OWN = {"stem": "cifar", "num_classes": 10, "width": 16}
 
 
-@register_family(20, 32, 44, 56, 110, 1202, rule="6n + 2")
+@register_family("cifar_resnet{}", 20, 32, 44, 56, 110, 1202, rule="6n + 2")
 def cifar_resnet(depth: int, **options: Any) -> ResNet:
     """The residual network of ``depth`` = 6n + 2 layers: n basic blocks a stage.
 
@@ -26,13 +26,13 @@ def cifar_resnet(depth: int, **options: Any) -> ResNet:
     return _basic(build_resnet, "cifar_resnet", depth, {"shortcut": "A", **options})
 
 
-@register_family(20, 32, 44, 56, 110, rule="6n + 2")
+@register_family("cifar_plain{}", 20, 32, 44, 56, 110, rule="6n + 2")
 def cifar_plain(depth: int, **options: Any) -> ResNet:
     """``cifar_resnet`` without shortcuts; arguments and errors are the same."""
     return _basic(build_plain, "cifar_plain", depth, options)
 
 
-@register_family(20, 32, 44, 56, 110, 164, 1001, rule="6n + 2; 164 and 1001 with bottlenecks")
+@register_family("cifar_preact_resnet{}", 20, 32, 44, 56, 110, 164, 1001, rule="6n + 2; 164 and 1001 with bottlenecks")
 def cifar_preact_resnet(depth: int, **options: Any) -> ResNet:
     """``cifar_resnet`` of pre-activation blocks; 164 and 1001 layers are the bottleneck networks of He et al. 2016.
 
@@ -43,7 +43,7 @@ def cifar_preact_resnet(depth: int, **options: Any) -> ResNet:
     return _basic(build_resnet, "cifar_preact_resnet", depth, {"shortcut": "A", "preactivation": True, **options})
 
 
-@register_family(rule="9n + 2")
+@register_family("cifar_preact_bottleneck{}", rule="9n + 2")
 def cifar_preact_bottleneck(depth: int, **options: Any) -> ResNet:
     """The network of ``depth`` = 9n + 2 layers: n pre-activation bottlenecks a stage, 64, 128 and 256 channels at their ends.
 

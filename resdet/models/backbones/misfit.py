@@ -1,18 +1,20 @@
 """Which modules are what they are written to be: only those may be computed by other code that gives the same.
 
-A hook, a wrapped or parametrized convolution, groups, a dilation: what a fast form does not know of it must not compute. Each
+A hook, a wrapped or parametrized convolution, a dilation: what a fast form does not know of it must not compute. Each
 function here says what is in the way, in words for a log, or "" where nothing is.
 """
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import nn
 
-from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.blocks import BasicBlock, Bottleneck, ResidualBlock
+from resdet.models.backbones.preact_blocks import PreactBasicBlock, PreactBottleneck
+from resdet.models.backbones.shortcuts import Projection
+from resdet.models.backbones.stems import DeepStem, stem_layers
 
+_BLOCKS = (BasicBlock, Bottleneck, PreactBasicBlock, PreactBottleneck)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -20,44 +22,62 @@ class Same:
     """Marks a class that computes what its other base class computes, by other means."""
 
 
-def is_a(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module is of a class itself, or the ``Same``: a subclass may compute anything."""
-    return type(module) is kind or (isinstance(module, kind) and isinstance(module, Same))
+def is_a(module: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether a module is of one of these classes itself, or the ``Same``: a subclass may compute anything."""
+    return type(module) in kinds or (isinstance(module, kinds) and isinstance(module, Same))
+
+
+def stem_misfit(conv1: nn.Conv2d | DeepStem, bn1: nn.Module, relu: nn.Module, *norms: type[nn.Module]) -> str:
+    """Whether a stem is made of plain convolutions, BN of these types and ReLUs."""
+    found = [relu_misfit(relu)]
+    if isinstance(conv1, DeepStem):
+        if type(conv1) is not DeepStem or len(conv1) != 7:
+            return f"a {type(conv1).__name__} of {len(conv1)} modules as a stem"
+        found += [module_misfit(conv1), relu_misfit(conv1[2]), relu_misfit(conv1[5])]
+    found += [conv_misfit(conv, norm, *norms) for conv, norm in stem_layers(conv1, bn1)]
+    return next(filter(None, found), "")
 
 
 def block_misfit(block: nn.Module, *norms: type[nn.Module]) -> str:
     """Whether a residual block's branch and projection are plain convolutions, BN of these types and ReLUs."""
-    if not isinstance(block, ResidualBlock) or not is_a(block, ResidualBlock):
+    if not isinstance(block, ResidualBlock) or not is_a(block, *_BLOCKS):
         return f"{type(block).__name__} in place of a residual block"
-    found = [relu_misfit(block.relu)]
-    for number in range(1, block.depth + 1):
-        conv, norm = block.get_submodule(f"conv{number}"), cast("nn.Module | None", getattr(block, f"bn{number}"))
-        found.append(conv_misfit(conv, norm, *norms))
+    found = [relu_misfit(block.relu), *(conv_misfit(conv, norm, *norms) for conv, norm in block.layers)]
     if isinstance(block.downsample, nn.Sequential):
-        conv, *after = block.downsample
-        plain = type(block.downsample) is nn.Sequential and len(after) <= 1
-        found.append("" if plain else f"a {type(block.downsample).__name__} of {1 + len(after)} modules as a shortcut")
-        found.append(conv_misfit(conv, after[0] if after else None, *norms))
+        found.append(_projection_misfit(block.downsample, *norms))
     found.append(module_misfit(block.downsample))
     return next(filter(None, found), "")
 
 
-def bottleneck_misfit(block: ResidualBlock) -> str:
-    """Whether the branch of one that ``block_misfit`` has nothing to say of is a 1×1, a 3×3 and a 1×1 of stride 1."""
-    convolutions = [cast(nn.Conv2d, block.get_submodule(f"conv{number}")) for number in range(1, block.depth + 1)]
-    sides = [conv.kernel_size[0] for conv in convolutions]
-    if sides != [1, 3, 1] or convolutions[2].stride[0] != 1:
-        return f"convolutions of {sides} with strides {[conv.stride[0] for conv in convolutions]}"
-    return ""
+def _projection_misfit(shortcut: nn.Sequential, *norms: type[nn.Module]) -> str:
+    """Whether it is a plain ``Projection``."""
+    if type(shortcut) is not Projection or len(shortcut) > 2 + shortcut.averaged:
+        return f"a {type(shortcut).__name__} of {len(shortcut)} modules as a shortcut"
+    return conv_misfit(shortcut.conv, shortcut.norm, *norms)
+
+
+def bottleneck_misfit(block: nn.Module) -> str:
+    """Whether one that ``block_misfit`` has nothing to say of is a bottleneck: 1×1, 3×3 and, with stride 1, 1×1.
+
+    Its projection is a 1×1, and the 1×1s are of one group.
+    """
+    if not isinstance(block, Bottleneck):
+        return f"a {type(block).__name__} in place of a bottleneck"
+    pointwise = [block.conv1, block.conv3]
+    if isinstance(block.downsample, Projection):
+        pointwise.append(block.downsample.conv)
+    if any(conv.kernel_size != (1, 1) or conv.groups != 1 for conv in pointwise) or block.conv2.kernel_size != (3, 3):
+        return f"other convolutions than 1×1, 3×3, 1×1: {block}"
+    return "" if block.conv3.stride == (1, 1) else f"a stride of {block.conv3.stride} in the last 1×1"
 
 
 def conv_misfit(conv: nn.Module, norm: nn.Module | None, *norms: type[nn.Module]) -> str:
-    """Whether these are a plain convolution, and a BN of one of these types or none."""
+    """Whether these are a plain convolution, of any number of groups, and a BN of one of these types or none."""
     if type(conv) is not nn.Conv2d or type(conv.weight) is not nn.Parameter:
         return f"{type(conv).__name__} in place of a Conv2d with a weight of its own"
     side = conv.kernel_size[0]
-    if conv.groups != 1 or conv.dilation != (1, 1):
-        return "groups or a dilation"
+    if conv.dilation != (1, 1):
+        return "a dilation"
     same = (conv.kernel_size, conv.padding, conv.padding_mode) == ((side, side), (side // 2, side // 2), "zeros")
     if not same or conv.stride[0] != conv.stride[1]:
         return f"a kernel of {conv.kernel_size} with padding {conv.padding} ({conv.padding_mode}) and stride {conv.stride}"

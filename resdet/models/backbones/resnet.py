@@ -1,4 +1,4 @@
-"""The residual network, and its families for ImageNet: residual, pre-activation and plain (paper, sections 3 and 4.1).
+"""The residual network: stem, stages of residual blocks, classifier (paper, sections 3 and 4.1).
 
 Attribute names, and so the state dict's keys, are torchvision's.
 """
@@ -6,27 +6,18 @@ Attribute names, and so the state dict's keys, are torchvision's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError
-from resdet.models.backbones.blocks import ResidualBlock, basic_branch, bottleneck_branch
+from resdet.models.backbones.blocks import BasicBlock, Bottleneck, Norm, ResidualBlock
+from resdet.models.backbones.preact_blocks import PreactBasicBlock, PreactBottleneck
 from resdet.models.backbones.shortcuts import make_shortcut
 from resdet.models.backbones.spec import BackboneSpec
-from resdet.models.registry import register_family
-
-Norm = Callable[[int], nn.Module]
-# depth: the block, and how many of them conv2_x, conv3_x, conv4_x and conv5_x have
-_TABLE_1 = {
-    18: ("basic", (2, 2, 2, 2)),
-    34: ("basic", (3, 4, 6, 3)),
-    50: ("bottleneck", (3, 4, 6, 3)),
-    101: ("bottleneck", (3, 4, 23, 3)),
-    152: ("bottleneck", (3, 8, 36, 3)),
-}
+from resdet.models.backbones.stems import make_stem
 
 
 class ResNet(nn.Module):
@@ -44,14 +35,13 @@ class ResNet(nn.Module):
     def __init__(self, spec: BackboneSpec, norm: Norm = nn.BatchNorm2d) -> None:
         super().__init__()
         self.spec = spec
-        self.conv1 = _stem_convolution(spec)
+        self.conv1 = make_stem(spec.stem, spec.in_channels, spec.width, norm)
         self.bn1 = norm(spec.width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if spec.stem == "imagenet" else nn.Identity()
-        channels = spec.width
-        for stage, blocks in enumerate(spec.layers):
-            self.add_module(f"layer{stage + 1}", _make_stage(spec, stage, blocks, channels, norm))
-            channels = spec.stage_channels[stage]
+        self.maxpool = nn.Identity() if spec.stem == "cifar" else nn.MaxPool2d(3, stride=2, padding=1)
+        for stage in range(len(spec.layers)):
+            self.add_module(f"layer{stage + 1}", _make_stage(spec, stage, norm))
+        channels = spec.stage_channels[-1]
         self.bn_last = norm(channels) if spec.preactivation else None
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, spec.num_classes)
@@ -74,47 +64,27 @@ class ResNet(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in self.stages():
             x = stage(x)
-        return x if self.bn_last is None else cast(Tensor, self.relu(self.bn_last(x)))
+        return x if self.bn_last is None else self.relu(self.bn_last(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (N, in_channels, H, W), normalized as the weights want it, to logits (N, num_classes)."""
         return self.fc(torch.flatten(self.avgpool(self.forward_features(x)), 1))
 
 
-def build_resnet(
-    name: str,
-    block: str,
-    layers: tuple[int, ...],
-    *,
-    num_classes: int = 1000,
-    norm: Norm = nn.BatchNorm2d,
-    stride_in_1x1: bool = False,
-    shortcut: str = "B",
-    width: int = 64,
-    zero_init_last: bool = False,
-    in_channels: int = 3,
-    stem: str = "imagenet",
-    preactivation: bool = False,
-) -> ResNet:
-    """Build a network from its parts; the arguments are those of ``BackboneSpec``, which see, and of ``ResNet``.
+def build_resnet(name: str, block: str, layers: tuple[int, ...], *, norm: Norm = nn.BatchNorm2d, **options: Any) -> ResNet:
+    """Build a network from its parts.
+
+    Args:
+        name: of the network, for messages.
+        block: see ``BackboneSpec``.
+        layers: see ``BackboneSpec``.
+        norm: makes the normalization of so many channels.
+        **options: the others of ``BackboneSpec``.
 
     Raises:
         ConfigError: with every option out of range.
     """
-    spec = BackboneSpec(
-        name,
-        block,
-        layers,
-        num_classes=num_classes,
-        stem=stem,
-        width=width,
-        shortcut=shortcut,
-        stride_in_1x1=stride_in_1x1,
-        zero_init_last=zero_init_last,
-        in_channels=in_channels,
-        preactivation=preactivation,
-    )
-    return ResNet(spec, norm)
+    return ResNet(BackboneSpec(name, block, layers, **options), norm)
 
 
 def build_plain(name: str, block: str, layers: tuple[int, ...], **options: Any) -> ResNet:
@@ -129,51 +99,36 @@ def build_plain(name: str, block: str, layers: tuple[int, ...], **options: Any) 
     return build_resnet(name, block, layers, shortcut="none", **options)
 
 
-@register_family(*_TABLE_1)
-def resnet(depth: int, **options: Any) -> ResNet:
-    """ResNet-18, 34, 50, 101 or 152; the options are those of ``build_resnet``."""
-    return build_resnet(f"resnet{depth}", *_TABLE_1[depth], **options)
-
-
-@register_family(18, 34)
-def plain(depth: int, **options: Any) -> ResNet:
-    """The plain network of 18 or 34 layers: a ResNet without shortcuts; the options are those of ``build_resnet``."""
-    return build_plain(f"plain{depth}", *_TABLE_1[depth], **options)
-
-
-@register_family(*_TABLE_1)
-def preact_resnet(depth: int, **options: Any) -> ResNet:
-    """A ResNet of pre-activation blocks (He et al. 2016); the options are those of ``build_resnet``."""
-    return build_resnet(f"preact_resnet{depth}", *_TABLE_1[depth], preactivation=True, **options)
-
-
-def _stem_convolution(spec: BackboneSpec) -> nn.Conv2d:
-    kernel, stride = (7, 2) if spec.stem == "imagenet" else (3, 1)
-    return nn.Conv2d(spec.in_channels, spec.width, kernel, stride, padding=kernel // 2, bias=False)
-
-
-def _make_stage(spec: BackboneSpec, stage: int, blocks: int, in_channels: int, norm: Norm) -> nn.Sequential:
+def _make_stage(spec: BackboneSpec, stage: int, norm: Norm) -> nn.Sequential:
     """The blocks of one stage; the first one changes resolution (not in the first stage) and channels."""
-    first = _make_block(spec, stage, in_channels, 1 if stage == 0 else 2, norm, follows_stem=stage == 0)
     channels = spec.stage_channels[stage]
-    return nn.Sequential(first, *(_make_block(spec, stage, channels, 1, norm) for _ in range(1, blocks)))
+    if stage == 0:
+        first = _make_block(spec, stage, spec.width, 1, norm, follows_stem=True)
+    else:
+        first = _make_block(spec, stage, spec.stage_channels[stage - 1], 2, norm)
+    return nn.Sequential(first, *(_make_block(spec, stage, channels, 1, norm) for _ in range(1, spec.layers[stage])))
 
 
 def _make_block(
     spec: BackboneSpec, stage: int, in_channels: int, stride: int, norm: Norm, *, follows_stem: bool = False
 ) -> ResidualBlock:
-    width = spec.width * 2**stage
-    if spec.block == "bottleneck":
-        branch = bottleneck_branch(in_channels, width, stride, spec.stride_in_1x1)
-    else:
-        branch = basic_branch(in_channels, width, stride)
-    return ResidualBlock(
-        branch,
-        norm,
-        make_shortcut(spec.shortcut, in_channels, spec.stage_channels[stage], stride, None if spec.preactivation else norm),
-        preactivation=spec.preactivation,
-        activated_input=follows_stem,
+    out_channels, width = spec.stage_channels[stage], spec.branch_channels[stage]
+    shortcut = make_shortcut(
+        spec.shortcut,
+        in_channels,
+        out_channels,
+        stride,
+        None if spec.preactivation else norm,
+        averaged=spec.averaged_shortcut,
     )
+    if spec.block == "basic" and spec.preactivation:
+        return PreactBasicBlock(in_channels, out_channels, stride, norm, shortcut, activated_input=follows_stem)
+    if spec.block == "basic":
+        return BasicBlock(in_channels, out_channels, stride, norm, shortcut)
+    shape, groups, in_1x1 = (in_channels, width, out_channels, stride), spec.groups, spec.stride_in_1x1
+    if spec.preactivation:
+        return PreactBottleneck(*shape, norm, shortcut, groups=groups, stride_in_1x1=in_1x1, activated_input=follows_stem)
+    return Bottleneck(*shape, norm, shortcut, groups=groups, stride_in_1x1=in_1x1)
 
 
 def _he_init(module: nn.Module) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError
@@ -34,7 +32,7 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16))."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return cast(Tensor, self.layer3(self.layer2(self.layer1(x))))
+        return self.layer3(self.layer2(self.layer1(x)))
 
 
 class Head(nn.Module):
@@ -58,7 +56,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Regions (R, C, h, w) to (R, C', ceil(h / 2), ceil(w / 2)): 14x14 to 7x7."""
         x = self.layer4(x)
-        return x if self.bn_last is None else cast(Tensor, self.relu(self.bn_last(x)))
+        return x if self.bn_last is None else self.relu(self.bn_last(x))
 
 
 def split_c4(resnet: ResNet) -> tuple[Trunk, Head]:
@@ -68,7 +66,7 @@ def split_c4(resnet: ResNet) -> tuple[Trunk, Head]:
         ConfigError: for a network without four stages and ImageNet's stem.
     """
     spec = resnet.spec
-    if len(spec.layers) != 4 or spec.stem != "imagenet":
+    if len(spec.layers) != 4 or spec.stem == "cifar":
         raise ConfigError(
             f"backbone {spec.name!r} has {len(spec.layers)} stages and the {spec.stem} stem; a detector needs 4 and imagenet"
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.read import WeightsFile
-from resdet.models.backbones.weights.report import describe_keys
+from resdet.models.backbones.weights.report import describe_keys, stem_width
 from resdet.models.convert.affine import fill_statistics, fold_biases
 from resdet.models.convert.anchors import check_anchors
 from resdet.models.convert.convention import assumed_parts, find_convention
@@ -79,6 +79,10 @@ def convert_weights(
         named = fold_biases(file, named)
     filled = fill_statistics(named) if scheme == "caffe2" else ()
     spec, width = _recognize(file, named)
+    if scheme != "torchvision" and (spec.groups, spec.base_width) != (1, 64):
+        raise ConfigError(
+            f"{file.path}: a {spec.name} of {scheme}'s wants other pixels than its ResNets; only torchvision's is read"
+        )
     assumed = assumed_parts(file, scheme, spec, pixels, stride_in_1x1)
     pixels, stride = find_convention(file, scheme, named, pixels, stride_in_1x1)
     place: Callable[[str], str] = str
@@ -199,8 +203,8 @@ def _recognize(file: WeightsFile, state: Mapping[str, Tensor]) -> tuple[Backbone
     try:
         spec = backbone_spec(network)
     except ConfigError as error:
-        raise ConfigError(f"{file.path}: looks like {network}; resdet has ResNet-18, 34, 50, 101 and 152") from error
-    width = len(state["conv1.weight"])
+        raise ConfigError(f"{file.path}: looks like {network}; `resdet info` lists the networks that resdet has") from error
+    width = stem_width(state)
     return spec, 0 if width == spec.width else width
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from resdet.models.backbones.weights.report import stem_width
+
 # parts of names in torchvision's style, and what they belong to
 _MARKS = {
-    r"conv1\.\d+\.": "a deep stem of several convolutions (ResNet-C, -D, -T); here it is one of 7x7",
-    r".*\.downsample\.2\.": "average pooling in its shortcuts (ResNet-D)",
     r".*\.(se|se_module|attn|eca)\.": "attention in its blocks (squeeze-and-excitation and its kin)",
     r".*\.conv2_offset": "deformable convolutions",
     r".*\.conv2\.(conv|radix)": "split attention (ResNeSt)",
@@ -47,17 +47,21 @@ def is_old_detector(keys: Sequence[str]) -> bool:
 def network_differences(state: Mapping[str, Tensor]) -> list[str]:
     """How a residual network under torchvision's names differs from those of the registry; [] where it does not seem to."""
     found = [what for pattern, what in _MARKS.items() if any(re.match(pattern, key) for key in state)]
-    stem, first, second = (state.get(key) for key in ("conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight"))
+    deep = [state[key] for key in ("conv1.0.weight", "conv1.3.weight", "conv1.6.weight") if key in state]
+    averages = any(re.match(r".*\.downsample\.2\.", key) for key in state)
+    if deep and not averages:
+        found.append("a deep stem of several convolutions, but no average pooling in its shortcuts (ResNet-C, -T)")
+    if averages and not deep:
+        found.append("average pooling in its shortcuts, but no deep stem")
+    widths = [len(weight) for weight in deep]
+    if deep and widths != [stem_width(state) // 2] * 2 + [stem_width(state)]:
+        found.append(f"a deep stem of {widths} channels instead of half, half and all of the first stage's")
+    stem = deep[0] if deep else state.get("conv1.weight")
     if stem is not None and stem.ndim == 4 and stem.shape[1] != 3:
         found.append(f"{stem.shape[1]} input channels instead of 3")
-    if stem is not None and "layer4.0.conv1.weight" in state and stem.shape[-1] != 7:
-        found.append(f"a first convolution of {stem.shape[-1]}x{stem.shape[-1]} instead of 7x7")
-    if stem is not None and first is not None and second is not None and second.ndim == 4:
-        groups = first.shape[0] // max(second.shape[1], 1)
-        if groups > 1:
-            found.append(f"convolutions of {groups} groups (ResNeXt)")
-        elif "layer1.0.conv3.weight" in state and first.shape[0] != stem.shape[0]:
-            found.append(f"bottlenecks of {first.shape[0]} channels after a stem of {stem.shape[0]} (wide ResNet)")
+    side = 3 if deep else 7
+    if stem is not None and "layer4.0.conv1.weight" in state and stem.shape[-1] != side:
+        found.append(f"a first convolution of {stem.shape[-1]}x{stem.shape[-1]} instead of {side}x{side}")
     if "bn1.weight" in state and "bn1.running_var" not in state:
         found.append("norm layers without statistics (group normalization?)")
     return found

@@ -50,7 +50,11 @@ def rpn_head_misfit(head: RPNHead) -> str:
     """Whether it is a plain one with plain convolutions; see ``resdet.models.backbones.misfit``."""
     if not is_a(head, RPNHead):
         return f"a {type(head).__name__}"
-    return next(filter(None, (conv_misfit(layer, None) for layer in (head.conv, head.objectness, head.deltas))), "")
+    for layer in (head.conv, head.objectness, head.deltas):
+        misfit = conv_misfit(layer, None) or ("groups" if layer.groups > 1 else "")
+        if misfit:
+            return misfit
+    return ""
 
 
 class RPN(nn.Module):

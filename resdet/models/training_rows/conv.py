@@ -50,7 +50,9 @@ def conv_on_rows(
     """
     side, stride = conv.kernel_size[0], conv.stride[0]
     product: Product
-    if side == 1:
+    if conv.groups > 1:
+        product = Direct(stride, side // 2, conv.groups)
+    elif side == 1:
         rows, product = rows[:, ::stride, ::stride], Pointwise(matmul)
     elif side == 3 and stride == 1:
         product = Winograd(matmul)

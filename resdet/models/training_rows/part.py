@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 class TrainingPart(Same, nn.Module):
     """A part that computes on rows what the plain class beside it computes; ``twin`` makes it.
 
-    What it cannot represent (hooks inside, groups, dilation, other modules in place of its convolutions, BN that is not frozen)
+    What it cannot represent (hooks inside, dilation, other modules in place of its convolutions, BN that is not frozen)
     it computes as it is written, and says so once.
 
     Attributes:

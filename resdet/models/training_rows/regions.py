@@ -9,14 +9,17 @@ Legend: S = n * n positions of conv5's map, R regions of all images together, C,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor, nn
 from torchvision.ops import RoIAlign
 
-from resdet.models.backbones.blocks import ResidualBlock, recomputed
+from resdet.models.backbones.blocks import Bottleneck
 from resdet.models.backbones.misfit import bottleneck_misfit
+from resdet.models.backbones.recompute import recomputed
+from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Head
 from resdet.models.detection.conv5_rows import conv5_misfit, conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
@@ -51,44 +54,49 @@ def _block_misfit(block: nn.Module) -> str:
 
 def train_region_features(pooler: RoIAlign, head: Head, features: Tensor, boxes: Sequence[Tensor], matmul: Matmul) -> Tensor:
     """Pooling, conv5 and the mean over positions: features (N, C, H, W) and N tensors (R_i, 4) ``xyxy`` to (R, C')."""
-    first, *others = cast("list[ResidualBlock]", list(head.layer4))
-    conv1, conv2 = cast(nn.Conv2d, first.conv1), cast(nn.Conv2d, first.conv2)
-    residual = _pooled(features, pooler, boxes, *cast(nn.Sequential, first.downsample), matmul=matmul)
-    out = _pooled(features, pooler, boxes, conv1, cast(nn.Module, first.bn1), matmul=matmul).relu_()
+    first, *others = cast("list[Bottleneck]", list(head.layer4))
+    projection = cast(Projection, first.downsample)
+    residual = _pooled(features, pooler, boxes, projection.conv, projection.norm, matmul=matmul)
+    out = _pooled(features, pooler, boxes, first.conv1, first.bn1, matmul=matmul).relu_()
     product = Fourier(residual.shape[0], features, matmul)
-    if conv2.stride[0] > 1:
-        maps = conv_on_rows(out.permute(2, 0, 1, 3), conv2, cast(nn.Module, first.bn2), matmul)
-        out = maps.permute(1, 2, 0, 3).flatten(0, 1)
-    else:
-        out = _fused(out.flatten(0, 1), first, 2, product)
-    out = _fused(out, first, 3, Pointwise(matmul), residual.flatten(0, 1))
+    out = _spatial(out, first, product, matmul)
+    out = _fused(out, first.conv3, first.bn3, Pointwise(matmul), residual.flatten(0, 1))
     for block in others:
         out = recomputed(block, _block, out, block, product, matmul) if block.recompute else _block(out, block, product, matmul)
     return out.mean(0)
 
 
 def _pooled(
-    features: Tensor, pooler: RoIAlign, boxes: Sequence[Tensor], conv: nn.Module, norm: nn.Module, *, matmul: Matmul
+    features: Tensor, pooler: RoIAlign, boxes: Sequence[Tensor], conv: nn.Conv2d, norm: nn.Module | None, *, matmul: Matmul
 ) -> Tensor:
     """What a 1×1 convolution with K channels out and its BN read of the pooled map, (n, n, R, K) for its stride."""
-    weight, stride = cast(Tensor, conv.weight), cast("tuple[int, int]", conv.stride)[0]
+    stride = conv.stride[0]
     scale, shift = _affine(norm)
-    table = fused_conv(features.permute(0, 2, 3, 1).flatten(0, 2), weight, Pointwise(matmul), scale=scale, relu=False)
+    table = fused_conv(features.permute(0, 2, 3, 1).flatten(0, 2), conv.weight, Pointwise(matmul), scale=scale, relu=False)
     terms = region_terms(pooler, boxes, (features.shape[2], features.shape[3]), features.dtype, stride)
     bins = -(-cast(int, pooler.output_size) // stride)
     return terms.gather(table).add_(shift).view(bins, bins, sum(map(len, boxes)), len(scale))
 
 
-def _block(rows: Tensor, block: ResidualBlock, product: Fourier, matmul: Matmul) -> Tensor:
-    inner = _fused(_fused(rows, block, 1, Pointwise(matmul)), block, 2, product)
-    return _fused(inner, block, 3, Pointwise(matmul), rows)
+def _block(rows: Tensor, block: Bottleneck, product: Fourier, matmul: Matmul) -> Tensor:
+    inner = _fused(rows, block.conv1, block.bn1, Pointwise(matmul))
+    side = math.isqrt(len(rows))
+    inner = _spatial(inner.unflatten(0, (side, side)), block, product, matmul)
+    return _fused(inner, block.conv3, block.bn3, Pointwise(matmul), rows)
 
 
-def _fused(rows: Tensor, block: ResidualBlock, number: int, product: Product, residual: Tensor | None = None) -> Tensor:
-    conv = cast(nn.Conv2d, block.get_submodule(f"conv{number}"))
-    scale, shift = _affine(block.get_submodule(f"bn{number}"))
+def _spatial(maps: Tensor, block: Bottleneck, product: Fourier, matmul: Matmul) -> Tensor:
+    """A block's 3×3, from (n, n, R, D) to (S, R, D)."""
+    if block.conv2.stride[0] == 1 and block.conv2.groups == 1:
+        return _fused(maps.flatten(0, 1), block.conv2, block.bn2, product)
+    found = conv_on_rows(maps.permute(2, 0, 1, 3), block.conv2, block.bn2, matmul)
+    return found.permute(1, 2, 0, 3).flatten(0, 1)
+
+
+def _fused(rows: Tensor, conv: nn.Conv2d, norm: nn.Module, product: Product, residual: Tensor | None = None) -> Tensor:
+    scale, shift = _affine(norm)
     return fused_conv(rows, conv.weight, product, scale=scale, shift=shift, residual=residual)
 
 
-def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+def _affine(norm: nn.Module | None) -> tuple[Tensor, Tensor]:
     return cast(FrozenBatchNorm2d, norm).affine()

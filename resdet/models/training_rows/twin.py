@@ -8,11 +8,11 @@ from typing import TypeVar, cast
 import torch
 from torch import nn
 
-from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.blocks import BasicBlock, Bottleneck, ResidualBlock
 from resdet.models.backbones.split import Trunk
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPNHead
-from resdet.models.training_rows.block import TrainingBlock
+from resdet.models.training_rows.block import TrainingBasicBlock, TrainingBottleneck
 from resdet.models.training_rows.regions import TrainingRoIHeads
 from resdet.models.training_rows.rpn_head import TrainingRPNHead
 from resdet.models.training_rows.trunk import TrainingTrunk
@@ -23,13 +23,15 @@ from resdet.ops.matmul import MATMULS, Matmul, fastest_matmul
 _log = logging.getLogger(__name__)
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-# subclasses are a user's own: they are left as they are
 _TWINS: dict[type[nn.Module], type[nn.Module]] = {
-    ResidualBlock: TrainingBlock,
+    BasicBlock: TrainingBasicBlock,
+    Bottleneck: TrainingBottleneck,
     Trunk: TrainingTrunk,
     RPNHead: TrainingRPNHead,
     RoIHeads: TrainingRoIHeads,
 }
+# what else is one of these is left as it is: pre-activation blocks, and a user's own subclasses
+_PARTS = (ResidualBlock, Trunk, RPNHead, RoIHeads)
 
 
 def training_twin(model: ModuleT, kernels: Kernels) -> ModuleT:
@@ -49,7 +51,7 @@ def training_twin(model: ModuleT, kernels: Kernels) -> ModuleT:
 
 def training_kernel(model: nn.Module, kernels: Kernels) -> str | None:
     """The name of the fastest of ``MATMULS`` for a step of ``model``; None where nothing of it can be computed on rows."""
-    blocks = [module for module in model.modules() if type(module) is ResidualBlock]
+    blocks = [module for module in model.modules() if isinstance(module, ResidualBlock)]
     frozen = [block for block in blocks if any(isinstance(part, FrozenBatchNorm2d) for part in block.modules())]
     weight = next((parameter for block in frozen for parameter in block.parameters()), None)
     if weight is None or weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
@@ -68,7 +70,7 @@ def _twin(module: nn.Module, place: str, matmul: Matmul, made: dict[int, nn.Modu
         for name, child in module._modules.items()
     }
     kind = _TWINS.get(type(module))
-    if kind is None and isinstance(module, tuple(_TWINS)):
+    if kind is None and isinstance(module, _PARTS):
         _log.info("%s trains as it is written, which takes longer on a CPU: it is a %s", place, type(module).__name__)
     twin = module
     if kind is not None or any(children[name] is not child for name, child in module._modules.items()):

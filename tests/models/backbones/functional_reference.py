@@ -31,9 +31,14 @@ class Layers:
     training: bool
 
     def convolution(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
-        """Convolve (N, C, H, W) with the square filter ``name``; zeros around the map keep its size at stride 1."""
+        """Convolve (N, C, H, W) with the square filter ``name``; zeros around the map keep its size at stride 1.
+
+        A filter of fewer than C channels is one of several groups, side by side (Xie et al. 2017): each sees its own channels.
+        """
         weight = self.state[f"{name}.weight"]
-        return F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2)
+        groups = x.shape[1] // weight.shape[1]
+        sides = zip(x.chunk(groups, 1), weight.chunk(groups), strict=True)
+        return torch.cat([F.conv2d(part, own, stride=stride, padding=weight.shape[-1] // 2) for part, own in sides], dim=1)
 
     def batch_norm(self, x: Tensor, name: str) -> Tensor:
         """Normalize each channel of (N, C, H, W) to mean 0 and variance 1, then scale and shift it (Ioffe and Szegedy 2015).
@@ -86,6 +91,9 @@ def post_activation_block(x: Tensor, layers: Layers, name: str, option: str, str
         return relu(branch + x)
     if option == "A":
         return relu(branch + _padded(x, branch, strides))
+    if _averages(layers, name):
+        projected = layers.convolution(_averaged(x, math.prod(strides)), f"{name}.downsample.1")
+        return relu(branch + layers.batch_norm(projected, f"{name}.downsample.2"))
     projected = layers.convolution(x, f"{name}.downsample.0", math.prod(strides))
     return relu(branch + layers.batch_norm(projected, f"{name}.downsample.1"))
 
@@ -109,6 +117,8 @@ def pre_activation_block(
         return branch + x
     if option == "A":
         return branch + _padded(activated, branch, strides)
+    if _averages(layers, name):
+        return branch + layers.convolution(_averaged(activated, math.prod(strides)), f"{name}.downsample.1")
     return branch + layers.convolution(activated, f"{name}.downsample.0", math.prod(strides))
 
 
@@ -131,12 +141,17 @@ def residual_network(
         block: basic or bottleneck.
         blocks: of each stage; every stage but the first starts at stride 2.
         option: the shortcut, A, B, C or none.
-        stem: ``"imagenet"``: 7x7 at stride 2 and max-pooling; ``"cifar"``: 3x3.
+        stem: ``"imagenet"``: 7x7 at stride 2 and max-pooling; ``"deep"``: three 3x3 in place of the 7x7; ``"cifar"``: 3x3.
         stride_in_1x1: a bottleneck's stride is in its first convolution instead of its second.
         preactivation: the blocks are v2's, and a BN and a ReLU follow the last one.
     """
-    x = relu(layers.batch_norm(layers.convolution(images, "conv1", 2 if stem == "imagenet" else 1), "bn1"))
-    if stem == "imagenet":
+    if stem == "deep":
+        x = relu(layers.batch_norm(layers.convolution(images, "conv1.0", 2), "conv1.1"))
+        x = relu(layers.batch_norm(layers.convolution(x, "conv1.3"), "conv1.4"))
+        x = relu(layers.batch_norm(layers.convolution(x, "conv1.6"), "bn1"))
+    else:
+        x = relu(layers.batch_norm(layers.convolution(images, "conv1", 2 if stem == "imagenet" else 1), "bn1"))
+    if stem != "cifar":
         x = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
     for stage, count in enumerate(blocks, start=1):
         for index in range(count):
@@ -170,6 +185,18 @@ def _padded(x: Tensor, branch: Tensor, strides: list[int]) -> Tensor:
     padded = torch.zeros_like(branch)
     padded[:, first : first + x.shape[1]] = x[:, :, ::stride, ::stride]
     return padded
+
+
+def _averages(layers: Layers, name: str) -> bool:
+    """Whether a projection is ResNet-D's (He et al. 2019): its convolution is the second of the shortcut's modules."""
+    second = layers.state.get(f"{name}.downsample.1.weight")
+    return second is not None and second.ndim == 4
+
+
+def _averaged(x: Tensor, stride: int) -> Tensor:
+    """The mean of each ``stride`` x ``stride`` positions; at the end of an odd map, of those that there are."""
+    rows = [x[:, :, top : top + stride].split(stride, dim=3) for top in range(0, x.shape[2], stride)]
+    return torch.stack([torch.stack([square.mean((2, 3)) for square in row], dim=2) for row in rows], dim=2)
 
 
 def _per_channel(values: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ import torch
 from functional_reference import Layers, block_strides, post_activation_block, pre_activation_block, residual_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from residual_blocks import residual_block
 from rounding import ALGEBRA, assert_near
 from torch import Tensor, nn
 
-from resdet.models.backbones.blocks import ResidualBlock, basic_branch, bottleneck_branch
+from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.preact_blocks import PreactBlock
 from resdet.models.backbones.resnet import ResNet
-from resdet.models.backbones.shortcuts import make_shortcut
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import freeze_batch_norm
 
@@ -107,41 +108,44 @@ def test_blocks(
     block: str, preactivation: bool, option: str, shape: tuple[int, int, int], follows_stem: bool, training: bool
 ) -> None:
     torch.manual_seed(0)
-    in_channels, width, stride = shape
     for stride_in_1x1 in (False, True)[: 2 if block == "bottleneck" else 1]:
-        out_channels = width * (4 if block == "bottleneck" else 1)
-        if block == "bottleneck":
-            branch = bottleneck_branch(in_channels, width, stride, stride_in_1x1)
-        else:
-            branch = basic_branch(in_channels, width, stride)
-        norm = None if preactivation else nn.BatchNorm2d
-        shortcut = make_shortcut(option, in_channels, out_channels, stride, norm)
-        module = ResidualBlock(
-            branch, nn.BatchNorm2d, shortcut, preactivation=preactivation, activated_input=follows_stem
-        ).double()
-        module.train(training)
-        _randomize(module)
-        twin, _ = _reference_of(module, "block.")
-        values = torch.randn(3, in_channels, 5, 4, dtype=torch.float64)
-        x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
-        strides = block_strides(block, stride, stride_in_1x1)
-        if preactivation:
-            expected = pre_activation_block(reference_x, twin, "block", option, strides, follows_stem=follows_stem)
-        else:
-            expected = post_activation_block(reference_x, twin, "block", option, strides)
-        _assert_same(module, "block.", x, reference_x, module(x), expected, twin)
-        assert torch.equal(x, values)  # nothing is overwritten in place
+        place = {"stride_in_1x1": stride_in_1x1} if block == "bottleneck" else {}
+        module = residual_block(block, shape, option=option, preactivation=preactivation, follows_stem=follows_stem, **place)
+        _assert_is_the_reference(module.train(training), shape[0], option, block_strides(block, shape[2], stride_in_1x1))
+
+
+@pytest.mark.parametrize("preactivation", [False, True])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("training", [True, False])
+def test_grouped_bottlenecks_and_averaged_shortcuts(preactivation: bool, stride: int, training: bool) -> None:
+    torch.manual_seed(0)
+    for option in ("B", "C"):
+        block = residual_block(
+            "bottleneck", (6, 8, stride), option=option, preactivation=preactivation, averaged=True, groups=4
+        )
+        assert block.conv2.weight.shape == (8, 2, 3, 3)
+        _assert_is_the_reference(block.train(training), 6, option, block_strides("bottleneck", stride, False))
+
+
+def _assert_is_the_reference(module: ResidualBlock, channels: int, option: str, strides: list[int]) -> None:
+    module.double()
+    _randomize(module)
+    twin, _ = _reference_of(module, "block.")
+    values = torch.randn(3, channels, 5, 4, dtype=torch.float64)
+    x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
+    if isinstance(module, PreactBlock):
+        follows_stem = module.bn1 is None
+        expected = pre_activation_block(reference_x, twin, "block", option, strides, follows_stem=follows_stem)
+    else:
+        expected = post_activation_block(reference_x, twin, "block", option, strides)
+    _assert_same(module, "block.", x, reference_x, module(x), expected, twin)
+    assert torch.equal(x, values)  # nothing is overwritten in place
 
 
 def test_reference_gradients_against_finite_differences() -> None:
     torch.manual_seed(0)
     for preactivation, reference in ((False, post_activation_block), (True, pre_activation_block)):
-        module = ResidualBlock(
-            basic_branch(2, 3, 2),
-            nn.BatchNorm2d,
-            make_shortcut("B", 2, 3, 2, None if preactivation else nn.BatchNorm2d),
-            preactivation=preactivation,
-        ).double()
+        module = residual_block("basic", (2, 3, 2), preactivation=preactivation).double()
         _randomize(module)
         twin, parameters = _reference_of(module, "block.")
 
@@ -169,6 +173,7 @@ def _networks() -> list[tuple[str, dict]]:
     cases += [
         (name, {**small, "stride_in_1x1": True}) for name in ("resnet50", "preact_resnet50", "preact_resnet34", "plain18")
     ]
+    cases += [("resnext50_32x4d", {**small, "width": 16}), ("wide_resnet50_2", small), ("resnet50d", small)]
     return [*cases, ("cifar_plain20", small), ("cifar_preact_resnet164", small)]
 
 
@@ -179,7 +184,7 @@ def test_whole_networks(name: str, options: dict, training: bool) -> None:
     network = create_backbone(name, **options).double().train(training)
     _randomize(network)
     twin, _ = _reference_of(network)
-    size = (40, 37) if network.spec.stem == "imagenet" else (10, 9)
+    size = (10, 9) if network.spec.stem == "cifar" else (40, 37)
     values = torch.randn(3, 3, *size, dtype=torch.float64)
     x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
     output, expected = network(x), _reference_network(network, reference_x, twin)

@@ -6,13 +6,12 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 import torchvision
 from rounding import ALGEBRA, network
-from torch import Tensor, nn
+from side_by_side import assert_same_training
+from torch import nn
 
 from resdet.errors import ConfigError
-from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
@@ -23,9 +22,15 @@ PARAMETERS = {
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
 }
+VARIANTS = {
+    "resnext50_32x4d": 25_028_904,
+    "resnext101_32x8d": 88_791_336,
+    "wide_resnet50_2": 68_883_240,
+    "wide_resnet101_2": 126_886_696,
+}
 
 
-@pytest.mark.parametrize(("name", "count"), PARAMETERS.items())
+@pytest.mark.parametrize(("name", "count"), {**PARAMETERS, **VARIANTS}.items())
 def test_parameter_count_and_state_dict_are_torchvisions(name: str, count: int) -> None:
     with torch.device("meta"):
         ours, theirs = create_backbone(name), getattr(torchvision.models, name)()
@@ -51,45 +56,21 @@ _SINGLE, _DOUBLE = (torch.float32, network(152, 9 * 512, torch.float32)), (torch
         pytest.param("resnet101", False, *_DOUBLE, marks=pytest.mark.slow),
         pytest.param("resnet152", False, *_SINGLE, marks=pytest.mark.slow),
         pytest.param("resnet152", False, *_DOUBLE, marks=pytest.mark.slow),
+        ("resnext50_32x4d", False, *_DOUBLE),
+        ("wide_resnet50_2", False, *_DOUBLE),
+        pytest.param("resnext101_32x8d", False, *_DOUBLE, marks=pytest.mark.slow),
+        pytest.param("wide_resnet101_2", False, *_DOUBLE, marks=pytest.mark.slow),
     ],
 )
 def test_training_steps_equal_torchvisions(name: str, stride_in_1x1: bool, dtype: torch.dtype, tolerance: float) -> None:
-    """Three steps of SGD side by side: logits, all gradients, running statistics and weights; then the logits in eval mode.
-
-    Every tensor is held to ``tolerance`` times its largest number (at least 1).
-    """
     torch.manual_seed(0)
-    theirs = getattr(torchvision.models, name)(num_classes=7).to(dtype)
+    theirs = getattr(torchvision.models, name)(num_classes=7)
     if stride_in_1x1:
         for block in theirs.modules():
             if isinstance(block, torchvision.models.resnet.Bottleneck):
                 block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
-    ours = create_backbone(name, num_classes=7, stride_in_1x1=stride_in_1x1).to(dtype)
-    ours.load_state_dict(theirs.state_dict(), strict=True)
-    images, labels = torch.randn(3, 2, 3, 40, 33, dtype=dtype), torch.tensor([[1, 5], [0, 6], [3, 3]])
-    optimizers = [torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-4) for model in (ours, theirs)]
-    for batch, wanted in zip(images, labels, strict=True):
-        logits = []
-        for model, optimizer in zip((ours, theirs), optimizers, strict=True):
-            logits.append(model(batch))
-            optimizer.zero_grad()
-            F.cross_entropy(logits[-1], wanted).backward()
-        _assert_close("logits", *logits, tolerance)
-        for (key, actual), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-            _assert_close(f"gradient of {key}", actual.grad, expected.grad, tolerance)
-        for optimizer in optimizers:
-            optimizer.step()
-        actual_state, expected_state = ours.state_dict(), theirs.state_dict()
-        for key, expected in expected_state.items():
-            _assert_close(key, actual_state[key], expected, tolerance)
-    with torch.no_grad():
-        _assert_close("logits in eval mode", ours.eval()(images[0]), theirs.eval()(images[0]), tolerance)
-
-
-def _assert_close(what: str, actual: Tensor, expected: Tensor, tolerance: float) -> None:
-    if not torch.equal(actual, expected):  # quick where all digits agree
-        scale = max(float(expected.detach().abs().max()), 1)
-        torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance * scale, msg=lambda text: f"{what}: {text}")
+    ours = create_backbone(name, num_classes=7, stride_in_1x1=stride_in_1x1)
+    assert_same_training(ours, theirs, dtype, tolerance)
 
 
 @pytest.mark.parametrize(("stride_in_1x1", "expected"), [(True, [(2, 2), (1, 1), (1, 1)]), (False, [(1, 1), (2, 2), (1, 1)])])
@@ -168,10 +149,6 @@ def test_parameters_of_preactivation_networks(name: str) -> None:
 
     assert sorted(convolutions(ours)) == sorted(convolutions(post))
     # the stem's BN, one before each convolution of a branch but the very first, and the last one
-    inputs = [conv.in_channels for block in ours.blocks() for conv in _branch(block)]
+    inputs = [conv.in_channels for block in ours.blocks() for conv, _ in block.layers]
     norms = [64, *inputs[1:], ours.spec.stage_channels[-1]]
     assert [part.num_features for part in ours.modules() if isinstance(part, nn.BatchNorm2d)] == norms
-
-
-def _branch(block: ResidualBlock) -> list[nn.Conv2d]:
-    return [getattr(block, f"conv{number}") for number in range(1, block.depth + 1)]

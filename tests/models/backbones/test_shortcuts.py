@@ -26,8 +26,8 @@ def test_kind_of_each_option() -> None:
 
     same, wider, strided = (8, 8, 1), (8, 16, 1), (8, 8, 2)
     assert [kind("A", *shape) for shape in (same, wider, strided)] == ["Identity", "PaddedIdentity", "PaddedIdentity"]
-    assert [kind("B", *shape) for shape in (same, wider, strided)] == ["Identity", "Sequential", "Sequential"]
-    assert [kind("C", *shape) for shape in (same, wider, strided)] == ["Sequential"] * 3
+    assert [kind("B", *shape) for shape in (same, wider, strided)] == ["Identity", "Projection", "Projection"]
+    assert [kind("C", *shape) for shape in (same, wider, strided)] == ["Projection"] * 3
     assert [kind("none", *shape) for shape in (same, wider, strided)] == ["NoneType"] * 3
 
 

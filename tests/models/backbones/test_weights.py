@@ -45,8 +45,10 @@ def _with_statistics(state: dict[str, Tensor], pixels: PixelConvention) -> dict[
     small = torch.rand(16, 1, 8, 8) + 0.3 * torch.rand(16, 3, 8, 8)
     images = torch.nn.functional.interpolate(small, size=128, mode="bilinear")
     images = ((images - images.min()) / (images.max() - images.min()) * 255).to(torch.uint8)
-    response = torch.nn.functional.conv2d(pixels.normalize(images), state["conv1.weight"].float(), stride=2, padding=3)
-    return {**state, "bn1.running_mean": response.mean((0, 2, 3)), "bn1.running_var": response.var((0, 2, 3))}
+    conv, norm = ("conv1.0", "conv1.1") if "conv1.0.weight" in state else ("conv1", "bn1")
+    weight = state[f"{conv}.weight"].float()
+    response = torch.nn.functional.conv2d(pixels.normalize(images), weight, stride=2, padding=weight.shape[-1] // 2)
+    return {**state, f"{norm}.running_mean": response.mean((0, 2, 3)), f"{norm}.running_var": response.var((0, 2, 3))}
 
 
 def _card(path: Path, state: dict[str, Tensor], pixels: PixelConvention, **backbone: Any) -> Path:
@@ -110,6 +112,17 @@ def test_another_number_of_classes_keeps_the_fresh_classifier_and_says_so(tmp_pa
     assert torch.equal(network.fc.weight, before)
     assert dict(report.mismatched) == {"fc.weight": ((5, 32), (3, 32)), "fc.bias": ((5,), (3,))}
     assert "mismatched      2\n    fc.weight (5, 32), wanted (3, 32)\n    fc.bias (5,), wanted (3,)" in report.table()
+
+
+@pytest.mark.parametrize("name", ["resnext50_32x4d", "wide_resnet50_2", "resnet50d"])
+def test_loads_the_other_networks(tmp_path: Path, name: str) -> None:
+    state, network = _state(name, width=16), _network(name, width=16)
+    torch.save(_with_statistics(state, TORCHVISION), tmp_path / "weights.pth")
+    report = _load(network, tmp_path / "weights.pth")
+    assert (report.looks_like, report.misfits(), report.doubt) == (name, [], "")
+    assert torch.equal(network.layer4[0].conv2.weight, state["layer4.0.conv2.weight"])
+    with pytest.raises(ConfigError, match=f"weights that look like {name} do not fit .*resnet50"):
+        _load(_network("resnet50", width=16), tmp_path / "weights.pth")
 
 
 def test_a_missing_classifier_is_reported(tmp_path: Path) -> None:
@@ -272,10 +285,11 @@ def test_statistics_of_a_foreign_file_show_its_convention_and_stride(
 
 
 @pytest.mark.parametrize("pixels", [TORCHVISION, MSRA], ids=["torchvision", "msra"])
-def test_estimated_input_scale_is_near_the_truth(pixels: PixelConvention) -> None:
+@pytest.mark.parametrize("name", ["resnet50", "resnet50d"])
+def test_estimated_input_scale_is_near_the_truth(name: str, pixels: PixelConvention) -> None:
     for seed in range(5):
         torch.manual_seed(seed)
-        scale = input_scale(_with_statistics(_network("resnet50", width=32).state_dict(), pixels))
+        scale = input_scale(_with_statistics(_network(name, width=32).state_dict(), pixels))
         assert scale is not None
         assert 1 / 3 < scale / expected_scale(pixels) < 3
         assert [contradicts(scale, known) for known in (TORCHVISION, MSRA)] == [pixels is MSRA, pixels is TORCHVISION]

@@ -15,8 +15,10 @@ from zoo_state import zoo_state
 from resdet.commands import convert
 from resdet.errors import ConfigError
 from resdet.models.backbones.weights.read import WeightsFile
+from resdet.models.backbones.weights.report import describe_keys, stem_width
 from resdet.models.convert import CONVENTIONS, SCHEMES, Conversion, convert_weights
 from resdet.models.convert.variants import network_differences
+from resdet.models.registry import create_backbone, list_backbones
 
 State = dict[str, Tensor]
 
@@ -30,13 +32,32 @@ def _convert(state: State, scheme: str = "auto") -> Conversion:
     return convert_weights(WeightsFile(Path("weights.pkl"), state, None), scheme=scheme)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+VARIANTS = ["resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", *VARIANTS])
 def test_torchvisions_resnets_differ_in_nothing(name: str) -> None:
-    assert network_differences(_torchvision(name)) == []
+    state = _torchvision(name)
+    assert network_differences(state) == []
+    assert describe_keys(state) == name
+
+
+@pytest.mark.parametrize("name", [name for name in list_backbones() if not name.startswith("cifar_plain")])
+@pytest.mark.parametrize("width", [0, 32])
+def test_every_network_is_recognized_at_any_width(name: str, width: int) -> None:
+    with torch.device("meta"):
+        state = create_backbone(name, width=width).state_dict()
+    # a shortcut leaves no trace where it is an identity, and two families have the same bottlenecks
+    alike = {"plain18": "resnet18", "plain34": "resnet34"} | {
+        f"cifar_preact_resnet{depth}": f"cifar_preact_bottleneck{depth}" for depth in (164, 1001)
+    }
+    assert describe_keys(state) == alike.get(name, name)
+    assert stem_width(state) == (width or (16 if name.startswith("cifar") else 64))
 
 
 def _deep_stem(state: State) -> State:
-    stem = {f"conv1.{index}.weight": torch.zeros(32, 3 if index == 0 else 32, 3, 3) for index in (0, 3, 6)}
+    shapes = {0: (32, 3, 3, 3), 3: (32, 32, 3, 3), 6: (64, 32, 3, 3)}
+    stem = {f"conv1.{index}.weight": torch.zeros(shape) for index, shape in shapes.items()}
     return {**stem, **{key: value for key, value in state.items() if key != "conv1.weight"}}
 
 
@@ -50,6 +71,12 @@ def _average_pooling(state: State) -> State:
     return moved
 
 
+def _halved(state: State) -> State:
+    """The first bottleneck with half of its inner channels."""
+    first = {"layer1.0.conv1.weight": torch.zeros(32, 64, 1, 1), "layer1.0.conv2.weight": torch.zeros(32, 32, 3, 3)}
+    return {**state, **first}
+
+
 def _add(**tensors: Tensor) -> Callable[[State], State]:
     return lambda state: {**state, **{key.replace("__", "."): value for key, value in tensors.items()}}
 
@@ -57,11 +84,16 @@ def _add(**tensors: Tensor) -> Callable[[State], State]:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("resnext50_32x4d", dict, r"convolutions of 32 groups \(ResNeXt\)"),
-        ("resnext101_64x4d", dict, r"convolutions of 64 groups \(ResNeXt\)"),
-        ("wide_resnet50_2", dict, r"bottlenecks of 128 channels after a stem of 64 \(wide ResNet\)"),
-        ("resnet50", _deep_stem, "a deep stem of several convolutions"),
-        ("resnet50", _average_pooling, r"average pooling in its shortcuts \(ResNet-D\)"),
+        ("resnext101_64x4d", dict, "looks like resnext101_64x4d; `resdet info` lists the networks that resdet has"),
+        ("resnet50", _halved, r"looks like wide_resnet50_0\.5; "),
+        ("resnet50", _deep_stem, "a deep stem of several convolutions, but no average pooling in its shortcuts"),
+        ("resnet50", _average_pooling, "average pooling in its shortcuts, but no deep stem"),
+        ("resnext50_32x4d", lambda state: _average_pooling(_deep_stem(state)), "looks like resnext50d_32x4d; "),
+        (
+            "resnet50",
+            lambda state: {**_average_pooling(_deep_stem(state)), "conv1.0.weight": torch.zeros(24, 3, 3, 3)},
+            r"a deep stem of \[24, 32, 64\] channels",
+        ),
         ("resnet50", _add(layer1__0__se__fc1__weight=torch.zeros(1)), "attention in its blocks"),
         ("resnet50", _add(layer2__0__conv2_offset__weight=torch.zeros(1)), "deformable convolutions"),
         ("resnet50", _add(conv1__weight=torch.zeros(64, 1, 7, 7)), "1 input channels instead of 3"),
@@ -74,7 +106,7 @@ def _add(**tensors: Tensor) -> Callable[[State], State]:
         (
             "resnet50",
             lambda state: {key: value for key, value in state.items() if not key.startswith("layer3.5")},
-            r"looks like a ResNet of bottleneck blocks \[3, 4, 5, 3\]; resdet has ResNet-18, 34, 50, 101 and 152",
+            r"looks like a ResNet of bottleneck blocks \[3, 4, 5, 3\]; `resdet info` lists",
         ),
     ],
 )
@@ -158,6 +190,19 @@ def test_a_detector_of_detectrons_is_refused() -> None:
 def test_group_normalization_is_no_part_of_our_resnet() -> None:
     with pytest.raises(ConfigError, match="no part of a ResNet: conv1_gn_s"):
         _convert({"conv1_w": torch.zeros(64, 3, 7, 7), "conv1_gn_s": torch.zeros(64)})
+
+
+def test_a_resnext_of_detectrons_is_refused() -> None:
+    """It was trained on pixels that its ResNets were not, and nothing in the file says so."""
+    blobs = {"conv1_w": torch.zeros(64, 3, 7, 7), "res2_0_branch1_w": torch.zeros(256, 64, 1, 1)}
+    for stage, blocks in enumerate((3, 4, 6, 3), start=2):
+        for block in range(blocks):
+            width = 128 * 2 ** (stage - 2)
+            inputs = 64 if (stage, block) == (2, 0) else 2 * width if block else width
+            shapes = {"a": (width, inputs, 1, 1), "b": (width, width // 32, 3, 3), "c": (2 * width, width, 1, 1)}
+            blobs |= {f"res{stage}_{block}_branch2{part}_w": torch.zeros(shape) for part, shape in shapes.items()}
+    with pytest.raises(ConfigError, match=r"weights\.pkl: a resnext50_32x4d of caffe2's wants other pixels than its ResNets"):
+        _convert(blobs)
 
 
 def test_two_classifiers_are_refused() -> None:

@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
+from residual_blocks import residual_block
 from rounding import ALGEBRA, assert_near, assert_within, transformed_rms, walk
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resdet.models.backbones.blocks import ResidualBlock, basic_branch, bottleneck_branch
-from resdet.models.backbones.shortcuts import make_shortcut
 from resdet.models.detection.prepared.fold import FoldedBlock, fold
 from resdet.models.detection.prepared.fourier import FourierConvolution
 from resdet.models.detection.prepared.room import Room
@@ -59,6 +58,18 @@ def test_the_direct_convolution_is_a_convolution(side: int, stride: int) -> None
     expected = F.conv2d(x, weight, bias, stride, padding=1).relu()
     assert_near(conv(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), expected, ALGEBRA)
     assert_near(on_regions(DirectOnRegions(conv), x), expected, ALGEBRA)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_of_groups_has_one_way(stride: int) -> None:
+    torch.manual_seed(0)
+    weight, bias, x = (torch.randn(*shape).double() for shape in ((6, 2, 3, 3), (6,), (3, 4, 7, 7)))
+    expected = F.conv2d(x, weight, bias, stride, padding=1, groups=2).relu()
+    kernels = Kernels()
+    maps = map_convolution(weight, bias, stride, kernels, groups=2)
+    assert_near(maps(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), expected, ALGEBRA)
+    assert_near(on_regions(region_convolution(weight, bias, stride, 7, kernels, groups=2), x), expected, ALGEBRA)
+    assert not kernels.answers  # nothing was measured
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -125,18 +136,14 @@ def test_folded_blocks_of_every_kind(
     branch: str, shortcut: str, preactivation: bool, activated_input: bool, stride: int
 ) -> None:
     torch.manual_seed(0)
-    inputs, width, outputs = (8, 8, 8) if branch == "basic" else (16, 4, 16)
-    convolutions = basic_branch(inputs, width, stride) if branch == "basic" else bottleneck_branch(inputs, width, stride, True)
-    block = ResidualBlock(
-        convolutions,
-        norms,
-        make_shortcut(shortcut, inputs, outputs, stride, None if preactivation else norms),
-        preactivation=preactivation,
-        activated_input=activated_input,
-    )
-    block = block.double().eval().requires_grad_(False)
-    x: Tensor = torch.randn(2, inputs, 7, 6).double()
-    given = x.clone()
-    assert_near(FoldedBlock(block)(x), block(given.clone()), ALGEBRA)
-    if not isinstance(block.downsample, nn.Identity):
-        assert torch.equal(x, given)
+    inputs, width = (8, 8) if branch == "basic" else (16, 4)
+    options = {"option": shortcut, "norm": norms, "preactivation": preactivation, "follows_stem": activated_input}
+    for changes in [{"stride_in_1x1": True}, {"groups": 2}] if branch == "bottleneck" else [{}]:
+        for averaged in (False, True):
+            block = residual_block(branch, (inputs, width, stride), **options, averaged=averaged, **changes)
+            block = block.double().eval().requires_grad_(False)
+            x: Tensor = torch.randn(2, inputs, 7, 6).double()
+            given = x.clone()
+            assert_near(FoldedBlock(block)(x), block(given.clone()), ALGEBRA)
+            if not isinstance(block.downsample, nn.Identity):
+                assert torch.equal(x, given)

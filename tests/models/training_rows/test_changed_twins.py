@@ -21,6 +21,7 @@ LOG = "resdet.models.training_rows"
 # what is called by its container on rows, too: nothing need run as it is written
 SEEN = {
     *("hook of a block", "another forward of a block", "hook of a stage", "another stage", "kernel of 5"),
+    *("groups", "groups in a 1x1", "groups in a projection", "groups in conv5"),
     *("hook of the trunk", "hook of the pooling of the stem", "hook of the RPN's head"),
 }
 PLACES = {
@@ -30,11 +31,14 @@ PLACES = {
     "another activation of the stem": "trunk",
     "hook of the RPN's convolution": "rpn.head",
     "adapter in the RPN": "rpn.head",
+    "groups in the RPN": "rpn.head",
     "hook of conv5": "roi_heads",
     "hook of the stage of conv5": "roi_heads",
     "hook of a block of conv5": "roi_heads",
     "hook of the pooler": "roi_heads",
     "kernel of 5 in conv5": "roi_heads",
+    "groups in a 1x1 of conv5": "roi_heads",
+    "groups in the projection of conv5": "roi_heads",
     "hook of an identity of conv5": "roi_heads roi_heads.res5.layer4.1",
     "another block of conv5": "roi_heads roi_heads.res5.layer4.1",
     "dilation in conv5": "roi_heads roi_heads.res5.layer4.2",

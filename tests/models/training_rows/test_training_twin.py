@@ -21,7 +21,7 @@ from training_networks import (
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import freeze_stages
-from resdet.models.training_rows.block import TrainingBlock
+from resdet.models.training_rows.block import TrainingBlock, TrainingBottleneck
 from resdet.models.training_rows.regions import TrainingRoIHeads
 from resdet.models.training_rows.rpn_head import TrainingRPNHead
 from resdet.models.training_rows.trunk import TrainingTrunk
@@ -104,7 +104,7 @@ def test_it_is_a_tree_of_training_parts(pair: tuple[Any, Any]) -> None:
     blocks = [(name, part) for name, part in twin.named_modules() if isinstance(part, ResidualBlock)]
     assert len(blocks) == 16
     for name, part in blocks:
-        assert type(part) is TrainingBlock
+        assert type(part) is TrainingBottleneck
         assert part.place == name
     # and the plain one is what it was
     assert not any(isinstance(part, (*kinds, TrainingBlock)) for part in plain.modules())

@@ -26,13 +26,14 @@ def input_scale(state: Mapping[str, Tensor]) -> float | None:
     """Estimate the standard deviation of the input that ``state`` was trained on.
 
     Args:
-        state: ``conv1.weight`` (K, C, k, k) and ``bn1.running_var`` (K,), among others.
+        state: ``conv1.weight`` (K, C, k, k) and ``bn1.running_var`` (K,), among others; of a deep stem its first layers.
 
     Returns:
         The median over conv1's filters, or None where the file keeps no statistics: all means 0, all variances 1, or 1 less
         the epsilon that makes a frozen BN the identity.
     """
-    keys = ("conv1.weight", "bn1.running_var", "bn1.running_mean")
+    conv, norm = ("conv1.0", "conv1.1") if "conv1.0.weight" in state else ("conv1", "bn1")
+    keys = (f"{conv}.weight", f"{norm}.running_var", f"{norm}.running_mean")
     if not all(key in state for key in keys):
         return None
     weight, variance, mean = (state[key].double() for key in keys)

@@ -53,7 +53,11 @@ def load_backbone_weights(
         raise ConfigError(
             f"{file.path}: weights that look like {report.looks_like} do not fit option 'model.backbone.name'={spec.name} "
             f"(shortcut {spec.shortcut}, width {spec.width}): {report.summary()}"
-            + ("" if "conv1.weight" in file.state else "; `resdet convert` reads Detectron's and Detectron2's names")
+            + (
+                ""
+                if any(key.startswith("conv1.") for key in file.state)
+                else "; `resdet convert` reads Detectron's and Detectron2's names"
+            )
         )
     doubt = ""
     if file.card is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from resdet.structures import PixelConvention
 Shape = tuple[int, ...]
 
 # the five depths by block and blocks a stage
-_DEPTHS: dict[tuple[str, tuple[int, ...]], str] = {
-    ("basic", (2, 2, 2, 2)): "resnet18",
-    ("basic", (3, 4, 6, 3)): "resnet34",
-    ("bottleneck", (3, 4, 6, 3)): "resnet50",
-    ("bottleneck", (3, 4, 23, 3)): "resnet101",
-    ("bottleneck", (3, 8, 36, 3)): "resnet152",
+_DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {
+    ("basic", (2, 2, 2, 2)): 18,
+    ("basic", (3, 4, 6, 3)): 34,
+    ("bottleneck", (3, 4, 6, 3)): 50,
+    ("bottleneck", (3, 4, 23, 3)): 101,
+    ("bottleneck", (3, 8, 36, 3)): 152,
 }
 
 
@@ -79,21 +79,46 @@ class LoadReport:
         }
 
 
-def describe_keys(keys: Iterable[str]) -> str:
-    """Name the network that keys in torchvision's style belong to: ``"resnet50"``, or its block and blocks a stage."""
-    names = set(keys)
-    places = [match.groups() for key in names if (match := re.match(r"layer(\d+)\.(\d+)\.", key))]
-    if "conv1.weight" not in names or not places:
+def describe_keys(state: Mapping[str, Tensor]) -> str:
+    """Name the network of tensors in torchvision's naming: ``"resnet50"``, or its block and blocks a stage."""
+    places = [match.groups() for key in state if (match := re.match(r"layer(\d+)\.(\d+)\.", key))]
+    deep = "conv1.0.weight" in state
+    if not (deep or "conv1.weight" in state) or not places:
         return "something else than a ResNet in torchvision's naming"
     stages = sorted({int(stage) for stage, _ in places})
     layers = tuple(1 + max(int(block) for stage, block in places if int(stage) == wanted) for wanted in stages)
-    block = "bottleneck" if "layer1.0.conv3.weight" in names else "basic"
-    preact = "preact_" if "bn_last.weight" in names else ""
+    block = "bottleneck" if "layer1.0.conv3.weight" in state else "basic"
+    preact = "preact_" if "bn_last.weight" in state else ""
     if len(layers) == 3 and len(set(layers)) == 1 and (block == "basic" or preact):
         family, period = ("resnet", 6) if block == "basic" else ("bottleneck", 9)
         return f"cifar_{preact}{family}{period * layers[0] + 2}"
-    known = _DEPTHS.get((block, layers))
-    return f"{preact}{known}" if known else f"a ResNet of {block} blocks {list(layers)}"
+    depth = _DEPTHS.get((block, layers))
+    if depth is None:
+        return f"a ResNet of {block} blocks {list(layers)}"
+    groups, base_width = _groups(state) if block == "bottleneck" else (1, 64)
+    variant = "d" if deep and any(".downsample.2." in key for key in state) else ""
+    if groups > 1:
+        return f"{preact}resnext{depth}{variant}_{groups}x{base_width}d"
+    if base_width != 64:
+        return f"{preact}wide_resnet{depth}{variant}_{base_width / 64:g}"
+    return f"{preact}resnet{depth}{variant}"
+
+
+def stem_width(state: Mapping[str, Tensor]) -> int:
+    """Channels of the stem's result, and so of the first stage; 0 where there is no stem."""
+    return _size(state, "conv1.6.weight" if "conv1.6.weight" in state else "conv1.weight", 0)
+
+
+def _groups(state: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Groups and base width of bottlenecks, see ``BackboneSpec``; those of a ResNet where shapes make no sense."""
+    width, branch, own = stem_width(state), _size(state, "layer1.0.conv1.weight", 0), _size(state, "layer1.0.conv2.weight", 1)
+    if not (width and own) or branch % own:
+        return 1, 64
+    return branch // own, 64 * own // width
+
+
+def _size(state: Mapping[str, Tensor], key: str, axis: int) -> int:
+    return state[key].shape[axis] if key in state and state[key].ndim > axis else 0
 
 
 def compare(

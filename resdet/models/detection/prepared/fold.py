@@ -8,15 +8,17 @@ stands between a sum and a ReLU: that one stays, and those between the block's c
 from __future__ import annotations
 
 import copy
-from itertools import zip_longest
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from resdet.models.backbones.blocks import ResidualBlock
-from resdet.models.backbones.misfit import block_misfit, conv_misfit, is_a, module_misfit, relu_misfit
+from resdet.models.backbones.misfit import block_misfit, is_a, module_misfit, relu_misfit, stem_misfit
+from resdet.models.backbones.preact_blocks import PreactBlock
+from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Head, Trunk
+from resdet.models.backbones.stems import stem_layers
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.precision import in_float64
 
@@ -35,16 +37,15 @@ def fold(conv: nn.Module, norm: nn.Module | None, dtype: torch.dtype | None = No
 
 def folded_convolutions(block: ResidualBlock, dtype: torch.dtype | None = None) -> list[tuple[Tensor, Tensor]]:
     """Weight and bias of each convolution of a block's branch with the BN that follows it in the branch."""
-    convolutions = [block.get_submodule(f"conv{number}") for number in range(1, block.depth + 1)]
-    # a pre-activation block begins with a BN, and its last convolution is followed by the sum
-    norms = [block.get_submodule(f"bn{number}") for number in range(1 + block.preactivation, block.depth + 1)]
-    return [fold(conv, norm, dtype) for conv, norm in zip_longest(convolutions, norms)]
+    convolutions, norms = zip(*block.layers, strict=True)
+    if isinstance(block, PreactBlock):  # it begins with a BN, and its last convolution is followed by the sum
+        norms = (*norms[1:], None)
+    return [fold(conv, norm, dtype) for conv, norm in zip(convolutions, norms, strict=True)]
 
 
-def fold_projection(block: ResidualBlock, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the projection that is a block's shortcut, with its BN where it has one."""
-    projection = cast(nn.Sequential, block.downsample)
-    return fold(projection[0], projection[1] if len(projection) > 1 else None, dtype)
+def fold_projection(projection: Projection, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a projection's convolution, with its BN where it has one."""
+    return fold(projection.conv, projection.norm, dtype)
 
 
 def foldable(*stages: nn.Module) -> bool:
@@ -56,7 +57,7 @@ def trunk_misfit(trunk: nn.Module) -> str:
     """Whether around its blocks a trunk is as it is written to be; see ``resdet.models.backbones.misfit``."""
     if not isinstance(trunk, Trunk) or not is_a(trunk, Trunk):
         return f"a {type(trunk).__name__} in place of a trunk"
-    stem = conv_misfit(trunk.conv1, trunk.bn1, FrozenBatchNorm2d, nn.BatchNorm2d) or relu_misfit(trunk.relu)
+    stem = stem_misfit(trunk.conv1, trunk.bn1, trunk.relu, FrozenBatchNorm2d, nn.BatchNorm2d)
     return stem or module_misfit(trunk) or _stages_misfit(trunk.layer1, trunk.layer2, trunk.layer3)
 
 
@@ -111,16 +112,13 @@ class FoldedBlock(nn.Module):
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
-        self.preactivation = block.preactivation
-        self.first_norm = _Affine(cast(nn.Module, block.bn1)) if block.preactivation and block.bn1 is not None else None
+        self.preactivation = isinstance(block, PreactBlock)
+        self.first_norm = _Affine(block.bn1) if isinstance(block, PreactBlock) and block.bn1 is not None else None
         self.convolutions = nn.ModuleList(
-            _convolution(weight, bias, block.get_submodule(f"conv{number}"))
-            for number, (weight, bias) in enumerate(folded_convolutions(block), start=1)
+            _convolution(weight, bias, conv)
+            for (weight, bias), (conv, _) in zip(folded_convolutions(block), block.layers, strict=True)
         )
-        if isinstance(block.downsample, nn.Sequential):
-            self.shortcut: nn.Module | None = _convolution(*fold_projection(block), block.downsample[0])
-        else:
-            self.shortcut = copy.deepcopy(block.downsample)
+        self.shortcut = _folded_shortcut(block.downsample)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
@@ -137,12 +135,12 @@ class FoldedBlock(nn.Module):
 
 def folded_trunk(trunk: nn.Module) -> nn.Module:
     """Conv1 … conv4 of any kind with BN folded; as it is where it holds what folding does not know."""
-    return Kept(trunk) if trunk_misfit(trunk) else FoldedTrunk(cast(Trunk, trunk))
+    return FoldedTrunk(trunk) if isinstance(trunk, Trunk) and not trunk_misfit(trunk) else Kept(trunk)
 
 
 def folded_head(head: nn.Module) -> nn.Module:
     """As ``folded_trunk``, of conv5."""
-    return Kept(head) if _head_misfit(head) else FoldedHead(cast(Head, head))
+    return FoldedHead(head) if isinstance(head, Head) and not _head_misfit(head) else Kept(head)
 
 
 class FoldedTrunk(nn.Module):
@@ -154,14 +152,16 @@ class FoldedTrunk(nn.Module):
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
-        self.stem = _convolution(*fold(trunk.conv1, trunk.bn1), trunk.conv1)
+        self.stem = nn.ModuleList(_convolution(*fold(conv, norm), conv) for conv, norm in stem_layers(trunk.conv1, trunk.bn1))
         self.maxpool = copy.deepcopy(trunk.maxpool)
         self.blocks = nn.Sequential(*map(_folded, blocks(trunk.layer1, trunk.layer2, trunk.layer3)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16)), in the weights' dtype."""
-        x = self.maxpool(self.stem(x.to(self.stem.weight.dtype, memory_format=torch.channels_last)).relu_())
-        return cast(Tensor, self.blocks(x))
+        x = x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
+        for conv in self.stem:
+            x = conv(x).relu_()
+        return self.blocks(self.maxpool(x))
 
 
 class FoldedHead(nn.Module):
@@ -184,7 +184,14 @@ class FoldedHead(nn.Module):
 
 def _folded(block: nn.Module) -> nn.Module:
     """The block folded; a copy of it as it is where it holds what folding does not know."""
-    return copied(block) if _misfit(block) else FoldedBlock(cast(ResidualBlock, block))
+    return FoldedBlock(block) if isinstance(block, ResidualBlock) and not _misfit(block) else copied(block)
+
+
+def _folded_shortcut(shortcut: nn.Module | None) -> nn.Module | None:
+    if not isinstance(shortcut, Projection):
+        return copy.deepcopy(shortcut)
+    conv = _convolution(*fold_projection(shortcut), shortcut.conv)
+    return conv if shortcut.pool is None else nn.Sequential(copy.deepcopy(shortcut.pool), conv)
 
 
 def _misfit(block: nn.Module) -> str:
@@ -213,16 +220,15 @@ def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     return scale, bias - mean * scale
 
 
-def _convolution(weight: Tensor, bias: Tensor, like: nn.Module) -> nn.Conv2d:
+def _convolution(weight: Tensor, bias: Tensor, like: nn.Conv2d) -> nn.Conv2d:
     """A convolution as ``like``, with other numbers, channels last, that does not train."""
-    conv = cast(nn.Conv2d, like)
-    options: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "device": "meta"}
-    folded = nn.Conv2d(conv.in_channels, conv.out_channels, cast(Any, conv.kernel_size), **options)
+    options: dict[str, Any] = {"stride": like.stride, "padding": like.padding, "groups": like.groups, "device": "meta"}
+    folded = nn.Conv2d(like.in_channels, like.out_channels, cast(Any, like.kernel_size), **options)
     folded.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
     folded.bias = nn.Parameter(bias, requires_grad=False)
     return folded
 
 
-def blocks(*stages: nn.Module) -> list[ResidualBlock]:
-    """The residual blocks of some stages, in order."""
-    return [cast(ResidualBlock, block) for stage in stages for block in stage.children()]
+def blocks(*stages: nn.Module) -> list[nn.Module]:
+    """The blocks of some stages, in order."""
+    return [block for stage in stages for block in stage.children()]

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import RoIAlign
 
-from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.blocks import Bottleneck
 from resdet.models.backbones.misfit import bottleneck_misfit
+from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Head
 from resdet.models.detection.conv5_rows import conv5_misfit, conv5_on_rows
 from resdet.models.detection.prepared.fold import blocks, fold_projection, foldable, folded_convolutions, rows
@@ -47,7 +48,7 @@ class RowsRegions(nn.Module):
 
     def __init__(self, pooler: RoIAlign, head: Head, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
-        first, *others = (cast(ResidualBlock, block) for block in head.layer4)
+        first, *others = (cast(Bottleneck, block) for block in head.layer4)
         self.dtype = dtype
         self.channels = head.out_channels
         self.first = FirstBlock(first, pooler, dtype, kernels)
@@ -90,11 +91,11 @@ class Block(nn.Module):
         kernels: how its products are computed.
     """
 
-    def __init__(self, block: ResidualBlock, side: int, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, block: Bottleneck, side: int, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
         (reduce, bias), spatial, (expand, last) = folded_convolutions(block, dtype)
         self.reduce = product(rows(reduce), bias, kernels)
-        self.spatial = region_convolution(*spatial, 1, side, kernels)
+        self.spatial = region_convolution(*spatial, 1, side, kernels, block.conv2.groups)
         self.expand = summed_product(rows(expand), last, kernels)
 
     def forward(self, z: Tensor, room: Room) -> Tensor:
@@ -113,20 +114,19 @@ class FirstBlock(nn.Module):
 
     bias: Tensor
 
-    def __init__(self, block: ResidualBlock, pooler: RoIAlign, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, block: Bottleneck, pooler: RoIAlign, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
         (reduce, bias), spatial, (expand, last) = folded_convolutions(block, dtype)
-        project, shift = fold_projection(block, dtype)
+        project, shift = fold_projection(cast(Projection, block.downsample), dtype)
         self.pooler = pooler
         self.dtype = dtype
-        conv1, conv2 = cast(nn.Conv2d, block.conv1), cast(nn.Conv2d, block.conv2)
-        self.step, self.stride = conv1.stride[0], conv2.stride[0]
+        self.step, self.stride = block.conv1.stride[0], block.conv2.stride[0]
         bins = -(-cast(int, pooler.output_size) // self.step)
         self.side = -(-bins // self.stride)
         self.reduce = product(rows(reduce), torch.zeros_like(bias), kernels)
         self.register_buffer("bias", bias)
         self.project = product(rows(project), torch.zeros_like(shift), kernels)
-        self.spatial = region_convolution(*spatial, self.stride, bins, kernels)
+        self.spatial = region_convolution(*spatial, self.stride, bins, kernels, block.conv2.groups)
         self.expand = summed_product(rows(expand), last + shift, kernels)
 
     def tables(self, features: Tensor, regions: int) -> Tables:

@@ -23,26 +23,29 @@ _REGIONS = 32
 
 
 class DirectConvolution(nn.Module):
-    """A 3×3 convolution with bias and a border of zeros, by its definition, and the ReLU after it, of maps (N, H, W, C).
+    """A convolution with bias and a border of zeros, by its definition, and the ReLU after it, of maps (N, H, W, C).
 
     Args:
-        weight: (C', C, 3, 3).
+        weight: (C', C / groups, k, k), k odd.
         bias: (C',).
         stride: of both sides.
+        groups: of channels that see only each other.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor, stride: int) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, stride: int, groups: int = 1) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride, self.padding, self.groups = stride, weight.shape[-1] // 2, groups
         self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, H, W, C) to (N, H', W', C')."""
-        return F.conv2d(x.permute(0, 3, 1, 2), self.weight, self.bias, self.stride, padding=1).relu_().permute(0, 2, 3, 1)
+        planes = x.permute(0, 3, 1, 2)
+        y = F.conv2d(planes, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+        return y.relu_().permute(0, 2, 3, 1)
 
 
 class DirectOnRegions(nn.Module):
@@ -64,8 +67,10 @@ class DirectOnRegions(nn.Module):
         return y.permute(1, 2, 0, 3).flatten(0, 1).contiguous()
 
 
-def map_convolution(weight: Tensor, bias: Tensor, stride: int, kernels: Kernels) -> nn.Module:
-    """The fastest way to a 3×3 convolution with its ReLU of maps (N, H, W, C)."""
+def map_convolution(weight: Tensor, bias: Tensor, stride: int, kernels: Kernels, groups: int = 1) -> nn.Module:
+    """The fastest way to a 3×3 convolution with its ReLU of maps (N, H, W, C); with groups there is one way."""
+    if groups > 1:
+        return DirectConvolution(weight, bias, stride, groups)
     ways: dict[str, Callable[[], nn.Module]] = {"direct": partial(DirectConvolution, weight, bias, stride)}
     if stride == 1 and weight.dtype.itemsize >= 4:  # its transforms make rounding larger, and 16 bits have none to give away
         ways["winograd"] = partial(WinogradConvolution, weight, bias, kernels)
@@ -77,8 +82,10 @@ def map_convolution(weight: Tensor, bias: Tensor, stride: int, kernels: Kernels)
     return _fastest(f"3×3 of maps, {described(weight.dtype, weight.shape[:2])}, stride {stride}", ways, trial, kernels)
 
 
-def region_convolution(weight: Tensor, bias: Tensor, stride: int, side: int, kernels: Kernels) -> nn.Module:
-    """The fastest way to a 3×3 convolution with its ReLU of regions' maps (side * side, R, C)."""
+def region_convolution(weight: Tensor, bias: Tensor, stride: int, side: int, kernels: Kernels, groups: int = 1) -> nn.Module:
+    """The fastest way to a 3×3 convolution with its ReLU of regions' maps (side * side, R, C); with groups there is one way."""
+    if groups > 1:
+        return DirectOnRegions(DirectConvolution(weight, bias, stride, groups))
     ways: dict[str, Callable[[], nn.Module]] = {}
     if stride == 1:
         ways["fourier"] = partial(FourierConvolution, weight, bias, side, kernels)

@@ -10,11 +10,12 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.blocks import Bottleneck
 from resdet.models.backbones.misfit import bottleneck_misfit
+from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Trunk
+from resdet.models.backbones.stems import stem_layers
 from resdet.models.detection.prepared.fold import (
     blocks,
     fold,
@@ -24,7 +25,7 @@ from resdet.models.detection.prepared.fold import (
     rows,
     trunk_misfit,
 )
-from resdet.models.detection.prepared.spatial import map_convolution
+from resdet.models.detection.prepared.spatial import DirectConvolution, map_convolution
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import product, summed_product
 
@@ -38,24 +39,24 @@ class RowsTrunk(nn.Module):
         kernels: how its products are computed.
     """
 
-    stem: Tensor
-    stem_bias: Tensor
-
     def __init__(self, trunk: Trunk, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
-        stem, bias = fold(trunk.conv1, trunk.bn1, dtype)
-        self.stride, self.padding = trunk.conv1.stride, trunk.conv1.padding
-        self.register_buffer("stem", stem.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("stem_bias", bias)
+        self.dtype = dtype
+        self.stem = nn.Sequential(
+            *(
+                DirectConvolution(*fold(conv, norm, dtype), conv.stride[0], conv.groups)
+                for conv, norm in stem_layers(trunk.conv1, trunk.bn1)
+            )
+        )
         self.maxpool = copy.deepcopy(trunk.maxpool)
         every = blocks(trunk.layer1, trunk.layer2, trunk.layer3)
-        self.blocks = nn.ModuleList(RowsBlock(block, dtype, kernels) for block in every)
+        self.blocks = nn.ModuleList(RowsBlock(cast(Bottleneck, block), dtype, kernels) for block in every)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16)), channels last."""
-        x = x.to(self.stem.dtype, memory_format=torch.channels_last)
-        x = self.maxpool(F.conv2d(x, self.stem, self.stem_bias, self.stride, self.padding).relu_())
-        z = x.permute(0, 2, 3, 1).contiguous()
+        x = x.to(self.dtype, memory_format=torch.channels_last)
+        x = self.stem(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        z = self.maxpool(x).permute(0, 2, 3, 1).contiguous()
         for block in self.blocks:
             z = block(z)
         return z.permute(0, 3, 1, 2)
@@ -68,10 +69,7 @@ def fits(trunk: nn.Module) -> bool:
         and not trunk_misfit(trunk)
         and foldable(trunk.layer1, trunk.layer2, trunk.layer3)
         and all(
-            block.depth == 3
-            and not block.preactivation
-            and type(block.downsample) in (nn.Sequential, nn.Identity)
-            and not bottleneck_misfit(block)
+            not bottleneck_misfit(block) and type(block.downsample) in (Projection, nn.Identity)
             for block in blocks(trunk.layer1, trunk.layer2, trunk.layer3)
         )
     )
@@ -86,17 +84,18 @@ class RowsBlock(nn.Module):
         kernels: how its products are computed.
     """
 
-    def __init__(self, block: ResidualBlock, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, block: Bottleneck, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
         (reduce, bias), spatial, (expand, last) = folded_convolutions(block, dtype)
-        conv1, conv2 = cast(nn.Conv2d, block.conv1), cast(nn.Conv2d, block.conv2)
-        self.step, self.stride = conv1.stride[0], conv2.stride[0]
+        self.step, self.stride = block.conv1.stride[0], block.conv2.stride[0]
         self.reduce = product(rows(reduce), bias, kernels)
-        self.spatial = map_convolution(*spatial, self.stride, kernels)
+        self.spatial = map_convolution(*spatial, self.stride, kernels, block.conv2.groups)
         self.expand = summed_product(rows(expand), last, kernels)
+        self.pool: nn.Module | None = None
         self.project: nn.Module | None = None
-        if isinstance(block.downsample, nn.Sequential):
-            project, shift = fold_projection(block, dtype)
+        if isinstance(block.downsample, Projection):
+            self.pool = copy.deepcopy(block.downsample.pool)
+            project, shift = fold_projection(block.downsample, dtype)
             self.project = product(rows(project), shift, kernels)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -105,7 +104,14 @@ class RowsBlock(nn.Module):
         hidden = self.reduce(x.reshape(-1, x.shape[-1]), relu=True).view(*x.shape[:3], -1)
         hidden = self.spatial(hidden)
         if self.project is not None:
-            x = x[:, :: self.stride, :: self.stride]
+            x = self._read(z)
             z = self.project(x.reshape(-1, x.shape[-1])).view(*x.shape[:3], -1)
         self.expand(z.view(-1, z.shape[-1]), hidden.reshape(-1, hidden.shape[-1]))
         return z
+
+    def _read(self, z: Tensor) -> Tensor:
+        """What the projection reads: every position that the block keeps, or the averages around them."""
+        if self.pool is not None:
+            return self.pool(z.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        step = self.step * self.stride
+        return z[:, ::step, ::step]
