@@ -19,7 +19,7 @@ from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.registry import family_rules, list_backbones
 
 # the families of backbones that detectors and localizers are made of, and what they are called in their names
-_FAMILIES = {"resnet": "r"}
+_FAMILIES = {"resnet": "r", "resnext": "x", "wide_resnet": "wr"}
 
 
 def create_model(
