@@ -19,8 +19,7 @@ from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
 from resdet.inference.localizer import Localizer
 from resdet.models.classifier import Classifier
-from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.detection.prepared.prepare import PreparedFasterRCNN
+from resdet.models.detection.faster_rcnn import FasterRCNN, PreparedFasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import write_model

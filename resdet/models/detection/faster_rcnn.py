@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
+from resdet.models.detection.prepared.prepare import prepare_parts
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
 from resdet.models.model_file import ModelCard
+from resdet.models.training_rows.twin import training_twin
 from resdet.ops.kernels import Kernels, default_kernels
 from resdet.structures import Detections, ImageBatch, PixelConvention, Target, TargetBatch
 
@@ -61,9 +64,11 @@ class FasterRCNN(nn.Module):
             kernels: how a CPU computes its matrix products; None: what is fastest, measured in a few seconds the first time
                 that a network of these shapes is prepared on a machine.
         """
-        from resdet.models.detection.prepared.prepare import prepare  # it is made of this class
-
-        return prepare(self, dtype, compiled=compiled, kernels=kernels)
+        parts = prepare_parts(self.trunk, self.rpn, self.roi_heads, dtype, compiled=compiled, kernels=kernels)
+        prepared = PreparedFasterRCNN(parts.trunk, parts.rpn, parts.roi_heads, pixels=self.pixels, names=self.names).eval()
+        prepared.kernels = parts.kernels
+        prepared.card = self.card
+        return prepared
 
     def prepare_for_training(self, kernels: Kernels | None = None) -> FasterRCNN:
         """The detector with shorter steps of training on a CPU: the same parameters and names, the same losses and gradients.
@@ -74,8 +79,6 @@ class FasterRCNN(nn.Module):
         Args:
             kernels: how matrix products are computed; None: what is fastest, measured the first time in a second.
         """
-        from resdet.models.training_rows.twin import training_twin  # it is made of this class
-
         return training_twin(self, kernels or default_kernels())
 
     def forward(
@@ -139,3 +142,37 @@ class FasterRCNN(nn.Module):
         features = self.trunk(batch.tensor)
         proposals, _ = self.rpn(features, batch.sizes)
         return self.roi_heads.detect(features, proposals, batch.sizes, self.names)
+
+
+class PreparedFasterRCNN(FasterRCNN):
+    """A detector that does not train; ``FasterRCNN.prepare`` makes it. Its tensors are its own.
+
+    Attributes:
+        kernels: which way each of its products is computed, by what is computed; empty where it has no choice.
+    """
+
+    kernels: Mapping[str, str] = {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PreparedFasterRCNN:
+        """What ``to``, ``half``, ``cuda`` and the like do: nothing, or a RuntimeError."""
+        own = self.roi_heads.predictor.cls_score.weight.new_empty(0)
+        moved = fn(own)
+        if (moved.dtype, moved.device) != (own.dtype, own.device):
+            raise RuntimeError(
+                f"a prepared detector stays on {own.device}, its outputs in {own.dtype}, got {moved.dtype} on {moved.device}: "
+                "move the plain one, and prepare it where it runs"
+            )
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def losses(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Always a RuntimeError: the plain model trains."""
+        raise RuntimeError("a prepared detector does not train: BN is folded into its weights")
+
+    def prepare(
+        self, dtype: torch.dtype | None = None, *, compiled: bool = False, kernels: Kernels | None = None
+    ) -> FasterRCNN:
+        """Itself; a RuntimeError when it is to become another one."""
+        if dtype is not None or compiled or kernels is not None:
+            raise RuntimeError("a prepared detector stays as it is: prepare the plain one otherwise")
+        return self

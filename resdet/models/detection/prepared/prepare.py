@@ -1,9 +1,10 @@
-"""From a trained detector to its fast form."""
+"""From the parts of a trained detector to their fast form."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,6 @@ from torchvision.ops import RoIAlign
 
 from resdet.models.backbones.misfit import is_a, module_misfit
 from resdet.models.backbones.split import Head, Trunk
-from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.prepared import regions, trunk
 from resdet.models.detection.prepared.compiled import Compiled
 from resdet.models.detection.prepared.fold import copied, fold, folded_head, folded_trunk, rows
@@ -19,7 +19,7 @@ from resdet.models.detection.prepared.regions import RowsRegions
 from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.models.detection.prepared.trunk import RowsTrunk
 from resdet.models.detection.roi_heads import RoIHeads
-from resdet.models.detection.rpn import RPNHead, rpn_head_misfit
+from resdet.models.detection.rpn import RPN, RPNHead, rpn_head_misfit
 from resdet.ops.kernels import Kernels, default_kernels
 from resdet.ops.precision import at_least_float32
 from resdet.ops.products import has_bfloat16, product
@@ -28,73 +28,65 @@ from resdet.ops.roi_rows import joined
 _FOLDED_CHUNK = 32  # regions whose maps of 14×14 stay in cache
 
 
-class PreparedFasterRCNN(FasterRCNN):
-    """A detector that does not train; ``prepare`` makes it. Its tensors are its own.
+@dataclass(frozen=True)
+class PreparedParts:
+    """The three parts of a detector in their fast form.
 
     Attributes:
-        kernels: which way each of its products is computed, by what is computed; empty where it has no choice.
+        trunk: conv1–conv4.
+        rpn: proposes regions.
+        roi_heads: classifies regions.
+        kernels: which way each product is computed, by what is computed.
     """
 
-    kernels: Mapping[str, str] = {}
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PreparedFasterRCNN:
-        """What ``to``, ``half``, ``cuda`` and the like do: nothing, or a RuntimeError."""
-        own = self.roi_heads.predictor.cls_score.weight.new_empty(0)
-        moved = fn(own)
-        if (moved.dtype, moved.device) != (own.dtype, own.device):
-            raise RuntimeError(
-                f"a prepared detector stays on {own.device}, its outputs in {own.dtype}, got {moved.dtype} on {moved.device}: "
-                "move the plain one, and prepare it where it runs"
-            )
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def losses(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Always a RuntimeError: the plain model trains."""
-        raise RuntimeError("a prepared detector does not train: BN is folded into its weights")
-
-    def prepare(
-        self, dtype: torch.dtype | None = None, *, compiled: bool = False, kernels: Kernels | None = None
-    ) -> FasterRCNN:
-        """Itself; a RuntimeError when it is to become another one."""
-        if dtype is not None or compiled or kernels is not None:
-            raise RuntimeError("a prepared detector stays as it is: prepare the plain one otherwise")
-        return self
+    trunk: nn.Module
+    rpn: RPN
+    roi_heads: RoIHeads
+    kernels: dict[str, str]
 
 
 @torch.no_grad()
-def prepare(
-    model: FasterRCNN, dtype: torch.dtype | None = None, *, compiled: bool = False, kernels: Kernels | None = None
-) -> PreparedFasterRCNN:
-    """A detector for inference with the results of ``model``, on its device; nothing is shared, ``model`` stays as it is.
+def prepare_parts(
+    plain_trunk: nn.Module,
+    plain_rpn: RPN,
+    heads: RoIHeads,
+    dtype: torch.dtype | None = None,
+    *,
+    compiled: bool = False,
+    kernels: Kernels | None = None,
+) -> PreparedParts:
+    """The parts of a detector for inference, with the same results, on their device; nothing is shared, they stay as they are.
 
     On a CPU networks of bottlenecks run on rows (``trunk``, ``regions``), in float32, and in bfloat16 where the processor
     computes with it; all others, and all on a GPU or compiled, run their layers with BN folded, channels last, for which torch
     has fast kernels there.
 
     Args:
-        model: in any mode.
+        plain_trunk: in any mode, as the two others.
+        plain_rpn: of the same detector.
+        heads: of the same detector.
         dtype: what the convolutions compute in; RoI pooling, the two sibling layers, scores, boxes and NMS stay in float32.
             None: the model's own.
         compiled: fuse the layers by torch.compile, see ``Compiled``.
         kernels: how products on rows are computed; None: measured where nothing is remembered in the cache folder.
     """
-    own = model.roi_heads.predictor.cls_score.weight.dtype
+    weight = heads.predictor.cls_score.weight
+    own, device = weight.dtype, weight.device
     number = dtype or own
-    on_rows = model.device.type == "cpu" and not compiled and (number == own or (number == torch.bfloat16 and has_bfloat16()))
+    on_rows = device.type == "cpu" and not compiled and (number == own or (number == torch.bfloat16 and has_bfloat16()))
     kernels = kernels or default_kernels()
 
     def layers(folded: nn.Module) -> nn.Module:
         folded = folded.to(memory_format=torch.channels_last).to(dtype=dtype)
-        return Compiled(folded, graphs=model.device.type == "cuda") if compiled else folded
+        return Compiled(folded, graphs=device.type == "cuda") if compiled else folded
 
-    plain_trunk, heads, rpn = cast(Trunk, model.trunk), model.roi_heads, copied(model.rpn)
-    if on_rows and trunk.fits(plain_trunk):
-        features: nn.Module = RowsTrunk(plain_trunk, number, kernels)
+    whole, rpn = cast(Trunk, plain_trunk), copied(plain_rpn)
+    if on_rows and trunk.fits(whole):
+        features: nn.Module = RowsTrunk(whole, number, kernels)
     else:
-        features = layers(folded_trunk(plain_trunk))
-    if on_rows and not rpn_head_misfit(model.rpn.head) and not module_misfit(model.rpn.head):
-        rpn.head = PreparedRPNHead(model.rpn.head, number, kernels)
+        features = layers(folded_trunk(whole))
+    if on_rows and not rpn_head_misfit(plain_rpn.head) and not module_misfit(plain_rpn.head):
+        rpn.head = PreparedRPNHead(plain_rpn.head, number, kernels)
     else:
         rpn.head = layers(rpn.head)
     conv5 = cast(Head, heads.res5)
@@ -104,10 +96,7 @@ def prepare(
         classifier = PreparedRoIHeads(heads, RowsRegions(cast(RoIAlign, heads.pooler), conv5, number, kernels))
     else:
         classifier = PreparedRoIHeads(heads, FoldedRegions(heads.pooler, layers(folded_head(conv5)), conv5.out_channels))
-    prepared = PreparedFasterRCNN(features, rpn, classifier, pixels=model.pixels, names=model.names).eval()
-    prepared.kernels = dict(kernels.answers)
-    prepared.card = model.card
-    return prepared
+    return PreparedParts(features, rpn, classifier, dict(kernels.answers))
 
 
 class PreparedRPNHead(RPNHead):
