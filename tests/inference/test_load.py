@@ -39,7 +39,7 @@ def test_each_file_by_its_own_function_and_by_load(kind: str, files: SimpleNames
         assert model.names == ("cat", "dog", "emu")
 
 
-@pytest.mark.parametrize(("kind", "other"), itertools.permutations(KINDS, 2))
+@pytest.mark.parametrize(("kind", "other"), list(itertools.permutations(KINDS, 2)))
 def test_a_file_of_another_task_is_refused_by_name(kind: str, other: str, files: SimpleNamespace) -> None:
     message = rf"{other}\.safetensors: must hold a {kind}, holds a {other}, which load_{other} reads"
     with pytest.raises(ConfigError, match=message):

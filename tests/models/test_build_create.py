@@ -52,7 +52,9 @@ def test_the_names_of_all_models() -> None:
     assert names[: len(backbones)] == backbones
     assert len(names) == len(set(names))
     for form in ("faster_rcnn_r{}_c4", "per_class_rpn_r{}", "per_class_rcnn_r{}"):
-        assert {form.format(depth) for depth in (18, 34, 50, 101, 152)} <= set(names)
+        assert {form.format(depth) for depth in (18, 34, 50, 101, 152, "50d")} <= set(names)
+    for form in ("faster_rcnn_{}_c4", "per_class_rpn_{}", "per_class_rcnn_{}"):
+        assert {form.format(short) for short in ("x50_32x4d", "x101_32x8d", "wr50_2", "wr101_2")} <= set(names)
 
 
 def test_every_listed_classifier_can_be_made() -> None:
@@ -60,7 +62,11 @@ def test_every_listed_classifier_can_be_made() -> None:
         assert all(isinstance(create_model(name, num_classes=2), Classifier) for name in list_backbones())
 
 
-@pytest.mark.parametrize("name", [name for name in list_models() if name not in list_backbones() and "152" not in name])
+# those of 101 and 152 layers have the same parts as their smaller siblings
+_OF_BACKBONES = [name for name in list_models() if name not in list_backbones() and "101" not in name and "152" not in name]
+
+
+@pytest.mark.parametrize("name", _OF_BACKBONES)
 def test_every_listed_detector_and_localizer_can_be_made(name: str) -> None:
     assert isinstance(create_model(name, num_classes=2), (FasterRCNN, PerClassRPN, RegionLocalizer))
 
