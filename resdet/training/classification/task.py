@@ -59,7 +59,9 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         self.samples = len(dataset)
         self.evaluates = evaluation is not None
         self.data = {"names": list(model.names), "images": len(dataset)}
-        self.card = model_card(config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root)
+        self.card = model.card = model_card(
+            config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root
+        )
 
     def batches(self, start: int) -> Iterator[ClassificationBatch]:
         """Squares of images with their labels."""

@@ -58,7 +58,7 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         self.evaluates = evaluation is not None
         self.data = {"names": list(model.names), "images": len(images), **(origin or {})}
         test = {"short_side": config.data.test_short_side, "max_side": config.data.max_side}
-        self.card = model_card(config, model, test, images.dataset.source)
+        self.card = model.card = model_card(config, model, test, images.dataset.source)
 
     def batches(self, start: int) -> Iterator[DetectionBatch]:
         """Images with their objects, and with proposals where there are some."""

@@ -64,7 +64,7 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         self.samples = len(images.boxed)
         self.evaluates = evaluation is not None
         self.data = {"names": list(model.names), "images": self.samples}
-        self.card = model_card(config, model, {"crop": config.data.crop}, config.data.train.root)
+        self.card = model.card = model_card(config, model, {"crop": config.data.crop}, config.data.train.root)
         self.pin = next(model.parameters()).is_cuda
 
     def evaluate(self, model: LocalizerT) -> dict[str, Any]:
