@@ -40,6 +40,18 @@ def test_round_trip(tmp_path: Path) -> None:
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(*momenta, strict=True))
 
 
+def test_the_states_of_other_parts_go_with_it(tmp_path: Path) -> None:
+    path, (model, optimizer) = tmp_path / "state.pt", trained()
+    parts = {"average": nn.Linear(2, 1), "other": nn.Linear(1, 1)}
+    Checkpointer(path, model, optimizer, parts).save(3)
+    again = {name: nn.Linear(part.in_features, 1) for name, part in parts.items()}
+    assert Checkpointer(path, model, optimizer, again).load() == 3
+    for name, part in parts.items():
+        assert torch.equal(again[name].weight, part.weight)
+    with pytest.raises(ConfigError, match=r"state\.pt is of another model: it lacks the state of the scale"):
+        Checkpointer(path, model, optimizer, {"scale": nn.Linear(1, 1)}).load()
+
+
 def test_write_that_fails_half_way_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, optimizer = trained()
     path = tmp_path / "state.pt"

@@ -36,6 +36,25 @@ def test_log_lines_average_their_window() -> None:
     assert (lines.closed, display.closed) == (1, 1)
 
 
+def test_every_line_has_the_times_of_its_own_steps() -> None:
+    lines = Lines()
+    hook = LogHook([lines], Lines(), every=2, device=CPU, notes={})
+    for iteration, (step_time, data_time) in enumerate([(1.0, 0.5), (3.0, 0.25), (10.0, 1.0), (20.0, 3.0)], 1):
+        progress = at(iteration)
+        progress.step_time, progress.data_time = step_time, data_time
+        hook.after_step(progress)
+    assert [(record["time"], record["data_time"]) for record in lines.records] == [(2.0, 0.375), (15.0, 2.0)]
+
+
+def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: (5 + device.index) * 2**20)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 7 * 2**20)
+    for device, memory in ((torch.device("cuda", 1), 6.0), (torch.device("mps"), 7.0)):
+        lines = Lines()
+        LogHook([lines], Lines(), every=1, device=device, notes={}).after_step(at(1))
+        assert lines.records[0]["memory"] == memory
+
+
 def test_log_window_survives_in_the_notes() -> None:
     notes: dict[str, Any] = {}
     broken, resumed = Lines(), Lines()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from fake_metal import METAL, metal
 from torch import nn
 
 from resdet.engine.precision import Precision
@@ -56,3 +59,14 @@ def test_float32_has_no_state() -> None:
 def test_unknown_formats_are_refused() -> None:
     with pytest.raises(ConfigError, match="'precision' must be one of fp32, bf16, fp16, got 'fp8'"):
         Precision("fp8", CPU)
+
+
+def test_fp16_training_is_refused_where_torch_cannot_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(*_: Any) -> None:
+        raise NotImplementedError("The operator 'aten::_amp_foreach_non_finite_check_and_unscale_' is not implemented for mps")
+
+    with metal():
+        Precision("fp16", METAL)
+        monkeypatch.setattr(torch, "_amp_foreach_non_finite_check_and_unscale_", check)
+        with pytest.raises(ConfigError, match="'precision' fp16: this torch cannot scale losses on mps; bf16 or fp32 will do"):
+            Precision("fp16", METAL)

@@ -62,6 +62,7 @@ def test_live_display_draws_one_line_and_gives_the_terminal_back(
     stream = Terminal()
     display = LiveDisplay(stream)
     display.start(19998, 90000)
+    assert "19998/90000" in stream.getvalue()
     display.step(20000, 2.5)
     display.write(RECORD)
     display.write({"iteration": 20, "eval": {}, "score": 0.5})

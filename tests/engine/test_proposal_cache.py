@@ -61,6 +61,13 @@ def test_boxes_are_in_pixels_of_the_original_images(tmp_path: Path, view: Detect
     assert read_proposals(tmp_path / "cache" / names[1], view.dataset.image_ids[4:]).scores.tolist() == [2, 1, 2, 1]
 
 
+def test_each_file_is_told(tmp_path: Path, view: DetectionView, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "resdet.engine.proposal_cache"):
+        cached(tmp_path, Network(), view)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"{tmp_path / 'cache'}: proposals of {count}/6 images" for count in (4, 6)]
+
+
 def test_what_is_there_is_not_made_again(tmp_path: Path, view: DetectionView) -> None:
     first = cached(tmp_path, Network(), view)
     network = Network()

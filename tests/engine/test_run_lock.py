@@ -113,5 +113,6 @@ def test_where_there_are_no_locks_a_warning_says_so(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.lockf", lockf)
-    with pytest.warns(UserWarning, match=r"run: cannot be locked \(No locks available\)"), held(tmp_path / "run"):
+    with pytest.warns(UserWarning, match=r"run: cannot be locked \(No locks available\)") as caught, held(tmp_path / "run"):
         pass
+    assert caught[0].filename == __file__  # who asked for the lock

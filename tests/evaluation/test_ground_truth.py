@@ -64,6 +64,14 @@ def test_an_evaluator_takes_either(dataset):
     assert first == second == score_detections(truths[0], [], metrics)
 
 
+def test_boxes_of_whole_numbers_are_float64_too():
+    images, categories = [{"id": 1}], [{"id": 1, "name": "cat"}]
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [3, 4, 5, 6]}
+    found = GroundTruth.from_dict({"images": images, "categories": categories, "annotations": [annotation]})
+    assert found.boxes.dtype == found.area.dtype == np.float64
+    assert (found.boxes.tolist(), found.area.tolist()) == ([[3, 4, 5, 6]], [30])
+
+
 def test_sizes_that_a_file_does_not_have():
     images = [{"id": 2, "width": 30}, {"id": 1, "height": 20, "width": 10}]
     found = GroundTruth.from_dict({"images": images, "categories": [], "annotations": []})

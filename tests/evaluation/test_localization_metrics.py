@@ -162,6 +162,12 @@ def test_only_the_own_class_was_asked_for() -> None:
     assert metrics["meta"] == {"metric": "localization", "iou": 0.5, "images": 3, "unlabelled": 0, "without_box": 1}
 
 
+def test_what_nobody_tells_is_none() -> None:
+    guesses = said((0, WHOLE))
+    assert (guesses.probabilities, guesses.scores) == (None, None)
+    assert (Localization().guesses, Localization().box, Localization().score) == (None, None, 0.0)
+
+
 def test_boxes_that_are_not_finite_and_lengths_that_differ() -> None:
     broken = [Localization(said((0, (0.0, 0.0, math.nan, 1.0)))), Localization(box=torch.tensor(WHOLE)), Localization()]
     with pytest.raises(TrainingError, match="boxes must be finite, they are not for 1 of 3 images"):

@@ -107,7 +107,8 @@ def test_the_mean_leaves_out_classes_without_objects():
     assert found.mean_ap == pytest.approx(0.5)
     content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert content["voc"] == {"metric": "voc10", "iou": 0.5, "mAP": 0.5, "per_class": {"cat": 1.0, "dog": 0.0, "cow": None}}
-    assert content["meta"]["iou"] == ">= 0.5"
+    counts = {"images": 1, "objects": 2, "difficult": 0, "detections": 1}
+    assert content["meta"] == {"metric": "voc10", "iou": ">= 0.5", **counts}
 
 
 def test_wrong_arguments():

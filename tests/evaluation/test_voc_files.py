@@ -107,6 +107,7 @@ def test_bad_lines(tmp_path: Path, line: str) -> None:
     (problem,) = caught.value.problems
     assert problem.startswith(f"{cat}: line 2: ")
     assert BAD_LINES[line] in problem
+    assert "image '5'" in problem or problem.endswith(f"got {line!r}")
 
 
 def test_files_that_are_missing_or_too_many(tmp_path: Path) -> None:

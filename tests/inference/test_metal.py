@@ -109,17 +109,6 @@ def test_bfloat16_is_refused_where_macos_has_none(monkeypatch: pytest.MonkeyPatc
         number_format("bf16", METAL)
 
 
-def test_fp16_training_is_refused_where_torch_cannot_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(*_: Any) -> None:
-        raise NotImplementedError("The operator 'aten::_amp_foreach_non_finite_check_and_unscale_' is not implemented for mps")
-
-    with metal():
-        Precision("fp16", METAL)
-        monkeypatch.setattr(torch, "_amp_foreach_non_finite_check_and_unscale_", check)
-        with pytest.raises(ConfigError, match="'precision' fp16: this torch cannot scale losses on mps; bf16 or fp32 will do"):
-            Precision("fp16", METAL)
-
-
 @pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
 def test_full_precision_asks_for_no_format_of_autocast(kind: str, recwarn: pytest.WarningsRecorder) -> None:
     context = Precision("fp32", torch.device(kind)).autocast()

@@ -94,6 +94,13 @@ def test_short_sides_are_drawn_from_the_list() -> None:
     assert {min(size) for size in sizes} == {32, 48, 64}
 
 
+def test_what_has_a_default_is_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        DetectionTrainTransform((32,), 100, 0.5, True)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="positional"):
+        ClassificationTrainTransform(24, (), 0, 0.5, 0.1, "area")  # type: ignore[misc]
+
+
 def test_detection_test_transform_is_pils_bilinear_filter() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (37, 53, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
