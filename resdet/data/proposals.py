@@ -18,6 +18,8 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from resdet.data.formats.coco_rows import REGION
 from resdet.data.loading.shared import SharedArrays
+from resdet.data.problems import Problems
 from resdet.errors import DataError
 from resdet.files import atomic_write, read_json
 
@@ -174,14 +178,14 @@ def _from_results(path: Path) -> Proposals:
     rows = read_json(path)
     if not isinstance(rows, list):
         raise DataError(f"{path}: must hold a list of COCO results, got {type(rows).__name__}")
-    problems = [f"row {index}: {problem}" for index, row in enumerate(rows) for problem in _bad_row(row)]
-    if problems:
-        more = [f"{path}: … and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-        raise DataError([f"{path}: {problem}" for problem in problems[:_SHOWN]] + more)
-    ids = np.array([row["image_id"] for row in rows], dtype=np.int64)
-    boxes = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
+    problems = Problems()
+    for problem in REGION.check(rows):
+        problems.add(f"{path}: {problem.where}", problem.text)
+    problems.raise_if_any()
+    ids = np.fromiter(map(itemgetter("image_id"), rows), np.int64, len(rows))
+    boxes = np.fromiter(chain.from_iterable(map(itemgetter("bbox"), rows)), np.float64, 4 * len(rows)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    scores = np.array([row["score"] for row in rows], dtype=np.float64)
+    scores = np.fromiter(map(itemgetter("score"), rows), np.float64, len(rows))
     order = np.lexsort((-scores, ids))  # stable: equal scores keep the file's order
     found, counts = np.unique(ids, return_counts=True)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -199,23 +203,6 @@ def _with_empty(found: Proposals, path: Path, image_ids: Sequence[int]) -> Propo
     )
     offsets = np.concatenate([found.offsets, np.full(len(lacking), found.offsets[-1])])
     return replace(found, image_ids=np.concatenate([found.image_ids, lacking]), offsets=offsets)
-
-
-def _bad_row(row: Any) -> Iterator[str]:
-    if not isinstance(row, dict):
-        yield f"must be a mapping, got {type(row).__name__}"
-        return
-    if type(row.get("image_id")) is not int or not _is_number(row["image_id"]):
-        yield f"'image_id' must be a whole number, got {row.get('image_id')!r}"
-    box = row.get("bbox")
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-        yield f"'bbox' must be four numbers, got {box!r}"
-    if not _is_number(row.get("score")):
-        yield f"'score' must be a number, got {row.get('score')!r}"
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is float or (type(value) is int and -(2**63) <= value < 2**63)
 
 
 def _bad_boxes(found: Proposals) -> Iterator[str]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from resdet.data.formats.coco_rows import BOX, LIMIT, SCORE, RowKind, Rule
+from resdet.data.problems import Problems, shown
 from resdet.evaluation.ground_truth import Floats, GroundTruth, Integers
-from resdet.evaluation.problems import BOX_RULE, LIMIT, Problems, is_box, is_number, knows, shown
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
 
@@ -144,26 +146,31 @@ def _explain(
     truth: GroundTruth,
     problems: Problems,
 ) -> None:
+    """Note what is wrong with the columns, row by row."""
     names = ", ".join(f"{key} {name}" for key, name in list(zip(truth.category_ids, truth.names, strict=True))[:8])
     more = ", ..." if len(truth.names) > 8 else ""
-    boxes = [box.tolist() if isinstance(box, np.ndarray) else box for box in columns["bbox"]]
-    scores = columns["score"].tolist() if isinstance(columns["score"], np.ndarray) else columns["score"]
-    for row, image, category, box, score in zip(rows, columns["image_id"], columns["category_id"], boxes, scores, strict=True):
-        where = f"result {row}"
-        if not knows(images, image):
-            twin = _twin(image, images)
-            problems.add(
-                where, f"'image_id' must be one of the ground truth's {len(images)} image ids, got {shown(image)}{twin}"
-            )
-        if not knows(categories, category):
-            twin = _twin(category, categories)
-            problems.add(
-                where, f"'category_id' must be a category of the ground truth ({names}{more}), got {shown(category)}{twin}"
-            )
-        if not is_box(box):
-            problems.add(where, f"{BOX_RULE} {shown(box)}")
-        if not is_number(score):
-            problems.add(where, f"'score' must be a finite number, got {shown(score)}")
+    kind = RowKind(
+        "result",
+        {
+            "image_id": _known(images, f"one of the ground truth's {len(images)} image ids"),
+            "category_id": _known(categories, f"a category of the ground truth ({names}{more})"),
+            "bbox": BOX,
+            "score": SCORE,
+        },
+    )
+    plain = {key: column.tolist() if isinstance(column, np.ndarray) else column for key, column in columns.items()}
+    plain["bbox"] = [box.tolist() if isinstance(box, np.ndarray) else box for box in plain["bbox"]]
+    for problem in kind.check([dict(zip(plain, values, strict=True)) for values in zip(*plain.values(), strict=True)]):
+        problems.add(f"result {rows[problem.place]}", problem.text)
+
+
+def _known(ids: Mapping[Any, int], text: str) -> Rule:
+    """A value that must be one of ``ids``."""
+
+    def holds(key: Any) -> bool:
+        return isinstance(key, (Real, str)) and not isinstance(key, bool) and key in ids
+
+    return Rule(text, holds, lambda key: _twin(key, ids))
 
 
 def _twin(key: Any, known: Mapping[Any, int]) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from resdet.evaluation.problems import BOX_RULE, Problems, is_box, is_number, knows, shown
+from resdet.data.formats.coco_rows import SCORED_ANNOTATION, SCORED_CATEGORY, SCORED_IMAGE
+from resdet.data.problems import Problems, shown
 
 if TYPE_CHECKING:
     from resdet.data.dataset import DetectionDataset
@@ -65,22 +66,16 @@ class GroundTruth:
         """
         problems = Problems()
         images, categories, annotations = _sections(values, problems)
-        image_ids = _unique_ids(images, "image", (int, str), problems)
-        category_ids = _unique_ids(categories, "category", (int,), problems)
+        image_ids, category_ids = SCORED_IMAGE.ids(images), SCORED_CATEGORY.ids(categories)
         if len({type(image_id) for image_id in image_ids}) > 1:
             problems.add("images", "'id' must be numbers or strings throughout, got both")
-            problems.raise_if_any()
+        known = {"image_id": image_ids, "category_id": category_ids}
+        for kind, rows in ((SCORED_IMAGE, images), (SCORED_CATEGORY, categories), (SCORED_ANNOTATION, annotations)):
+            for problem in kind.check(rows, known):
+                problems.add(problem.where, problem.text)
+        problems.raise_if_any()
         image_index = {key: index for index, key in enumerate(sorted(image_ids))}
         category_index = {key: index for index, key in enumerate(sorted(category_ids))}
-        _unique_ids(annotations, "annotation", (int, str), problems)
-        for row in images:
-            for key in ("width", "height"):
-                if row.get(key) is not None and not (is_number(row[key]) and row[key] > 0):
-                    problems.add(f"image {shown(row.get('id'))}", f"{key!r} must be a number above 0, got {shown(row[key])}")
-        for position, row in enumerate(annotations):
-            where = f"annotation {shown(row['id'])}" if "id" in row else f"annotations[{position}]"
-            _check_annotation(row, where, image_index, category_index, problems)
-        problems.raise_if_any()
 
         names = {row["id"]: str(row.get("name", row["id"])) for row in categories}
         sizes = {row["id"]: (row.get("width") or np.inf, row.get("height") or np.inf) for row in images}
@@ -130,7 +125,8 @@ def distinct_names(names: Sequence[str], ids: Sequence[int | str]) -> tuple[str,
     return tuple(f"{name} [{key}]" if counts[name] > 1 else name for name, key in zip(names, ids, strict=True))
 
 
-def _sections(values: Mapping[str, Any], problems: Problems) -> list[list[dict[str, Any]]]:
+def _sections(values: Mapping[str, Any], problems: Problems) -> list[list[Any]]:
+    """Images, categories and annotations; a section that is no list is noted, and empty."""
     if not isinstance(values, Mapping):
         problems.add("ground truth", f"must be an object with images, annotations and categories, got {shown(values)}")
         problems.raise_if_any()
@@ -140,39 +136,5 @@ def _sections(values: Mapping[str, Any], problems: Problems) -> list[list[dict[s
         if not isinstance(rows, list):
             got = f"got {shown(rows)}" if key in values else "it is missing"
             problems.add("ground truth", f"{key!r} must be a list, {got}")
-            rows = []
-        for position, row in enumerate(rows):
-            if not isinstance(row, dict):
-                problems.add(f"{key}[{position}]", f"must be an object, got {shown(row)}")
-        sections.append([row for row in rows if isinstance(row, dict)])
+        sections.append(rows if isinstance(rows, list) else [])
     return sections
-
-
-def _unique_ids(rows: list[dict[str, Any]], kind: str, types: tuple[type, ...], problems: Problems) -> list[Any]:
-    """The distinct ids of ``rows``; ids that are missing, of another type or repeated are noted."""
-    ids: dict[Any, None] = {}
-    for position, row in enumerate(rows):
-        value = row.get("id")
-        if not isinstance(value, types) or isinstance(value, bool):
-            wanted = " or ".join({"int": "a whole number", "str": "a string"}[kind.__name__] for kind in types)
-            problems.add(f"{kind} at index {position}", f"'id' must be {wanted}, got {shown(value)}")
-        elif value in ids:
-            problems.add(f"{kind} {shown(value)}", "'id' must be unique, it occurs again at index " + str(position))
-        else:
-            ids[value] = None
-    return list(ids)
-
-
-def _check_annotation(
-    row: dict[str, Any], where: str, images: Mapping[Any, int], categories: Mapping[Any, int], problems: Problems
-) -> None:
-    for key, known in (("image_id", images), ("category_id", categories)):
-        if not knows(known, row.get(key)):
-            problems.add(where, f"{key!r} must be one of the file's {len(known)} ids, got {shown(row.get(key))}")
-    if not is_box(row.get("bbox")):
-        problems.add(where, f"{BOX_RULE} {shown(row.get('bbox'))}")
-    if "area" in row and not (is_number(row["area"]) and row["area"] >= 0):
-        problems.add(where, f"'area' must be a finite number >= 0, got {shown(row['area'])}")
-    for key in ("iscrowd", "difficult", "ignore"):
-        if row.get(key, 0) not in (0, 1):
-            problems.add(where, f"{key!r} must be 0 or 1, got {shown(row[key])}")

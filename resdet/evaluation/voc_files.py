@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resdet.data.formats.coco_rows import is_number
+from resdet.data.problems import Problems, shown
 from resdet.errors import ConfigError, did_you_mean
-from resdet.evaluation.problems import Problems, is_number, shown
 from resdet.files import write_text
 
 # adding 1 to a small coordinate rounds it, so that an empty box may come back a little reversed; pixels

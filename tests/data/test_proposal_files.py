@@ -143,20 +143,20 @@ def test_no_safetensors_file_at_all(tmp_path: Path) -> None:
 ROW = {"image_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
 BAD_RESULTS = [
     ({}, "must hold a list of COCO results, got dict"),
-    ([3], "row 0: must be a mapping, got int"),
-    ([{**ROW, "image_id": "1"}], "row 0: 'image_id' must be a whole number, got '1'"),
-    ([{**ROW, "image_id": 10**30}], "row 0: 'image_id' must be a whole number"),
-    ([ROW, {**ROW, "bbox": [0, 0, 1]}], "row 1: 'bbox' must be four numbers"),
-    ([{**ROW, "bbox": [0, 0, 1, 10**400]}], "row 0: 'bbox' must be four numbers"),
+    ([3], "result 0: must be an object, got 3"),
+    ([{**ROW, "image_id": "1"}], "result 0: 'image_id' must be an integer, got '1'"),
+    ([{**ROW, "image_id": 10**30}], "result 0: 'image_id' must be an integer"),
+    ([ROW, {**ROW, "bbox": [0, 0, 1]}], r"result 1: 'bbox' must be \[x, y, width, height\], .*, got \[0, 0, 1\]"),
+    ([{**ROW, "bbox": [0, 0, 1, 10**400]}], "result 0: 'bbox' must be"),
     (
         [{**ROW, "score": None}, {"image_id": True}],
-        r"row 0: 'score' .*\n.*row 1: 'image_id'.*\n.*row 1: 'bbox'.*\n.*row 1: 'score'",
+        r"result 0: 'score' .*\n.*result 1: 'image_id'.*\n.*result 1: 'bbox'.*\n.*result 1: 'score'",
     ),
-    ([{**ROW, "bbox": [0, 0, -1, 1]}], "image id 1: a box needs finite x1 <= x2"),
-    ([{**ROW, "bbox": [0, 0, 1e300, 1]}], "image id 1: a box needs finite"),
-    ([{**ROW, "score": float("nan")}], "image id 1: .* score nan"),
+    ([{**ROW, "bbox": [0, 0, -1, 1]}], "result 0: 'bbox' must be"),
+    ([{**ROW, "bbox": [0, 0, 1e300, 1]}], "result 0: 'bbox' must be"),
+    ([{**ROW, "score": float("nan")}], "result 0: 'score' must be a finite number, got nan"),
     ([{**ROW, "image_id": 7}], "images that the data set does not have: 1, with the ids 7"),
-    ([{**ROW, "bbox": None}] * 30, r"row 9: .*\n.* … and 20 more$"),
+    ([{**ROW, "bbox": None}] * 30, r"result 0: .*, got None \(and 29 more like it\)$"),
 ]
 
 

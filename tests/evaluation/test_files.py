@@ -208,40 +208,40 @@ def changed(section, index, **fields):
 
 
 BAD_TRUTHS = {
-    "negative height": (changed("annotations", 1, bbox=[1, 2, 3, -4]), f"annotation 12: {BOX_RULE} [1, 2, 3, -4]"),
-    "NaN": (changed("annotations", 0, bbox=[float("nan"), 2, 3, 4]), f"annotation 11: {BOX_RULE} [nan, 2, 3, 4]"),
-    "no box": (changed("annotations", 0, bbox=None), f"annotation 11: {BOX_RULE} None"),
+    "negative height": (changed("annotations", 1, bbox=[1, 2, 3, -4]), f"annotation id 12: {BOX_RULE} [1, 2, 3, -4]"),
+    "NaN": (changed("annotations", 0, bbox=[float("nan"), 2, 3, 4]), f"annotation id 11: {BOX_RULE} [nan, 2, 3, 4]"),
+    "no box": (changed("annotations", 0, bbox=None), f"annotation id 11: {BOX_RULE} none (the key is missing)"),
     "unknown image": (
         changed("annotations", 0, image_id=140),
-        "annotation 11: 'image_id' must be one of the file's 2 ids, got 140",
+        "annotation id 11: image_id 140 is not among the file's images",
     ),
     "no image": (
         changed("annotations", 0, image_id=None),
-        "annotation 11: 'image_id' must be one of the file's 2 ids, got None",
+        "annotation id 11: 'image_id' must be an integer or a string, got none (the key is missing)",
     ),
     "unknown category": (
         changed("annotations", 0, category_id=2),
-        "annotation 11: 'category_id' must be one of the file's 2 ids, got 2",
+        "annotation id 11: category_id 2 is not among the file's categories",
     ),
-    "negative area": (changed("annotations", 0, area=-1), "annotation 11: 'area' must be a finite number >= 0, got -1"),
-    "odd crowd": (changed("annotations", 0, iscrowd=2), "annotation 11: 'iscrowd' must be 0 or 1, got 2"),
-    "odd difficult": (changed("annotations", 0, difficult="yes"), "annotation 11: 'difficult' must be 0 or 1, got 'yes'"),
+    "negative area": (changed("annotations", 0, area=-1), "annotation id 11: 'area' must be a finite number >= 0, got -1"),
+    "odd crowd": (changed("annotations", 0, iscrowd=2), "annotation id 11: 'iscrowd' must be 0 or 1, got 2"),
+    "odd difficult": (changed("annotations", 0, difficult="yes"), "annotation id 11: 'difficult' must be 0 or 1, got 'yes'"),
     "annotation without id": (
         changed("annotations", 0, id=None),
-        "annotation at index 0: 'id' must be a whole number or a string",
+        "annotation at position 0: 'id' must be an integer or a string, got none (the key is missing)",
     ),
-    "annotation id twice": (changed("annotations", 1, id=11), "annotation 11: 'id' must be unique, it occurs again at index 1"),
-    "category id twice": (changed("categories", 1, id=1), "category 1: 'id' must be unique, it occurs again at index 1"),
-    "image id twice": (changed("images", 1, id=139), "image 139: 'id' must be unique, it occurs again at index 1"),
+    "annotation id twice": (changed("annotations", 1, id=11), "annotation id 11: id 11 is used twice"),
+    "category id twice": (changed("categories", 1, id=1), "category id 1: id 1 is used twice"),
+    "image id twice": (changed("images", 1, id=139), "image id 139: id 139 is used twice"),
     "category id as a string": (
         changed("categories", 1, id="18"),
-        "category at index 1: 'id' must be a whole number, got '18'",
+        "category id '18': 'id' must be an integer, got '18'",
     ),
     "image ids of both kinds": (changed("images", 1, id="285"), "images: 'id' must be numbers or strings throughout, got both"),
-    "a size as a string": (changed("images", 1, width="640"), "image 285: 'width' must be a number above 0, got '640'"),
+    "a size as a string": (changed("images", 1, width="640"), "image id 285: 'width' must be a number above 0, got '640'"),
     "no sections": ({}, "ground truth: 'images' must be a list, it is missing"),
     "a list": ([RESULT], "ground truth: must be an object with images, annotations and categories, got [{"),
-    "odd rows": ({**TRUTH, "images": [7, *TRUTH["images"]]}, "images[0]: must be an object, got 7"),
+    "odd rows": ({**TRUTH, "images": [7, *TRUTH["images"]]}, "image at position 0: must be an object, got 7"),
 }
 
 

@@ -10,13 +10,12 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from resdet.data.dataset import DetectionDataset
+from resdet.data.formats.coco_rows import LIMIT
 from resdet.errors import DataError, did_you_mean
 from resdet.system import unusable_name
 
 # a box with a shorter side, in pixels, is as good as empty: float32 arithmetic on it may make it so
 _SMALLEST_SIDE = 0.01
-# as in evaluation: larger coordinates cannot be told apart by a unit in float64
-_LIMIT = 1e15
 # fractions of an image's side, multiplied by it, may miss its edge by so much in float64; pixels
 ROUNDING = 1e-6
 _MANY = 64  # images of a folder for which it is listed
@@ -81,7 +80,7 @@ class DatasetBuilder:
         x, y, width, height = box
         _, _, image_height, image_width = self._images[image]
         empty = width == 0 or height == 0
-        if not all(abs(value) < _LIMIT for value in box):  # NaN is not, either
+        if not all(abs(value) < LIMIT for value in box):  # NaN is not, either
             self.problems.append(f"{where}: box must be finite, got {_show(box)}")
         elif width < 0 or height < 0:
             self.problems.append(f"{where}: box must have a positive width and height, got {_show(box)}")

@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotation_cache import cached
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
+from resdet.data.formats.coco_rows import TRAINING_ANNOTATION, TRAINING_CATEGORY, TRAINING_IMAGE, RowKind
+from resdet.data.problems import shown
 from resdet.errors import DataError
 from resdet.files import read_json
-
-_INT64 = range(-(2**63), 2**63)
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, float) or _is_integer(value)
-
-
-class _Rule(NamedTuple):
-    """What a value must be."""
-
-    text: str
-    holds: Callable[[Any], bool]
-
-
-_ID = _Rule("an integer", _is_integer)
-_SIDE = _Rule("a positive integer", lambda value: _is_integer(value) and value > 0)
-_TEXT = _Rule("a non-empty string", lambda value: isinstance(value, str) and bool(value))
-_BOX = _Rule("a list of 4 numbers", lambda value: isinstance(value, list) and len(value) == 4 and all(map(_is_number, value)))
-_FLAG = _Rule("0 or 1", lambda value: isinstance(value, (bool, int)) and value in (0, 1))
-_AREA = _Rule("a finite number not below 0", lambda value: _is_number(value) and 0 <= value < float("inf"))
-_CATEGORY_KEYS = (("id", _ID), ("name", _TEXT))
-_IMAGE_KEYS = (("id", _ID), ("file_name", _TEXT), ("height", _SIDE), ("width", _SIDE))
-_OBJECT_KEYS = (("id", _ID), ("image_id", _ID), ("category_id", _ID), ("bbox", _BOX))
-_OPTIONAL_OBJECT_KEYS = (("iscrowd", _FLAG), ("difficult", _FLAG), ("area", _AREA))
 
 
 def read_coco(
@@ -84,12 +57,19 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
     content = _parse(path)
     builder = DatasetBuilder(source)
     problems = builder.problems
-    found = _read_categories(content["categories"], source, problems)
+    categories, images, annotations = content["categories"], content["images"], content["annotations"]
+    wrong = _wrong_rows(TRAINING_CATEGORY, categories, source, problems)
+    found = dict(sorted((row["id"], row["name"]) for place, row in enumerate(categories) if place not in wrong))
     names = list(found.values()) if names is None else list(names)
     problems += [f"{source}: {problem}" for problem in class_mismatch(list(found.values()), names)]
     labels = {category: names.index(name) for category, name in found.items() if name in names}
-    images = _read_images(content["images"], source, folder, builder)
-    _read_objects(content["annotations"], source, builder, images, found, labels, keep_difficult)
+    places = _read_images(images, source, folder, builder)
+    known = {"image_id": TRAINING_IMAGE.ids(images), "category_id": TRAINING_CATEGORY.ids(categories)}
+    wrong = _wrong_rows(TRAINING_ANNOTATION, annotations, source, problems, known)
+    for row, entry in enumerate(annotations):
+        # of a wrong image its own row tells
+        if row not in wrong and entry["image_id"] in places:
+            _add_object(builder, f"{source}: {TRAINING_ANNOTATION.where(entry, row)}", entry, places, labels, keep_difficult)
     return builder.build(names, _category_ids(found, names))
 
 
@@ -103,7 +83,7 @@ def _parse(path: Path) -> dict[str, list[Any]]:
         content["annotations"] = []
     wrong = [key for key in sections if not isinstance(content.get(key), list)]
     if wrong:
-        raise DataError([f"{path}: key {key!r} must be a list, got {_show(content, key)}" for key in wrong])
+        raise DataError([f"{path}: key {key!r} must be a list, got {_shown(content, key)}" for key in wrong])
     return content
 
 
@@ -113,80 +93,47 @@ def _without_mask(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _read_categories(entries: list[Any], source: str, problems: list[str]) -> dict[int, str]:
-    """Category id -> name, in order of the ids."""
-    found: dict[int, str] = {}
-    for row, entry in enumerate(entries):
-        where = f"{source}: category {_name(entry, row)}"
-        wrong = _wrong_keys(entry, _CATEGORY_KEYS)
-        if not wrong and entry["id"] in found:
-            wrong = [f"id {entry['id']} is used twice"]
-        elif not wrong and entry["name"] in found.values():
-            wrong = [f"name {entry['name']!r} is used twice"]
-        if wrong:
-            problems += [f"{where}: {problem}" for problem in wrong]
-        else:
-            found[entry["id"]] = entry["name"]
-    return dict(sorted(found.items()))
+def _wrong_rows(
+    kind: RowKind, rows: list[Any], source: str, problems: list[str], known: Mapping[str, Collection[int]] | None = None
+) -> set[int]:
+    """The places of rows that are wrong; what is wrong with them is added to ``problems``."""
+    found = list(kind.check(rows, known))
+    problems += [f"{source}: {problem.where}: {problem.text}" for problem in found]
+    return {problem.place for problem in found}
 
 
-def _read_images(entries: list[Any], source: str, folder: Path, builder: DatasetBuilder) -> dict[int, int | None]:
-    """Image id -> index; None for an image whose entry is broken, so that its objects are not called orphans too."""
-    images: dict[int, int | None] = {}
-    for row, entry in enumerate(entries):
-        where = f"{source}: image {_name(entry, row)}"
-        wrong = _wrong_keys(entry, _IMAGE_KEYS)
-        key: Any = entry.get("id") if isinstance(entry, dict) else None
-        if _is_integer(key):
-            if key in images:
-                wrong.append(f"id {key} is used twice")
-            images.setdefault(key, None)
-        if wrong:
-            builder.problems += [f"{where}: {problem}" for problem in wrong]
-            continue
-        images[key] = builder.add_image(where, folder, entry["file_name"], key, entry["height"], entry["width"])
-    return images
+def _read_images(rows: list[Any], source: str, folder: Path, builder: DatasetBuilder) -> dict[int, int]:
+    """Image id -> index, of the images whose rows are right."""
+    wrong = _wrong_rows(TRAINING_IMAGE, rows, source, builder.problems)
+    return {
+        row["id"]: builder.add_image(
+            f"{source}: {TRAINING_IMAGE.where(row, place)}", folder, row["file_name"], row["id"], row["height"], row["width"]
+        )
+        for place, row in enumerate(rows)
+        if place not in wrong
+    }
 
 
-def _read_objects(
-    entries: list[Any],
-    source: str,
+def _add_object(
     builder: DatasetBuilder,
-    images: dict[int, int | None],
-    categories: dict[int, str],
-    labels: dict[int, int],
+    where: str,
+    row: dict[str, Any],
+    images: Mapping[int, int],
+    labels: Mapping[int, int],
     keep_difficult: bool,
 ) -> None:
-    seen: set[int] = set()
-    for row, entry in enumerate(entries):
-        where = f"{source}: annotation {_name(entry, row)}"
-        wrong = _wrong_keys(entry, _OBJECT_KEYS, _OPTIONAL_OBJECT_KEYS)
-        if not wrong:
-            if entry["id"] in seen:
-                wrong.append(f"id {entry['id']} is used twice")
-            if entry["image_id"] not in images:
-                wrong.append(f"image_id {entry['image_id']} is not among the file's images")
-            if entry["category_id"] not in categories:
-                wrong.append(f"category_id {entry['category_id']} is not among the file's categories")
-            seen.add(entry["id"])
-        if wrong:
-            builder.problems += [f"{where}: {problem}" for problem in wrong]
-            continue
-        image = images[entry["image_id"]]
-        if image is None:
-            continue
-        crowd, difficult = bool(entry.get("iscrowd", 0)), bool(entry.get("difficult", 0))
-        builder.add_object(
-            where,
-            image,
-            labels.get(entry["category_id"], 0),
-            tuple(map(float, entry["bbox"])),  # type: ignore[arg-type]
-            entry["id"],
-            area=float(entry["area"]) if "area" in entry else None,
-            crowd=crowd,
-            difficult=difficult,
-            ignore=crowd or (difficult and not keep_difficult),
-        )
+    crowd, difficult = bool(row.get("iscrowd", 0)), bool(row.get("difficult", 0))
+    builder.add_object(
+        where,
+        images[row["image_id"]],
+        labels.get(row["category_id"], 0),
+        tuple(map(float, row["bbox"])),  # type: ignore[arg-type]
+        row["id"],
+        area=float(row["area"]) if "area" in row else None,
+        crowd=crowd,
+        difficult=difficult,
+        ignore=crowd or (difficult and not keep_difficult),
+    )
 
 
 def _category_ids(found: dict[int, str], names: Sequence[str]) -> list[int]:
@@ -196,22 +143,5 @@ def _category_ids(found: dict[int, str], names: Sequence[str]) -> list[int]:
     return [ids[name] if name in ids else next(fresh) for name in names]
 
 
-def _wrong_keys(entry: Any, required: Sequence[tuple[str, _Rule]], optional: Sequence[tuple[str, _Rule]] = ()) -> list[str]:
-    if not isinstance(entry, dict):
-        return [f"must be an object, got {type(entry).__name__}"]
-    present = [(key, rule) for key, rule in optional if key in entry]
-    return [
-        f"{key!r} must be {rule.text}, got {_show(entry, key)}"
-        for key, rule in (*required, *present)
-        if not rule.holds(entry.get(key))
-    ]
-
-
-def _name(entry: Any, row: int) -> str:
-    if isinstance(entry, dict) and "id" in entry:
-        return f"id {entry['id']!r:.40}"
-    return f"at position {row}"
-
-
-def _show(entry: dict[str, Any], key: str) -> str:
-    return f"{entry[key]!r:.80}" if key in entry else "none (the key is missing)"
+def _shown(content: dict[str, Any], key: str) -> str:
+    return shown(content[key]) if key in content else "none (the key is missing)"

@@ -177,7 +177,7 @@ DEFECTS = [
     ({"images": [], "annotations": {}}, "key 'annotations' must be a list, got {}"),
     ({"images": [], "annotations": []}, "key 'categories' must be a list, got none (the key is missing)"),
     ({"images": [], "annotations": [], "categories": []}, "holds no image"),
-    ({**CONTENT, "images": [3]}, "image at position 0: must be an object, got int"),
+    ({**CONTENT, "images": [3]}, "image at position 0: must be an object, got 3"),
     (without("images", 0, "id"), "image at position 0: 'id' must be an integer, got none (the key is missing)"),
     (without("images", 0, "file_name"), "image id 3: 'file_name' must be a non-empty string, got none"),
     (changed("images", 0, width=0), "image id 3: 'width' must be a positive integer, got 0"),
@@ -214,8 +214,8 @@ DEFECTS = [
     (changed("annotations", 0, image_id=99), "annotation id 5: image_id 99 is not among the file's images"),
     (changed("annotations", 0, category_id=1), "annotation id 5: category_id 1 is not among the file's categories"),
     (changed("annotations", 0, iscrowd=2), "'iscrowd' must be 0 or 1, got 2"),
-    (changed("annotations", 0, area=-1), "'area' must be a finite number not below 0, got -1"),
-    (changed("annotations", 0, area=math.nan), "'area' must be a finite number not below 0, got nan"),
+    (changed("annotations", 0, area=-1), "'area' must be a finite number >= 0, got -1"),
+    (changed("annotations", 0, area=math.nan), "'area' must be a finite number >= 0, got nan"),
 ]
 
 
