@@ -107,6 +107,6 @@ def _is_dataset(value: Any) -> bool:
 def _without_files(config: str | Path, own: Mapping[str, IndexedDataset]) -> Iterator[str]:
     """Overrides by which a config names no files: those it has are not those that are trained on."""
     yield "data.train=[]" if load_config(config).task == "detection" else "data.train.root="
-    yield "data.val.root="
+    yield "data.val=null"
     if "train" not in own:
         raise ConfigError("data: 'val' is a data set of one's own, 'train' must be one, too")

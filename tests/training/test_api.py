@@ -126,6 +126,17 @@ def test_a_data_set_of_ones_own_trains_the_same_weights_as_its_files(
     assert len(runs[1].metrics["bbox"]) > 10
 
 
+def test_a_data_set_of_ones_own_takes_the_place_of_files_that_a_run_file_names(files: dict[str, Any], tmp_path: Path) -> None:
+    missing = {"format": "coco", "root": "nowhere", "annotations": "nowhere.json"}
+    values = {**DETECTOR, "data": {**DETECTOR["data"], "train": [missing], "val": missing}, "schedule": {"iterations": 1}}
+    (tmp_path / "det.yaml").write_text(yaml.safe_dump(values))
+    own = Pictures(files)
+    run = resdet.train(tmp_path / "det.yaml", data={"train": own, "val": own}, output=tmp_path / "run", device="cpu")
+    assert len(run.metrics["bbox"]) > 10
+    run = resdet.train(tmp_path / "det.yaml", data={"train": own}, output=tmp_path / "alone", device="cpu")
+    assert run.metrics == {}
+
+
 def test_a_hook_ends_a_run_evaluated_and_saved(files: dict[str, Any], run_file: Path, tmp_path: Path) -> None:
     run = resdet.train(
         run_file, data={"train": [files], "val": files}, output=tmp_path / "out", device="cpu", hooks=[Watching(end=3)]
