@@ -70,7 +70,7 @@ def measure(args: argparse.Namespace) -> Sample:
     body: nn.Module = nn.Identity()
     inputs = torch.rand(args.images, CHANNELS, SIDE, SIDE, device=args.device, requires_grad=True)
     if args.body:
-        body = network_body(freeze_batch_norm(create_backbone("resnet50"))).train().to(args.device)
+        body = network_body(freeze_batch_norm(create_backbone("resnet50")), 0).train().to(args.device)
         inputs = torch.rand(args.images, 3, 32 * SIDE, 32 * SIDE, device=args.device)
     labels = torch.randint(args.classes, (args.images,), device=args.device)
     cuda = args.device == "cuda"

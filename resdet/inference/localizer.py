@@ -54,9 +54,9 @@ class Localizer:
         self,
         *models: PerClassRPN | RegionLocalizer,
         views: LocalizerViews,
-        proposals: int = 200,
-        nms_thresh: float = 0.7,
-        vote_iou: float = 0.5,
+        proposals: int,
+        nms_thresh: float,
+        vote_iou: float,
     ) -> None:
         first = models[0]
         if any(type(model) is not type(first) or model.names != first.names for model in models):

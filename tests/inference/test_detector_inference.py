@@ -17,6 +17,7 @@ from PIL import Image
 from tiny_detectors import NAMES, picture, same, tiny_detector
 from torch import Tensor, nn
 
+from resdet.config.schema import DetectionTestConfig, RoIConfig
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
@@ -25,7 +26,7 @@ from resdet.inference.detector import Detector, Improvements, detect_batches, de
 from resdet.inference.device import select_device
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
-from resdet.models.detection.roi_heads import RoIHeads
+from resdet.models.build.detector import build_postprocess, build_roi_heads
 from resdet.structures import PIXEL_CONVENTIONS, Target
 from resdet.structures.boxes import mirror_boxes
 
@@ -40,7 +41,9 @@ class WholeImage(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[tuple[torch.Size, bool, bool]] = []
-        self.roi_heads = RoIHeads(AnyRegion(), nn.Identity(), Undecided())  # type: ignore[arg-type]
+        postprocess = build_postprocess(DetectionTestConfig())
+        self.roi_heads = build_roi_heads(RoIConfig(), nn.Conv2d(1, 1, 1), 1, 1.0, postprocess)  # type: ignore[arg-type]
+        self.roi_heads.pooler, self.roi_heads.res5, self.roi_heads.predictor = AnyRegion(), nn.Identity(), Undecided()
 
     def trunk(self, images: Tensor) -> Tensor:
         self.seen += [(image.shape, self.training, torch.is_grad_enabled()) for image in images]

@@ -15,10 +15,11 @@ from torch import Tensor
 from torchvision.ops import nms
 
 import resdet
+from resdet.config.localization import LocalizerTestConfig
 from resdet.data.loading.region_crops import warp_region
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import ConfigError, DataError
-from resdet.inference.load_localizer import load_localizers
+from resdet.inference.load_localizer import load_localizers, make_localizer
 from resdet.inference.localizer import Localizer, best_box
 from resdet.inference.localizer_views import LocalizerViews
 from resdet.models.detection.box_coder import BoxCoder
@@ -32,7 +33,7 @@ def noise(width: int, height: int, seed: int = 0) -> Image.Image:
 
 
 def localizer(*models: Any, kind: str = "dense", sides: tuple[int, ...] = (64,), crop: int = 64, **options: Any) -> Localizer:
-    return Localizer(*models, views=LocalizerViews(kind, sides, crop), **options)
+    return make_localizer(models, LocalizerTestConfig(views=kind, short_sides=list(sides), **options), crop)
 
 
 def decoded(rpn: Any, pixels: Tensor, label: int) -> tuple[Tensor, Tensor]:

@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 
 import resdet.training.detection.alternating as alternating
 from resdet.cli import main
-from resdet.config.schema import DetectionSourceConfig
+from resdet.config.schema import DetectionSourceConfig, DetectionTestConfig
 from resdet.data.proposals import make_proposals, read_provenance, write_proposals
 from resdet.data.sources.detection import build_dataset
 from resdet.engine.checkpoint_hooks import CheckpointHook
 from resdet.engine.run import Progress
+from resdet.models.build.detector import build_postprocess
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.detection.postprocess import Postprocess
 
 STEPS = ("step1_rpn", "step2_roi", "step3_rpn", "step4_roi")
 OPTIONS = {
@@ -114,7 +114,7 @@ def test_the_result_is_a_detector_like_any_other(unbroken: Path, shapes: Path, t
     assert {row["image_id"] for row in found} == {row["image_id"] for row in expected}
     for image_id in {row["image_id"] for row in expected}:
         mine, theirs = (rows_as_detections([row for row in rows if row["image_id"] == image_id]) for rows in (found, expected))
-        assert_close_detections(mine, theirs, edges=edges_of(Postprocess(score_thresh=0.002)))
+        assert_close_detections(mine, theirs, edges=edges_of(build_postprocess(DetectionTestConfig(score_thresh=0.002))))
 
 
 class KilledError(Exception):

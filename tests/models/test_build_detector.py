@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from pathlib import Path
 
@@ -12,10 +13,16 @@ from small_networks import detector, detector_config, images_and_targets, writte
 from torch import nn
 from torchvision.ops import RoIAlign, RoIPool
 
+from resdet.inference.localizer import Localizer
 from resdet.models.build import load_model
 from resdet.models.card_network import card_config
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.postprocess import Postprocess
+from resdet.models.detection.proposals import ProposalFilter
+from resdet.models.detection.roi_heads import RoIHeads
+from resdet.models.detection.rpn import RPN
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.models.localization.rcnn import RegionNet
 from resdet.models.model_file import read_card
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
@@ -143,3 +150,9 @@ def test_a_detector_under_autocast_has_losses_and_boxes_in_float32(dtype: torch.
     sum(found.values()).backward()
     assert all(parameter.grad is None or parameter.grad.dtype == torch.float32 for parameter in model.parameters())
     assert all(each.boxes.dtype == each.scores.dtype == torch.float32 for each in detections)
+
+
+@pytest.mark.parametrize("part", [RPN, RoIHeads, ProposalFilter, Postprocess, PerClassRPN, RegionNet, Localizer])
+def test_defaults_are_those_of_the_config_alone(part: type) -> None:
+    parameters = inspect.signature(part).parameters.values()
+    assert [each.name for each in parameters if each.default is not inspect.Parameter.empty] == []

@@ -69,7 +69,8 @@ def test_a_config_changes_what_is_free_at_test_time(tmp_path: Path) -> None:
     config = detector_config(test={"score_thresh": 0.3, "nms_thresh": 0.45}, rpn={"post_nms_top_n_test": 5})
     loaded, _ = load_model(path, config)
     assert isinstance(loaded, FasterRCNN)
-    assert (loaded.roi_heads.postprocess, loaded.rpn.test_filter.post_nms_top_n) == (Postprocess(0.3, 0.45), 5)
+    assert loaded.roi_heads.postprocess == Postprocess(0.3, 0.45, 100, "none", 0.5, 0.0)
+    assert loaded.rpn.test_filter.post_nms_top_n == 5
 
 
 @pytest.mark.parametrize(

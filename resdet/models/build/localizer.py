@@ -56,4 +56,5 @@ def _build_per_class_rpn(config: LocalizerConfig, names: Sequence[str]) -> PerCl
         fg_iou_thresh=config.rpn.fg_iou_thresh,
         bg_iou_thresh=config.rpn.bg_iou_thresh,
         smooth_l1_beta=config.rpn.smooth_l1_beta,
+        coder=BoxCoder(),
     )

@@ -27,12 +27,12 @@ class Postprocess:
         vote_iou: box voting among a class's boxes that overlap by at least this (paper, appendix B: 0.5); 0: none.
     """
 
-    score_thresh: float = 0.05
-    nms_thresh: float = 0.5
-    detections_per_image: int = 100
-    soft_nms: str = "none"
-    soft_nms_sigma: float = 0.5
-    vote_iou: float = 0.0
+    score_thresh: float
+    nms_thresh: float
+    detections_per_image: int
+    soft_nms: str
+    soft_nms_sigma: float
+    vote_iou: float
 
     def __call__(self, boxes: Tensor, scores: Tensor, size: tuple[int, int], names: Sequence[str] = ()) -> Detections:
         """Clip, threshold, NMS per class, the best of all, voting.

@@ -25,8 +25,8 @@ class ProposalFilter:
 
     pre_nms_top_n: int
     post_nms_top_n: int
-    nms_thresh: float = 0.7
-    min_size: float = 0.0
+    nms_thresh: float
+    min_size: float
 
 
 @torch.no_grad()

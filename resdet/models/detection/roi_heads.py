@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from resdet.losses.box_regression import box_regression_loss
-from resdet.models.detection.box_coder import BOX_REG_WEIGHTS, BoxCoder
+from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.matcher import BETWEEN, match
 from resdet.models.detection.postprocess import Postprocess
@@ -82,14 +82,14 @@ class RoIHeads(nn.Module):
         res5: nn.Module,
         predictor: BoxPredictor,
         *,
-        context: bool = False,
-        batch_size_per_image: int = 512,
-        positive_fraction: float = 0.25,
-        fg_iou_thresh: float = 0.5,
-        bg_iou_thresh: float = 0.5,
-        smooth_l1_beta: float = 1.0,
-        postprocess: Postprocess | None = None,
-        coder: BoxCoder | None = None,
+        context: bool,
+        batch_size_per_image: int,
+        positive_fraction: float,
+        fg_iou_thresh: float,
+        bg_iou_thresh: float,
+        smooth_l1_beta: float,
+        postprocess: Postprocess,
+        coder: BoxCoder,
     ) -> None:
         super().__init__()
         self.pooler = pooler
@@ -101,8 +101,8 @@ class RoIHeads(nn.Module):
         self.fg_iou_thresh = fg_iou_thresh
         self.bg_iou_thresh = bg_iou_thresh
         self.smooth_l1_beta = smooth_l1_beta
-        self.postprocess = postprocess or Postprocess()
-        self.coder = coder or BoxCoder(BOX_REG_WEIGHTS)
+        self.postprocess = postprocess
+        self.coder = coder
 
     @property
     def num_classes(self) -> int:

@@ -77,12 +77,12 @@ class RPN(nn.Module):
         *,
         train_filter: ProposalFilter,
         test_filter: ProposalFilter,
-        batch_size_per_image: int = 256,
-        positive_fraction: float = 0.5,
-        fg_iou_thresh: float = 0.7,
-        bg_iou_thresh: float = 0.3,
-        smooth_l1_beta: float = 1 / 9,
-        coder: BoxCoder | None = None,
+        batch_size_per_image: int,
+        positive_fraction: float,
+        fg_iou_thresh: float,
+        bg_iou_thresh: float,
+        smooth_l1_beta: float,
+        coder: BoxCoder,
     ) -> None:
         super().__init__()
         self.head = head
@@ -94,7 +94,7 @@ class RPN(nn.Module):
         self.fg_iou_thresh = fg_iou_thresh
         self.bg_iou_thresh = bg_iou_thresh
         self.smooth_l1_beta = smooth_l1_beta
-        self.coder = coder or BoxCoder()
+        self.coder = coder
 
     def forward(
         self, features: Tensor, sizes: Sequence[tuple[int, int]], targets: TargetBatch | None = None

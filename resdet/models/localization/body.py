@@ -10,7 +10,7 @@ from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
 
 
-def network_body(resnet: ResNet, freeze_at: int = 0) -> nn.Sequential:
+def network_body(resnet: ResNet, freeze_at: int) -> nn.Sequential:
     """conv1 … the last stage of ``resnet``, its own modules: normalized images (N, 3, H, W) to the last map (N, C, H', W').
 
     The state dict's keys are those of the network.

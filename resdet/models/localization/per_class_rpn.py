@@ -38,6 +38,7 @@ class PerClassRPN(nn.Module):
         fg_iou_thresh: an anchor is positive from this IoU on, and where it overlaps some box most.
         bg_iou_thresh: an anchor is negative below this IoU.
         smooth_l1_beta: of the box loss.
+        coder: of anchors' deltas.
 
     Attributes:
         card: the card of its model file, for ``resdet.save``; None for a network that no builder made.
@@ -53,10 +54,11 @@ class PerClassRPN(nn.Module):
         *,
         pixels: PixelConvention,
         names: Sequence[str],
-        batch_size_per_image: int = 8,
-        fg_iou_thresh: float = 0.5,
-        bg_iou_thresh: float = 0.3,
-        smooth_l1_beta: float = 1 / 9,
+        batch_size_per_image: int,
+        fg_iou_thresh: float,
+        bg_iou_thresh: float,
+        smooth_l1_beta: float,
+        coder: BoxCoder,
     ) -> None:
         super().__init__()
         self.body = body
@@ -68,7 +70,7 @@ class PerClassRPN(nn.Module):
         self.fg_iou_thresh = fg_iou_thresh
         self.bg_iou_thresh = bg_iou_thresh
         self.smooth_l1_beta = smooth_l1_beta
-        self.coder = BoxCoder()
+        self.coder = coder
 
     def forward(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the network says of some classes of each image.

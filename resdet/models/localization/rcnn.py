@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resdet.losses.box_regression import box_regression_loss
-from resdet.models.detection.box_coder import BOX_REG_WEIGHTS, BoxCoder
+from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.model_file import ModelCard
@@ -26,7 +26,7 @@ class RegionNet(nn.Module):
         pixels: what the body expects its input to be.
         side: S, pixels.
         smooth_l1_beta: of the box loss.
-        coder: of the regions' deltas; of the weights of Fast R-CNN when None.
+        coder: of regions' deltas.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class RegionNet(nn.Module):
         head: PerClassHead,
         *,
         pixels: PixelConvention,
-        side: int = 224,
-        smooth_l1_beta: float = 1.0,
-        coder: BoxCoder | None = None,
+        side: int,
+        smooth_l1_beta: float,
+        coder: BoxCoder,
     ) -> None:
         super().__init__()
         self.body = body
@@ -45,7 +45,7 @@ class RegionNet(nn.Module):
         self.pixels = pixels
         self.side = side
         self.smooth_l1_beta = smooth_l1_beta
-        self.coder = coder or BoxCoder(BOX_REG_WEIGHTS)
+        self.coder = coder
 
     def forward(self, regions: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Warped regions uint8 RGB (R, 3, S, S) and one class each, int64 (R,), to its logits (R,) and deltas (R, 4)."""

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import RoIAlign, roi_align
+from torchvision.ops import roi_align
 
+from resdet.config.schema import DetectionTestConfig, RoIConfig
+from resdet.models.build.detector import build_postprocess, build_roi_heads
 from resdet.models.detection.context import join_context, whole_image_boxes
-from resdet.models.detection.roi_heads import BoxPredictor, RoIHeads
+from resdet.models.detection.roi_heads import RoIHeads
 from resdet.structures import Target, TargetBatch
 
 CLASSES = 3
@@ -20,7 +22,12 @@ SIZES = [(64, 96), (48, 80)]  # the second image is padded to the first's size
 def heads() -> RoIHeads:
     torch.manual_seed(0)
     res5 = nn.Conv2d(6, 5, 3, stride=2, padding=1)
-    return RoIHeads(RoIAlign(4, 1 / 16, 0, aligned=True), res5, BoxPredictor(10, CLASSES), context=True)
+    return build_heads(res5, context=True)
+
+
+def build_heads(res5: nn.Module, *, context: bool) -> RoIHeads:
+    postprocess = build_postprocess(DetectionTestConfig())
+    return build_roi_heads(RoIConfig(pooled_size=4, context=context), res5, CLASSES, 1 / 16, postprocess)
 
 
 def by_hand(heads: RoIHeads, features: Tensor, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -68,7 +75,7 @@ def test_context_is_trained_through_both_halves(heads: RoIHeads) -> None:
 
 
 def test_zero_weights_on_the_context_are_the_detector_without_it(heads: RoIHeads) -> None:
-    plain = RoIHeads(heads.pooler, heads.res5, BoxPredictor(5, CLASSES))
+    plain = build_heads(heads.res5, context=False)
     with torch.no_grad():
         for ours, theirs in zip(heads.predictor.children(), plain.predictor.children(), strict=True):
             ours.weight[:, 5:] = 0

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
+from resdet.config.schema import DetectionTestConfig
+from resdet.models.build.detector import build_postprocess
 from resdet.models.detection.postprocess import Postprocess
 
 CLASSES, SIZE = 3, (64, 96)
+
+
+def postprocess(**options: Any) -> Postprocess:
+    return build_postprocess(DetectionTestConfig(**options))
 
 
 def some(count: int = 40, seed: int = 2) -> tuple[Tensor, Tensor]:
@@ -31,7 +38,7 @@ def clipped(boxes: Tensor) -> Tensor:
 def test_one_pass_bit_for_bit() -> None:
     """The steps as they are for one pass: nothing that is switched off may leave a trace."""
     boxes, scores = some()
-    found = Postprocess(0.1, 0.4, 15)(boxes, scores, SIZE, ("a", "b", "c"))
+    found = postprocess(score_thresh=0.1, nms_thresh=0.4, detections_per_image=15)(boxes, scores, SIZE, ("a", "b", "c"))
     region, label = (scores > 0.1).nonzero(as_tuple=True)
     candidates, values = clipped(boxes)[region, label], scores[region, label]
     keep = batched_nms(candidates, values, label, 0.4)[:15]
@@ -45,8 +52,10 @@ def test_one_pass_bit_for_bit() -> None:
 def test_voting_asks_all_boxes_of_the_class() -> None:
     """Also those below the threshold and beyond the best; scores, labels and their order stay."""
     boxes, scores = some()
-    plain = Postprocess(0.3, 0.3, 12)(boxes, scores, SIZE)
-    voted = Postprocess(0.3, 0.3, 12, vote_iou=0.5)(boxes, scores, SIZE)
+    plain, voted = (
+        postprocess(score_thresh=0.3, nms_thresh=0.3, detections_per_image=12, vote_iou=vote_iou)(boxes, scores, SIZE)
+        for vote_iou in (0.0, 0.5)
+    )
     assert torch.equal(voted.scores, plain.scores)
     assert torch.equal(voted.labels, plain.labels)
     assert len(plain) > 5
@@ -64,7 +73,8 @@ def test_voting_asks_all_boxes_of_the_class() -> None:
 def test_soft_nms_in_each_class(method: str) -> None:
     """Held against the definition (Bodla et al. 2017, figure 3), a loop over one class's boxes."""
     boxes, scores = some()
-    found = Postprocess(0.1, 0.3, 20, soft_nms=method, soft_nms_sigma=0.4)(boxes, scores, SIZE)
+    options = {"score_thresh": 0.1, "nms_thresh": 0.3, "detections_per_image": 20}
+    found = postprocess(**options, soft_nms=method, soft_nms_sigma=0.4)(boxes, scores, SIZE)
     rows = []
     for label in range(CLASSES):
         mine = clipped(boxes)[:, label]
@@ -102,7 +112,7 @@ def test_soft_nms_in_each_class(method: str) -> None:
 def test_edge_cases(soft: str, vote_iou: float, box: list, score: list, count: int) -> None:
     boxes = torch.tensor(box).reshape(-1, 1, 4)
     scores = torch.tensor(score).reshape(-1, 1)
-    found = Postprocess(soft_nms=soft, vote_iou=vote_iou, soft_nms_sigma=0.1, nms_thresh=0.3)(boxes, scores, SIZE)
+    found = postprocess(soft_nms=soft, vote_iou=vote_iou, soft_nms_sigma=0.1, nms_thresh=0.3)(boxes, scores, SIZE)
     assert len(found) == count
     assert found.boxes.isfinite().all()
     assert (found.boxes >= 0).all()

@@ -3,18 +3,19 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import RoIAlign
 
-from resdet.models.detection.postprocess import Postprocess
-from resdet.models.detection.roi_heads import BoxPredictor, RoIHeads
+from resdet.config.schema import DetectionTestConfig, RoIConfig
+from resdet.models.build.detector import build_postprocess, build_roi_heads
+from resdet.models.detection.roi_heads import RoIHeads
 from resdet.structures import Target, TargetBatch
 
 CLASSES = 3
 
 
-def build_heads(**options: float | Postprocess) -> RoIHeads:
+def build_heads(top: int = 100, **options: float) -> RoIHeads:
     torch.manual_seed(0)
-    return RoIHeads(RoIAlign(4, 1 / 16, 0, aligned=True), nn.Conv2d(6, 5, 1), BoxPredictor(5, CLASSES), **options)
+    postprocess = build_postprocess(DetectionTestConfig(detections_per_image=top))
+    return build_roi_heads(RoIConfig(pooled_size=4, **options), nn.Conv2d(6, 5, 1), CLASSES, 1 / 16, postprocess)
 
 
 def target(boxes: list[list[float]], labels: list[int], ignore: list[bool] | None = None) -> TargetBatch:
@@ -139,7 +140,7 @@ def naive_detections(boxes: Tensor, scores: Tensor, heads: RoIHeads, size: tuple
 
 @pytest.mark.parametrize("top", [5, 100])
 def test_detections_equal_the_definition(top: int) -> None:
-    heads = build_heads(postprocess=Postprocess(detections_per_image=top))
+    heads = build_heads(top)
     generator = torch.Generator().manual_seed(2)
     corner = torch.rand(40, CLASSES, 2, generator=generator) * 60 - 5
     boxes = torch.cat([corner, corner + 6 + torch.rand(40, CLASSES, 2, generator=generator) * 30], dim=2)

@@ -3,18 +3,19 @@ import math
 import torch
 from torch.nn import functional as F
 
+from resdet.config.schema import RPNConfig
+from resdet.models.build.detector import build_rpn
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 from resdet.models.detection.matcher import BETWEEN, match
-from resdet.models.detection.proposals import ProposalFilter
 from resdet.models.detection.rpn import RPN, RPNHead
 from resdet.structures import Target, TargetBatch
 
 
-def build_rpn(**options: float) -> RPN:
+def small_rpn(**options: float) -> RPN:
     torch.manual_seed(0)
     anchors = AnchorGrid(cell_anchors([16.0, 32.0], [1.0]), stride=16)
-    keep = ProposalFilter(100, 20)
-    return RPN(RPNHead(8, anchors.per_position), anchors, train_filter=keep, test_filter=ProposalFilter(100, 5), **options)
+    counts = {"pre_nms_top_n_train": 100, "post_nms_top_n_train": 20, "pre_nms_top_n_test": 100, "post_nms_top_n_test": 5}
+    return build_rpn(RPNConfig(**counts, **options), anchors, 8)
 
 
 def image(*boxes: list[float], ignore: list[bool] | None = None) -> Target:
@@ -42,7 +43,7 @@ def test_head_order_is_the_grids() -> None:
 
 
 def test_losses_by_hand_when_every_anchor_is_drawn() -> None:
-    rpn = build_rpn(batch_size_per_image=1000, positive_fraction=0.5)
+    rpn = small_rpn(batch_size_per_image=1000, positive_fraction=0.5)
     logits, deltas = torch.randn(1, 48, requires_grad=True), torch.randn(1, 48, 4, requires_grad=True)
     anchors = rpn.anchors(4, 6)
     box = [24.0, 24.0, 40.0, 40.0]  # the 16-pixel anchor at (2, 2)
@@ -67,7 +68,7 @@ def test_losses_by_hand_when_every_anchor_is_drawn() -> None:
 
 
 def test_an_empty_image_has_both_losses_in_the_graph() -> None:
-    rpn = build_rpn()
+    rpn = small_rpn()
     features = torch.randn(1, 8, 4, 6, requires_grad=True)
     _, losses = rpn(features, [(64, 96)], target())
     assert set(losses) == {"loss_rpn_cls", "loss_rpn_box"}
@@ -77,7 +78,7 @@ def test_an_empty_image_has_both_losses_in_the_graph() -> None:
 
 
 def test_losses_of_several_images_are_their_mean_by_samples() -> None:
-    rpn = build_rpn(batch_size_per_image=1000)  # everything is drawn
+    rpn = small_rpn(batch_size_per_image=1000)  # everything is drawn
     logits, deltas = torch.randn(3, 48), torch.randn(3, 48, 4)
     anchors = rpn.anchors(4, 6)
     own = [
@@ -99,7 +100,7 @@ def test_losses_of_several_images_are_their_mean_by_samples() -> None:
 
 
 def test_crowds_do_not_become_background() -> None:
-    rpn = build_rpn(batch_size_per_image=1000)
+    rpn = small_rpn(batch_size_per_image=1000)
     logits, deltas = torch.zeros(1, 48), torch.zeros(1, 48, 4)
     anchors = rpn.anchors(4, 6)
     crowd = [-20.0, -20.0, 116.0, 84.0]  # anchors reach beyond the image, so must the crowd
@@ -111,7 +112,7 @@ def test_crowds_do_not_become_background() -> None:
 
 
 def test_train_and_test_filters() -> None:
-    rpn = build_rpn()
+    rpn = small_rpn()
     features = torch.randn(2, 8, 4, 6)
     for training, most in ((True, 20), (False, 5)):
         proposals, losses = rpn.train(training)(features, [(64, 96), (50, 70)])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resdet.errors import ConfigError
 from resdet.models.detection.anchors import AnchorGrid
+from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.models.localization.per_class_rpn import PerClassRPN
@@ -37,7 +38,16 @@ def by_hand(batch: int = 8) -> PerClassRPN:
         head.reg.weight.copy_(torch.tensor([0.0, 0, 0, 0, 0.1, 0, 0, 0.2]).view(8, 1, 1, 1) / white)
     grid = AnchorGrid(torch.tensor([[-4.0, -4, 4, 4]]), 8)
     return PerClassRPN(
-        Brightness(), head, grid, pixels=pixels, names=("a", "b"), batch_size_per_image=batch, smooth_l1_beta=0.0
+        Brightness(),
+        head,
+        grid,
+        pixels=pixels,
+        names=("a", "b"),
+        batch_size_per_image=batch,
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.3,
+        smooth_l1_beta=0.0,
+        coder=BoxCoder(),
     )
 
 
@@ -113,7 +123,7 @@ def test_a_body_is_the_network_without_its_classifier(name: str) -> None:
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected = resnet.forward_features(image)
-        body = network_body(resnet)
+        body = network_body(resnet, 0)
         torch.testing.assert_close(body(image), expected)
     assert list(body.state_dict()) == keys
     assert expected.shape[-1] == 64 // resnet.spec.stride

@@ -7,6 +7,7 @@ import torch
 from tiny_localizers import tiny_localizer
 from torch import Tensor, nn
 
+from resdet.models.detection.box_coder import BOX_REG_WEIGHTS, BoxCoder
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.models.localization.rcnn import RegionNet
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
@@ -29,7 +30,7 @@ def by_hand() -> RegionNet:
         head.reg.weight.zero_()
         head.reg.weight[4, 1] = 1.0  # the dx of the second class
     pixels = PixelConvention("RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 255)
-    return RegionNet(Colours(), head, pixels=pixels, side=4, smooth_l1_beta=1.0)
+    return RegionNet(Colours(), head, pixels=pixels, side=4, smooth_l1_beta=1.0, coder=BoxCoder(BOX_REG_WEIGHTS))
 
 
 def test_the_losses_of_three_regions_by_hand() -> None:

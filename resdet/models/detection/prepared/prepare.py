@@ -139,6 +139,11 @@ class PreparedRoIHeads(RoIHeads):
             nn.Identity(),
             copied(heads.predictor),
             context=heads.context,
+            batch_size_per_image=heads.batch_size_per_image,
+            positive_fraction=heads.positive_fraction,
+            fg_iou_thresh=heads.fg_iou_thresh,
+            bg_iou_thresh=heads.bg_iou_thresh,
+            smooth_l1_beta=heads.smooth_l1_beta,
             postprocess=heads.postprocess,
             coder=heads.coder,
         )
