@@ -1,4 +1,4 @@
-"""Reading a whole data set once, to hear of everything that training would stumble on."""
+"""Reads a whole data set once, to find every problem that training would meet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every data set of a run file, read once to hear of everything that training would stumble on."""
+"""Reads every data set of a run file once, to find every problem that training would meet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from resdet.errors import ConfigError, DataError
 def sources_of(
     data: DetectionDataConfig | ClassificationDataConfig | LocalizationDataConfig,
 ) -> tuple[Sequence[str], dict[str, Source]]:
-    """The class names of a data section, none where the files say them, and its sources by the names of their options."""
+    """The class names of a data section (none when its files hold them), and its sources by the names of their options."""
     val: dict[str, Source] = {"data.val": data.val} if data.val.root else {}
     if isinstance(data, DetectionDataConfig):
         return data.names, {**{f"data.train[{index}]": source for index, source in enumerate(data.train)}, **val}
@@ -36,7 +36,7 @@ def checked(
     """Read the annotations of every source and decode its images.
 
     Args:
-        sources: by the names of their options, which messages begin with.
+        sources: the sources by the names of their options; messages begin with that name.
         names: class names in label order; those of the first source when not given.
 
     Yields:

@@ -1,7 +1,7 @@
-"""A detection data set in memory: flat arrays, whatever the files looked like.
+"""A detection data set in memory, as flat arrays that are the same for every file format.
 
-Flat arrays instead of a list of dicts: worker processes share them without copying, because reading them touches no
-reference count. Legend: M images, N objects, K classes; the objects of image i are the rows offsets[i] … offsets[i+1].
+We use flat arrays and not a list of dicts, because worker processes can share arrays without copying: reading an array touches
+no reference count. Legend: M images, N objects, K classes; the objects of image i are the rows offsets[i] … offsets[i+1].
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ClassificationDataset(Protocol):
         """The image, RGB; a DataError names a file that cannot be read."""
 
     def encoded(self, index: int) -> bytes | None:
-        """The content of the image's file; None where the data set holds pixels; a DataError as of ``load``."""
+        """The content of the image's file, or None when the data set holds pixels; raises the same DataError as ``load``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,8 @@ class DetectionDataset(SharedArrays):
 
     Attributes:
         names: K class names, in label order.
-        category_ids: K ids, label -> category id of the file.
-        source: where it was read from, for messages.
+        category_ids: K category ids of the file, one for each label.
+        source: the place that the data set was read from, for messages.
         files: bytes (M,), the image files' paths, encoded for the file system.
         ids: int64 (M,), image ids.
         sizes: int64 (M, 2), height and width as annotated, pixels.
@@ -65,9 +65,9 @@ class DetectionDataset(SharedArrays):
         labels: int64 (N,), 0 … K-1.
         crowd: bool (N,), COCO's iscrowd.
         difficult: bool (N,), VOC's difficult.
-        ignore: bool (N,), neither positive nor negative in training.
-        empty: bool (N,), without area in its image: no object of training, but one of COCO's evaluation.
-        areas: float64 (N,), COCO's area (of the mask, often), or that of the box; square pixels.
+        ignore: bool (N,), objects that are neither positive nor negative in training.
+        empty: bool (N,), objects without area in their image: training leaves them out, COCO's evaluation counts them.
+        areas: float64 (N,), COCO's area (often that of the mask), or the area of the box; square pixels.
         annotation_ids: int64 (N,).
     """
 
@@ -119,15 +119,15 @@ class DetectionDataset(SharedArrays):
         )
 
     def load(self, index: int) -> tuple[Image.Image, Target]:
-        """Image ``index``, upright RGB, and its objects.
+        """Load image ``index``, upright RGB, and its objects.
 
         Raises:
-            DataError: when the file cannot be read, or is of another size than its annotation says.
+            DataError: when the file cannot be read, or its size differs from the annotation.
         """
         return self._sized(index, read_image(self.path(index)))
 
     def photo(self, index: int) -> tuple[Photo, Target]:
-        """The same with the image not decoded yet; what is wrong with its pixels is told when they are asked for."""
+        """The same as ``load``, but the image is not decoded yet; errors in its pixels are raised when they are decoded."""
         path = self.path(index)
         return self._sized(index, Photo(path, read_file(path)))
 
@@ -140,10 +140,10 @@ class DetectionDataset(SharedArrays):
     def ground_truth(self) -> dict[str, Any]:
         """The data set as COCO's instances dict, for evaluation: boxes and areas unclipped, as annotated.
 
-        Objects without area are among them: the official evaluation counts them.
+        Objects without area are included, because the official evaluation counts them.
 
-        Difficult objects carry ``"difficult": 1`` and ``"ignore": 1``. Annotation ids are the file's, moved up to start at 1
-        where they start lower: COCO's evaluator takes a match with id 0 for none.
+        Difficult objects carry ``"difficult": 1`` and ``"ignore": 1``. Annotation ids are those of the file. When they start
+        below 1 they are moved up to start at 1, because COCO's evaluator takes a match with id 0 for no match.
         """
         owners = np.repeat(self.ids, np.diff(self.offsets)).tolist()
         shift = max(0, 1 - int(self.annotation_ids.min())) if len(self.annotation_ids) else 0
@@ -178,7 +178,7 @@ def clipped_xyxy(boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[n
 
 
 def size_problem(path: Path, decoded: tuple[int, int], annotated: tuple[int, int]) -> str | None:
-    """What to say when an image's (height, width) differ from its annotation's; None when they agree."""
+    """The message for an image whose (height, width) differ from its annotation; None when they agree."""
     if decoded == annotated:
         return None
     turned = " (the annotation seems to belong to the image before its EXIF rotation)" if decoded == annotated[::-1] else ""
@@ -193,7 +193,7 @@ def usable_indices(dataset: DetectionDataset) -> list[int]:
 
 
 def classes_of_images(dataset: DetectionDataset) -> list[set[int]]:
-    """For each image the labels of its objects that have an area and are not ignored."""
+    """The set of labels in each image, counting only objects that have an area and are not ignored."""
     used = ~dataset.ignore & ~dataset.empty
     running = np.concatenate([[0], np.cumsum(used)])[dataset.offsets]
     labels = dataset.labels[used].tolist()
@@ -224,10 +224,10 @@ def subset(dataset: DetectionDataset, indices: Sequence[int]) -> DetectionDatase
 
 
 def concatenate(datasets: Sequence[DetectionDataset]) -> DetectionDataset:
-    """Join data sets of the same class names, images in order; ids are renumbered from 1, for two sources may use the same.
+    """Join data sets with the same class names, in order. Ids are renumbered from 1, because two sources may use the same ones.
 
     Raises:
-        ValueError: when there is none, or their class names differ.
+        ValueError: when there is no data set, or their class names differ.
     """
     if len({dataset.names for dataset in datasets}) != 1:
         raise ValueError(f"needs data sets of the same class names, got {[dataset.names for dataset in datasets]}")

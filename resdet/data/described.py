@@ -1,4 +1,4 @@
-"""Data sets that a few words describe, in place of a run file."""
+"""Data sets that a few command-line words describe, without a run file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Source = DetectionSourceConfig | ClassificationSourceConfig | LocalizationSource
 def described_detection(
     form: str, root: str, *, annotations: str = "", split: str = "", images: str = ""
 ) -> DetectionSourceConfig:
-    """A detection set of the format ``form``; the other words are options of ``data.train`` of a run file, "" for none.
+    """A detection set of the format ``form``. The other words are the options of ``data.train`` in a run file; "" for none.
 
     Raises:
-        ConfigError: with every word that is for other formats.
+        ConfigError: with every word that belongs to other formats.
     """
     source = DetectionSourceConfig(form, root, annotations, split, images)
     if problems := _foreign(source, annotations, split):
@@ -31,10 +31,10 @@ def described_detection(
 def described_classification(
     form: str, root: str, *, annotations: str = "", split: str = "", images: str = ""
 ) -> ClassificationSourceConfig:
-    """A classification set of the format ``form``, of the split "train" unless another is named.
+    """A classification set of the format ``form``; its split is "train" unless another is named.
 
     Raises:
-        ConfigError: with every word that is for other formats; ``images`` is for detection sets.
+        ConfigError: with every word that belongs to other formats; ``images`` belongs to detection sets.
     """
     source = ClassificationSourceConfig(form, root, split or "train", annotations)
     problems = _foreign(source, annotations, split)
@@ -46,13 +46,13 @@ def described_classification(
 
 
 def training_data(source: ClassificationSourceConfig) -> ClassificationDataConfig:
-    """The data section of a run file that trains on ``source``: of the small images of CIFAR as they are."""
+    """The data section of a run file that trains on ``source``. The small images of CIFAR are used as they are."""
     if source.format in ("cifar10", "cifar100"):
         return ClassificationDataConfig(train=source, crop=32, short_side=[], test_short_side=0)
     return ClassificationDataConfig(train=source)
 
 
 def _foreign(source: DetectionSourceConfig | ClassificationSourceConfig, annotations: str, split: str) -> list[str]:
-    """What is wrong with words that are for other formats than the source's own."""
+    """Problems with the words that belong to other formats than the source's own."""
     given = [name for name, value in (("annotations", annotations), ("split", split)) if value]
     return list(of_other_formats(source, "data.", given))

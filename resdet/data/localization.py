@@ -23,7 +23,7 @@ from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.images import read_file, read_image, read_size
 
-UNLABELLED = -1  # the label of an image whose class nobody tells, of a test set
+UNLABELLED = -1  # the label of an image whose class is not known, as in a test set
 
 
 class LocalizationDataset(ClassificationDataset, Protocol):
@@ -45,7 +45,7 @@ class LocalizedImages(SharedArrays):
         source: where it was read from, for messages.
         files: bytes (M,), the image files' paths, encoded for the file system.
         labels: int64 (M,), 0 … K-1, or ``UNLABELLED``.
-        sizes: int64 (M, 2), height and width as annotated, pixels; 0 where nobody tells, of images without a box alone.
+        sizes: int64 (M, 2), height and width as annotated, pixels; 0 when unknown, which only images without a box may have.
         offsets: int64 (M + 1,), see the legend above.
         rows: float32 (N, 4) ``xyxy``, pixels, clipped to the images.
     """
@@ -97,14 +97,14 @@ class LocalizedImages(SharedArrays):
 
 
 def localized_images(dataset: DetectionDataset, labels: Sequence[int], without: Collection[int] = ()) -> LocalizedImages:
-    """The images of ``dataset`` with a class each, and of their boxes those of that class.
+    """The images of ``dataset`` with one class each, and their boxes of that class.
 
-    What is not a box of the image's class, or has no area, or is ignored (a crowd), is left out. Counted warnings tell of
-    objects of other classes and of labelled images that end without a box; such an image is kept, for its class.
+    Boxes of other classes, boxes without area and ignored boxes (crowds) are left out. Warnings count the objects of other
+    classes, and the labelled images that end without a box. Such an image is kept for its class.
 
     Args:
         dataset: images and objects.
-        labels: of each image, 0 … K-1, or ``UNLABELLED``.
+        labels: the label of each image, 0 … K-1, or ``UNLABELLED``.
         without: indices of images whose boxes are left out.
     """
     classes = np.asarray(labels, dtype=np.int64)

@@ -19,7 +19,7 @@ from resdet.structures import Target
 
 
 class IndexedDataset(Protocol):
-    """What a ``torch.utils.data.Dataset`` is asked for."""
+    """The part of ``torch.utils.data.Dataset`` that is used here."""
 
     def __len__(self) -> int: ...
 
@@ -28,7 +28,7 @@ class IndexedDataset(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class OwnDetectionDataset(DetectionDataset):
-    """Images and objects that a data set of one's own gives by its index.
+    """A detection data set whose images and objects come from your own data set.
 
     Attributes:
         items: the data set; the image of index i in it has the id i + 1.
@@ -46,7 +46,7 @@ class OwnDetectionDataset(DetectionDataset):
         return self._sized(index, _rgb(image, self.path(index)))
 
     def photo(self, index: int) -> tuple[Any, Target]:
-        """The same: what is decoded already cannot be decoded in part."""
+        """The same as ``load``, because these images are decoded already."""
         return self.load(index)
 
 
@@ -59,7 +59,7 @@ def own_detection_dataset(items: IndexedDataset, names: Sequence[str]) -> OwnDet
         names: K class names, in label order.
 
     Raises:
-        DataError: with every image that is none, and every box and label out of range.
+        DataError: with every item that is not an image, and every box and label out of range.
     """
     source, problems = type(items).__name__, []
     sizes, rows, labels, counts = [], [], [], []
@@ -105,7 +105,7 @@ class OwnClassificationDataset:
     Attributes:
         items: images as PIL images, uint8 arrays (H, W, 3) or uint8 tensors (3, H, W), RGB, with their labels.
         names: K class names, in label order.
-        labels: of every image.
+        labels: the label of every image.
     """
 
     items: IndexedDataset
@@ -124,12 +124,12 @@ class OwnClassificationDataset:
         return self.labels[index]
 
     def load(self, index: int) -> Image.Image:
-        """The image, RGB; a DataError names what is none."""
+        """The image, RGB; a DataError names an item that is not an image."""
         image, _ = self.items[index]
         return _rgb(image, self.path(index))
 
     def encoded(self, index: int) -> bytes | None:  # noqa: ARG002 - as of every classification data set
-        """None: there are pixels, no files."""
+        """None, because the images are pixels without files."""
         return None
 
 

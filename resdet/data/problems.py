@@ -1,4 +1,4 @@
-"""Collecting what is wrong with a file: everything at once, the same fault said once, the list kept short."""
+"""Collects the problems of a file, reports them all at once, names equal faults once, and keeps the list short."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ class Problems:
 
 
 def shown(value: Any) -> str:
-    """``value`` as it fits into a message."""
+    """``value`` as text that fits into a message."""
     return reprlib.repr(value)

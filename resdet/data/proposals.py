@@ -111,7 +111,7 @@ def write_proposals(path: str | Path, proposals: Proposals, provenance: Mapping[
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """What the writer of a ``proposals.safetensors`` said of it; a DataError when the file is none or cannot be read."""
+    """The provenance in a ``proposals.safetensors``; a DataError when it is not such a file or cannot be read."""
     try:
         with safe_open(path, framework="np") as opened:
             metadata = (opened.metadata() or {}).get(_METADATA)
@@ -194,7 +194,7 @@ def _from_results(path: Path) -> Proposals:
 
 
 def _with_empty(found: Proposals, path: Path, image_ids: Sequence[int]) -> Proposals:
-    """``found`` with the images that it lacks, for results cannot say of an image that nothing was found in it."""
+    """``found`` with the missing images added, because results files cannot hold an image in which nothing was found."""
     lacking = np.setdiff1d(image_ids, found.image_ids)
     if not len(lacking):
         return found

@@ -1,6 +1,6 @@
-"""What a data set's pixels are like: the per-pixel mean, and the principal components of its colours.
+"""Statistics of a data set's pixels: the per-pixel mean, and the principal components of its colours.
 
-Sums are of integers, and exact, so that no order of the images changes a digit.
+Sums are exact sums of integers, so that the order of the images changes no digit.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class ColorStatistics:
     """The colours of all pixels of the images, as decoded; RGB in [0, 1].
 
     Attributes:
-        mean, std: of each channel, (3,).
-        components: of their covariance, the greatest eigenvalue first; the largest number of a vector is positive.
+        mean, std: the mean and the standard deviation of each channel, (3,).
+        components: the components of the colours' covariance, greatest eigenvalue first; a vector's largest number is positive.
         images: how many images were read.
     """
 
@@ -54,7 +54,7 @@ class PixelStatistics:
 
     Attributes:
         mean_image: float32 (3, H, W).
-        mean, std: of each channel over all images and places, (3,).
+        mean, std: the mean and the standard deviation of each channel over all images and places, (3,).
         images: how many images were read.
     """
 
@@ -84,7 +84,7 @@ def color_statistics(dataset: ClassificationDataset, images: int = 0) -> ColorSt
 
     chosen = _spread(len(dataset), images)
     count, first, second = _added(in_chunks(sums, chosen))
-    # Python's integers: products of the sums of a large data set leave 64 bits
+    # Python's integers, because products of the sums of a large data set exceed 64 bits
     total, products = first.tolist(), second.tolist()
     covariance = np.array(
         [[(count * products[i][j] - total[i] * total[j]) / (count * 255) ** 2 for j in range(3)] for i in range(3)]
@@ -155,7 +155,7 @@ def write_components(path: str | Path, statistics: ColorStatistics) -> None:
 
 
 def write_mean_image(path: str | Path, statistics: PixelStatistics, data: str) -> None:
-    """Write the mean image as safetensors: tensor ``mean``, and how many images of which ``data`` it is of."""
+    """Write the mean image as safetensors: the tensor ``mean``, the number of images and their source ``data``."""
     metadata = {"images": str(statistics.images), "data": data}
     atomic_write(path, lambda temporary: save_file({"mean": statistics.mean_image}, temporary, metadata))
 

@@ -1,4 +1,4 @@
-"""A data set of image files as shards; ``shards`` tells what these are, and reads them."""
+"""Writes a data set of image files as shards. The module ``shards`` describes and reads them."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _log = logging.getLogger(__name__)
 
 
 def write_shards(dataset: ClassificationDataset, root: Path, folder: Path, split: str, most: int) -> int:
-    """Write a data set of files as shards; a set that was begun is continued with the shards that it lacks.
+    """Write a data set of image files as shards. When a set is unfinished, only the missing shards are written.
 
-    The images come in a random order, always the same: a program that reads the files as a stream meets all classes. The files'
-    contents depend on the data set alone.
+    The images are shuffled, always in the same order, so that a program that reads the files as a stream sees all classes. The
+    contents of the files depend on the data set alone.
 
     Args:
-        dataset: its images have files.
-        root: what the paths that are kept of these start from.
-        folder: where to; made when missing.
-        split: what the files' names begin with.
-        most: bytes of a tar file at most, where it holds more than one image.
+        dataset: the data set; each of its images must have a file.
+        root: the folder that the stored image paths are relative to.
+        folder: the folder to write to; it is created when missing.
+        split: the beginning of the names of the files.
+        most: the largest size of a tar file in bytes; a file with a single image may be larger.
 
     Returns:
         The number of shards.
 
     Raises:
-        ConfigError: the folder holds another set of this name.
-        DataError: an image that cannot be read, or changes while it is written.
+        ConfigError: when the folder holds another set of this name.
+        DataError: when an image cannot be read, or changes while it is written.
     """
     order = np.random.default_rng(0).permutation(len(dataset))
     paths = [dataset.path(index) for index in order.tolist()]
@@ -63,7 +63,7 @@ def write_shards(dataset: ClassificationDataset, root: Path, folder: Path, split
         "sources": sources.view(np.uint8).reshape(len(paths), -1),
     }
     about = {"kind": KIND, "names": list(dataset.names), "samples": len(paths), "files": files}
-    # before the shards: what is unfinished says so when it is read, and is known again when it is continued
+    # written before the shards, so that readers notice an unfinished set, and the next call can continue it
     _begin(folder / f"{split}-index.safetensors", save(columns, {"index": json.dumps(about)}))
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
         file = folder / files[number]["file"]
@@ -85,7 +85,7 @@ def _begin(path: Path, index: bytes) -> None:
 
 
 def _layout(sizes: NDArray[np.int64], most: int) -> tuple[list[int], NDArray[np.int32], NDArray[np.int64]]:
-    """The first image of each shard, and of each image its shard and where its content begins in it."""
+    """The first image of each shard; then for each image its shard and the place in it where its content begins."""
     ends = np.cumsum(_member_bytes(sizes))
     starts: list[int] = []
     begin = 0
@@ -100,13 +100,13 @@ def _layout(sizes: NDArray[np.int64], most: int) -> tuple[list[int], NDArray[np.
 
 
 def _member_bytes(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of images' two members: a header and whole blocks of content each."""
+    """The bytes that the two members of each image take: for each member a header and whole blocks of content."""
     blocks: NDArray[np.int64] = -(-sizes // BLOCK) + 3
     return blocks * BLOCK
 
 
 def _tar_bytes(sizes: NDArray[np.int64]) -> int:
-    """Of a tar file: its members, two empty blocks, and zeros up to a whole record."""
+    """The bytes of a tar file: its members, two empty blocks, and zeros up to a whole record."""
     held = int(_member_bytes(sizes).sum()) + 2 * BLOCK
     return -(-held // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
@@ -119,7 +119,7 @@ def _write_tar(path: Path, rows: Sequence[tuple[str, Path, int, int]]) -> None:
                 raise DataError(f"{source}: has changed while it was read: {size} bytes before, {len(content)} now")
             suffix = source.suffix.lower().replace(".jpeg", ".jpg")
             for name, data in ((f"{key}{suffix}", content), (f"{key}.cls", str(label).encode())):
-                # no owner and no date: the same images, the same file
+                # no owner and no date, so that the same images always give the same file
                 member = tarfile.TarInfo(name)
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))

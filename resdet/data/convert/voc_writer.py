@@ -16,19 +16,19 @@ from resdet.data.formats.annotations import ROUNDING
 from resdet.data.formats.voc import IMAGES
 from resdet.errors import DataError
 
-# what XML 1.0 can spell, but for the line ends, which it would change
+# the characters that XML 1.0 can hold, without line ends, because reading XML changes those
 _SPELLABLE = re.compile(r"[\t\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]+")
 
 
 def write_voc(dataset: DetectionDataset, folder: Path, split: str, names: Sequence[str]) -> Written:
-    """Write one XML file an image.
+    """Write one XML file for each image.
 
-    Boxes become whole pixels counted from 1, first and last included, rounded to the nearest edge and at least one pixel wide
-    where they have an area. Crowds become difficult objects: VOC neither counts nor punishes them, as COCO. Images in folders
-    are called ``folder_name``. The order of the classes, and classes without objects, have no place in VOC.
+    Boxes become whole pixels counted from 1, first and last included. Their sides are rounded to the nearest edge, and a box
+    with an area is at least one pixel wide. Crowds become difficult objects: VOC's evaluation ignores those, as COCO's ignores
+    crowds. Images in folders are called ``folder_name``. VOC cannot hold the order of the classes, nor classes without objects.
 
     Raises:
-        DataError: when an image or a class has a name that the files cannot spell, or two images have one name.
+        DataError: when the files cannot hold the name of an image or a class, or two images have the same name.
     """
     files = [name.replace("/", "_") for name in names]
     problems = shared_stems(files)
@@ -75,11 +75,11 @@ def _add(parent: ET.Element, tag: str, value: object) -> None:
 
 
 def _pixels(box: Sequence[float], size: tuple[int, int]) -> list[int]:
-    """``xmin, ymin, xmax, ymax``, whole pixels from 1, of a box ``x, y, width, height`` in an image of (width, height)."""
+    """A box ``x, y, width, height`` in an image of (width, height) as ``xmin, ymin, xmax, ymax``, whole pixels from 1."""
     first, last = [], []
     for low, extent, side in zip(box[:2], box[2:], size, strict=True):
         begin, end = math.floor(low + 0.5), math.floor(low + extent + 0.5)
-        if extent > 0 and begin == end:  # thinner than a pixel: the one it lies in
+        if extent > 0 and begin == end:  # a box thinner than a pixel becomes the pixel that it lies in
             begin = math.floor(low)
             end = begin + 1
         if low < side < begin + 1:  # a sliver at the edge of the image stays in it

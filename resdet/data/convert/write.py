@@ -1,4 +1,4 @@
-"""A detection data set as a folder of another format: its images, its annotations, and what the format could not hold."""
+"""Writes a detection data set as a folder of another format, and says what the format could not hold."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ _WRITERS: dict[str, Callable[[DetectionDataset, Path, str, Sequence[str]], Writt
 def convert_dataset(
     dataset: DetectionDataset, to: str, folder: str | Path, split: str, *, copy_images: bool = False
 ) -> list[str]:
-    """Write ``dataset`` in another format. The folder appears when everything is written, never in part.
+    """Write ``dataset`` in another format. The folder appears only once everything is written.
 
-    Images are not encoded anew: each is a hard link to the source's file, or a copy where that is asked for or the file system
-    cannot link.
+    Images are not encoded again: each becomes a hard link to its source file. It becomes a copy when copies are asked for, or
+    when the file system cannot link.
 
     Args:
-        dataset: what to write.
+        dataset: the data set to write.
         to: one of ``FORMATS``; the module of each writer says what its files hold.
-        folder: must not exist, or be empty.
+        folder: the target folder; it must be empty or not exist.
         split: the name of the image set.
         copy_images: whether to copy images instead of linking them.
 
     Returns:
-        Lines on what the format could not hold, with counts; none when nothing was lost.
+        Lines that count what the format could not hold; no lines when nothing was lost.
 
     Raises:
-        ConfigError: when the folder holds something, or the split is no file name.
-        DataError: when the format cannot hold the names of images or classes; every problem.
+        ConfigError: when the folder is not empty, or the split is not a file name.
+        DataError: when the format cannot hold the names of images or classes; it lists every problem.
     """
     folder = Path(folder)
     problems = []
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         problems.append(f"{folder}: must be a new or an empty folder")
-    elif folder.is_symlink() or folder.resolve() == Path.cwd():  # which cannot be put in place in one step
+    elif folder.is_symlink() or folder.resolve() == Path.cwd():  # these two cannot be put in place in one step
         problems.append(f"{folder}: must be a folder of its own, no link and not the current one")
     if unsafe_name(split) or {"/", "\\"} & set(split) or split != split.strip():
         problems.append(f"the split's name must do as a file name, got {split!r}")

@@ -1,4 +1,4 @@
-"""What a writer of a format hands back."""
+"""The result of the writer of a format."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from resdet.errors import DataError
 
 
 class Written(NamedTuple):
-    """The annotations are written; these remain.
+    """What remains to do and to say after a writer has written the annotations.
 
     Attributes:
-        images: where each image goes, relative to the target folder.
+        images: the place of each image, relative to the target folder.
         lost: lines on what the format could not hold.
     """
 
@@ -25,12 +25,12 @@ class Written(NamedTuple):
 
 
 def counted(count: int, text: str) -> list[str]:
-    """One line, ``count`` before ``text``; none for 0."""
+    """One line that says ``count`` and ``text``; no line when the count is 0."""
     return [f"{count} {text}"] if count else []
 
 
 def lost_numbers(dataset: DetectionDataset) -> list[str]:
-    """What a format without ids and areas loses: those that the reader would not make up again."""
+    """Lines on the ids and areas that a format cannot hold and that reading the files back would not restore."""
     ids = (dataset.ids, dataset.category_ids, dataset.annotation_ids)
     own_ids = all(np.array_equal(some, np.arange(1, len(some) + 1)) for some in ids)
     own_areas = dataset.areas == dataset.boxes[:, 2] * dataset.boxes[:, 3]
@@ -39,14 +39,14 @@ def lost_numbers(dataset: DetectionDataset) -> list[str]:
 
 
 def new_file(path: Path) -> Path:
-    """``path``; a DataError where a file system that ignores the size of letters takes it for a file written before."""
+    """Return ``path``; a DataError when a file system that ignores upper and lower case takes it for an earlier file."""
     if path.exists():
         raise DataError(f"{path.name}: another file is called so here, where large and small letters are the same in names")
     return path
 
 
 def shared_stems(names: Sequence[str]) -> list[str]:
-    """Problems of a format whose annotation files are called after the images without their suffixes."""
+    """Problems with images that differ only by suffix, for formats that name annotation files by the image without suffix."""
     first: dict[str, str] = {}
     problems = []
     for name in names:

@@ -18,13 +18,13 @@ from resdet.errors import ConfigError, DataError
 def write_yolo(dataset: DetectionDataset, folder: Path, split: str, names: Sequence[str]) -> Written:
     """Write one text file for each image that has objects, and the class names in label order.
 
-    Numbers have all digits of a float64, so that boxes come back exact to far below a float32's last digit. Boxes are clipped
-    to their images, for the format allows nothing outside. Crowds are left out, for YOLO would take them for single objects;
-    difficult objects are ordinary ones.
+    Numbers are written with all digits of a float64, so that boxes read back agree to far below the last digit of a float32.
+    Boxes are clipped to their images, because the format allows nothing outside. Crowds are left out, because YOLO would take
+    them for single objects. Difficult objects become ordinary ones.
 
     Raises:
-        ConfigError: when the split is none of train, val and test.
-        DataError: when images would share a label file, or have a suffix by which no image is found.
+        ConfigError: when the split is not train, val or test.
+        DataError: when images would share a label file, or have a suffix that readers do not take for an image.
     """
     if split not in SPLITS:
         raise ConfigError(f"the split's name in a YOLO folder must be one of {', '.join(SPLITS)}, got {split!r}")

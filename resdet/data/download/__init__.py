@@ -1,1 +1,1 @@
-"""Published data sets, fetched and unpacked."""
+"""Fetches and unpacks published data sets."""

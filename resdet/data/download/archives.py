@@ -1,4 +1,4 @@
-"""Unpacking archives from elsewhere: plain files and folders only, and only below the folder that was asked for."""
+"""Unpacks archives safely: only plain files and folders, and only below the target folder."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from typing import IO, Any, NamedTuple
 from resdet.data.formats.annotations import unsafe_name
 from resdet.errors import DataError
 
-# COCO's training images are the most: 118,288 files, 19 GB
+# the largest archive is COCO's training images: 118,288 files, 19 GB
 MOST_FILES = 1_000_000
 MOST_BYTES = 100 << 30
 _PIECE = 1 << 20
-# what tarfile, zipfile and what they unpack with say of a damaged file, and of one that asks for more than they can
+# the errors that tarfile, zipfile and their decompressors raise for a damaged file, and for features that they do not support
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    ValueError,  # numbers that cannot be
+    ValueError,  # a header holds impossible numbers
     OverflowError,
-    NotImplementedError,  # a zip's way of compression, unknown or of one bit too many
-    RuntimeError,  # a zip's member is encrypted, by the same bit or in earnest
+    NotImplementedError,  # a zip's compression method is unknown, perhaps because a bit is damaged
+    RuntimeError,  # a zip's member is encrypted, or a damaged bit says so
 )
 
 
 class _Member(NamedTuple):
-    """A file of an archive, or, without ``open``, a folder."""
+    """A file of an archive, or a folder when it has no ``open``."""
 
     name: str
     size: int
@@ -43,14 +43,14 @@ class _Member(NamedTuple):
 
 
 class _TarEntry(tarfile.TarInfo):
-    """A header that is damaged, or cut short, is an error; to tarfile it is the end of the archive."""
+    """Treats a header that is damaged or cut short as an error; tarfile would take it for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _TarEntry:
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
-            if not buf.strip(b"\0"):  # the end, marked by zeros or not
+            if not buf.strip(b"\0"):  # the end of the archive, with or without its mark of zeros
                 raise
             raise tarfile.ReadError(str(error)) from error
 
@@ -62,17 +62,17 @@ def unpack(
 
     Args:
         archive: the file.
-        folder: where to; files get new permissions and dates.
-        skips: how many leading folders of each path are dropped; what lies above them is left out.
-        most_files: files and folders at most.
-        most_bytes: bytes at most, unpacked.
+        folder: the folder to unpack into; files get new permissions and dates.
+        skips: the number of leading folders dropped from each path; members above them are left out.
+        most_files: the largest allowed number of files and folders.
+        most_bytes: the largest allowed number of unpacked bytes.
 
     Raises:
-        DataError: when the archive is damaged or cut short, is too large, needs what is not there (a password, a way of
-            compression), or has a member that is a link or a device or would leave the folder. What was unpacked until then
-            remains, no file of it cut short. All checksums are compared that there are: a plain tar has none of its files'
-            content, and is whole where it ends after a file; a zip has none of its list of files.
-        OSError: when the archive cannot be read, or the folder not be written.
+        DataError: when the archive is damaged, cut short or too large, needs a password or an unknown compression, or has a
+            member that is a link or a device or would leave the folder. The files unpacked until then stay, and all of them
+            are complete. Every checksum in the archive is compared. Some damage has none: a plain tar has no checksums of its
+            files' content and counts as complete when it ends after a file, and a zip has no checksum of its list of files.
+        OSError: when the archive cannot be read, or the folder cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True)
@@ -88,7 +88,7 @@ def unpack(
             if parts:
                 _write(member, folder.joinpath(*parts))
     except (*_DAMAGE, OSError) as error:
-        # a bad bzip2 or gzip is an OSError too, but not one of the system's; EINVAL is a place before the file's start
+        # bad bzip2 or gzip data is an OSError too, but without a system error; EINVAL comes from a seek before the file's start
         if isinstance(error, OSError) and error.strerror is not None and error.errno != errno.EINVAL:
             raise
         reason = " ".join(str(error).split())[:300]
@@ -96,27 +96,27 @@ def unpack(
 
 
 def _members(archive: Path) -> Iterator[_Member]:
-    # a tar may end in a zip, which is_zipfile would take it for
+    # tar first: a tar may end in a zip, and is_zipfile would then take it for a zip
     if not tarfile.is_tarfile(archive) and zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             for info in zipped.infolist():
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                     raise DataError(f"{archive}: {info.filename!r} must be a file or a folder, it is a link or a device")
-                # not is_dir(), which wants a name of one letter at least
+                # not is_dir(), which fails on an empty name
                 is_folder = info.filename.endswith("/")
                 yield _Member(info.filename, info.file_size, None if is_folder else partial(zipped.open, info))
         return
     with tarfile.open(archive, tarinfo=_TarEntry) as tarred:
         for entry in tarred:
-            if entry.size < 0:  # tarfile would go back by it, again and again
+            if entry.size < 0:  # tarfile would go back by that size and loop forever
                 raise tarfile.ReadError(f"{entry.name!r} of {entry.size} bytes")
             if not (entry.isreg() or entry.isdir()):
                 raise DataError(f"{archive}: {entry.name!r} must be a file or a folder, it is a link or a device")
-            content: Any = partial(tarred.extractfile, entry)  # which is None for what is no file
+            content: Any = partial(tarred.extractfile, entry)  # it returns None for members that are not files
             yield _Member(entry.name, entry.size, None if entry.isdir() else content)
         stream: Any = tarred.fileobj
-        while stream.read(_PIECE):  # at its end is the checksum
+        while stream.read(_PIECE):  # the checksum is compared at the end of the stream
             pass
 
 

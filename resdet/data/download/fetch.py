@@ -1,4 +1,4 @@
-"""Published data sets: fetched in pieces that survive an interruption, verified, unpacked where the run files expect them."""
+"""Fetches published data sets, continues after an interruption, verifies them, and unpacks them where run files look."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resdet.data.download.archives import unpack
 from resdet.errors import DataError, ResdetError
 from resdet.files import write_json
 
-# called with what is done, the name of the archive, and bytes: how many of how many (None: unknown)
+# called with the current action, the name of the archive, the bytes done so far and the total bytes (None: unknown)
 Report = Callable[[str, str, int, "int | None"], None]
 
 _PIECE = 1 << 20
@@ -32,10 +32,10 @@ class Archive:
     """One file of a data set.
 
     Attributes:
-        url: where it is published.
-        md5: of the whole file.
-        makes: the folders or files, below the data set's folder, that unpacking it leaves.
-        skips: how many leading folders of the paths in it are dropped.
+        url: the address of the file.
+        md5: the MD5 checksum of the whole file.
+        makes: the folders or files that unpacking creates below the data set's folder.
+        skips: the number of leading folders dropped from each path in the archive.
     """
 
     url: str
@@ -88,20 +88,21 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
 
 
 def download(dataset: Published, folder: str | Path, report: Report, *, pause_s: float = 2.0) -> None:
-    """Fetch, verify and unpack what ``folder`` does not hold yet.
+    """Fetch, verify and unpack the archives that ``folder`` does not hold yet.
 
-    An archive's bytes gather in ``folder/.download``; what is there after an interruption is continued, where the server can do
-    so. A verified archive is unpacked beside, then moved into place and deleted; a small file that stays says that it is done.
+    An archive is downloaded to ``folder/.download``. After an interruption the download continues from there, when the server
+    supports it. A verified archive is unpacked beside it, its files are moved into place, and the archive is deleted. A small
+    file stays to mark it as done.
 
     Args:
-        dataset: what to fetch.
-        folder: where to.
-        report: told of the progress.
-        pause_s: wait before another attempt, seconds; longer each time.
+        dataset: the data set to fetch.
+        folder: the folder to unpack into.
+        report: called with the progress.
+        pause_s: seconds to wait before another attempt; the wait grows each time.
 
     Raises:
-        ResdetError: when a server refuses, or the transfer breaks off again and again; the next call continues.
-        DataError: when a file is not the published one, or an archive is broken or unsafe; it is deleted.
+        ResdetError: when a server refuses, or the transfer breaks off too often; the next call continues.
+        DataError: when a file differs from the published one, or an archive is broken or unsafe; the file is deleted.
         OSError: when the folder cannot be written.
     """
     folder = Path(folder)
@@ -125,7 +126,7 @@ def download(dataset: Published, folder: str | Path, report: Report, *, pause_s:
 
 
 def fetch(archive: Archive, folder: Path, report: Report, *, pause_s: float = 2.0) -> Path:
-    """Bring an archive into ``folder``, going on with what an earlier call has brought; returns its path, verified.
+    """Fetch an archive into ``folder``, continuing an earlier download, and verify it; returns its path.
 
     Raises:
         ResdetError, DataError, OSError: as ``download``.
@@ -159,13 +160,13 @@ def fetch(archive: Archive, folder: Path, report: Report, *, pause_s: float = 2.
 
 
 def _continue(archive: Archive, part: Path, report: Report) -> None:
-    """Fetch what ``part`` lacks; an HTTPException or a ConnectionError when the transfer ends early."""
+    """Fetch the bytes that ``part`` lacks; raises HTTPException or ConnectionError when the transfer ends early."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     try:
         answer: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310  # http, from a fixed list
     except urllib.error.HTTPError as error:
-        # nothing is left to send: the part is whole, or it is not a part of this file
+        # the server has nothing left to send: the download is complete, or it is of another file
         if error.code == 416 and (error.headers.get("Content-Range") or "").endswith(f"/{have}"):
             return
         if error.code == 416:
@@ -174,7 +175,7 @@ def _continue(archive: Archive, part: Path, report: Report) -> None:
         raise
     with answer:
         if answer.status != 206 or not (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
-            have = 0  # the server begins anew
+            have = 0  # the server starts from the first byte again
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdecimal() else None
         with part.open("ab" if have else "wb") as file:
@@ -187,7 +188,7 @@ def _continue(archive: Archive, part: Path, report: Report) -> None:
 
 
 def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)  # what the publishers' sums are; it guards against accidents, not forgery
+    digest = hashlib.md5(usedforsecurity=False)  # the publishers give MD5 sums; they guard against accidents, not forgery
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             digest.update(piece)

@@ -1,1 +1,1 @@
-"""What data sets look like on a disk: a file each, from annotations to arrays."""
+"""Readers of data set formats, one module for each: from the files on disk to arrays."""

@@ -1,4 +1,4 @@
-"""What was read of a large annotation file, kept as arrays: the next run starts in a second instead of a minute.
+"""Keeps the contents of a large annotation file as arrays, so that the next run starts in a second instead of a minute.
 
 A file of the cache belongs to one annotation file and the arguments it was read with. It is used when the annotation file's
 content is still the same (SHA-256) and no image is missing; otherwise all is read again. The warnings of reading are kept with
@@ -27,9 +27,9 @@ from resdet.files import atomic_write, sha256_of
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1  # another one where readers find other things in the same file
-_LARGE = 8 << 20  # bytes: about a second of reading
-# what numpy and zipfile raise on bytes that are not as they were written
+_VERSION = 1  # raise it whenever a reader gives another result for the same file
+_LARGE = 8 << 20  # bytes; reading a file of this size takes about a second
+# the errors that numpy and zipfile raise on damaged files
 _DAMAGE = (
     OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error
 )  # fmt: skip
@@ -38,20 +38,20 @@ _ARRAYS = tuple(field.name for field in fields(DetectionDataset) if field.name n
 
 
 def cached(folder: Path, source: Path, arguments: Sequence[Any], read: Callable[[], DetectionDataset]) -> DetectionDataset:
-    """What ``read`` gives, from ``folder`` where it has been kept there; a small file is always read.
+    """The result of ``read``, loaded from ``folder`` when it was kept there. A small file is always read again.
 
     Args:
-        folder: of the cache; made when missing. One that cannot be written is done without.
+        folder: the folder of the cache, created when missing. When it cannot be written, nothing is kept.
         source: the annotation file.
-        arguments: all that the result depends on beside the file's content, as JSON.
-        read: reads the file; its errors are passed on, and not kept.
+        arguments: everything that the result depends on besides the file's content, as JSON values.
+        read: the function that reads the file; its errors are passed on and not kept.
     """
     try:
         if source.stat().st_size < _LARGE:
             return read()
         key = [_VERSION, sha256_of(source), *arguments]
     except OSError:
-        return read()  # which says what is wrong with the file
+        return read()  # it raises the error that explains what is wrong with the file
     place = hashlib.sha256(json.dumps([str(source.absolute()), *arguments]).encode()).hexdigest()
     file = folder / f"{source.stem[:100]}-{place[:16]}.npz"
     kept = _load(file, key)
@@ -76,9 +76,9 @@ def _warn(texts: Sequence[str]) -> None:
 
 
 def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[str]] | None:
-    """The data set and the warnings of ``key`` that a file of the cache holds; None when it holds others, or is broken."""
+    """The data set and the warnings in a cache file; None when the file is broken or does not belong to ``key``."""
     try:
-        # not opened by numpy, which leaves a damaged file open
+        # opened here and not by numpy, because numpy leaves a damaged file open
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
             about = json.loads(archive["about"].tobytes())
             if about["key"] != key:

@@ -1,4 +1,4 @@
-"""What every annotation reader does: collect images, objects and problems, then build the data set or report them all."""
+"""The common part of all annotation readers: collect images, objects and problems, then build the data set or raise them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from resdet.data.formats.coco_rows import LIMIT
 from resdet.errors import DataError, did_you_mean
 from resdet.system import unusable_name
 
-# a box with a shorter side, in pixels, is as good as empty: float32 arithmetic on it may make it so
+# pixels; a box with a shorter side counts as empty, because float32 arithmetic may make it empty
 _SMALLEST_SIDE = 0.01
-# fractions of an image's side, multiplied by it, may miss its edge by so much in float64; pixels
+# pixels; a fraction times the image's side may miss the image's edge by this much in float64
 ROUNDING = 1e-6
-_MANY = 64  # images of a folder for which it is listed
+_MANY = 64  # a folder with at least so many images is listed at once
 
 
 class DatasetBuilder:
@@ -39,16 +39,16 @@ class DatasetBuilder:
 
     @property
     def image_count(self) -> int:
-        """Images added so far, which is the index of the next one."""
+        """The number of images added so far, and so the index of the next one."""
         return len(self._images)
 
     @property
     def object_count(self) -> int:
-        """Objects added and kept so far."""
+        """The number of objects added and kept so far."""
         return len(self._objects)
 
     def add_image(self, where: str, folder: Path, name: str, image_id: int, height: int, width: int) -> int:
-        """Add an image whose file is ``folder/name``; returns its index. Complains of an unsafe name or a missing file."""
+        """Add an image whose file is ``folder/name`` and return its index. An unsafe name or a missing file is a problem."""
         index = len(self._images)
         if problem := unsafe_name(name):
             self.problems.append(f"{where}: {problem}")
@@ -158,9 +158,9 @@ class DatasetBuilder:
 
 
 def missing_files(paths: Sequence[bytes]) -> list[int]:
-    """Which of ``paths`` are not those of a file, their indices in order.
+    """The indices of the ``paths`` that are not files, in order.
 
-    A folder of many is listed, for a network's file system answers that sooner than a question a file.
+    A folder with many of them is listed at once: on a network file system that is faster than asking for each file.
     """
     folders: dict[bytes, list[int]] = {}
     for index, path in enumerate(paths):
@@ -169,8 +169,8 @@ def missing_files(paths: Sequence[bytes]) -> list[int]:
     for folder, indices in folders.items():
         listed = _listed(folder) if len(indices) >= _MANY else set()
         left = [index for index in indices if os.path.basename(paths[index]) not in listed]  # noqa: PTH119
-        # what a list lacks may be there all the same, where names differ in the size of their letters alone; unlike
-        # Path.is_file this is False, not an error, for a name too long
+        # a file may exist although the list lacks it, when the file system ignores upper and lower case; unlike Path.is_file,
+        # os.path.isfile returns False and raises no error for a name that is too long
         missing += [index for index in left if not os.path.isfile(paths[index])]  # noqa: PTH113
     return sorted(missing)
 
@@ -184,7 +184,7 @@ def _listed(folder: bytes) -> set[bytes]:
 
 
 def unsafe_name(name: str) -> str | None:
-    """Why a file name of an annotation file may not be used; None when it stays in its folder."""
+    """The reason why a file name from an annotation file may not be used; None when it stays in its folder."""
     # the Windows rules cover both separators, and drive letters
     parsed = PureWindowsPath(name)
     if not name or "\0" in name or parsed.anchor or ".." in parsed.parts:
@@ -193,22 +193,22 @@ def unsafe_name(name: str) -> str | None:
         return f"file name must be one that Windows can use, got {name!r}"
     try:
         os.fsencode(name)
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold
         return f"file name must be text, got {name!r}"
     return None
 
 
 def spelled_here(folder: str | Path, name: str) -> str:
-    """A file name of an annotation file, with ``/`` for the backslashes of programs of Windows where nothing is called so."""
+    """A file name from an annotation file. Backslashes, from Windows programs, become ``/`` unless such a file exists."""
     if "\\" in name and not os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
         return name.replace("\\", "/")
     return name
 
 
 def class_mismatch(found: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Problems of a file's class names ``found`` against those asked for: unknown ones, with the difference of the two lists.
+    """Problems with the class names ``found`` in a file: those not in ``names``, with the difference of the two lists.
 
-    Classes that the file lacks are no problem: a small split need not hold every class.
+    Classes that the file lacks are no problem, because a small split need not hold every class.
     """
     unknown = [name for name in found if name not in names]
     if not unknown:

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their two official layouts.
 
-Binary: records of label bytes and 3072 pixel bytes. Python: pickles, of which nothing is executed: a reader that knows
-containers, numbers, strings and a stand-in for a numpy array takes them apart, and refuses everything else by its name.
+The binary layout has records of label bytes and 3072 pixel bytes. The Python layout has pickles. No code in a pickle is run:
+our reader knows only containers, numbers, strings and a stand-in for a numpy array, and refuses everything else by name.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _python_names(root: Path, layout: _Kind) -> list[str]:
 
 
 class _Array:
-    """Stands in for ``numpy.ndarray``: keeps what the pickle says of an array, makes nothing of it."""
+    """Stands in for ``numpy.ndarray``: keeps the description of an array in the pickle without building the array."""
 
     state: tuple[Any, ...] = ()
 
@@ -217,7 +217,7 @@ class _Dtype:
 
 
 def _latin1(text: object, encoding: object = "latin1") -> bytes:
-    """What Python 3 pickles of protocol 2 write bytes with."""
+    """The function that Python 3 uses to store bytes in pickles of protocol 2."""
     if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
         raise pickle.UnpicklingError(f"encoding {encoding!r}")
     return text.encode("latin1")
@@ -233,7 +233,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _ArrayReader(pickle.Unpickler):
-    """Nothing but the stand-ins above can be reached from a pickle."""
+    """Reads pickles that can reach nothing but the stand-ins above."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:

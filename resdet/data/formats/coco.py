@@ -67,7 +67,7 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
     known = {"image_id": TRAINING_IMAGE.ids(images), "category_id": TRAINING_CATEGORY.ids(categories)}
     wrong = _wrong_rows(TRAINING_ANNOTATION, annotations, source, problems, known)
     for row, entry in enumerate(annotations):
-        # of a wrong image its own row tells
+        # a wrong image is already reported by its own row
         if row not in wrong and entry["image_id"] in places:
             _add_object(builder, f"{source}: {TRAINING_ANNOTATION.where(entry, row)}", entry, places, labels, keep_difficult)
     return builder.build(names, _category_ids(found, names))
@@ -88,7 +88,7 @@ def _parse(path: Path) -> dict[str, list[Any]]:
 
 
 def _without_mask(entry: dict[str, Any]) -> dict[str, Any]:
-    """Outlines are most of an instances file, and nothing here looks at them."""
+    """Drop the outline of an object: outlines are most of an instances file, and nothing here uses them."""
     entry.pop("segmentation", None)
     return entry
 
@@ -96,14 +96,14 @@ def _without_mask(entry: dict[str, Any]) -> dict[str, Any]:
 def _wrong_rows(
     kind: RowKind, rows: list[Any], source: str, problems: list[str], known: Mapping[str, Collection[int]] | None = None
 ) -> set[int]:
-    """The places of rows that are wrong; what is wrong with them is added to ``problems``."""
+    """The places of the wrong rows; a description of each is added to ``problems``."""
     found = list(kind.check(rows, known))
     problems += [f"{source}: {problem.where}: {problem.text}" for problem in found]
     return {problem.place for problem in found}
 
 
 def _read_images(rows: list[Any], source: str, folder: Path, builder: DatasetBuilder) -> dict[int, int]:
-    """Image id -> index, of the images whose rows are right."""
+    """Add the images whose rows are right; return the index of each by its image id."""
     wrong = _wrong_rows(TRAINING_IMAGE, rows, source, builder.problems)
     return {
         row["id"]: builder.add_image(

@@ -1,6 +1,6 @@
-"""The rows of COCO's json files: what each must hold, by one set of rules for all that read them.
+"""The rules for the rows of COCO's json files, shared by everything that reads them.
 
-Training needs more of an annotation file than evaluation does, which takes string ids and images without a size or a file.
+Training needs more of an annotation file than evaluation does: evaluation accepts string ids, and images without size or file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECTIONS = {"image_id": "images", "category_id": "categories"}
 
 
 class Rule(NamedTuple):
-    """What a value must be: in words, as a test, and what else there is to say of a value that is not."""
+    """A rule for a value: its wording, its test, and a remark on a value that fails it."""
 
     text: str
     holds: Callable[[Any], bool]
@@ -41,10 +41,10 @@ class RowKind:
     """A kind of rows.
 
     Attributes:
-        name: what one is called.
-        required: the rules of its keys.
-        optional: those of keys that may be missing.
-        unique: required keys of which no two rows may have the same value.
+        name: the word for one row.
+        required: the rules of the required keys.
+        optional: the rules of the keys that may be missing.
+        unique: required keys whose values must differ between rows.
     """
 
     name: str
@@ -53,11 +53,11 @@ class RowKind:
     unique: tuple[str, ...] = ()
 
     def check(self, rows: Sequence[Any], known: Mapping[str, Collection[Any]] | None = None) -> Iterator[RowProblem]:
-        """Everything that is wrong with ``rows``.
+        """Yield every problem of ``rows``.
 
         Args:
-            rows: as they stand in the file.
-            known: the ids that "image_id" and "category_id" may have; any where they are not given.
+            rows: the rows as they are in the file.
+            known: the ids that "image_id" and "category_id" may have; any id is allowed when they are not given.
         """
         known = known or {}
         if self._all_hold(rows, known):
@@ -68,7 +68,7 @@ class RowKind:
                 yield RowProblem(place, self.where(row, place), text)
 
     def where(self, row: Any, place: int) -> str:
-        """What a row is called: by its id, or by its place where it has none."""
+        """The name of a row in messages: its id, or its place when it has no id."""
         if "id" not in self.required:
             return f"{self.name} {place}"
         return (
@@ -76,12 +76,12 @@ class RowKind:
         )
 
     def ids(self, rows: Iterable[Any]) -> set[Any]:
-        """The ids of ``rows``, those of rows that are wrong otherwise too."""
+        """The ids of ``rows``, including rows with other problems."""
         rule = self.required["id"]
         return {row["id"] for row in rows if isinstance(row, dict) and rule.holds(row.get("id"))}
 
     def _all_hold(self, rows: Sequence[Any], known: Mapping[str, Collection[Any]]) -> bool:
-        """Whether nothing is wrong, asked of a whole column at once: the usual case, and a quick answer."""
+        """Whether all rows follow the rules. It tests whole columns at once, which is fast in the usual case of no problem."""
 
         def column(key: str) -> Iterator[Any]:
             return map(itemgetter(key), rows)
@@ -117,7 +117,7 @@ class RowKind:
 
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite number of a size that a coordinate can have (no bool, no NaN, no string)."""
-    # most are plain, and asked sooner than an abstract class
+    # most numbers are plain int or float, and testing for those is faster than testing for an abstract class
     number = type(value) in _PLAIN or (isinstance(value, Real) and not isinstance(value, bool))
     return number and -LIMIT < value < LIMIT
 
@@ -146,7 +146,7 @@ _SIDE = Rule("a positive integer", lambda value: _is_integer(value) and value > 
 _SIZE = Rule("a number above 0", lambda value: value is None or (is_number(value) and value > 0))
 _FLAG = Rule("0 or 1", lambda value: value in (0, 1))
 _AREA = Rule("a finite number >= 0", lambda value: is_number(value) and value >= 0)
-# of a finite box of some size the reader of any format takes care
+# the builder shared by all formats checks finite boxes further
 _FOUR_NUMBERS = Rule("a list of 4 numbers", _are_four_numbers)
 BOX = Rule("[x, y, width, height], finite numbers with width and height >= 0", is_box)
 SCORE = Rule("a finite number", is_number)

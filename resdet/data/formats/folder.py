@@ -1,4 +1,4 @@
-"""One sub-folder a class."""
+"""Reads a folder that has one sub-folder for each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that lists images and their labels."""
+"""Reads a file that lists images and their labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 class _Entry(NamedTuple):
-    """A listed image: where it is listed, for messages, and what is said of it."""
+    """A listed image: its place in the list, for messages, and its entry."""
 
     where: str
     path: str
@@ -101,7 +101,7 @@ def _json_entries(source: Path, problems: list[str]) -> list[_Entry]:
 
 
 def _files(root: Path, source: Path, entries: Sequence[_Entry], problems: list[str]) -> list[bytes]:
-    """The entries' image files, or what is wrong with them."""
+    """The image files of the entries; problems with them are added to ``problems``."""
     files: list[bytes] = []
     missing: list[str] = []
     listed: dict[str, str] = {}
@@ -135,7 +135,7 @@ class _Guard:
         self.folders: dict[str, str] = {}
 
     def leaves(self, path: str) -> str | None:
-        """Where ``path`` leads to, when that is outside."""
+        """The place that ``path`` leads to when it is outside the folder, else None."""
         folder, name = os.path.split(path)
         if folder not in self.folders:
             self.folders[folder] = os.path.realpath(folder)

@@ -56,7 +56,7 @@ def read_imagenet(
 
 
 def flat_images(folder: Path) -> tuple[dict[str, bytes], list[str]]:
-    """The images of a folder, ImageId -> file, and the ids that two of its files have, whose suffixes alone differ."""
+    """The images of a folder, ImageId -> file, and the ids shared by files that differ only by suffix."""
     images: dict[str, bytes] = {}
     twice: list[str] = []
     for entry in os.scandir(folder):
@@ -130,7 +130,7 @@ def find_table(root: Path, name: str) -> Path | None:
 
 
 def counted(what: str, items: Sequence[str]) -> list[str]:
-    """One problem for all of ``items``, with their number and the first of them; none for none."""
+    """One problem that covers all ``items``, with their number and the first of them; no problem when there are no items."""
     if not items:
         return []
     more = ", …" if len(items) > _SHOWN else ""

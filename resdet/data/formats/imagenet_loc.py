@@ -22,18 +22,18 @@ from resdet.errors import DataError
 from resdet.files import walk_files
 from resdet.images import read_size
 
-_ENDLESS = 2**31  # of an image that cannot be read: its boxes are still read for their own problems
+_ENDLESS = 2**31  # the size of an image that cannot be read, so that its boxes are still checked
 
 
 @dataclass(frozen=True)
 class _Annotation:
-    """What is known of one image.
+    """The annotation of one image.
 
     Attributes:
         where: its line or file, for messages.
         wnids: the class of the image, then those of its objects.
         size: (height, width) of the image, pixels.
-        add: puts the objects into the builder, as those of the image index given.
+        add: adds the objects to the builder, given the index of the image.
     """
 
     where: str

@@ -1,4 +1,4 @@
-"""Labelled images in tar files: few large files in place of a million small ones, read at any place.
+"""Labelled images in a few large tar files, instead of a million small files; any image can be read directly.
 
 A set is ``NAME-000000.tar``, ``NAME-000001.tar`` … and ``NAME-index.safetensors``, which tells where each image lies. In the
 tar files an image is two members, ``000000123.jpg`` and ``000000123.cls`` (its label, in digits): what the package webdataset
@@ -41,7 +41,7 @@ class ShardDataset(SharedArrays):
         files: S paths of the tar files, encoded for the file system.
         shards: int32 (M,), the tar file of each image.
         offsets: int64 (M,), where its content begins in that, bytes.
-        sizes: int64 (M,), of its content, bytes.
+        sizes: int64 (M,), the size of its content in bytes.
         labels: int32 (M,), 0 … K-1.
         sources: bytes (M,), the paths that the images had before.
     """
@@ -77,7 +77,7 @@ class ShardDataset(SharedArrays):
         """
         file, size = os.fsdecode(self.files[self.shards[index]]), int(self.sizes[index])
         try:
-            # opened anew for each image: nothing to share between processes, and nothing to close
+            # we open the file again for each image, so that processes share nothing and nothing stays open
             with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
                 opened.seek(int(self.offsets[index]) - BLOCK)
                 block = opened.read(BLOCK + size)
@@ -90,11 +90,11 @@ class ShardDataset(SharedArrays):
 
 
 def read_shards(root: str | Path, split: str, names: Sequence[str] | None = None) -> ShardDataset:
-    """Read the index of a set of shards, and compare the size of each with it.
+    """Read the index of a set of shards, and check the size of each shard against it.
 
     Args:
         root: the folder.
-        split: what the files' names begin with.
+        split: the beginning of the names of the files.
         names: class names in label order; those of the index when not given.
 
     Raises:
@@ -125,12 +125,12 @@ def read_shards(root: str | Path, split: str, names: Sequence[str] | None = None
 
 
 def sample_key(index: int) -> str:
-    """What the names of an image's two members begin with."""
+    """The beginning of the names of an image's two members."""
     return f"{index:09}"
 
 
 def wrong_file(path: Path, size: int) -> list[str]:
-    """What is wrong with a tar file that must have ``size`` bytes."""
+    """Problems with a tar file that must have ``size`` bytes."""
     try:
         found = path.stat().st_size
     except OSError as error:
@@ -139,7 +139,7 @@ def wrong_file(path: Path, size: int) -> list[str]:
 
 
 def _read_index(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What an index says of all, and its columns; both checked."""
+    """The common values of an index and its columns, both checked."""
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {}).get("index", "null"))

@@ -70,7 +70,10 @@ def _class_names(root: Path, problems: list[str]) -> list[str]:
 
 
 def _read_part(images: Path, table: Path | None, wnid: str, names: list[str], builder: DatasetBuilder) -> list[int]:
-    """Add the images of one folder with the boxes of its table; return their labels. ``wnid``: of all of them; "": by line."""
+    """Add the images of one folder with the boxes of its table; return their labels.
+
+    ``wnid`` is the class of all images; when it is "", each line of the table names the class.
+    """
     problems = builder.problems
     lines = _read_lines(table, wnid, problems) if table else {}
     try:
@@ -86,7 +89,7 @@ def _read_part(images: Path, table: Path | None, wnid: str, names: list[str], bu
     for name in files:
         line = lines.get(name)
         used = wnid or (line.wnid if line else "")
-        # what is not among the names has been complained of
+        # names that are unknown have been reported already
         label = (names.index(used) if used in names else 0) if table else UNLABELLED
         labels.append(label)
         image = builder.add_image(str(images), images, name, builder.image_count + 1, *_size(images / name, problems))

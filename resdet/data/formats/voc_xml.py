@@ -1,4 +1,4 @@
-"""The XML files of PASCAL VOC, in which ImageNet's boxes come too.
+"""Reads the XML files of PASCAL VOC, a format that ImageNet uses for its boxes too.
 
 The coordinates of a box are those of its first and its last pixel, both included. VOC counts pixels from 1, ImageNet from 0
 (its boxes run from 0 to width - 1); here a box is continuous: ``x = xmin - first, width = xmax - xmin + 1``.
@@ -98,7 +98,7 @@ def add_objects(
         path: the file, for messages.
         image: index of the image.
         builder: gets the objects and the problems.
-        names: class names in label order; objects of other classes are left to ``known_names`` to complain of.
+        names: class names in label order; ``known_names`` reports objects of other classes.
         first_pixel: the number of the first pixel, 0 or 1.
         keep_difficult: whether objects marked difficult are trained on; otherwise they are ignored.
     """
@@ -151,7 +151,7 @@ def _add_object(
 def _number(
     element: Element | None, tag: str, where: str | Path, parent: str, problems: list[str], *, positive: bool = False
 ) -> float | None:
-    """The number in a child element, or None after complaining."""
+    """The number in a child element, or None after adding a problem."""
     text = "" if element is None else text_of(element, tag)
     rule = "a positive integer" if positive else "a number"
     try:

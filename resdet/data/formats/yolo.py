@@ -1,4 +1,4 @@
-"""YOLO's text files: one a image, a line an object, in fractions of the image's sides."""
+"""Reads YOLO's text files: one file for each image, one line for each object, in fractions of the image's sides."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SPLITS = ("train", "val", "test")
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without merge keys (``<<``): a few of them in each other are a mapping without end."""
+    """Loads YAML without merge keys (``<<``), because a few nested ones can make an enormous mapping."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse what would be merged."""
+        """Refuse merge keys."""
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
             raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", node.start_mark)
 
@@ -98,7 +98,7 @@ def _class_names(value: Any, source: Path, problems: list[str]) -> list[str]:
             problems.append(f"{source}: 'names': class {index} must be text (in quotes, if need be), got {_shown(name)}")
         elif name in names:
             problems.append(f"{source}: 'names': {name!r} is used twice")
-        # not str(name): aliases can make a small file's list astronomic
+        # not str(name): with aliases a small file can hold an enormous list
         names.append(name if isinstance(name, str) else f"class {index}")
     return names
 
@@ -213,12 +213,12 @@ def _read_image(root: Path, image: str, label_file: Path, labels: Sequence[int],
 def _shown(value: Any) -> str:
     try:
         return f"{reprlib.repr(value):.80}"
-    except ValueError:  # a number of more digits than Python spells
+    except ValueError:  # the number has more digits than Python converts to text
         return f"a {type(value).__name__} too large to show"
 
 
 def _index(text: str, count: int) -> int:
-    """The class index that ``text`` is; a ValueError when it is none of 0 … count - 1."""
+    """The class index in ``text``; a ValueError when it is not one of 0 … count - 1."""
     if not text.isascii() or not text.isdecimal() or not int(text) < count:
         raise ValueError(text)
     return int(text)

@@ -1,6 +1,6 @@
-"""JPEGs by simplejpeg, where that is installed: their size, and the pixels of a part of them.
+"""Reads the size and a part of the pixels of JPEGs with simplejpeg, when it is installed.
 
-simplejpeg decodes with libjpeg-turbo's fastest transforms. What it does not read as PIL does is left to PIL.
+simplejpeg decodes with libjpeg-turbo's fastest transforms. Files that it reads differently from PIL are left to PIL.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def jpeg_size(content: bytes) -> tuple[int, int] | None:
 def decode_jpeg(content: bytes, size: tuple[int, int], rows: int, shrink: int = 1) -> NDArray[np.uint8] | None:
     """A JPEG's pixels as they are stored, those of its upper rows at least.
 
-    The entropy code, which takes most of the time, has to be read from the top: a baseline file is decoded as if its header
-    told of no more rows than are wanted. What comes after them is not looked at.
+    Most of the time goes into the entropy code, which has to be read from the top. So a baseline file is decoded as if its
+    header gave only the wanted number of rows, and the rest of the file is not read.
 
     Args:
         content: the file.
-        size: of ``jpeg_size``.
-        rows: stored rows that are wanted, 1 … height.
-        shrink: 1, 2, 4 or 8: decode with so many times fewer pixels a side, rounded up.
+        size: the result of ``jpeg_size``.
+        rows: the number of stored rows wanted, 1 … height.
+        shrink: 1, 2, 4 or 8; the image is decoded with so many times fewer pixels a side, rounded up.
 
     Returns:
         RGB (H, W, 3); None when libjpeg finds anything wrong with what it reads.

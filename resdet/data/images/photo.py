@@ -1,4 +1,4 @@
-"""Photos for training: decoded when it is known how many of their pixels are needed, and resized without antialiasing.
+"""Photos for training. They are decoded once the needed number of pixels is known, and resized without antialiasing.
 
 A JPEG is decoded with 1/2, 1/4 or 1/8 of its pixels a side where a view needs no more (its blocks of 8 x 8 are transformed to
 smaller ones), so that what is left to shrink is less than by two, and linear interpolation passes no pixel over. Not for
@@ -18,16 +18,16 @@ from resdet.data.images.jpeg import decode_jpeg, header, jpeg_size
 from resdet.images import read_header, read_image
 
 _SHRINKS = (8, 4, 2)
-# half as many pixels, enlarged by a twentieth, are as near to the antialiased view as all, shrunk by 1.9 (photos of ImageNet)
+# enlarging half the pixels a side by a twentieth is as close to the antialiased view as shrinking all by 1.9 (ImageNet photos)
 _ENOUGH = 0.95
-# what an orientation is announced by, of EXIF or of XMP
+# the byte strings that announce an orientation, in EXIF or in XMP
 _ORIENTATION = (b"Exif\0\0", b"Orientation")
 
 
 class Photo:
     """An image file that is not decoded yet, upright by its EXIF orientation.
 
-    PIL decodes what is no JPEG, or no plain one, and all where the package simplejpeg is not installed.
+    PIL decodes files that are not plain JPEGs, and all files when the package simplejpeg is not installed.
 
     Attributes:
         height: pixels.
@@ -35,7 +35,7 @@ class Photo:
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
-        """Take a file's bytes, and the name that messages call it by; a DataError when it has no header of an image."""
+        """Take a file's bytes, and its path for messages; a DataError when they do not begin with the header of an image."""
         self._path, self._content = path, content
         self._stored = jpeg_size(content)
         head = header(content) if self._stored else b""
@@ -52,7 +52,7 @@ class Photo:
         """A part of the image at another size, by linear interpolation.
 
         Args:
-            box: ``xyxy``, pixels, inside the image; of a photo that is decoded smaller it is rounded to the pixels of that.
+            box: ``xyxy``, pixels, inside the image; it is rounded to decoded pixels when the photo is decoded smaller.
             size: (height, width) of the result, pixels.
 
         Returns:
@@ -86,7 +86,7 @@ class Photo:
                     return pixels, full
                 turned = np.asarray(Image.fromarray(pixels).transpose(self._turn))
                 return turned, len(turned)
-        # PIL may read what simplejpeg does not, or says what is wrong with it
+        # PIL may read a file that simplejpeg cannot, or else raises an error that explains why
         pixels = np.asarray(read_image(self._path, self._content, times))
         return pixels, len(pixels)
 

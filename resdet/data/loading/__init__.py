@@ -1,1 +1,1 @@
-"""Which images come when, and how they come: samplers, views, batches, worker processes."""
+"""Loads images in the right order: samplers, views, batches, worker processes."""

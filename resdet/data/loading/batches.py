@@ -1,4 +1,4 @@
-"""What a loader hands to training and testing: some images, and what is known of each."""
+"""The batches that a loader gives to training and testing: some images, and the annotations of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LoadedBatchT = TypeVar("LoadedBatchT", bound="LoadedBatch")
 
 @dataclass(frozen=True)
 class LoadedBatch:
-    """A batch: each field is a sequence with an entry an image, empty, or None."""
+    """A batch. Each field is a sequence with an entry for each image, or empty, or None."""
 
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
@@ -42,7 +42,7 @@ class LoadedBatch:
         return replace(self, **{name: _each(move, value) for name, value in vars(self).items()})
 
     def pin_memory(self: LoadedBatchT) -> LoadedBatchT:
-        """The same batch with its tensors, but for those of targets, in memory that a GPU copies from without the processor.
+        """The same batch with its tensors (except those of targets) in pinned memory, from which a GPU copies on its own.
 
         This is the method that torch's loader looks for.
         """
@@ -59,7 +59,7 @@ class DetectionBatch(LoadedBatch):
 
     Attributes:
         images: uint8 (3, H_i, W_i), RGB.
-        targets: their targets, boxes in pixels of these tensors.
+        targets: the targets of the images, boxes in pixels of these tensors.
         original_sizes: (height, width) of the images before the transform, pixels.
         pyramid: for each image uint8 (3, H, W), the original at several scales; None where the view makes none.
         proposals: float32 (R_i, 4) ``xyxy``, precomputed regions in pixels of ``images``; None where the view has none.
@@ -118,7 +118,7 @@ class RegionBatch(LoadedBatch):
         labels: int64 (R,).
         positive: bool (R,), whether a region shows an object of that class.
         references: float32 (R, 4) ``xyxy``, where the regions are in the image.
-        boxes: float32 (R, 4) ``xyxy``, the objects' boxes there; of negative regions the region itself.
+        boxes: float32 (R, 4) ``xyxy``, the objects' boxes there; for a negative region, the region itself.
         paths: the image files.
     """
 

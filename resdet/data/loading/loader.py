@@ -1,7 +1,7 @@
-"""From data sets to batches, in worker processes or without them: the batches are the same.
+"""Turns data sets into batches, with or without worker processes; the batches are the same either way.
 
-Randomness is stateless. A sample is asked for as ``(index, draw)``, and its transform runs with the random generators seeded
-from (seed, draw); so no worker has a state that a resumed run would need.
+Randomness is stateless. A sample is requested as ``(index, draw)``, and its transform runs with the random generators seeded
+from (seed, draw). So no worker has a state that a resumed run would need.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *
     its last batch, with an error, and with this process at the latest.
 
     Args:
-        view: what is loaded.
+        view: the data set to load, with its transform.
         batches: the samples of each batch.
-        workers: processes; each works two batches ahead.
-        pin: put batches into pinned memory, for a GPU; this process does it, the others know of no GPU.
+        workers: the number of processes; each works two batches ahead.
+        pin: put batches into pinned memory, for a GPU; this process does it, because the workers do not use the GPU.
 
     Raises:
-        DataError: for an image that cannot be read, as if it had been read in this process.
+        DataError: for an image that cannot be read, the same error with and without workers.
     """
     batches_loaded = _load(view, batches, workers, pin)
     _open.add(batches_loaded)
@@ -71,7 +71,7 @@ def _close() -> None:
 
 def _load(view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: bool) -> Generator[B_co, None, None]:
     if workers and multiprocessing.get_start_method() == "forkserver":
-        # workers then share the memory of what the server has imported, 250 MB each of torch alone; and start sooner
+        # workers then share the memory of the server's imports (250 MB each for torch alone), and start sooner
         multiprocessing.set_forkserver_preload(["__main__", __name__])
     loader: DataLoader[Any] = DataLoader(
         _Fetch(view),

@@ -1,4 +1,4 @@
-"""Random numbers of a sample: a function of the run's seed and the number of the draw, whichever process reads it."""
+"""The random numbers of a sample depend only on the run's seed and the number of the draw, in any process."""
 
 from __future__ import annotations
 

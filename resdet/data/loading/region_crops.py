@@ -45,12 +45,12 @@ class RegionView:
 
     Attributes:
         dataset: the images.
-        regions: of some of the images, R in all; their ids are indices in the data set.
-        matches: int32 (R,), of each region the index of its box among those of its image, or ``NEGATIVE``.
+        regions: the regions of some of the images, R in all; their image ids are indices in the data set.
+        matches: int32 (R,), for each region the index of its box among those of its image, or ``NEGATIVE``.
         side: S, pixels.
         hflip: probability of a horizontal flip.
         lighting: standard deviation of the PCA colour noise; 0: none.
-        seed: of the randomness.
+        seed: the seed of the random numbers.
     """
 
     dataset: LocalizedImages
@@ -93,13 +93,13 @@ def region_batches(
 ) -> Iterator[list[Key]]:
     """Batches without end of regions drawn from those of all images together (RoI-centric), positives first.
 
-    A region is drawn with replacement, for millions of regions have no permutation worth its memory.
+    Regions are drawn with replacement, because a permutation of millions of regions would take too much memory.
 
     Args:
         matches: int32 (R,), see ``RegionView``.
         batch: regions a batch.
         positive_fraction: share of positives, rounded; all are positive, or negative, where there are no others.
-        seed: another one, other regions.
+        seed: the seed of the draws; another seed gives other regions.
         start: batches to skip: the iterator continues exactly as one that has already given them.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Which images make which batch: a pure function of (seed, batch number), so that a run resumes anywhere."""
+"""Chooses the images of each batch, as a pure function of (seed, batch number), so that a run can resume anywhere."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def endless_batches(
     Args:
         indices: the images' indices in the data set, or their number.
         batch: images a batch.
-        seed: another one, another order.
+        seed: the seed of the order; another seed gives another order.
         groups: a number for each of ``indices``; a batch holds images of one group only.
         start: batches to skip: the iterator continues exactly as one that has already given them.
         repeats: for each of ``indices`` how often it comes an epoch, at least 1; of a number that is not whole, the fraction is

@@ -25,7 +25,7 @@ class DetectionTransform(Protocol):
     """From an image and its boxes to a uint8 tensor (3, H, W) and boxes in its pixels."""
 
     def with_proposals(self, image: Any, target: Target, proposals: Tensor) -> tuple[Tensor, Target, Tensor]:
-        """The same change for an image (of a fast view a ``Photo``), its target and its proposals (R, 4), in pixels of it."""
+        """Change an image (a ``Photo`` for a fast view), its target and its proposals (R, 4), all in its pixels, alike."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DetectionView:
     Attributes:
         dataset: the images and their objects.
         transform: from an image and its target to what the network sees.
-        seed: of the transform's randomness.
+        seed: the seed of the transform's random numbers.
         pyramid: adds the decoded image at several scales.
         proposals: adds precomputed regions, of the images of ``dataset`` in its order.
         fast: gives the transform images that are not decoded yet (``Photo``), of which it takes what it needs.
@@ -77,7 +77,7 @@ class ClassificationView:
     Attributes:
         dataset: labelled images.
         transform: from an RGB image to a uint8 tensor (3, S, S).
-        seed: of the transform's randomness.
+        seed: the seed of the transform's random numbers.
         fast: gives the transform images that are not decoded yet (``Photo``), where the data set has files.
     """
 
@@ -113,7 +113,7 @@ class LocalizationView:
     Attributes:
         dataset: labelled images with boxes.
         transform: from an RGB image and its boxes, in its pixels, to a uint8 tensor (3, S, S) and boxes in pixels of that.
-        seed: of the transform's randomness.
+        seed: the seed of the transform's random numbers.
     """
 
     dataset: LocalizationDataset

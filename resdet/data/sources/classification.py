@@ -26,9 +26,9 @@ def build_classification_dataset(
     """Read a classification source.
 
     Args:
-        source: what to read.
+        source: the source to read.
         names: class names in label order; the source's own when not given.
-        option: what the source is called in messages.
+        option: the name of the source in messages.
 
     Raises:
         ConfigError: when a folder or file named by an option is missing, or the split is none of the format's.

@@ -34,9 +34,9 @@ def read_sources(
     """Read detection sources, all of the same classes, each with its own image ids.
 
     Args:
-        sources: what to read.
+        sources: the sources to read.
         names: class names in label order; those of the first source when not given.
-        option: what the sources are called in messages.
+        option: the name of the sources in messages.
 
     Raises:
         ConfigError: when there is no source, or a folder or file named by an option is missing.
@@ -70,9 +70,9 @@ def source_proposals(
     """The precomputed regions that detection sources name, of all images in order; None where no source names any.
 
     Args:
-        sources: what was read.
-        datasets: of ``read_sources``.
-        option: what the sources are called in messages.
+        sources: the sources that were read.
+        datasets: the result of ``read_sources``.
+        option: the name of the sources in messages.
 
     Raises:
         ConfigError: when an option names no file, or only some of the sources name one.
@@ -95,7 +95,7 @@ def source_proposals(
 
 
 def build_detection_transform(data: DetectionDataConfig) -> DetectionTrainTransform:
-    """The training transform of a data section; a ConfigError names what ``data.transforms`` asks for and there is not."""
+    """The training transform of a data section; a ConfigError names every entry of ``data.transforms`` that does not exist."""
     return DetectionTrainTransform(
         tuple(data.short_side),
         data.max_side,
@@ -110,7 +110,7 @@ def _labels(sources: Sequence[DetectionSourceConfig], option: str) -> list[str]:
 
 
 def _listed(source: DetectionSourceConfig, dataset: DetectionDataset) -> DetectionDataset:
-    """Of ``dataset`` the images that ``source.images`` lists, all where it names no list."""
+    """The images of ``dataset`` that ``source.images`` lists; all images when it names no list."""
     if not source.images:
         return dataset
     # the ids of the other formats are our own

@@ -20,9 +20,9 @@ def build_localization_dataset(
     """Read a localization source.
 
     Args:
-        source: what to read.
+        source: the source to read.
         names: class names in label order; the source's own when not given.
-        option: what the source is called in messages.
+        option: the name of the source in messages.
 
     Raises:
         ConfigError: when a folder or file named by an option is missing.

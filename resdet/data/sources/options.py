@@ -1,4 +1,4 @@
-"""Options that name files, folders and image sets: whether those are there, and what to say where they are not."""
+"""Checks whether the files, folders and image sets that options name exist, and writes the messages when they do not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resdet.errors import ConfigError, did_you_mean
 
-# os.path, not pathlib: False, not an error, for a name too long and for the home of nobody
+# os.path and not pathlib: it returns False, without an error, for a name that is too long and for an unknown user's home
 
 
 def is_file(value: str) -> bool:
@@ -21,7 +21,7 @@ def is_folder(value: str) -> bool:
 
 
 def path_of(value: str) -> Path | None:
-    """The path that an option names; None of an empty one."""
+    """The path that an option names; None when the option is empty."""
     return Path(value).expanduser() if value else None
 
 
@@ -33,17 +33,17 @@ def existing_file(option: str, value: str) -> Path:
 
 
 def no_file(option: str, value: str) -> str:
-    """What to say of an option that names no file."""
+    """The message for an option that names no file."""
     return f"option '{option}' must name a file, got {value!r}"
 
 
 def no_folder(option: str, value: str, what: str = "a folder") -> str:
-    """What to say of an option that names no folder."""
+    """The message for an option that names no folder."""
     return f"option '{option}' must name {what}, got {value!r}"
 
 
 def no_list(option: str, value: str, folder: Path) -> list[str]:
-    """What is wrong with an option that must name a list of a folder of image sets; [] where it does."""
+    """Problems with an option that must name a list in a folder of image sets; [] when it does."""
     if value and is_file(str(folder / f"{value}.txt")):
         return []
     known = did_you_mean(value, sorted(path.stem for path in folder.glob("*.txt")))

@@ -1,1 +1,1 @@
-"""Images and their boxes as networks are shown them."""
+"""Transforms that turn images and their boxes into the network's input."""

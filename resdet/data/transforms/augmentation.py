@@ -53,7 +53,7 @@ _COLOUR = (
     "RandomSolarize",
 )
 TRANSFORMS = _GEOMETRIC + _COLOUR
-# pixels; what is thinner after a transform has left the image for all that can be seen of it
+# pixels; a box that is thinner after a transform counts as outside the image
 _MIN_SIDE = 1.0
 
 
@@ -136,7 +136,7 @@ def _build(entry: Any) -> v2.Transform:
 
 
 def _try(transform: v2.Transform) -> None:
-    """Apply a transform once, to hear now of arguments whose types torchvision checks at their first use only."""
+    """Apply a transform once, because torchvision checks the types of some arguments only at their first use."""
     # it draws overlaps until it meets one, or an option of 1 that asks for none
     if isinstance(transform, v2.RandomIoUCrop) and max(transform.options) < 1:
         raise ValueError("sampler_options must hold a value of at least 1, which leaves the image as it is")
@@ -152,7 +152,7 @@ def _apply(
     transform: v2.Transform, image: Image.Image, objects: tv_tensors.BoundingBoxes, regions: tv_tensors.BoundingBoxes
 ) -> tuple[Image.Image, tv_tensors.BoundingBoxes, tv_tensors.BoundingBoxes]:
     if isinstance(transform, v2.RandomIoUCrop):
-        if not len(objects):  # it would look for an overlap for ever
+        if not len(objects):  # without objects it would look for an overlap forever
             return image, objects, regions
         # it chooses the window by the objects, and keeps those with their centre inside; proposals have no say in that
         params = transform.make_params([image, objects])

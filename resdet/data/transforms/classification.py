@@ -70,7 +70,7 @@ class ClassificationTrainTransform:
         size = (self.crop, self.crop)
         if isinstance(image, Photo):
             return image.window((left, top, right, bottom), size)
-        # PIL gives zeros outside of an image
+        # PIL fills the part outside of an image with zeros
         window = image.crop((left - self.pad, top - self.pad, right - self.pad, bottom - self.pad))
         return np.asarray(F.resize(window, list(size), InterpolationMode.BILINEAR))
 

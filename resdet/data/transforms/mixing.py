@@ -1,4 +1,4 @@
-"""MixUp and CutMix, torchvision's."""
+"""MixUp and CutMix, as torchvision does them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 
 
 def build_mixing(mixup: float, cutmix: float, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """What mixes a batch: normalized images (N, C, H, W) and labels (N,) to mixed images and distributions (N, K).
+    """The function that mixes a batch: normalized images (N, C, H, W), labels (N,) to mixed images, distributions (N, K).
 
     One of the two is drawn for each batch when both are on, from torch's global generator. Sources: Zhang et al., 2018; Yun et
     al., 2019.

@@ -49,8 +49,8 @@ def random_area(size: tuple[int, int], area: tuple[float, float]) -> tuple[int, 
     window of a shape between 3/4 and 4/3. Source: Szegedy et al., Going deeper with convolutions, section 6.
 
     Args:
-        size: of the image.
-        area: least and greatest share.
+        size: the (height, width) of the image.
+        area: the least and greatest share of the image's area.
     """
     height, width = size
     for _ in range(10):
