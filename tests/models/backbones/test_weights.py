@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 from collections import OrderedDict
@@ -12,50 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from narrow_networks import load_into, narrow_network, narrow_state, with_statistics
 from safetensors.torch import save_file
 from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
-from resdet.models.backbones.resnet import ResNet
-from resdet.models.backbones.weights import LoadReport, load_backbone_weights
-from resdet.models.backbones.weights.evidence import contradicts, expected_scale, input_scale
 from resdet.models.backbones.weights.read import read_weights
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
-from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
+from resdet.structures import PIXEL_CONVENTIONS
 
-TORCHVISION, MSRA = PIXEL_CONVENTIONS["torchvision"], PIXEL_CONVENTIONS["msra"]
-
-
-def _network(name: str = "resnet18", **options: Any) -> ResNet:
-    return create_backbone(name, **{"width": 4, "num_classes": 3, **options})
-
-
-def _state(name: str = "resnet18", **options: Any) -> dict[str, Tensor]:
-    torch.manual_seed(7)
-    return _network(name, **options).state_dict()
-
-
-def _load(network: ResNet, path: Path, pixels: PixelConvention | None = None) -> LoadReport:
-    return load_backbone_weights(network, path, pixels=pixels, stride_in_1x1=network.spec.stride_in_1x1)
-
-
-def _with_statistics(state: dict[str, Tensor], pixels: PixelConvention) -> dict[str, Tensor]:
-    """The state with conv1's true statistics on smooth random pictures, as training under ``pixels`` would leave them."""
-    small = torch.rand(16, 1, 8, 8) + 0.3 * torch.rand(16, 3, 8, 8)
-    images = torch.nn.functional.interpolate(small, size=128, mode="bilinear")
-    images = ((images - images.min()) / (images.max() - images.min()) * 255).to(torch.uint8)
-    conv, norm = ("conv1.0", "conv1.1") if "conv1.0.weight" in state else ("conv1", "bn1")
-    weight = state[f"{conv}.weight"].float()
-    response = torch.nn.functional.conv2d(pixels.normalize(images), weight, stride=2, padding=weight.shape[-1] // 2)
-    return {**state, f"{norm}.running_mean": response.mean((0, 2, 3)), f"{norm}.running_var": response.var((0, 2, 3))}
-
-
-def _card(path: Path, state: dict[str, Tensor], pixels: PixelConvention, **backbone: Any) -> Path:
-    architecture = {"backbone": {"name": "resnet50", "width": 4, "shortcut": "B", "stride_in_1x1": False, **backbone}}
-    card = {"task": "classification", "architecture": architecture, "names": ["a", "b", "c"], "pixels": pixels.to_dict()}
-    save_file(state, path, {"resdet": json.dumps(card)})
-    return path
+TORCHVISION = PIXEL_CONVENTIONS["torchvision"]
 
 
 @pytest.mark.parametrize(
@@ -72,9 +37,9 @@ def _card(path: Path, state: dict[str, Tensor], pixels: PixelConvention, **backb
     ids=["plain", "data parallel", "checkpoint", "model", "classifier", "linear", "without counters"],
 )
 def test_reads_every_wrapping_of_a_state_dict(tmp_path: Path, wrap: Callable[[dict[str, Tensor]], object]) -> None:
-    state, network = _state(), _network()
+    state, network = narrow_state(), narrow_network()
     torch.save(wrap(state), tmp_path / "weights.pth")
-    report = _load(network, tmp_path / "weights.pth")
+    report = load_into(network, tmp_path / "weights.pth")
     for key, value in network.state_dict().items():
         assert torch.equal(value, state[key]), key
     assert (report.missing, report.unexpected, dict(report.mismatched)) == ((), (), {})
@@ -86,29 +51,29 @@ def test_reads_every_wrapping_of_a_state_dict(tmp_path: Path, wrap: Callable[[di
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.bin"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_reads_safetensors_and_casts_half_precision_up(tmp_path: Path, name: str, dtype: torch.dtype) -> None:
-    state, network = _state(), _network()
+    state, network = narrow_state(), narrow_network()
     halves = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
     save_file(halves, tmp_path / name)
-    _load(network, tmp_path / name)
+    load_into(network, tmp_path / name)
     for key, value in network.named_parameters():
         assert value.dtype == torch.float32
         assert torch.equal(value, halves[key].float()), key
 
 
 def test_loads_into_frozen_bn(tmp_path: Path) -> None:
-    state = _with_statistics(_state(), TORCHVISION)
+    state = with_statistics(narrow_state(), TORCHVISION)
     torch.save(state, tmp_path / "weights.pth")
-    network = _network(norm=FrozenBatchNorm2d)
-    report = _load(network, tmp_path / "weights.pth")
+    network = narrow_network(norm=FrozenBatchNorm2d)
+    report = load_into(network, tmp_path / "weights.pth")
     assert report.misfits() == []
     assert torch.equal(network.bn1.running_var, state["bn1.running_var"])
 
 
 def test_another_number_of_classes_keeps_the_fresh_classifier_and_says_so(tmp_path: Path) -> None:
-    torch.save(_state(num_classes=5), tmp_path / "weights.pth")
-    network = _network()
+    torch.save(narrow_state(num_classes=5), tmp_path / "weights.pth")
+    network = narrow_network()
     before = network.fc.weight.clone()
-    report = _load(network, tmp_path / "weights.pth")
+    report = load_into(network, tmp_path / "weights.pth")
     assert torch.equal(network.fc.weight, before)
     assert dict(report.mismatched) == {"fc.weight": ((5, 32), (3, 32)), "fc.bias": ((5,), (3,))}
     assert "mismatched      2\n    fc.weight (5, 32), wanted (3, 32)\n    fc.bias (5,), wanted (3,)" in report.table()
@@ -116,18 +81,18 @@ def test_another_number_of_classes_keeps_the_fresh_classifier_and_says_so(tmp_pa
 
 @pytest.mark.parametrize("name", ["resnext50_32x4d", "wide_resnet50_2", "resnet50d"])
 def test_loads_the_other_networks(tmp_path: Path, name: str) -> None:
-    state, network = _state(name, width=16), _network(name, width=16)
-    torch.save(_with_statistics(state, TORCHVISION), tmp_path / "weights.pth")
-    report = _load(network, tmp_path / "weights.pth")
+    state, network = narrow_state(name, width=16), narrow_network(name, width=16)
+    torch.save(with_statistics(state, TORCHVISION), tmp_path / "weights.pth")
+    report = load_into(network, tmp_path / "weights.pth")
     assert (report.looks_like, report.misfits(), report.doubt) == (name, [], "")
     assert torch.equal(network.layer4[0].conv2.weight, state["layer4.0.conv2.weight"])
     with pytest.raises(ConfigError, match=f"weights that look like {name} do not fit .*resnet50"):
-        _load(_network("resnet50", width=16), tmp_path / "weights.pth")
+        load_into(narrow_network("resnet50", width=16), tmp_path / "weights.pth")
 
 
 def test_a_missing_classifier_is_reported(tmp_path: Path) -> None:
-    torch.save({key: value for key, value in _state().items() if not key.startswith("fc.")}, tmp_path / "weights.pth")
-    assert _load(_network(), tmp_path / "weights.pth").missing == ("fc.weight", "fc.bias")
+    torch.save({key: value for key, value in narrow_state().items() if not key.startswith("fc.")}, tmp_path / "weights.pth")
+    assert load_into(narrow_network(), tmp_path / "weights.pth").missing == ("fc.weight", "fc.bias")
 
 
 @pytest.mark.parametrize(
@@ -145,11 +110,11 @@ def test_a_missing_classifier_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_weights_of_another_network_are_refused_with_a_summary(tmp_path: Path, written: str, wanted: str) -> None:
-    torch.save(_state(written), tmp_path / "weights.pth")
-    network = _network(wanted)
+    torch.save(narrow_state(written), tmp_path / "weights.pth")
+    network = narrow_network(wanted)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with pytest.raises(ConfigError) as caught:
-        _load(network, tmp_path / "weights.pth")
+        load_into(network, tmp_path / "weights.pth")
     message = str(caught.value)
     assert f"weights.pth: weights that look like {written} do not fit option 'model.backbone.name'={wanted}" in message
     for kind in ("loaded", "missing", "unexpected", "mismatched"):
@@ -159,15 +124,15 @@ def test_weights_of_another_network_are_refused_with_a_summary(tmp_path: Path, w
 
 
 def test_another_width_is_refused(tmp_path: Path) -> None:
-    torch.save(_state(width=8), tmp_path / "weights.pth")
+    torch.save(narrow_state(width=8), tmp_path / "weights.pth")
     with pytest.raises(ConfigError, match=r"conv1\.weight \(8, 3, 7, 7\), wanted \(4, 3, 7, 7\)"):
-        _load(_network(), tmp_path / "weights.pth")
+        load_into(narrow_network(), tmp_path / "weights.pth")
 
 
 def test_a_state_dict_of_something_else_says_so(tmp_path: Path) -> None:
     torch.save({"encoder.weight": torch.zeros(3)}, tmp_path / "weights.pth")
     with pytest.raises(ConfigError, match="look like something else than a ResNet in torchvision's naming"):
-        _load(_network(), tmp_path / "weights.pth")
+        load_into(narrow_network(), tmp_path / "weights.pth")
 
 
 class _Opened:
@@ -181,12 +146,12 @@ class _Opened:
 
 
 def _truncated(path: Path) -> None:
-    torch.save(_state(), path)
+    torch.save(narrow_state(), path)
     path.write_bytes(path.read_bytes()[:-5000])
 
 
 def _truncated_safetensors(path: Path) -> None:
-    save_file(_state(), path)
+    save_file(narrow_state(), path)
     path.write_bytes(path.read_bytes()[:-5000])
 
 
@@ -203,7 +168,7 @@ def _truncated_safetensors(path: Path) -> None:
         (lambda path: torch.save([1, 2], path), "must hold a state dict .* got a list"),
         (lambda path: torch.save({"epoch": 3}, path), "must hold a state dict .* got a mapping with 'epoch': int"),
         (
-            lambda path: torch.save(_state() | {"bn1.bias": torch.tensor([0, 1, 2, float("nan")])}, path),
+            lambda path: torch.save(narrow_state() | {"bn1.bias": torch.tensor([0, 1, 2, float("nan")])}, path),
             "NaN or infinity in bn1.bias",
         ),
     ],
@@ -213,7 +178,7 @@ def test_files_that_hold_no_weights_are_bad_data(tmp_path: Path, write: Callable
     path = tmp_path / "weights.pth"
     write(path)
     with pytest.raises(DataError, match=f"weights\\.pth: .*{message}") as caught:
-        _load(_network(), path)
+        load_into(narrow_network(), path)
     assert "\n" not in str(caught.value)
 
 
@@ -226,82 +191,14 @@ def test_no_pickle_is_executed(tmp_path: Path, protocol: str) -> None:
     else:
         path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(DataError, match="without executing a pickle"):
-        _load(_network(), path)
+        load_into(narrow_network(), path)
     assert not trace.exists()
 
 
 def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.pth", tmp_path):
         with pytest.raises(ConfigError, match=r"option 'model\.backbone\.weights': no such file: "):
-            _load(_network(), path)
-
-
-def test_a_files_own_pixel_convention_is_taken_and_checked(tmp_path: Path) -> None:
-    path = _card(tmp_path / "model.safetensors", _state("resnet50"), MSRA)
-    assert _load(_network("resnet50"), path).pixels == MSRA
-    assert _load(_network("resnet50"), path, MSRA).pixels == MSRA
-    with pytest.raises(ConfigError, match=r"pixel convention is msra, option 'model\.backbone\.pixels' asks for torchvision"):
-        _load(_network("resnet50"), path, TORCHVISION)
-
-
-def test_a_files_own_stride_and_shortcut_are_checked_together(tmp_path: Path) -> None:
-    path = _card(tmp_path / "model.safetensors", _state("resnet50"), MSRA, stride_in_1x1=True, shortcut="A")
-    with pytest.raises(ConfigError) as caught:
-        _load(_network("resnet50"), path, TORCHVISION)
-    assert len(caught.value.problems) == 3
-    assert "trained with stride_in_1x1=True, option 'model.backbone.stride_in_1x1' asks for False" in str(caught.value)
-    assert "trained with shortcut=A, option 'model.backbone.shortcut' asks for B" in str(caught.value)
-
-
-def test_a_basic_block_has_no_stride_to_disagree_on(tmp_path: Path) -> None:
-    path = _card(tmp_path / "model.safetensors", _state(), TORCHVISION, name="resnet18", stride_in_1x1=True)
-    assert _load(_network(), path).misfits() == []
-
-
-def test_plain_and_option_a_have_the_same_keys_and_are_told_apart(tmp_path: Path) -> None:
-    path = _card(tmp_path / "model.safetensors", _state(shortcut="A"), TORCHVISION, name="resnet18", shortcut="A")
-    assert _load(_network(shortcut="A"), path).misfits() == []
-    with pytest.raises(ConfigError, match=r"trained with shortcut=A, .* asks for none"):
-        _load(_network("plain18"), path)
-
-
-@pytest.mark.parametrize(("pixels", "stride"), [(TORCHVISION, False), (MSRA, True)])
-def test_statistics_of_a_foreign_file_show_its_convention_and_stride(
-    tmp_path: Path, pixels: PixelConvention, stride: bool
-) -> None:
-    path = tmp_path / "weights.pth"
-    torch.save(_with_statistics(_state("resnet50"), pixels), path)
-    other = TORCHVISION if pixels is MSRA else MSRA
-    name = "msra" if pixels is MSRA else "torchvision"
-    right, wrong = (_network("resnet50", stride_in_1x1=value) for value in (stride, not stride))
-    assert _load(right, path, pixels).pixels == pixels
-    with pytest.raises(ConfigError, match=rf"set model\.backbone\.pixels={name}$"):
-        _load(right, path, other)
-    with pytest.raises(ConfigError, match=rf"set model\.backbone\.stride_in_1x1={str(stride).lower()}$"):
-        _load(wrong, path, pixels)
-    with pytest.raises(ConfigError) as caught:
-        _load(wrong, path, other)
-    assert len(caught.value.problems) == 2
-
-
-@pytest.mark.parametrize("pixels", [TORCHVISION, MSRA], ids=["torchvision", "msra"])
-@pytest.mark.parametrize("name", ["resnet50", "resnet50d"])
-def test_estimated_input_scale_is_near_the_truth(name: str, pixels: PixelConvention) -> None:
-    for seed in range(5):
-        torch.manual_seed(seed)
-        scale = input_scale(_with_statistics(_network(name, width=32).state_dict(), pixels))
-        assert scale is not None
-        assert 1 / 3 < scale / expected_scale(pixels) < 3
-        assert [contradicts(scale, known) for known in (TORCHVISION, MSRA)] == [pixels is MSRA, pixels is TORCHVISION]
-
-
-def test_no_statistics_are_no_evidence() -> None:
-    state = _state()
-    assert input_scale(state) is None
-    assert input_scale({}) is None
-    assert input_scale({**state, "bn1.running_var": torch.ones(4) - 1e-5}) is None
-    assert input_scale({**state, "bn1.running_var": torch.full((4,), 2.0)}) is not None
-    assert input_scale({**state, "bn1.running_var": torch.zeros(4)}) is None
+            load_into(narrow_network(), path)
 
 
 @pytest.mark.parametrize(

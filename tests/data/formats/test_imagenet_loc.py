@@ -1,3 +1,5 @@
+"""The reader of ImageNet's localization task: tables, XML files, the blacklist, and every problem of them."""
+
 import csv
 import shutil
 import warnings
@@ -5,44 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from localized_files import A, B, content, picture, xml
 
 from resdet.config.localization_data import LocalizationSourceConfig
 from resdet.data.formats.imagenet_loc import read_imagenet_loc
-from resdet.data.formats.tiny_imagenet import read_tiny_imagenet
-from resdet.data.localization import UNLABELLED, LocalizedImages, boxed_indices
+from resdet.data.localization import boxed_indices
 from resdet.data.sources.localization import build_localization_dataset
 from resdet.errors import DataError
-
-A, B = "n01440764", "n01443537"
-
-
-def picture(path: Path, size: tuple[int, int] = (40, 30)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (90, 120, 30)).save(path)
-
-
-def xml(path: Path, *objects: tuple[str, tuple[float, ...]], size: tuple[int, int] = (40, 30)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tags = ("xmin", "ymin", "xmax", "ymax")
-    body = "".join(
-        f"<object><name>{name}</name><bndbox>"
-        + "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(tags, box, strict=True))
-        + "</bndbox></object>"
-        for name, box in objects
-    )
-    size_xml = f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
-    path.write_text(f"<annotation>{size_xml}{body}</annotation>")
-
-
-def content(dataset: LocalizedImages) -> dict[str, tuple[str, list]]:
-    return {
-        dataset.path(index).stem: (
-            dataset.names[dataset.label(index)] if dataset.label(index) != UNLABELLED else "?",
-            dataset.boxes(index).tolist(),
-        )
-        for index in range(len(dataset))
-    }
 
 
 @pytest.fixture
@@ -184,89 +155,6 @@ def test_an_image_of_another_size_than_its_xml_file(ilsvrc: Path) -> None:
         dataset.load(2)
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    """Tiny-ImageNet's layout: two images a class in train, three in val, one in test."""
-    for wnid in (B, A):
-        for number in range(2):
-            picture(tmp_path / "train" / wnid / "images" / f"{wnid}_{number}.JPEG", (64, 64))
-        (tmp_path / "train" / wnid / f"{wnid}_boxes.txt").write_text(
-            f"{wnid}_1.JPEG\t0\t3\t63\t9\n{wnid}_0.JPEG\t63\t2\t63\t2\n"
-        )
-    for name in ("val/images/val_0", "val/images/val_1", "test/images/test_0"):
-        picture(tmp_path / f"{name}.JPEG", (64, 64))
-    lines = f"val_1.JPEG\t{A}\t1\t2\t3\t4\nval_0.JPEG\t{B}\t0\t0\t63\t63\n"
-    (tmp_path / "val" / "val_annotations.txt").write_text(lines)
-    (tmp_path / "wnids.txt").write_text(f"{B}\n{A}\n")
-    return tmp_path
-
-
-def test_tiny_imagenet(tiny: Path) -> None:
-    train = read_tiny_imagenet(tiny, "train")
-    boxes = ([[63, 2, 64, 3]], [[0, 3, 64, 10]])
-    assert content(train) == {f"{wnid}_{number}": (wnid, boxes[number]) for wnid in (A, B) for number in range(2)}
-    assert content(read_tiny_imagenet(tiny, "val")) == {"val_0": (B, [[0, 0, 64, 64]]), "val_1": (A, [[1, 2, 4, 5]])}
-    assert content(read_tiny_imagenet(tiny, "test")) == {"test_0": ("?", [])}
-    shutil.rmtree(tiny / "train")
-    assert read_tiny_imagenet(tiny, "val").names == (A, B)
-    assert read_tiny_imagenet(tiny, "val", [B, "other", A]).labels.tolist() == [0, 2]
-    (tiny / "wnids.txt").unlink()
-    with pytest.raises(DataError, match="its class names are unknown"):
-        read_tiny_imagenet(tiny, "val")
-
-
-def test_every_problem_of_tiny_imagenet(tiny: Path) -> None:
-    table, images = tiny / "train" / A / f"{A}_boxes.txt", tiny / "train" / A / "images"
-    table.write_text(f"{A}_0.JPEG 1 2 3\n{A}_0.JPEG a 2 3 4\n\n{A}_9.JPEG 1 2 3 4\n{A}_1.JPEG 9 2 3 4\n{A}_1.JPEG 1 2 3 4\n")
-    (tiny / "train" / B / f"{B}_boxes.txt").unlink()
-    with pytest.raises(DataError) as caught:
-        read_tiny_imagenet(tiny, "train")
-    layout = "must be 'file xmin ymin xmax ymax', got"
-    problems = list(caught.value.problems)
-    assert problems[:5] == [
-        f"{table}: line 1: {layout} '{A}_0.JPEG 1 2 3'",
-        f"{table}: line 2: {layout} '{A}_0.JPEG a 2 3 4'",
-        f"{table}: line 6: {A}_1.JPEG has a line already",
-        f"{table}: lines without an image in {images} (1): {A}_9.JPEG",
-        f"{table}: line 5: box must have a positive width and height, got [9, 2, -5, 3] (x, y, width, height)",
-    ]
-    assert f"{B}_boxes.txt: cannot be read" in problems[5]
-    val = tiny / "val" / "val_annotations.txt"
-    val.write_text("val_1.JPEG n02 1 2 3 4\n")
-    with pytest.raises(DataError) as caught:
-        read_tiny_imagenet(tiny, "val")
-    assert list(caught.value.problems[:2]) == [
-        f"{val}: images of {tiny / 'val' / 'images'} without a line (1): val_0.JPEG",
-        f"{val}: class 'n02' is not among the classes asked for (known: {A}, {B})",
-    ]
-
-
-def test_the_largest_object_says_the_class(tiny_coco: object) -> None:
-    content_of = tiny_coco.read()
-    for entry in content_of["annotations"]:
-        if entry["image_id"] == 2 and entry["category_id"] == 7:
-            entry["bbox"] = [20.0, 20.0, 18.0, 19.0]
-        if entry["iscrowd"]:
-            entry["bbox"] = [0.0, 0.0, 40.0, 40.0]
-    first = next(entry for entry in content_of["annotations"] if entry["image_id"] == 1 and entry["category_id"] == 1)
-    content_of["annotations"].append({**first, "id": 99, "bbox": [1.0, 1.0, 2.0, 3.0]})
-    tiny_coco.write(content_of)
-    source = LocalizationSourceConfig("coco", str(tiny_coco.images), annotations=str(tiny_coco.annotations))
-    with pytest.warns(UserWarning, match="left out") as told:
-        dataset = build_localization_dataset(source)
-    texts = [str(warning.message).removeprefix(f"{tiny_coco.annotations}: ") for warning in told]
-    assert texts == [
-        "1 of 6 images have no object that says their class, and are left out",
-        "5 objects of another class than their image's are left out",
-    ]
-    found = content(dataset)
-    assert list(found) == [f"{number:06d}" for number in (1, 2, 3, 4, 6)]
-    # the two of the image's class; a disk of 18 x 19 against a box of 16 x 20; a crowd does not count
-    assert found["000001"] == ("box", [[5, 6, 21, 26], [1, 1, 3, 4]])
-    assert found["000002"] == ("disk", [[20, 20, 38, 39]])
-    assert found["000006"] == ("box", [[10, 6, 26, 26]])
-
-
 def fives(words: list[str]) -> list[list[str]]:
     return [words[first : first + 5] for first in range(0, len(words), 5)]
 
@@ -291,13 +179,3 @@ def test_the_first_validation_images(shared_data: Path) -> None:
         assert dataset.boxes(index).min() >= 0
         assert dataset.boxes(index)[:, 2].max() <= width
         assert dataset.boxes(index)[:, 3].max() <= height
-
-
-@pytest.mark.real
-def test_real_tiny_imagenet(shared_data: Path) -> None:
-    root = shared_data / "tiny_imagenet_10"
-    dataset = build_localization_dataset(LocalizationSourceConfig("tiny_imagenet", str(root), "val"))
-    assert (len(dataset), len(dataset.names), len(dataset.rows)) == (500, 10, 500)
-    lines = [line.split() for line in (root / "val" / "val_annotations.txt").read_text().splitlines()]
-    expected = {row[0][:-5]: (row[1], [[float(row[2]), float(row[3]), float(row[4]) + 1, float(row[5]) + 1]]) for row in lines}
-    assert content(dataset) == expected
