@@ -10,13 +10,13 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """An average of the weights and buffers of ``model``, its ``.module``; ``update_parameters(model)`` takes in new ones.
+    """An average of the weights and buffers of ``model``, kept in ``.module``; ``update_parameters(model)`` adds new values.
 
     After t updates the decay is ``min(decay, (1 + t) / (10 + t))``, so that the random start is soon forgotten.
 
     Args:
-        model: copied at once.
-        decay: share of the average that stays at an update, in [0, 1).
+        model: the network in training; it is copied at once.
+        decay: the share of the old average in each update, in [0, 1).
     """
 
     @torch.no_grad()
@@ -26,6 +26,6 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
             if mean.is_floating_point():
                 mean.lerp_(now, 1 - keep)
             else:
-                mean.copy_(now)  # counters
+                mean.copy_(now)  # counters are copied, not averaged
 
     return AveragedModel(model, multi_avg_fn=update, use_buffers=True)

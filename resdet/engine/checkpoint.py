@@ -1,4 +1,4 @@
-"""The training state: one file, replaced as a whole, from which a run continues bit for bit."""
+"""Saves the training state in one file, replaced as a whole, from which a run continues bit for bit."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Checkpointer:
 
     Args:
         path: the file, ``state.pt``.
-        model: saved with all its buffers.
-        optimizer: of that model.
-        parts: what else has a state, by name: the average of the weights, the scale of fp16.
+        model: the network; it is saved with all its buffers.
+        optimizer: the optimizer of that model.
+        parts: other objects with a state, by name: the average of the weights, the scale of fp16.
 
     Attributes:
-        extra: names to plain values (scalars, strings, tensors, lists and dicts of them); saved and restored with the rest.
+        extra: plain values by name (scalars, strings, tensors, lists and dicts of them); saved and restored with the rest.
         saved: the iteration whose state the file holds, as far as this process knows; None: none.
     """
 
@@ -55,7 +55,7 @@ class Checkpointer:
         """Restore everything and return the number of steps taken; 0 when the run was ended before its first checkpoint.
 
         Raises:
-            ConfigError: when the file is of another model.
+            ConfigError: when the file belongs to another model.
             DataError: when it cannot be read.
         """
         if not self.path.exists():
@@ -66,7 +66,7 @@ class Checkpointer:
     def save(self, iteration: int) -> None:
         """Write the state after ``iteration`` steps; nothing when the file holds it already.
 
-        What an evaluation of this iteration says is no part of it, whoever saves first: see ``EvalHook``.
+        The state never includes the result of an evaluation of this same iteration; see ``EvalHook``.
 
         Raises:
             TrainingError: when a weight is not finite; the file stays as it was.
@@ -108,7 +108,7 @@ def save_state(
 def load_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, parts: Mapping[str, Stateful] | None = None
 ) -> tuple[int, dict[str, Any]]:
-    """Put the state of ``path`` into ``model``, ``optimizer`` and ``parts``, all or none.
+    """Load the state in ``path`` into ``model``, ``optimizer`` and ``parts``; on an error none of them changes.
 
     Returns:
         The iteration and ``extra`` of ``save_state``.
@@ -185,6 +185,6 @@ def _check_plain(value: Any, name: str) -> None:
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _check_plain(item, f"{name}[{index}]")
-    # type and not isinstance: NumPy's float64 is a float too, but is not read back
+    # type and not isinstance: NumPy's float64 is a float too, but it cannot be read back
     elif type(value) not in (Tensor, bool, int, float, str, type(None)):
         raise TypeError(f"{name} must be a plain value or tensor, got {type(value).__name__}")

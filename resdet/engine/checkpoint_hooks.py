@@ -1,4 +1,4 @@
-"""What training keeps: the state and the model of its checkpoints, the best model of its evaluations."""
+"""Hooks that save: the state and the model at checkpoints, and the best model of the evaluations."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from resdet.inference.mode import evaluating
 
 
 class EvalHook(Hook):
-    """Evaluates each ``every`` iterations and at the end, and keeps the best model.
+    """Evaluates every ``every`` iterations and at the end, and keeps the best model.
 
-    The evaluation changes nothing of the training: mode and random generators are put back, and the state is saved before it,
-    so that one which fails or is killed costs no step; its score reaches the state of the next checkpoint, and until then lies
-    in the log, from where a resumed run recalls it. A stop that is asked for leaves the evaluation to the resumed run.
+    An evaluation does not change the training: mode and random generators are restored afterwards. The state is saved before
+    it, so that no step is lost when an evaluation fails or is killed. Its score is in the log at once, where a resumed run
+    finds it, and in the state from the next checkpoint on. When training is asked to stop, the resumed run does the evaluation.
 
     Args:
-        model: put into evaluation mode meanwhile.
-        evaluate: to a dict that JSON can hold.
-        score: of such a dict, higher is better; NaN is never the best.
+        model: the network; it is in evaluation mode during the evaluation.
+        evaluate: computes the metrics, a dict that JSON can hold.
+        score: computes the score of such a dict; higher is better, and NaN is never the best.
         every: iterations between evaluations; 0: only at the end.
-        best: where the best model goes.
+        best: the file of the best model.
         save_model: writes the model to a path, atomically.
-        checkpoint: saves the state; remembers the best score and the last evaluation.
-        writers: get the line ``{"iteration", "eval", "score"}``.
+        checkpoint: saves the state, and remembers the best score and the last evaluation.
+        writers: receive the line ``{"iteration", "eval", "score"}``.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class EvalHook(Hook):
         self.writers = writers
 
     def before_train(self, progress: Progress) -> None:
-        """Evaluate now what the run before was stopped or killed in."""
+        """Do the evaluation that the previous run did not finish, when there is one."""
         if progress.iteration > 0 and progress.due(self.every) and last_evaluation(self.checkpoint) < progress.iteration:
             self._evaluate(progress.iteration)
 
@@ -70,7 +70,7 @@ class EvalHook(Hook):
     def _evaluate(self, iteration: int) -> None:
         with evaluating(self.model), preserved_randomness():
             metrics = self.evaluate()
-        score = float(self.score(metrics))  # a plain float also of NumPy's: it goes into the checkpoint
+        score = float(self.score(metrics))  # converts NumPy's floats to plain ones, because it goes into the checkpoint
         if note_evaluation(self.checkpoint, iteration, score):
             self.save_model(self.best)
         for writer in self.writers:
@@ -78,15 +78,15 @@ class EvalHook(Hook):
 
 
 class CheckpointHook(Hook):
-    """Saves the state and the model each ``every`` iterations, at the end, and when training is asked to stop.
+    """Saves the state and the model every ``every`` iterations, at the end, and when training is asked to stop.
 
-    It stands after the hooks whose notes it saves. When a loss is not finite and nothing was saved yet, it saves the state
-    before that step, to look at; a file that is there stays.
+    It must come after the hooks whose notes it saves. When a loss is not finite and nothing was saved yet, it saves the state
+    before that step for inspection. It leaves an existing file as it is.
 
     Args:
         checkpoint: saves the state.
         save_model: writes the model to a path, atomically.
-        model_path: where the model goes.
+        model_path: the file of the model.
         every: iterations between checkpoints.
     """
 
@@ -99,7 +99,7 @@ class CheckpointHook(Hook):
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
     def before_train(self, progress: Progress) -> None:
-        """Bring up to date the model's file, which the run before may have been killed in."""
+        """Bring the model's file up to date, because the previous run may have been killed before it was written."""
         if progress.iteration > 0:
             self._save(progress.iteration)
         self._keep_buffers()
@@ -116,7 +116,7 @@ class CheckpointHook(Hook):
             self._save(progress.iteration)
 
     def on_failure(self, progress: Progress) -> str:
-        """Save the state before the step, when there is no other."""
+        """Save the state before the step when no state was saved yet."""
         path = self.checkpoint.path
         if path.exists():
             return f"{path} stays as it was"
@@ -129,7 +129,7 @@ class CheckpointHook(Hook):
         return f"{path} holds the state before it"
 
     def _keep_buffers(self) -> None:
-        # BN's statistics take in a batch before its loss is known; only until there is a file, for it takes time
+        # BN's statistics include a batch before its loss is known; copies take time, so we make them only until there is a file
         saved = self.checkpoint.path.exists()
         norms = (
             []
@@ -145,7 +145,7 @@ class CheckpointHook(Hook):
 
 
 def note_evaluation(checkpoint: Checkpointer, iteration: int, score: float) -> bool:
-    """Keep in the notes that ``iteration`` was evaluated, and its score if it is the best so far; whether it is."""
+    """Note that ``iteration`` was evaluated, and its score if it is the best so far; return whether it is the best."""
     checkpoint.extra["evaluated"] = iteration
     best = checkpoint.extra.get("best_score")
     if not math.isfinite(score) or (best is not None and score <= best):

@@ -1,4 +1,4 @@
-"""What happens around the steps of training: logs, the learning rate, the moving average."""
+"""Hooks around the steps of training: logs, the learning rate, the moving average."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from resdet.system import peak_memory
 
 
 class LogHook(Hook):
-    """Writes a line each ``every`` iterations: losses and times averaged over the iterations since the line before.
+    """Writes a line every ``every`` iterations, with losses and times averaged over the iterations since the last line.
 
     Keys: ``iteration``, ``lr``, ``loss`` and each loss, ``time`` and ``data_time`` (seconds an iteration), ``eta`` (seconds of
     steps left), ``memory`` (peak, MB: of the GPU's tensors, or of this process on the CPU).
 
     Args:
-        writers: get every line; closed with the hook.
+        writers: receive every line; closed with the hook.
         display: shows the line and each step; closed with the hook.
         every: iterations between lines.
-        device: where the model is.
-        notes: holds the unfinished window; kept in the checkpoint, so that a resumed run writes the lines of an unbroken one.
+        device: the device of the model.
+        notes: holds the unfinished window; the checkpoint keeps it, so that a resumed run writes the lines of an unbroken one.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class LogHook(Hook):
         self.every = every
         self.device = device
         self._window: dict[str, list[float]] = notes.setdefault("log_window", {})
-        self._times: list[tuple[float, float]] = []  # not in the checkpoint: a resumed run has a pace of its own
+        self._times: list[tuple[float, float]] = []  # not in the checkpoint, because a resumed run may be faster or slower
 
     def before_train(self, progress: Progress) -> None:
         """Begin the display."""
@@ -83,7 +83,7 @@ class LogHook(Hook):
 
 
 class ScheduleHook(Hook):
-    """Tells the schedule what each step and each evaluation measured; it is a writer of the log's lines for the latter.
+    """Passes the measurements of each step and each evaluation to the schedule. For evaluations it acts as a log writer.
 
     Args:
         schedule: the learning rate.
@@ -103,10 +103,10 @@ class ScheduleHook(Hook):
 
 
 class AverageHook(Hook):
-    """Takes the weights of every step into a moving average.
+    """Adds the weights after every step to a moving average.
 
     Args:
-        average: of ``moving_average``.
+        average: the result of ``moving_average``.
         model: the network in training.
     """
 
@@ -115,7 +115,7 @@ class AverageHook(Hook):
         self.model = model
 
     def after_step(self, progress: Progress) -> None:  # noqa: ARG002 - every step counts the same
-        """Take in the weights."""
+        """Add the weights to the average."""
         self.average.update_parameters(self.model)
 
 
@@ -123,5 +123,5 @@ def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if device.type == "mps":
-        return torch.mps.driver_allocated_memory() / 2**20  # what it once had, it keeps
+        return torch.mps.driver_allocated_memory() / 2**20  # torch keeps memory that it once took, so this is the peak
     return peak_memory() / 2**20

@@ -1,4 +1,4 @@
-"""What a run keeps in its folder: restored when the run is resumed, logged, evaluated and saved while it trains."""
+"""Connects a run to its folder: restores it when it is resumed, and logs, evaluates and saves it while it trains."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _log = logging.getLogger(__name__)
 
 
 def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, machine: Mapping[str, str]) -> None:
-    """Bring a run to where its folder is, and add the hooks that log, evaluate and save it.
+    """Load the state in a run's folder, and add the hooks that log, evaluate and save the run.
 
-    The hooks that it has come after the log and before evaluation and checkpoint.
+    The run's own hooks come after the log and before evaluation and checkpoint.
 
     Args:
-        run: its state, when the folder holds one, is loaded into it.
+        run: the run; the state in its folder is loaded into it when there is one.
         log_every: iterations between log lines.
         checkpoint_every: iterations between checkpoints.
         eval_every: iterations between evaluations; 0: only at the end.
-        machine: what else the last bits depend on; where it is another one when the run is resumed, that is said.
+        machine: other facts that the last bits of the weights depend on; a resumed run reports when they have changed.
 
     Raises:
-        ConfigError, DataError: when the state is of another model or other data, or damaged.
+        ConfigError, DataError: when the state belongs to another model or other data, or is damaged.
     """
     task, files = run.task, run.files
     parts: dict[str, Stateful] = {"precision": run.precision} | ({"average": run.average} if run.average else {})
@@ -40,9 +40,9 @@ def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, ma
     _note_machine(checkpoint, machine, run)
     score_at_start = drop_lines_after(files.log, run.iteration)
     run.schedule.restore(checkpoint.extra.get("schedule", {}))
-    checkpoint.extra["schedule"] = run.schedule.state  # the living dicts: saved as they are then
+    checkpoint.extra["schedule"] = run.schedule.state  # not a copy: saves current values
     if score_at_start is not None and last_evaluation(checkpoint) < run.iteration:
-        # evaluated after the state was saved, and logged: not to be done once more
+        # this evaluation came after the state was saved, but it is in the log: do not repeat it
         note_evaluation(checkpoint, run.iteration, score_at_start)
         run.schedule.after_evaluation(score_at_start)
 
@@ -70,7 +70,7 @@ def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, ma
 
 
 class _Listeners:
-    """Tells the hooks of a run of its evaluations; written to as a log is."""
+    """A log writer that tells the hooks of a run about its evaluations."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -85,7 +85,7 @@ class _Listeners:
 
 
 def _check_data(checkpoint: Checkpointer, data: Mapping[str, Any]) -> None:
-    """A ConfigError naming what a run was trained on before and is not now."""
+    """Raise a ConfigError that names every difference between the data of the run before and now."""
     before = checkpoint.extra.setdefault("data", dict(data))
     changed = [key for key in data if before.get(key) != data[key]]
     if changed:
@@ -95,7 +95,7 @@ def _check_data(checkpoint: Checkpointer, data: Mapping[str, Any]) -> None:
 
 
 def _note_machine(checkpoint: Checkpointer, machine: Mapping[str, str], run: Run) -> None:
-    """Say what is another than when the run began, and note what is now."""
+    """Report what has changed since the run began, and note the current values."""
     for name, was in checkpoint.extra.get("machine", {}).items():
         now = machine.get(name)
         if was != now:

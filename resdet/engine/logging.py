@@ -1,4 +1,4 @@
-"""Where log lines go: a file of JSON lines, TensorBoard.
+"""Writers of log lines: a file of JSON lines, TensorBoard.
 
 A line is a dict. Training: ``iteration``, ``lr``, ``loss`` and each loss, ``time``, ``data_time``, ``eta``, ``memory``.
 Evaluation: ``iteration``, ``eval`` (the metrics), ``score``.
@@ -23,7 +23,7 @@ class LogWriter(Protocol):
         """Keep one line."""
 
     def close(self) -> None:
-        """No more lines will come."""
+        """Finish: no more lines follow."""
 
 
 class JsonLog:
@@ -46,8 +46,8 @@ class TensorBoardLog:
     """Event files in ``folder``: ``train/…`` and ``eval/…`` scalars.
 
     Args:
-        folder: of the event files.
-        start: steps that the run already took; what older event files say of later ones is hidden.
+        folder: the folder of the event files.
+        start: the number of steps already taken; lines of later steps in older event files are hidden.
     """
 
     def __init__(self, folder: Path, start: int = 0) -> None:
@@ -68,14 +68,14 @@ class TensorBoardLog:
 
 
 def drop_lines_after(path: Path, iteration: int) -> float | None:
-    """Forget the lines that the checkpoint knows nothing of: the run will write them again.
+    """Delete the lines that were written after the checkpoint, because the run will write them again.
 
     Args:
-        path: the JSON lines file; nothing happens where there is none.
-        iteration: the checkpoint's; later lines go, and a last line that a kill cut short.
+        path: the JSON lines file; nothing happens when there is none.
+        iteration: the iteration of the checkpoint; later lines are deleted, and so is a last line that was cut short.
 
     Returns:
-        The score of the evaluation of the checkpoint's own iteration, NaN for one without a number; None: there was none.
+        The score of the evaluation at the checkpoint's own iteration: NaN when it has no number, None when there was none.
 
     Raises:
         DataError: when a line before the last is not a JSON object with an iteration.

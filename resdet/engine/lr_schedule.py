@@ -1,7 +1,7 @@
-"""The learning rate: its rule times its warm-up, a number for every iteration.
+"""The learning rate of every iteration: its rule times its warm-up.
 
 Steps, cosine and the linear warm-up are pure functions of the iteration. The plateau rule and the warm-up by error depend on
-what was measured so far; that lies in ``state``, plain numbers that the checkpoint keeps.
+what was measured so far, which is in ``state``: plain numbers that the checkpoint keeps.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _ERROR_WINDOW = 100  # iterations over which the training error is averaged
 class Factor(Protocol):
     """One factor of the learning rate.
 
-    A factor that learns from the run has ``state`` and one of ``after_step`` (the values of the step) and ``after_evaluation``
-    (its score, higher is better).
+    A factor that depends on the run also has ``state``, and either ``after_step`` (called with the values of the step) or
+    ``after_evaluation`` (called with its score, higher is better).
     """
 
     def __call__(self, iteration: int) -> float:
@@ -28,7 +28,7 @@ class Factor(Protocol):
 
 @dataclass(frozen=True)
 class Steps:
-    """``gamma`` to the power of the milestones passed, those ``<= iteration`` (paper, sections 3.4 and 4.2)."""
+    """``gamma`` to the power of the number of milestones ``<= iteration`` (paper, sections 3.4 and 4.2)."""
 
     milestones: Sequence[int] = ()
     gamma: float = 0.1
@@ -50,15 +50,15 @@ class Cosine:
 
 
 class Plateau:
-    """``gamma`` for every time that the score has stopped rising (paper, section 3.4: "divided by 10 when the error plateaus").
+    """One ``gamma`` for each time that the score stopped rising (paper, section 3.4: "divided by 10 when the error plateaus").
 
-    Our reading: ``patience`` evaluations, one after the other, that are not better by ``threshold`` than the best so far. The
-    count begins again after a drop; the best stays.
+    We call it a plateau when ``patience`` evaluations in a row do not beat the best score so far by ``threshold``. The count
+    starts again after a drop; the best score stays.
 
     Args:
         gamma: factor at a plateau.
-        patience: evaluations.
-        threshold: the least rise that is a gain, in the score's unit; 0.001 are 0.1 points of error.
+        patience: the number of evaluations without a gain.
+        threshold: the least rise that counts as a gain, in the score's unit; 0.001 is 0.1 points of error.
     """
 
     def __init__(self, gamma: float = 0.1, patience: int = 5, threshold: float = 0.001) -> None:
@@ -72,7 +72,7 @@ class Plateau:
         return float(self.gamma ** self.state["drops"])
 
     def after_evaluation(self, score: float) -> None:
-        """Take in the score of an evaluation; NaN is no gain."""
+        """Use the score of an evaluation; NaN counts as no gain."""
         best = self.state["best"]
         if math.isfinite(score) and (best is None or score >= best + self.threshold):
             self.state.update(best=score, waited=0)
@@ -84,7 +84,7 @@ class Plateau:
 
 @dataclass(frozen=True)
 class LinearWarmup:
-    """From ``factor`` at iteration 0 in a straight line to 1 at ``iterations``; 1 from then on."""
+    """Rises in a straight line from ``factor`` at iteration 0 to 1 at ``iterations``, and stays 1 from then on."""
 
     iterations: int = 0
     factor: float = 0.001
@@ -99,11 +99,11 @@ class LinearWarmup:
 class WarmupUntilError:
     """``factor`` until the training error falls below ``error``, then 1 for good (paper, section 4.2: ResNet-110).
 
-    The paper does not say how the error is taken; here it is the mean over the last 100 iterations, once there are so many.
+    The paper does not say how the error is measured. We take the mean over the last 100 iterations, once there are 100.
 
     Args:
-        error: share of the training images misclassified, in [0, 1].
-        factor: share of the learning rate before.
+        error: the share of misclassified training images that ends the warm-up, in [0, 1].
+        factor: the share of the learning rate during the warm-up.
     """
 
     def __init__(self, error: float = 0.8, factor: float = 0.1) -> None:
@@ -116,7 +116,7 @@ class WarmupUntilError:
         return 1.0 if self.state["done"] else self.factor
 
     def after_step(self, values: Mapping[str, float]) -> None:
-        """Take in the ``"error"`` of a step."""
+        """Use the ``"error"`` of a step."""
         if self.state["done"]:
             return
         errors = self.state["errors"]
@@ -131,9 +131,9 @@ class LearningRate:
     """``lr`` times its rule times its warm-up; ``schedule(i)`` is the rate of the step that follows ``i`` finished ones.
 
     Args:
-        lr: the rate at full height.
-        policy: how it falls.
-        warmup: how it rises.
+        lr: the full learning rate.
+        policy: the factor by which it falls.
+        warmup: the factor by which it rises.
     """
 
     lr: float
@@ -146,23 +146,23 @@ class LearningRate:
 
     @property
     def state(self) -> dict[str, dict[str, Any]]:
-        """What the factors have learnt, the very dicts that they keep: plain values."""
+        """The states of the factors, plain values; these are their own dicts and not copies."""
         parts = {"policy": self.policy, "warmup": self.warmup}
         return {name: part.state for name, part in parts.items() if hasattr(part, "state")}
 
     def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take over what ``state`` said at a checkpoint."""
+        """Restore the ``state`` of a checkpoint."""
         for name, mine in self.state.items():
             mine.update(state.get(name, {}))
 
     def after_step(self, values: Mapping[str, float]) -> None:
-        """Tell the factors what a step measured."""
+        """Pass the measurements of a step to the factors."""
         for part in (self.policy, self.warmup):
             if hasattr(part, "after_step"):
                 part.after_step(values)
 
     def after_evaluation(self, score: float) -> None:
-        """Tell the factors the score of an evaluation, higher is better."""
+        """Pass the score of an evaluation to the factors; higher is better."""
         for part in (self.policy, self.warmup):
             if hasattr(part, "after_evaluation"):
                 part.after_evaluation(score)

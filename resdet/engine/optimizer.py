@@ -1,4 +1,4 @@
-"""The optimizer of the paper."""
+"""Builds the optimizer of the paper."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def build_sgd(
     """SGD over the parameters of ``model`` that are not frozen (paper, section 3.4).
 
     Args:
-        model: what to train.
+        model: the network to train.
         lr: learning rate.
         momentum: in [0, 1].
-        weight_decay: L2 penalty, as the paper's on every parameter.
+        weight_decay: the L2 penalty; as in the paper it is on every parameter.
         decay_norm_and_bias: False leaves parameters of one dimension (BN's scale and shift, biases) without the penalty.
 
     Returns:
@@ -43,14 +43,14 @@ def build_sgd(
 
 
 def _fuses(parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether there is a kernel that takes the step in one pass."""
+    """Whether torch has a kernel that takes the step in one pass."""
     return all(parameter.device.type in ("cpu", "cuda") and parameter.is_floating_point() for parameter in parameters)
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Lay out each momentum in memory as its parameter is, which a run resumed with another ``channels_last`` has changed.
+    """Give each momentum the memory layout of its parameter. They differ when a run is resumed with another ``channels_last``.
 
-    The fused kernel walks both from their first number to their last, and would mix them up.
+    The fused kernel reads both in memory order, and would mix up their numbers.
     """
     for parameter, state in optimizer.state.items():
         momentum = state.get("momentum_buffer")

@@ -16,10 +16,10 @@ class Precision:
 
     Args:
         name: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
-        device: where the model is.
+        device: the device of the model.
 
     Raises:
-        ConfigError: an unknown name, bf16 on a GPU that has none, or fp16 on one for which this torch cannot scale losses.
+        ConfigError: an unknown name, bf16 on a GPU without it, or fp16 on a GPU on which this torch cannot scale losses.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
@@ -32,7 +32,7 @@ class Precision:
     def autocast(self) -> torch.autocast:
         """A context in which convolutions and matrix products run in the format."""
         enabled = self.dtype != torch.float32
-        # some devices warn of a format that they have no autocast for, even where it is not to be used
+        # some devices warn about a format without autocast, even when it is not used
         return torch.autocast(self.device.type, self.dtype if enabled else None, enabled=enabled)
 
     def backward(self, loss: Tensor) -> None:
@@ -40,11 +40,11 @@ class Precision:
         self._scaler.scale(loss).backward()
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Bring the gradients back to their own size, for whoever looks at them before ``step``."""
+        """Undo the scaling of the gradients, for code that reads them before ``step``."""
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Take the optimizer's step; fp16 leaves it out when a gradient overflowed, and scales less from then on."""
+        """Take the optimizer's step. With fp16 the step is left out when a gradient overflowed, and the scale is lowered."""
         self._scaler.step(optimizer)
         self._scaler.update()
 
@@ -53,13 +53,13 @@ class Precision:
         return self._scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the result of ``state_dict``."""
         if state:
             self._scaler.load_state_dict(state)
 
 
 def _check_scaling(device: torch.device) -> None:
-    """What GradScaler does to gradients; torch 2.6 cannot on mps, which would show after the first step's work."""
+    """Try what GradScaler does to gradients now. Torch 2.6 cannot do it on mps, and would fail only after the first step."""
     one = torch.ones(1, device=device)
     try:
         torch._amp_foreach_non_finite_check_and_unscale_([one], torch.zeros(1, device=device), one)

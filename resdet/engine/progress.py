@@ -1,4 +1,4 @@
-"""What a person sees while training runs: one live line on a terminal, one plain line a log interval elsewhere."""
+"""Shows the progress of training: one live line on a terminal, elsewhere one plain line for each log interval."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PlainDisplay:
         self._iterations = 0
 
     def start(self, iteration: int, iterations: int) -> None:
-        """Remember the length of the run; say where a resumed one goes on."""
+        """Remember the length of the run, and print where a resumed run continues."""
         self._iterations = iterations
         if iteration:
             self._print(f"continuing after iteration {iteration}/{iterations}")
@@ -64,7 +64,7 @@ class LiveDisplay:
 
     def __init__(self, stream: TextIO) -> None:
         columns = (MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-        # standard output belongs to results
+        # standard output is for results only
         self._progress = Progress(*columns, console=Console(file=stream), redirect_stdout=False, refresh_per_second=4)
         self._task = self._progress.add_task("", total=None)
         self._logged = False
@@ -75,7 +75,7 @@ class LiveDisplay:
         self._progress.start()
 
     def step(self, iteration: int, loss: float) -> None:
-        """Count; until the first log line comes, show the loss of the step."""
+        """Count the step, and show its loss until the first log line comes."""
         self._progress.update(self._task, completed=iteration)
         if not self._logged:
             self._progress.update(self._task, description=f"loss {loss:.4f}")

@@ -1,4 +1,4 @@
-"""Proposals of a whole training set, made once by a trained RPN and kept on disk with the word of where they come from."""
+"""Keeps the proposals that a trained RPN makes for a whole training set on disk, together with their provenance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resdet.data.proposals import Proposals, join_proposals, make_proposals, rea
 from resdet.errors import DataError
 from resdet.structures.boxes import clip_boxes, scale_boxes
 
-# images a file: what an interrupted extraction loses at most
+# images in a file, and so the most that an interrupted extraction loses
 SHARD = 1000
 _log = logging.getLogger(__name__)
 
@@ -33,21 +33,22 @@ def cached_proposals(
     workers: int,
     shard: int = SHARD,
 ) -> Proposals:
-    """The proposals of every image of ``view``: read where the folder holds them, made and kept where it does not.
+    """The proposals of every image of ``view``, read from the folder when it holds them, else made and kept there.
 
     Args:
-        folder: of ``cached_shards``, as ``provenance`` and ``shard``.
-        propose: images uint8 (3, H_i, W_i) to boxes float32 (R_i, 4) ``xyxy`` in their pixels, best first, and scores (R_i,).
+        folder: see ``cached_shards``.
+        propose: turns images uint8 (3, H_i, W_i) into boxes float32 (R_i, 4) ``xyxy`` in their pixels, best first, and scores
+            (R_i,).
         view: the images, as the network should see them.
-        provenance: see there.
+        provenance: see ``cached_shards``.
         workers: processes that read images.
-        shard: see there.
+        shard: see ``cached_shards``.
 
     Returns:
         Boxes in pixels of the original images, in the order of the view.
 
     Raises:
-        DataError: an image that cannot be read.
+        DataError: when an image cannot be read.
     """
     return cached_shards(
         folder, view.dataset.image_ids, lambda indices: _extract(propose, view, indices, workers), provenance, shard=shard
@@ -62,20 +63,20 @@ def cached_shards(
     *,
     shard: int = SHARD,
 ) -> Proposals:
-    """The proposals of images: read where ``folder`` holds them, made and kept where it does not.
+    """The proposals of images, read from ``folder`` when it holds them, else made and kept there.
 
-    The folder holds one ``proposals.safetensors`` for each ``shard`` images, so that an interrupted extraction goes on where it
-    was. A file of another provenance is made anew, with a warning: it is of another model, filter or data set.
+    The folder holds one ``proposals.safetensors`` for each ``shard`` images, so that an interrupted extraction can continue. A
+    file with another provenance comes from another model, filter or data set; it is made again, with a warning.
 
     Args:
-        folder: made when missing.
-        ids: of the images.
-        extract: positions in ``ids`` to the proposals of these images.
-        provenance: plain values that tell all that the proposals depend on.
-        shard: images a file.
+        folder: the folder of the files, created when missing.
+        ids: the ids of the images.
+        extract: makes the proposals of the images at the given positions in ``ids``.
+        provenance: plain values for everything that the proposals depend on.
+        shard: the number of images in each file.
 
     Returns:
-        In the order of ``ids``.
+        The proposals, in the order of ``ids``.
     """
     parts = []
     for first in range(0, len(ids), shard):
@@ -92,12 +93,12 @@ def cached_shards(
 
 
 def dataset_fingerprint(dataset: DetectionDataset) -> str:
-    """A word for the images of a data set, their files, ids and sizes: other images, another word."""
+    """A hash of the files, ids and sizes of a data set's images; other images give another hash."""
     return fingerprint(dataset.files, dataset.ids, dataset.sizes)
 
 
 def fingerprint(*arrays: NDArray[Any]) -> str:
-    """A word for the bytes of arrays: other bytes, another word."""
+    """A hash of the bytes of arrays; other bytes give another hash."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(array.nbytes.to_bytes(8, "little") + array.tobytes())
@@ -105,7 +106,7 @@ def fingerprint(*arrays: NDArray[Any]) -> str:
 
 
 def _kept(path: Path, wanted: dict[str, Any], ids: Sequence[int]) -> Proposals | None:
-    """What ``path`` holds, when it is what is wanted."""
+    """The proposals in ``path`` when they are the wanted ones, else None."""
     if not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""A training run: one object that the loop drives and that hooks look at."""
+"""A training run: the object that the loop drives and that hooks read."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """Where training is.
+    """The progress of training.
 
     Attributes:
-        iteration: steps taken.
+        iteration: the number of steps taken.
         iterations: steps of the whole run; a hook that sets it to ``iteration`` ends the run after this step.
         lr: learning rate of the last step.
-        losses: of the last step, with their sum as "loss"; and what else the step measured, by other names.
+        losses: the losses of the last step, with their sum as "loss"; other measurements of the step have other names.
         data_time: seconds that the last step waited for its batch.
         step_time: seconds of the last step, ``data_time`` included.
-        stopping: a signal asked for the end; hooks leave out what can wait for the resumed run.
-        metrics: of the last evaluation, as in ``metrics.json``; {} before the first.
+        stopping: whether a signal asked training to stop; hooks then leave out work that can wait for the resumed run.
+        metrics: the metrics of the last evaluation, as in ``metrics.json``; {} before the first.
     """
 
     iteration: int
@@ -46,12 +46,12 @@ class Progress:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def due(self, every: int) -> bool:
-        """Whether something done each ``every`` iterations (0: never), and at the end, is to be done now."""
+        """Whether work that is done every ``every`` iterations (0: never) and at the end is due now."""
         return self.iteration == self.iterations or (every > 0 and self.iteration > 0 and self.iteration % every == 0)
 
 
 class Hook:
-    """Called by the training loop with the run; a hook of one's own overrides what it needs."""
+    """The training loop calls these methods with the run; your own hook overrides those that it needs."""
 
     def before_train(self, run: Run) -> None:
         """Before the first step of this process."""
@@ -60,40 +60,40 @@ class Hook:
         """After every step."""
 
     def after_evaluation(self, run: Run) -> None:
-        """After every evaluation, of which ``run.metrics`` holds the numbers."""
+        """After every evaluation; ``run.metrics`` holds its numbers."""
 
     def on_interrupt(self, run: Run) -> None:
         """After the last step before a requested stop, following ``after_step``."""
 
     def on_failure(self, run: Run) -> str:  # noqa: ARG002 - for those that override it
-        """When the step that follows has no finite loss; returns what to tell of it, "" for nothing."""
+        """When the loss of the next step is not finite; returns text for the error message, or "" for none."""
         return ""
 
     def close(self) -> None:
-        """When the loop is left, by an error too."""
+        """When the loop ends, also after an error."""
 
 
 @dataclass(kw_only=True)
 class Run(Progress):
-    """What is trained, by what, and where it is kept.
+    """A training run: its task, the parts that train it, and its folder.
 
     Attributes:
-        task: what is trained.
-        network: what takes the steps: the task's model, or a faster one with the same parameters.
-        optimizer: of the model; its learning rate is set before every step.
-        schedule: iteration (from 0) to learning rate; its state is kept with the rest.
+        task: the task, which holds the model, the data and the evaluation.
+        network: the network that takes the steps: the task's model, or a faster one with the same parameters.
+        optimizer: the optimizer of the model; its learning rate is set before every step.
+        schedule: gives the learning rate of an iteration (from 0); its state is kept with the rest.
         files: the run's folder.
-        config: of the run, with every choice that was made.
-        seed: of the run; the random numbers of a step depend on it and the iteration alone.
-        device: where the model is.
-        precision: number format of the forward pass.
+        config: the config of the run, with every choice that was made.
+        seed: the seed of the run; the random numbers of a step depend on it and the iteration alone.
+        device: the device of the model.
+        precision: the number format of the forward pass.
         clip_norm: gradients (of all parameters together) longer than this are shortened to it; 0: never.
         accumulate: parts that a batch is computed in, one after the other; the gradient is that of the whole batch, but BN in
             training sees the parts.
         average: moving average of the model's weights; None: there is none.
         hooks: called in this order after each step, and closed at the end, whatever ends it.
-        results: what was measured and written when training had ended.
-        again: what ``resume`` calls.
+        results: the metrics and files that were written when training had ended.
+        again: the function that ``resume`` calls.
     """
 
     task: Task[Any, Any]
@@ -123,15 +123,15 @@ class Run(Progress):
         return self.files.folder
 
     def finish(self) -> None:
-        """Do what is left when training has ended, see ``Task.finish``."""
+        """Do the remaining work when training has ended, see ``Task.finish``."""
         self.results = self.task.finish(self.model, self.folder)
         self.metrics = self.results.metrics
 
     def resume(self, hooks: Sequence[Hook] = ()) -> Run:
-        """Continue from what the folder holds: the data is read again, and so are the weights; returns the new run.
+        """Continue from the folder: read the data and the weights again, and return the new run.
 
         Raises:
-            ConfigError: a run that was put together by hand; otherwise the errors of training.
+            ConfigError: when the run was put together by hand. All errors of training are possible too.
         """
         if self.again is None:
             raise ConfigError(f"{self.folder}: begun from a task, not from a run file: start the task again with resume=True")

@@ -1,4 +1,4 @@
-"""The folder of a run: which files it holds, and who may write there."""
+"""The folder of a run: its files, and which process may write there."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
 from resdet.files import write_text
 
-# what is worth keeping, of a run and of the steps of one: without any of it a run was ended before its first checkpoint
+# the files worth keeping, of a run and of its steps; a run without any of them ended before its first checkpoint
 _FILES = ("state.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
 _PRODUCTS = (*_FILES, *(f"step*/{name}" for name in _FILES))
-# an option that the run decides itself, with the values that leave it to the run
+# an option that the run may decide itself, with the values that leave the decision to the run
 _CHOSEN = {"run.kernels": ("auto", "<absent>")}
-# options that change neither the weights nor what they are scored on; a plateau is told by the evaluations, though
+# options that change neither the weights nor the test data (though a plateau schedule depends on the evaluations)
 _NEUTRAL = {"output", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
 
 
@@ -64,13 +64,13 @@ class RunFolder:
 
 @contextlib.contextmanager
 def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[RunFolder]:
-    """Make the folder of a run, or enter it again, and keep other processes out of it meanwhile.
+    """Create or reopen the folder of a run, and keep other processes out of it until the context ends.
 
     Args:
         folder: created when missing.
         config_yaml: the complete config, written to ``config.yaml``.
-        resume: continue the run that the folder holds; where it holds none, a new one begins. A run that has left nothing but
-            its config and log was ended before it saved anything: there a new one begins, of any config.
+        resume: continue the run in the folder; without one, a new run begins. When the folder holds only a config and a
+            log, that run ended before it saved anything, and a new run begins with any config.
 
     Raises:
         ConfigError: when the folder holds a run and ``resume`` is false; when it holds one of another config, with every option
@@ -108,7 +108,7 @@ def _differences(config: Path, config_yaml: str) -> Iterator[str]:
 
 
 def _options(text: str) -> dict[str, Any]:
-    """Every option of a config's YAML with its dotted name of today."""
+    """Every option of a config's YAML with its current dotted name."""
     values = yaml.safe_load(text)
     return dict(_leaves(with_new_names(values)[0] if isinstance(values, dict) else values))
 

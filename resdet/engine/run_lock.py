@@ -1,4 +1,4 @@
-"""One process at a time in a run folder."""
+"""Lets only one process at a time use a run folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from resdet.errors import ConfigError
 from resdet.system import locked
 
-# folders that this process holds already: to lock the file once more would give it away
+# folders that this process has locked: locking the file again could release the first lock
 _own: set[tuple[int, str]] = set()
 
 
@@ -20,12 +20,12 @@ _own: set[tuple[int, str]] = set()
 def held(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder, which is made when missing, by a lock on the file ``.lock`` in it.
 
-    The file stays, the lock does not: the system lets go of it when this process ends, however it ends. This process may
-    enter again. Where there are no such locks, as on some network file systems, nobody is kept out.
+    The file stays, but the system releases the lock when this process ends in any way. This process may enter the folder again.
+    Some network file systems have no such locks; there other processes are not kept out.
 
     Raises:
-        ConfigError: another process holds the folder.
-        OSError: the folder cannot be written.
+        ConfigError: when another process holds the folder.
+        OSError: when the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     key = (os.getpid(), os.path.realpath(folder))

@@ -1,4 +1,4 @@
-"""Where random numbers start: once a run, and again at every step."""
+"""Seeds the random numbers, once for a run and again at every step."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def seed_everything(seed: int) -> None:
 def step_seed(seed: int, iteration: int) -> int:
     """The seed of one training step, in [0, 2**63).
 
-    A hash, so that neighbouring runs and iterations share nothing: what a step draws depends on (seed, iteration) alone, and a
-    resumed run needs no generator state.
+    It is a hash, so that neighbouring runs and iterations share nothing. The random numbers of a step depend on
+    (seed, iteration) alone, so a resumed run needs no generator state.
     """
     digest = hashlib.blake2b(f"{seed}/{iteration}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
@@ -30,7 +30,7 @@ def step_seed(seed: int, iteration: int) -> int:
 
 @contextlib.contextmanager
 def preserved_randomness() -> Iterator[None]:
-    """Put the generators of Python, NumPy and torch (all devices in use) back on leaving."""
+    """A context that restores the generators of Python, NumPy and torch (all devices in use) when it ends."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None

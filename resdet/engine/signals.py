@@ -1,4 +1,4 @@
-"""Stopping on request: a signal becomes a flag that the training loop looks at between steps."""
+"""Stops training on request: a signal sets a flag that the training loop reads between steps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from resdet.system import stop_signals
 class StopSignals:
     """Inside this context the first SIGINT or SIGTERM only sets ``received``; one more SIGINT raises KeyboardInterrupt.
 
-    On Windows, where no program can send SIGTERM, Ctrl-Break (SIGBREAK) is its like.
+    On Windows, where no program can send SIGTERM, Ctrl-Break (SIGBREAK) takes its place.
 
-    The former handlers come back on leaving. Off the main thread, where Python allows no handlers, nothing is installed.
+    The former handlers are restored when the context ends. Outside the main thread Python allows no handlers, so none are set.
     """
 
     def __init__(self) -> None:
-        self.received = ""  # the signal's name, "" as long as none came
+        self.received = ""  # the name of the signal, "" before any
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:

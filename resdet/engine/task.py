@@ -1,4 +1,4 @@
-"""What a run trains: the words in which a task tells the training loop about itself."""
+"""The interface between the training loop and a task, which is what a run trains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Batch(Protocol):
-    """What the loop asks of a batch."""
+    """The part of a batch that the training loop uses."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -33,11 +33,11 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Results:
-    """What an evaluation found.
+    """The results of an evaluation.
 
     Attributes:
         metrics: the numbers, as in ``metrics.json``; {} without a validation set.
-        files: what was written.
+        files: the files that were written.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -45,13 +45,13 @@ class Results:
 
 
 class Task(Protocol[ModelT, BatchT]):
-    """A network, what it learns from, and how it is judged and kept.
+    """A network, its training data, and how it is evaluated and saved.
 
     Attributes:
         model: the network, on its device, with the weights that training begins with.
-        samples: how many there are in an epoch.
-        data: what the network is trained on, plain values: the "names" of its classes, how many "images", …; a resumed run must
-            have the same.
+        samples: the number of samples in an epoch.
+        data: facts about the training data as plain values: the "names" of the classes, the number of "images", …. A resumed
+            run must have the same.
         evaluates: whether there is something to evaluate on.
     """
 
@@ -64,20 +64,20 @@ class Task(Protocol[ModelT, BatchT]):
         """The batches of step ``start`` and of those after it, without end."""
 
     def step(self, network: ModelT, batch: BatchT) -> Mapping[str, Tensor]:
-        """What ``network`` (the model, or a faster one with its parameters) makes of a batch: named scalars.
+        """Run ``network`` (the model, or a faster one with its parameters) on a batch and return named scalars.
 
-        They are means over the images. The sum of those whose names begin with "loss" is minimized; the others are measured and
-        logged. Random numbers that are drawn from torch's global generators depend on the seed and the iteration alone.
+        The scalars are means over the images. Training minimizes the sum of those whose names begin with "loss"; the others are
+        logged. Random numbers from torch's global generators depend on the seed and the iteration alone.
         """
 
     def evaluate(self, model: ModelT) -> dict[str, Any]:
         """The metrics of a model in evaluation mode, as JSON can hold them."""
 
     def score(self, metrics: dict[str, Any]) -> float:
-        """The number by which the best model is chosen: higher is better, NaN is never the best."""
+        """The number that decides which model is best: higher is better, NaN is never the best."""
 
     def save(self, model: ModelT, path: Path) -> None:
         """Write the model to a file, atomically."""
 
     def finish(self, model: ModelT, folder: Path) -> Results:
-        """What is left to do when training has ended: the last evaluation, its files and pictures."""
+        """Do the remaining work when training has ended: the last evaluation, its files and pictures."""

@@ -1,4 +1,4 @@
-"""The training loop. All that is not a step — logs, evaluations, checkpoints — is a hook."""
+"""The training loop. Everything that is not a step (logs, evaluations, checkpoints) is a hook."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def train(run: Run) -> None:
 
 
 def _gradients(run: Run, batch: Batch) -> dict[str, float]:
-    """Add the gradient of a batch to the parameters'; return what the step measured, and the sum of its losses as "loss"."""
+    """Add the gradient of a batch to that of the parameters; return the step's values, with the sum of losses as "loss"."""
     copies = []
     for part in batch.split(run.accumulate) if run.accumulate > 1 else [batch]:
         with run.precision.autocast():
@@ -85,10 +85,10 @@ def _gradients(run: Run, batch: Batch) -> dict[str, float]:
 
 
 class _HostCopy:
-    """Scalars on their way to the host.
+    """Copies scalars from the device to the host.
 
-    On a GPU the copy is queued behind the forward pass, and ``read`` waits for it alone, while the backward pass runs on: the
-    host sees every loss of every step and the device never idles for it.
+    On a GPU the copy is queued behind the forward pass, and ``read`` waits only for the copy while the backward pass runs. So
+    the host sees every loss of every step, and the device never waits for the host.
     """
 
     def __init__(self, scalars: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""How good detections and classifications are: COCO, VOC, top-k, calibration; from memory or from files."""
+"""Scores detections and classifications, from memory or from files: COCO, VOC, top-k, calibration."""
 
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.coco import DetectionMetrics, evaluate_coco

@@ -1,4 +1,4 @@
-"""Does a classifier know how sure it may be? Expected calibration error and negative log-likelihood.
+"""Measures how well a classifier's confidence fits its accuracy: expected calibration error, negative log-likelihood.
 
 Legend: N images, K classes.
 """
@@ -18,12 +18,12 @@ _TINY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Images sorted by their confidence, the greatest probability, into bins of equal width: ``(b / B, (b + 1) / B]``.
+    """Images in bins of equal width ``(b / B, (b + 1) / B]`` by their confidence, which is their greatest probability.
 
     Attributes:
-        counts: int64 (B,), images in each bin; confidence 0 belongs to the first.
-        confidence: float64 (B,), their mean confidence; 0 in an empty bin.
-        accuracy: float64 (B,), the share of them that is classified rightly; 0 in an empty bin.
+        counts: int64 (B,), the number of images in each bin; confidence 0 belongs to the first bin.
+        confidence: float64 (B,), the mean confidence in each bin; 0 in an empty bin.
+        accuracy: float64 (B,), the share of images in each bin that are classified correctly; 0 in an empty bin.
     """
 
     counts: Integers
@@ -41,12 +41,12 @@ class Calibration:
 
 
 def calibrate(probabilities: Probabilities, labels: Integers, bins: int = BINS) -> Calibration:
-    """Sort images into bins of confidence; of equal probabilities the class of the lower index is the prediction.
+    """Sort images into bins of confidence. Between classes of equal probability, the one with the lower index is predicted.
 
     Args:
         probabilities: (N, K), rows summing to 1.
         labels: int64 (N,), 0 … K-1.
-        bins: B.
+        bins: B, the number of bins.
     """
     if not len(labels):
         return Calibration(np.zeros(bins, np.int64), np.zeros(bins), np.zeros(bins))

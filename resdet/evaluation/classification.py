@@ -1,4 +1,4 @@
-"""All numbers of a classifier."""
+"""Computes all metrics of a classifier."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def evaluate_predictions(predictions: Predictions) -> dict[str, Any]:
 
     Returns:
         "top1_error", "top5_error" and "ece" in [0, 1], "nll" in nats, "per_class" by name, "confused": the ten commonest
-        mistakes, and "meta"; None stands where there was no image.
+        mistakes, and "meta"; a value is None when there was no image for it.
 
     Raises:
         TrainingError: when a probability is not finite.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
     counter = TopK(predictions.names)
-    rows = 1000  # at a time
+    rows = 1000  # images at a time
     for some, true in zip(torch.from_numpy(probabilities).split(rows), torch.from_numpy(labels).split(rows), strict=True):
         counter.process(some, true)
     found = counter.evaluate()

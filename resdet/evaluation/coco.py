@@ -33,7 +33,7 @@ from resdet.evaluation.files import Truth, ground_truth_of
 from resdet.evaluation.ground_truth import Floats, GroundTruth
 
 MAX_DETECTIONS = 100
-# metric: which array, index of the IoU threshold (None: all), of the area range, of the detection limit (1, 10, 100)
+# metric: its array, then the indices of the IoU threshold (None: all), the area range and the detection limit (1, 10, 100)
 _STATS: dict[str, tuple[str, int | None, int, int]] = {
     "AP": ("precision", None, 0, 2),
     "AP50": ("precision", 0, 0, 2),
@@ -57,7 +57,7 @@ class DetectionMetrics:
     Attributes:
         bbox: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl.
         per_class: AP and AP50 by class name.
-        meta: how they were computed: metric, backend, conventions, counts.
+        meta: how the metrics were computed: metric, backend, conventions, counts.
     """
 
     bbox: dict[str, float]
@@ -82,7 +82,7 @@ def evaluate_coco(
         ground_truth: a ``GroundTruth``, a COCO-format dict, or the path of such a json.
         detections: ``DetectionColumns``, COCO results ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``,
             or a dict of columns with these names; may be empty.
-        backend: ``"hotcoco"``, or ``"pycocotools"``, the official code: the same numbers, slowly.
+        backend: ``"hotcoco"``, or ``"pycocotools"``, the official code, which gives the same numbers more slowly.
 
     Raises:
         ConfigError: on an unknown backend, or when the file cannot be read.
@@ -163,7 +163,7 @@ def _pycocotools(truth: GroundTruth, found: DetectionColumns) -> tuple[Floats, F
     categories = [{"id": index, "name": str(index)} for index in range(len(truth.category_ids))]
     columns = (truth.image, truth.category, truth.boxes, truth.area, truth.crowd.astype(int))
     objects = zip(*(column.tolist() for column in columns), strict=True)
-    with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress with print
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         data = COCO()
         data.dataset = {
             "images": images,
@@ -176,7 +176,7 @@ def _pycocotools(truth: GroundTruth, found: DetectionColumns) -> tuple[Floats, F
         data.createIndex()
         if len(found.boxes):
             results = data.loadRes(_seven_columns(found))
-        else:  # loadRes refuses an empty list
+        else:  # loadRes does not accept an empty list
             results = COCO()
             results.dataset = {"images": images, "categories": categories, "annotations": []}
             results.createIndex()

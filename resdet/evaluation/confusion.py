@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Counts which classes a classifier confuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def confusion_matrix(probabilities: Probabilities, labels: Integers) -> Integers
     """Count images by true class (row) and predicted class (column): int64 (K, K).
 
     Args:
-        probabilities: (N, K), K at least 1; of equal ones the class of the lower index is the prediction.
+        probabilities: (N, K), K at least 1; between classes of equal probability, the one with the lower index is predicted.
         labels: int64 (N,), 0 … K-1.
     """
     classes = probabilities.shape[1]
@@ -27,9 +27,9 @@ def most_confused(matrix: Integers, names: Sequence[str], most: int = 10) -> lis
     """The commonest mistakes ``{"true", "predicted", "images"}``, the commonest first, equally common ones in label order.
 
     Args:
-        matrix: of ``confusion_matrix``.
+        matrix: the result of ``confusion_matrix``.
         names: K class names.
-        most: how many, at most; pairs that do not occur are none.
+        most: the largest number of mistakes; pairs that do not occur are left out.
     """
     mistakes = np.where(np.eye(len(matrix), dtype=np.bool_), 0, matrix).ravel()
     best = np.argsort(-mistakes, kind="stable")[:most].tolist()

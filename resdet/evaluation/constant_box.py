@@ -1,4 +1,4 @@
-"""The localizer that does not look: one box a class, the same in every image. What learns must be better."""
+"""A baseline localizer that ignores the image: one fixed box for each class. A trained localizer must be better."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def mean_boxes(dataset: LocalizationDataset) -> Tensor:
     """The mean box of each class, as shares of the image's width and height.
 
     Returns:
-        float64 (K, 4) ``xyxy`` in [0, 1]; of a class without boxes the mean of all, (0, 0, 1, 1) where there is none at all.
+        float64 (K, 4) ``xyxy`` in [0, 1]. A class without boxes gets the mean of all boxes, or (0, 0, 1, 1) if there are none.
 
     Raises:
-        DataError: an image whose size is not annotated, and that cannot be read.
+        DataError: when the size of an image is not annotated and the image cannot be read.
     """
     sums, counts = torch.zeros(len(dataset.names), 4, dtype=torch.float64), torch.zeros(len(dataset.names), 1)
     for index in range(len(dataset)):
@@ -28,10 +28,10 @@ def mean_boxes(dataset: LocalizationDataset) -> Tensor:
 
 
 def constant_box_error(train: LocalizationDataset, val: LocalizationDataset) -> float | None:
-    """The GT-class localization error, in [0, 1], on ``val`` of the mean boxes of ``train``; None without a box in ``val``.
+    """The GT-class localization error, in [0, 1], of the mean boxes of ``train`` on ``val``; None when ``val`` has no box.
 
     Raises:
-        ValueError: when the two have other classes.
+        ValueError: when the two data sets have different classes.
         DataError: see ``mean_boxes``.
     """
     if train.names != val.names:

@@ -22,7 +22,7 @@ RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
 
 @dataclass(frozen=True)
 class DetectionColumns:
-    """Detections, in the order given: equal scores keep it.
+    """Detections in the order given; detections of equal score keep this order.
 
     Attributes:
         image: int64 (D,), index into the ground truth's ``image_ids``.
@@ -61,7 +61,7 @@ class DetectionColumns:
             )
             if not (found.boxes[:, 2:] >= 0).all():
                 raise ValueError("a width or height below 0")
-        except (KeyError, TypeError, ValueError):  # the quick way says no; now find out which rows and why
+        except (KeyError, TypeError, ValueError):  # the fast check failed; now find out which rows are wrong, and why
             _explain(columns, rows, image_index, category_index, truth, problems)
             problems.raise_if_any()
             raise
@@ -69,10 +69,10 @@ class DetectionColumns:
         return found
 
     def checked(self, truth: GroundTruth) -> DetectionColumns:
-        """The same, when all numbers are finite and no width or height is below 0.
+        """Return these detections after checking that all numbers are finite and no width or height is below 0.
 
         Raises:
-            DataError: with all problems otherwise.
+            DataError: with all problems.
         """
         numbers = np.column_stack([self.boxes, self.scores])
         sound = (np.abs(numbers) < LIMIT).all() and (self.boxes[:, 2:] >= 0).all()
@@ -146,7 +146,7 @@ def _explain(
     truth: GroundTruth,
     problems: Problems,
 ) -> None:
-    """Note what is wrong with the columns, row by row."""
+    """Add the problems of the columns, row by row."""
     names = ", ".join(f"{key} {name}" for key, name in list(zip(truth.category_ids, truth.names, strict=True))[:8])
     more = ", ..." if len(truth.names) > 8 else ""
     kind = RowKind(
@@ -165,7 +165,7 @@ def _explain(
 
 
 def _known(ids: Mapping[Any, int], text: str) -> Rule:
-    """A value that must be one of ``ids``."""
+    """The rule that a value must be one of ``ids``."""
 
     def holds(key: Any) -> bool:
         return isinstance(key, (Real, str)) and not isinstance(key, bool) and key in ids
@@ -174,7 +174,7 @@ def _known(ids: Mapping[Any, int], text: str) -> Rule:
 
 
 def _twin(key: Any, known: Mapping[Any, int]) -> str:
-    """A remark for a key that is known, but as a number instead of a string or the other way round."""
+    """A remark for a key that is known with another type: a number instead of a string, or a string instead of a number."""
     if isinstance(key, str) and len(key) < 20 and key.strip().isdecimal() and int(key) in known:
         return f" (a string; the ground truth has the number {int(key)})"
     if isinstance(key, int) and str(key) in known:

@@ -1,4 +1,4 @@
-"""Gathering a model's outputs image by image and scoring them at the end."""
+"""Collects a model's outputs image by image and scores them at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from resdet.structures import Detections
 
 
 class Evaluator(Protocol):
-    """What every evaluator does: forget, take in outputs batch by batch, and say the numbers."""
+    """What every evaluator can do: reset, process outputs batch by batch, and compute the metrics."""
 
     def reset(self) -> None:
         """Forget all outputs."""
@@ -40,7 +40,7 @@ class CocoEvaluator:
         category_ids: the ground truth's category id of each label 0 … K-1.
         names: the class name of each label.
         metrics: "coco", and at most one of "voc07" and "voc10".
-        backend: of "coco": "hotcoco" or "pycocotools".
+        backend: the code that computes "coco": "hotcoco" or "pycocotools".
 
     Raises:
         DataError: with every problem of a dict, or when a label's category id is not in the ground truth, or has another name
@@ -62,7 +62,7 @@ class CocoEvaluator:
         problems = [
             f"class {label} {name!r}: the ground truth's category {key} is {repr(known[key]) if key in known else 'missing'}"
             for label, (name, key) in enumerate(zip(names, category_ids, strict=True))
-            if known.get(key) not in (name, f"{name} [{key}]")  # as equal names are told apart
+            if known.get(key) not in (name, f"{name} [{key}]")  # equal names carry their id, see ``distinct_names``
         ]
         if problems:
             raise DataError(problems)
@@ -83,7 +83,7 @@ class CocoEvaluator:
 
         Raises:
             DataError: for an image that the ground truth does not have.
-            ValueError: for an image that was there before (it would count twice), or a label outside 0 … K-1.
+            ValueError: for an image that was processed before (it would count twice), or a label outside 0 … K-1.
         """
         for item in detections:
             image = self._image_index.get(item.image_id)
@@ -104,7 +104,7 @@ class CocoEvaluator:
     def evaluate(self) -> dict[str, Any]:
         """Score everything processed; see ``score_detections``.
 
-        Images that were never processed count as without detections, with a warning.
+        Images that were never processed count as images without detections, with a warning.
 
         Raises:
             DataError: when a box or a score is not finite.
@@ -120,7 +120,7 @@ class CocoEvaluator:
         categories = [found for _, found in self._found.values()]
         numbers = torch.cat([torch.zeros(0, 5), *tables]).double().numpy()
         counts = [len(table) for table in tables]
-        # x2 - x1 in float64, as Detections.to_coco has it: a saved file scores exactly as this memory does
+        # x2 - x1 in float64, as in Detections.to_coco, so that a saved file scores exactly as these arrays do
         return DetectionColumns(
             image=np.repeat(np.array(list(self._found), dtype=np.int64), counts),
             category=np.concatenate([np.zeros(0, np.int64), *categories]),

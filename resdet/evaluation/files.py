@@ -1,4 +1,4 @@
-"""Ground truth and results from COCO json files, with every problem of a file said at once."""
+"""Reads ground truth and results from COCO json files, and reports all problems of a file at once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Truth: TypeAlias = GroundTruth | Mapping[str, Any] | str | Path
 
 
 def ground_truth_of(source: Truth) -> GroundTruth:
-    """The ground truth that ``source`` is: one already, a COCO-format dict, or the path of such a json.
+    """The ground truth of ``source``, which is a ``GroundTruth``, a COCO-format dict, or the path of such a json.
 
     Raises:
         ConfigError: when the file cannot be read.
-        DataError: with every problem of it.
+        DataError: with every problem of the ground truth.
     """
     if isinstance(source, GroundTruth):
         return source
@@ -45,11 +45,12 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
 def read_detections(path: str | Path, truth: GroundTruth) -> DetectionColumns:
     """Read a COCO results file: a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
 
-    Boxes that look like corners or like fractions of the image are warned of, since they only show as a low AP otherwise.
+    There is a warning for boxes that look like corners or like fractions of the image, because otherwise only a low AP would
+    show the mistake.
 
     Args:
         path: the file.
-        truth: its ids are the known ones.
+        truth: the ground truth, whose ids are the known ones.
 
     Raises:
         ConfigError: when there is no such file or it cannot be read.

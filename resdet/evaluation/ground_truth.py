@@ -98,7 +98,7 @@ class GroundTruth:
 
     @classmethod
     def from_dataset(cls, dataset: DetectionDataset) -> GroundTruth:
-        """That of a data set's arrays, which its reader has checked: what ``from_dict`` makes of ``dataset.ground_truth()``."""
+        """The ground truth of a data set, whose reader has checked it; equals ``from_dict(dataset.ground_truth())``."""
         images = np.argsort(dataset.ids)
         categories = np.argsort(dataset.category_ids)
         category_ids = tuple(dataset.category_ids[label] for label in categories)
@@ -126,7 +126,7 @@ def distinct_names(names: Sequence[str], ids: Sequence[int | str]) -> tuple[str,
 
 
 def _sections(values: Mapping[str, Any], problems: Problems) -> list[list[Any]]:
-    """Images, categories and annotations; a section that is no list is noted, and empty."""
+    """Images, categories and annotations; a section that is not a list is a problem, and counts as empty."""
     if not isinstance(values, Mapping):
         problems.add("ground truth", f"must be an object with images, annotations and categories, got {shown(values)}")
         problems.raise_if_any()

@@ -1,4 +1,4 @@
-"""Errors of localizers: the class and a box of it, five guesses an image (paper, appendix C; ILSVRC's CLS-LOC task).
+"""Errors of localizers, which guess a class and a box five times an image (paper, appendix C; ILSVRC's CLS-LOC task).
 
 Legend: M images, G guesses, B boxes, K classes; boxes float32 ``xyxy``, pixels of the original image.
 """
@@ -19,21 +19,21 @@ from resdet.errors import TrainingError
 from resdet.evaluation.ground_truth import distinct_names
 from resdet.ops.iou import box_iou
 
-GUESSES = 5  # that count
-IOU = 0.5  # with which a box is right
-_NEVER = GUESSES  # the rank of a right guess that is not among them
+GUESSES = 5  # guesses of an image that count
+IOU = 0.5  # the least IoU of a right box
+_NEVER = GUESSES  # the rank when no guess is right
 Ranks = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Guesses:
-    """Classes of one image with a box each, best first.
+    """Guesses for one image, best first; each is a class and a box.
 
     Attributes:
         labels: int64 (G,), 0 … K-1; the first five count, and a class may be named twice.
         boxes: (G, 4).
-        probabilities: (G,), of the classes; None where nobody tells.
-        scores: (G,), of the boxes; None where nobody tells.
+        probabilities: (G,), the probabilities of the classes; None when unknown.
+        scores: (G,), the scores of the boxes; None when unknown.
     """
 
     labels: Tensor
@@ -44,12 +44,12 @@ class Guesses:
 
 @dataclass(frozen=True)
 class Localization:
-    """What was found in one image.
+    """The output of a localizer for one image.
 
     Attributes:
-        guesses: None where no classes were guessed.
-        box: (4,), the box of the image's own class; None where it was not asked for.
-        score: of that box.
+        guesses: the guesses; None when no classes were guessed.
+        box: (4,), the box of the image's own class; None when it was not asked for.
+        score: the score of that box.
     """
 
     guesses: Guesses | None = None
@@ -59,14 +59,14 @@ class Localization:
 
 @dataclass(frozen=True, eq=False)
 class LocalizationHits:
-    """How good what was found is, image by image.
+    """How good the output of a localizer is, image by image.
 
     Attributes:
         labelled: bool (M,), images whose class is known.
-        boxed: bool (M,), those of them with a box: the localization errors are theirs.
-        class_rank: int64 (M,), the first of the five guesses with the right class, from 0; 5 for none.
-        box_rank: int64 (M,), the first with the right class and a right box; 5 for none.
-        overlap: float64 (M,), the greatest IoU of the box of the image's own class with a box of it; NaN where there is none.
+        boxed: bool (M,), labelled images with a box; the localization errors are measured on them.
+        class_rank: int64 (M,), the rank from 0 of the first of the five guesses with the right class; 5 for none.
+        box_rank: int64 (M,), the rank of the first guess with the right class and a right box; 5 for none.
+        overlap: float64 (M,), the greatest IoU of the box found for the image's own class with a true one; NaN without a box.
     """
 
     labelled: npt.NDArray[np.bool_]
@@ -77,15 +77,15 @@ class LocalizationHits:
 
 
 def localization_hits(found: Sequence[Localization], labels: Sequence[int], boxes: Sequence[Tensor]) -> LocalizationHits:
-    """Hold what was found against the ground truth.
+    """Compare the output of a localizer with the ground truth.
 
-    A guess is right when its class is the image's, and its box overlaps any of the B boxes of that class with an IoU of 0.5 or
-    more. The development kit counts the pixels of boxes that include their last one, which gives the same IoU.
+    A guess is right when its class is that of the image, and its box overlaps one of the B boxes of that class with an IoU of
+    0.5 or more. The development kit counts pixels of boxes that include their last pixel, which gives the same IoU.
 
     Args:
-        found: of each image.
-        labels: 0 … K-1, or ``UNLABELLED``.
-        boxes: of each image (B, 4), the objects of its class.
+        found: the output for each image.
+        labels: the label of each image, 0 … K-1, or ``UNLABELLED``.
+        boxes: for each image (B, 4), the boxes of the objects of its class.
 
     Raises:
         TrainingError: when a box is not finite.
@@ -109,7 +109,7 @@ def localization_hits(found: Sequence[Localization], labels: Sequence[int], boxe
 def localization_metrics(
     found: Sequence[Localization], labels: Sequence[int], boxes: Sequence[Tensor], names: Sequence[str]
 ) -> dict[str, Any]:
-    """The content of ``metrics.json``; arguments and errors of ``localization_hits``, and the K class names.
+    """The content of ``metrics.json``. Arguments and errors are those of ``localization_hits``; ``names`` are K class names.
 
     Returns:
         "top1_loc_error" and "top5_loc_error", and "gt_class_loc_error": the share of images whose box of their own class is
@@ -177,7 +177,7 @@ def _errors(hits: LocalizationHits, chosen: npt.NDArray[np.bool_], guessed: bool
 
 
 def _causes(hits: LocalizationHits, count: int, guessed: bool) -> dict[str, float | None]:
-    """Shares of wrong images: the right class is not among the first ``count`` guesses, or it is, and its box is wrong."""
+    """Shares of images by error: the right class is not among the first ``count`` guesses, or it is but its box is wrong."""
     if not guessed:
         return {"wrong_class": None, "wrong_box": None}
     wrong_class = hits.class_rank[hits.boxed] >= count

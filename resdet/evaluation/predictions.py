@@ -1,4 +1,4 @@
-"""What classifiers said of a data set: kept in a file, and averaged.
+"""Predictions of classifiers on a data set: their file, and their average.
 
 Legend: N images, K classes.
 """
@@ -31,7 +31,7 @@ class Predictions:
         probabilities: float32 (N, K), rows summing to 1.
         labels: int64 (N,), the true classes, 0 … K-1.
         names: the K class names.
-        files: the N images, from the data set's folder on where they lie in it.
+        files: the paths of the N images, relative to the data set's folder when they lie in it.
     """
 
     probabilities: Probabilities
@@ -50,7 +50,7 @@ def write_predictions(path: str | Path, predictions: Predictions) -> None:
     }
 
     def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:  # a name without .npz would get one
+        with temporary.open("wb") as file:  # numpy would add .npz to a name without it
             np.savez(file, **arrays)
 
     atomic_write(path, write)
@@ -60,7 +60,7 @@ def read_predictions(path: str | Path) -> Predictions:
     """Read what ``write_predictions`` wrote; no pickle is executed.
 
     Raises:
-        ConfigError: no such file.
+        ConfigError: when there is no such file.
         DataError: with every array that is missing or of another type or shape, and every value out of range.
     """
     path = Path(path)
@@ -69,7 +69,7 @@ def read_predictions(path: str | Path) -> Predictions:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             found = {name: content[name] for name in _ARRAYS if name in content}
-    # no zip; a bare array, which is no context; pickles; a damaged member
+    # raised for a file that is no zip, a bare array (which is no context manager), pickles, a damaged member
     except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not an .npz file of predictions, or a damaged one: {error}") from error
     arrays = {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
@@ -103,7 +103,7 @@ def _value_problems(arrays: dict[str, npt.NDArray[Any]]) -> list[str]:
     problems = []
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         problems.append(f"labels must be in 0 … {classes - 1}, got {labels.min()} … {labels.max()}")
-    # NaN, which no comparison accepts, is refused too
+    # NaN fails every comparison, so this form refuses it too
     good = (probabilities >= 0).all(1) & (np.abs(probabilities.sum(1, dtype=np.float64) - 1) <= 1e-3)
     if not good.all():
         first = int(np.flatnonzero(~good)[0])
@@ -124,16 +124,16 @@ def average_predictions(
 ) -> Predictions:
     """The ensemble of several classifiers: the weighted mean of their probabilities (paper, section 4.1, table 5).
 
-    The paper averages scores; here it is the softmax probabilities.
+    The paper averages scores; we average the softmax probabilities.
 
     Args:
-        predictions: at least one; of the same classes and images, in the same order.
+        predictions: one or more, with the same classes and images in the same order.
         shares: the weight of each, above 0, normalized to a sum of 1; equal ones when not given.
-        sources: what each is called in messages.
+        sources: the name of each in messages.
 
     Raises:
-        ConfigError: shares of another number or out of range; other classes.
-        DataError: other images or labels.
+        ConfigError: when the shares are too few, too many or out of range, or the classes differ.
+        DataError: when the images or labels differ.
     """
     sources = sources or [f"predictions {index}" for index in range(len(predictions))]
     weights = normalized_shares(shares, len(predictions))
@@ -150,7 +150,7 @@ def average_predictions(
 
 
 def normalized_shares(shares: Sequence[float] | None, count: int) -> list[float]:
-    """The weights of ``count`` members of an ensemble with a sum of 1; equal ones when ``shares`` is None.
+    """The weights of the ``count`` members of an ensemble, normalized to a sum of 1; equal weights when ``shares`` is None.
 
     Raises:
         ConfigError: when they are not ``count`` finite numbers above 0.

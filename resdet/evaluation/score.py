@@ -1,4 +1,4 @@
-"""From detections to the content of ``metrics.json``, for one metric or several."""
+"""Turns detections into the content of ``metrics.json``, for one metric or several."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def score_files(
         ground_truth_path: json with "images", "annotations" and "categories".
         detections_path: json, a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
         metric: ``"coco"``, ``"voc07"`` or ``"voc10"``.
-        backend: of ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
+        backend: the code that computes ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
 
     Returns:
         The content of ``metrics.json``; see ``score_detections``.
@@ -52,13 +52,13 @@ def score_voc_files(
         split: the image set that was detected on, a list of ``ImageSets/Main``.
         paths: the folder of the results files, or a file for each class; see ``read_voc_results``.
         metric: ``"coco"``, ``"voc07"`` or ``"voc10"``.
-        backend: of ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
+        backend: the code that computes ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
 
     Returns:
         The content of ``metrics.json``; see ``score_detections``.
 
     Raises:
-        ConfigError: on an unknown metric or backend, an image set that is missing, or results files that are.
+        ConfigError: on an unknown metric or backend, a missing image set, or missing results files.
         DataError: with every problem of the annotations, or of the results files.
     """
     _check_metrics([metric])
@@ -80,8 +80,8 @@ def score_detections(
 
     Returns:
         The content of ``metrics.json``: "coco" gives "bbox" (the 12 numbers) and "per_class" (AP and AP50 by name), the VOC
-        metrics give "voc" (metric, iou, mAP, per_class); "meta" holds how, by metric. None stands where nothing can be
-        measured.
+        metrics give "voc" (metric, iou, mAP, per_class); "meta" says for each metric how it was computed. A value is None when
+        nothing can be measured.
 
     Raises:
         ConfigError: on an unknown metric or backend.

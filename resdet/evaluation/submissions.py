@@ -25,7 +25,7 @@ def write_kaggle(path: str | Path, images: Sequence[str], found: Sequence[Locali
     Args:
         path: the CSV file.
         images: the ImageIds: names of the image files without their suffix.
-        found: of each image; without guesses its PredictionString is empty.
+        found: the output for each image; the PredictionString is empty for an image without guesses.
         class_ids: the number of each label.
     """
     rows = ([name, _line(each, class_ids)] for name, each in zip(images, found, strict=True))
@@ -46,7 +46,7 @@ def read_submission(
     Args:
         path: the file.
         images: the ImageIds of the data set; the table must hold each once, the text as many lines.
-        names: the class names, by label; the table may have them in place of numbers.
+        names: the class names, by label; the table may hold names instead of numbers.
         class_ids: the number of each label.
 
     Returns:
@@ -142,7 +142,7 @@ def _guesses(where: str, text: str, labels: dict[str, int], problems: list[str])
             continue
         if name not in labels:
             problems.append(f"{where}: unknown class {name!r}")
-        # written so that NaN, which no comparison accepts, is refused too
+        # NaN fails every comparison, so this form refuses it too
         elif not (xmin <= xmax < float("inf") and ymin <= ymax < float("inf")):
             problems.append(f"{where}: a box must be finite, with xmin <= xmax and ymin <= ymax, got {' '.join(corners)}")
         else:

@@ -18,8 +18,8 @@ from resdet.evaluation.ground_truth import distinct_names
 class TopK:
     """Counts how often the true class is not among the best 1 and the best 5 (paper, section 4.1).
 
-    Of equal scores the class with the lower index is taken to be the better, so a network that says nothing is as good as
-    chance, not perfect. With five classes or fewer the top-5 error is 0.
+    Between equal scores, the class with the lower index ranks higher. So a network that gives all classes the same score does
+    as well as chance, and is not perfect. With five classes or fewer the top-5 error is 0.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ class TopK:
         """Take in a batch.
 
         Args:
-            scores: (N, K), logits or probabilities: their order alone counts; any floating type, on any device.
+            scores: (N, K), logits or probabilities, because only their order counts; any floating type, on any device.
             labels: int64 (N,), 0 … K-1.
 
         Raises:
@@ -55,7 +55,7 @@ class TopK:
         broken = int((~torch.isfinite(scores)).any(1).sum())
         if broken:
             raise TrainingError(f"the classifier's scores must be finite, they are not for {broken} of {len(labels)} images")
-        # the rank of the true class, by counting: exact for ties, where topk is free to choose
+        # we count to get the rank of the true class: this is exact for ties, which torch's topk may order freely
         true = scores.gather(1, labels.to(scores.device)[:, None])
         earlier = torch.arange(classes, device=scores.device) < labels.to(scores.device)[:, None]
         rank = ((scores > true) | ((scores == true) & earlier)).sum(1).cpu()
@@ -66,7 +66,7 @@ class TopK:
     def evaluate(self) -> dict[str, Any]:
         """The content of ``metrics.json``: "top1_error", "top5_error" in [0, 1], the same "per_class" by name, and "meta".
 
-        None stands where there was no image.
+        A value is None when there was no image for it.
         """
         names = distinct_names(self.names, range(len(self.names)))
         rows = zip(names, self._images.tolist(), self._top1.tolist(), self._top5.tolist(), strict=True)

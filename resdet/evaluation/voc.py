@@ -35,10 +35,10 @@ class VocMetrics:
 
     Attributes:
         metric: ``"voc07"`` or ``"voc10"``.
-        iou: the overlap that a right detection needs at least.
+        iou: the least overlap of a right detection.
         mean_ap: the mean over the classes that have an AP.
         per_class: AP by class name.
-        meta: how they were computed: metric, conventions, counts.
+        meta: how the metrics were computed: metric, conventions, counts.
     """
 
     metric: str
@@ -111,7 +111,7 @@ def _match(truth: GroundTruth, found: DetectionColumns, iou: float) -> tuple[Fla
     right = np.zeros(len(best), dtype=np.bool_)
     order = np.argsort(-found.scores, kind="stable")
     claims = order[(hit & ~on_difficult)[order]]
-    _, first = np.unique(best[claims], return_index=True)  # the best scored claim of each object, the others come too late
+    _, first = np.unique(best[claims], return_index=True)  # each object goes to its best scored detection; the others are false
     right[claims[first]] = True
     return right, ~on_difficult
 

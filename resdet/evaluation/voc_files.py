@@ -1,4 +1,4 @@
-"""Pascal VOC's results files, ``comp4_det_<split>_<class>.txt``, in both directions.
+"""Writes and reads Pascal VOC's results files, ``comp4_det_<split>_<class>.txt``.
 
 A line is ``image score xmin ymin xmax ymax``: the image's name in the image set, a score, and a box whose first and last pixels
 are included, counted from 1. Here a box is continuous: ``x = xmin - 1, width = xmax - xmin + 1``.
@@ -35,18 +35,18 @@ def write_voc_results(
     """Write a file for each class, also for one without detections; numbers have all the digits of a float64.
 
     Args:
-        folder: where to.
+        folder: the folder to write to.
         split: the image set's name.
         results: columns "image_id" and "category_id" (D,), "bbox" (D, 4) ``x, y, width, height``, "score" (D,); lines keep
             their order.
         image_names: image id -> name in the image set.
-        class_names: category id -> class name; what a file name cannot hold of it is written as ``%`` and two hex digits.
+        class_names: category id -> class name; letters that a file name cannot hold are written as ``%`` and two hex digits.
 
     Returns:
         The files' paths, in order of ``class_names``.
 
     Raises:
-        ConfigError: two classes would share a file, on a file system to which large and small letters are the same.
+        ConfigError: when two classes would share a file, because the file system ignores upper and lower case.
     """
     lines: dict[int, list[str]] = {key: [] for key in class_names}
     x, y, width, height = results["bbox"].T
@@ -82,7 +82,7 @@ def read_voc_results(
         Columns: "image_id" and "category_id" (D,), "bbox" float64 (D, 4) ``x, y, width, height``, "score" float64 (D,).
 
     Raises:
-        ConfigError: when a file is missing, is called otherwise, or cannot be read.
+        ConfigError: when a file is missing, has another kind of name, or cannot be read.
         DataError: with every problem of the files, naming file and line.
     """
     files = _files_by_class(paths, split)
@@ -125,7 +125,7 @@ def _file_part(name: str) -> str:
 
 
 def _class_name(part: str) -> str:
-    """What ``_file_part`` made ``part`` of; other tools' files may spell more of the name as it is."""
+    """The class name that ``_file_part`` turned into ``part``; files of other tools may escape fewer letters."""
     return re.sub(r"%([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), part)
 
 

@@ -26,7 +26,7 @@ from resdet.ops.winograd import parts
 
 
 def fourier_transforms(side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of maps (F, S), of kernels (F, 9), and back to maps (S, F), float64, such that conv = back @ (kernel * map)."""
+    """The transforms of maps (F, S), of kernels (F, 9) and back to maps (S, F), float64: conv = back @ (kernel * map)."""
     length = side + 1
     frequencies = [(u, v) for u in range(length) for v in range(length)]
     of_map, of_kernel, back = [], [], []
@@ -35,7 +35,7 @@ def fourier_transforms(side: int) -> tuple[Tensor, Tensor, Tensor]:
         if mirror < (u, v):
             continue
         cos, sin = _waves(u, v, length, torch.arange(side))
-        # a correlation: the kernel's transform is conjugate, and its centre is its origin
+        # this is a correlation: the kernel's transform is conjugate, and the kernel's centre is its origin
         kernel_cos, kernel_sin = _waves(u, v, length, torch.arange(-1, 2))
         if mirror == (u, v):
             of_map.append(cos)
@@ -59,9 +59,9 @@ class Fourier:
     """The 3×3 convolution of stride 1 and padding 1 of small maps, rows (n * n, R, C), a ``resdet.ops.fused_conv.Product``.
 
     Args:
-        side: n.
-        like: a tensor of the dtype and device.
-        matmul: how its products are computed.
+        side: n, the side of the maps.
+        like: a tensor with the wanted dtype and device.
+        matmul: computes the matrix products.
     """
 
     def __init__(self, side: int, like: Tensor, matmul: Matmul = torch_matmul) -> None:
@@ -77,7 +77,7 @@ class Fourier:
         return y
 
     def input_gradient(self, gradient: Tensor, weight: Tensor, like: Tensor) -> Tensor:
-        """Back through the transforms of the result and of the map."""
+        """The gradient, back through the transforms of the result and of the map."""
         products = _mixed(self.back.t(), gradient)
         result = torch.empty_like(like)
         for block in parts(weight.shape[1], len(products) * len(weight)):
@@ -85,7 +85,7 @@ class Fourier:
         return result
 
     def weight_gradient(self, gradient: Tensor, x: Tensor, like: Tensor) -> Tensor:
-        """Back through the transforms of the result and of the kernels."""
+        """The gradient, back through the transforms of the result and of the kernels."""
         maps = _mixed(self.of_map, x)
         result = x.new_empty(like.shape)
         for block in parts(len(like), len(maps) * like.shape[1]):
@@ -94,10 +94,10 @@ class Fourier:
         return result
 
     def _kernels(self, weight: Tensor) -> Tensor:
-        """Kernels (K, C, 3, 3) to (F, K, C)."""
+        """Transform kernels (K, C, 3, 3) to (F, K, C)."""
         return self.matmul(self.of_kernel, weight.reshape(-1, 9).t()).view(-1, *weight.shape[:2])
 
 
 def _mixed(transform: Tensor, rows: Tensor) -> Tensor:
-    """A linear map of the first axis."""
+    """Apply a linear map to the first axis."""
     return (transform @ rows.flatten(1)).view(len(transform), *rows.shape[1:])

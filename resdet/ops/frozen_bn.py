@@ -1,4 +1,4 @@
-"""Batch normalization with constant statistics: an affine map a channel (paper, appendix A)."""
+"""Batch normalization with constant statistics: an affine map of each channel (paper, appendix A)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class FrozenBatchNorm2d(nn.Module):
     """``y = (x - running_mean) / sqrt(running_var + eps) * weight + bias``, all four constant.
 
     Its buffers carry the names of ``nn.BatchNorm2d``'s tensors, so a state dict of one fits the other; a
-    ``num_batches_tracked`` is dropped on loading. Nothing here trains, in train mode neither.
+    ``num_batches_tracked`` is dropped on loading. Nothing here is trained, not even in train mode.
 
     Args:
         channels: C, the channels of the input.
@@ -71,8 +71,8 @@ def freeze_batch_norm(module: nn.Module) -> nn.Module:
 def looks_unloaded(module: nn.Module) -> bool:
     """Whether ``module`` has frozen batch norms and every one still has mean 0 and variance 1.
 
-    Such statistics are those of a network that was never loaded, and such a network hardly trains; they are legitimate only
-    where the true ones were folded into ``weight`` and ``bias``.
+    A network with such statistics was probably never loaded, and hardly trains. The statistics are right only when the true
+    ones were folded into ``weight`` and ``bias``.
     """
     frozen = [part for part in module.modules() if isinstance(part, FrozenBatchNorm2d)]
     return bool(frozen) and all(bool((part.running_mean == 0).all() and (part.running_var == 1).all()) for part in frozen)

@@ -1,8 +1,8 @@
-"""A convolution with the constant scale and shift, the sum and the ReLU behind it as one step of training, on rows.
+"""Fuses a convolution with the constant scale and shift, sum and ReLU that follow it into one training step, on rows.
 
-Rows are maps with their channels innermost, so that a 1×1 convolution is a matrix product. Frozen BN's scale goes into the
-weight, on the fly: for the way back the step keeps its input, the weight and its result, and no product with a scale. How the
-convolution is computed is a ``Product``.
+Rows are maps with their channels innermost, so that a 1×1 convolution is a matrix product. Frozen BN's scale is multiplied
+into the weight on the fly, so that for the backward pass the step keeps only its input, the weight and its result. A
+``Product`` computes the convolution.
 
 Legend: N images, H × W positions, C channels in, K channels out.
 """
@@ -20,23 +20,23 @@ from resdet.ops.matmul import Matmul, torch_matmul
 
 
 class Product(Protocol):
-    """A convolution of rows x (..., C) with a weight (K, C, k, k), or (K, C / groups, k, k), linear in both."""
+    """Computes a convolution of rows x (..., C) with a weight (K, C, k, k), or (K, C / groups, k, k); it is linear in both."""
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The result (..., K), in memory of its own."""
+        """The result (..., K), in new memory."""
 
     def input_gradient(self, gradient: Tensor, weight: Tensor, like: Tensor) -> Tensor:
-        """The gradient of x for that of the result; ``like`` is x, for its shape."""
+        """The gradient of x, from the gradient of the result; ``like`` is x, for its shape."""
 
     def weight_gradient(self, gradient: Tensor, x: Tensor, like: Tensor) -> Tensor:
-        """The gradient of the weight for that of the result; ``like`` is the weight, for its shape."""
+        """The gradient of the weight, from the gradient of the result; ``like`` is the weight, for its shape."""
 
 
 class Pointwise:
-    """A 1×1 convolution of stride 1, of rows of any shape (..., C): matrix products of all rows.
+    """A 1×1 convolution of stride 1 on rows of any shape (..., C), computed as matrix products of all rows.
 
     Args:
-        matmul: how they are computed.
+        matmul: computes the matrix products.
     """
 
     def __init__(self, matmul: Matmul = torch_matmul) -> None:
@@ -56,11 +56,11 @@ class Pointwise:
 
 
 class Direct:
-    """Any convolution, of rows (N, H, W, C), by torch.
+    """Any convolution of rows (N, H, W, C), computed by torch.
 
     Args:
-        stride, padding: of both axes.
-        groups: of channels that see only each other.
+        stride, padding: the stride and the padding of both axes.
+        groups: the number of channel groups that are convolved separately.
     """
 
     def __init__(self, stride: int, padding: int, groups: int = 1) -> None:
@@ -97,9 +97,9 @@ def fused_conv(
         x: rows (..., C), float32 or float64.
         weight: (K, C, k, k), or (K, C / groups, k, k).
         product: the convolution.
-        scale: (K,), without a gradient; None: 1.
-        shift: (K,); None: 0.
-        residual: rows (..., K); None: 0.
+        scale: (K,), gets no gradient; None means 1.
+        shift: (K,); None means 0.
+        residual: rows (..., K); None means 0.
         relu: False leaves the ReLU out.
 
     Returns:
@@ -149,5 +149,5 @@ def _scaled(weight: Tensor, scale: Tensor | None) -> Tensor:
 
 
 def _planes(rows: Tensor) -> Tensor:
-    """Rows (N, H, W, C) as maps (N, C, H, W), each channel in one piece."""
+    """Rows (N, H, W, C) as maps (N, C, H, W), each channel contiguous."""
     return rows.permute(0, 3, 1, 2).contiguous()

@@ -26,6 +26,6 @@ def _intersection(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def _overlap(boxes: Tensor, others: Tensor, axis: int) -> Tensor:
-    """Along x (0) or y (1), (..., N, M)."""
+    """The length of the overlap along x (0) or y (1), (..., N, M)."""
     end = torch.minimum(boxes[..., :, None, axis + 2], others[..., None, :, axis + 2])
     return (end - torch.maximum(boxes[..., :, None, axis], others[..., None, :, axis])).clamp_(min=0)

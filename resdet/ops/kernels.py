@@ -1,8 +1,8 @@
-"""Which of several ways to compute the same thing is fastest on this machine: measured once, and remembered.
+"""Finds the fastest of several ways to compute the same thing on this machine. It measures once and remembers the answer.
 
-How fast a product is depends on the processor, on what may be used of it, on threads, shapes and libraries. So where a model is
-made ready its products are measured on slices of their own shapes, in seconds altogether, and what was found is kept in a file
-of the cache folder under all that it depends on. The file may be deleted at any time.
+The speed of a product depends on the processor, the part of it that may be used, the threads, the shapes and the libraries. So
+when a model is made ready, its products are measured on slices of their own shapes, which takes seconds in all. The answers
+are kept in a file of the cache folder, under everything that they depend on. The file may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _log = logging.getLogger(__name__)
 
 CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 PINS = ("auto", "torch", "onednn")
-_ROUNDS, _SECONDS = 7, 0.1  # of each way at most; three rounds at least
-_GAIN = 0.95  # the first way is kept unless another takes less than this share of its time: clocks are noisy
+_ROUNDS, _SECONDS = 7, 0.1  # the most for each way, but three rounds at least
+_GAIN = 0.95  # another way must take less than this share of the first way's time to replace it, because clocks are noisy
 
 
 class Kernels:
-    """Answers questions of the kind "which way is fastest", measuring where nothing is remembered.
+    """Answers which way is fastest, and measures when the answer is not remembered.
 
     Args:
-        pin: "auto" measures; "torch" and "onednn" take the way of this name where it is offered, else the first.
-        file: where answers are remembered; None: nowhere but in this object.
+        pin: "auto" measures; "torch" and "onednn" take the way of this name when it is offered, else the first way.
+        file: the file that remembers the answers; None: only this object remembers them.
 
     Attributes:
         answers: every question asked so far, with its answer.
@@ -51,10 +51,10 @@ class Kernels:
         """One of ``ways``.
 
         Args:
-            question: names what is computed, with dtype and shape: the same question has one answer on one machine.
-            ways: their names; the first is the one that needs no reason, and the oracle of the others: one whose results are
-                not the first's, but for rounding, is never taken.
-            trial: makes a way ready, on a slice, and returns what is to be measured.
+            question: names the computation, with dtype and shape; the same question has one answer on one machine.
+            ways: the names of the ways. The first is the default and the reference: a way whose results differ from it by more
+                than rounding is never taken.
+            trial: prepares a way on a slice, and returns the function to measure.
         """
         if question not in self.answers:
             if self.pin != "auto" or len(ways) == 1:
@@ -69,17 +69,17 @@ class Kernels:
 
     @functools.cached_property
     def _remembered(self) -> dict[str, str]:
-        """What the file holds of this machine: read once, for a network asks dozens of questions."""
+        """The answers in the file for this machine, read only once because a network asks dozens of questions."""
         return remembered_answers(self.file).get(machine_key(), {}) if self.file else {}
 
 
 def default_kernels(pin: str = "auto") -> Kernels:
-    """Kernels that remember in the cache folder what they measure."""
+    """Kernels that remember their answers in the cache folder."""
     return Kernels(pin, cache_folder() / "kernels.json")
 
 
 def machine_key() -> str:
-    """What a measured speed depends on beside the question: processor, caps on what is used of it, threads, libraries."""
+    """Everything besides the question that a measured speed depends on: processor, limits on its use, threads, libraries."""
     caps = [f"{name}={os.environ[name]}" for name in CAPS if name in os.environ]
     build = hashlib.sha256(torch.__config__.show().encode()).hexdigest()[:12]
     capability = torch.backends.cpu.get_cpu_capability()
@@ -88,7 +88,7 @@ def machine_key() -> str:
 
 
 def remembered_answers(file: Path) -> dict[str, dict[str, str]]:
-    """All that a file of answers holds, by machine; empty where there is none, or it is none."""
+    """All answers in a file, by machine; empty when the file is missing or is not a file of answers."""
     try:
         content = read_json(file)
     except DataError:
@@ -100,38 +100,38 @@ def remembered_answers(file: Path) -> dict[str, dict[str, str]]:
 
 
 def described(dtype: torch.dtype, *shapes: Iterable[int]) -> str:
-    """A dtype and shapes in a question: ``float32 512×2048``."""
+    """The text of a dtype and shapes in a question: ``float32 512×2048``."""
     return f"{str(dtype).removeprefix('torch.')} {', '.join('×'.join(map(str, shape)) for shape in shapes)}"
 
 
 def random_like(like: Tensor, *shape: int) -> Tensor:
-    """What ways are measured on: normal numbers, the same each time, of the dtype and on the device of ``like``."""
+    """The numbers to measure with: normal, the same each time, with the dtype and on the device of ``like``."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like)
 
 
 def same_but_for_rounding(found: Tensor, exact: Tensor, terms: int) -> bool:
-    """Whether a sum of so many products is ``exact``, but for what its dtype rounds.
+    """Whether ``found``, sums of ``terms`` products, equals ``exact`` up to the rounding of its dtype.
 
     The error of a sum of n terms is at most ``n u`` times the sum of their sizes (Higham 2002, section 3.1), ``u`` half the
-    dtype's ``eps``. Sizes are about ``sqrt(n)`` times the root of the mean square of the results where signs are random;
-    16 times the bound of that allows for results that are no such sums, and is far below what a wrong result differs by.
+    dtype's ``eps``. When signs are random, the sum of the sizes is about ``sqrt(n)`` times the root of the mean square of the
+    results. We allow 16 times that bound, for results that are no such sums; a wrong result differs by far more.
     """
     bound = 16 * terms * torch.finfo(found.dtype).eps / 2 * float(exact.double().square().mean().sqrt())
     return bool((found.double() - exact.double()).abs().max() <= bound + torch.finfo(found.dtype).tiny)
 
 
 def _measured(question: str, ways: Sequence[str], trial: Callable[[str], Callable[[], Tensor]]) -> str:
-    """The fastest way, by its best time of some rounds in turns."""
+    """The fastest way, by the best time of each over a few rounds in turns."""
     runs = {ways[0]: trial(ways[0])}
     expected = runs[ways[0]]().clone()
     spread = float(expected.float().square().mean().sqrt())
-    # ways of other sums (transforms) round otherwise: by some hundred units at most, in 16 bits by some hundredths
+    # ways that sum differently (transforms) round differently: by some hundred units at most, in 16 bits by some hundredths
     allowed = min(512 * torch.finfo(expected.dtype).eps, 0.25) * spread
     for way in ways[1:]:
         try:
             run = trial(way)
-            difference = float((run().float() - expected.float()).abs().max())  # the first run is the warm-up, too
-        except RuntimeError as error:  # the library has nothing for this shape
+            difference = float((run().float() - expected.float()).abs().max())  # the first run is also the warm-up
+        except RuntimeError as error:  # the library does not support this shape
             _log.warning("%s: %s is left out: %s", question, way, error)
             continue
         if difference <= allowed:

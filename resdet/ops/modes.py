@@ -1,4 +1,4 @@
-"""Training mode and eval mode for a while."""
+"""Keeps training and eval modes while other code changes them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 
 @contextmanager
 def kept_modes(model: nn.Module) -> Iterator[None]:
-    """A context after which every module of ``model`` is in training or eval mode as it was before."""
-    # each module has its own: frozen parts of a model in training are in eval mode already
+    """A context that restores the training or eval mode of every module of ``model`` when it ends."""
+    # each module has its own mode: frozen parts of a model in training are already in eval mode
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield

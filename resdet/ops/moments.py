@@ -20,7 +20,7 @@ class Moments:
 
     @classmethod
     def of(cls, channels: int, device: torch.device | None = None) -> Moments:
-        """Of nothing yet."""
+        """The moments of no numbers, to begin with."""
         return cls(0, *in_float64(torch.zeros(2, channels, device=device)))
 
     def add(self, x: Tensor) -> None:
@@ -35,5 +35,5 @@ class Moments:
         self.count = total
 
     def deviation(self) -> Tensor:
-        """The standard deviation (C,), of all the numbers and not of a sample of them."""
+        """The standard deviation (C,), of all numbers and not as an estimate from a sample."""
         return (self.squares / self.count).sqrt()

@@ -13,7 +13,7 @@ from resdet.ops.iou import box_iou
 from resdet.ops.precision import at_least_float32
 
 SOFT_NMS = ("linear", "gaussian")
-_TIMES, _AT_LEAST = 2, 2048  # boxes that NMS begins with: so many times those wanted, but not less
+_TIMES, _AT_LEAST = 2, 2048  # NMS begins with so many times the wanted boxes, but at least with the second number
 
 
 def class_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, top: int) -> Tensor:
@@ -32,7 +32,7 @@ def class_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float, top: in
 
 
 def top_nms(boxes: Tensor, scores: Tensor, iou: float, top: int) -> Tensor:
-    """Indices of the boxes that survive NMS, best score first, of equal ones the first box; at most ``top``.
+    """Indices of at most ``top`` boxes that survive NMS, best score first; boxes of equal score keep their order.
 
     Args:
         boxes: float32 (N, 4) ``xyxy``, finite.
@@ -44,10 +44,10 @@ def top_nms(boxes: Tensor, scores: Tensor, iou: float, top: int) -> Tensor:
 
 
 def _first_survivors(scores: Tensor, top: int, suppress: Callable[[Tensor], Tensor]) -> Tensor:
-    """The ``top`` best boxes that ``suppress`` leaves of all of them, which it sees no more of than needed.
+    """The ``top`` best boxes that ``suppress`` keeps. It is called on no more boxes than needed.
 
-    Better boxes alone decide whether a box survives: the survivors of the best boxes are the first survivors of all.
-    ``suppress`` takes indices of boxes, best first, and tells the places of those that survive, best first.
+    Only better boxes decide whether a box survives, so the survivors of the best boxes are the first survivors of all boxes.
+    ``suppress`` takes indices of boxes, best first, and returns the places of those that survive, best first.
     """
     order = scores.sort(descending=True, stable=True).indices
     count = max(_TIMES * top, _AT_LEAST)
@@ -55,7 +55,7 @@ def _first_survivors(scores: Tensor, top: int, suppress: Callable[[Tensor], Tens
         survivors = suppress(order[:count])
         if len(survivors) >= top:
             return order[survivors[:top]]
-        # as many as would do if as large a share of the others survived, and a fifth more: the share shrinks from best to worst
+        # enough boxes if the same share of the others survives, plus a fifth, because the share shrinks from best to worst
         count = math.ceil(1.2 * count * top / max(len(survivors), 1))
     return order[suppress(order)[:top]]
 
@@ -63,18 +63,18 @@ def _first_survivors(scores: Tensor, top: int, suppress: Callable[[Tensor], Tens
 def soft_nms(
     boxes: Tensor, scores: Tensor, *, method: str, iou: float = 0.5, sigma: float = 0.5, score_thresh: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Soft-NMS of one class: what overlaps a better box loses score instead of being dropped (Bodla et al. 2017).
+    """Soft-NMS of one class: a box that overlaps a better one loses score instead of being dropped (Bodla et al. 2017).
 
-    The best box left is taken, the others' scores are multiplied by a factor of their IoU with it, and so on. Of equal scores
-    the first box is taken first.
+    It takes the best remaining box, multiplies the scores of the others by a factor that depends on their IoU with it, and
+    repeats. Among equal scores the first box is taken first.
 
     Args:
         boxes: float (N, 4) ``xyxy``; boxes that are not finite are left out.
-        scores: float (N,); what is not finite is left out.
+        scores: float (N,); boxes whose score is not finite are left out.
         method: ``"linear"``: the factor is 1 - IoU where the IoU is more than ``iou``, 1 elsewhere; ``"gaussian"``: it is
             exp(-IoU² / ``sigma``) everywhere.
-        iou: of linear, in [0, 1].
-        sigma: of gaussian, above 0.
+        iou: the threshold of ``"linear"``, in [0, 1].
+        sigma: the width of ``"gaussian"``, above 0.
         score_thresh: boxes whose score is or becomes this or less are dropped.
 
     Returns:
@@ -112,17 +112,17 @@ def class_soft_nms(
     sigma: float = 0.5,
     score_thresh: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """``soft_nms`` within each class: the ``top`` best of all, int64 indices and new scores float32, best first.
+    """``soft_nms`` within each class; returns the ``top`` best of all, int64 indices and new scores float32, best first.
 
     Args:
         boxes: float (N, 4) ``xyxy``.
         scores: float (N,).
         labels: int64 (N,); boxes of different labels do not touch each other's scores.
         top: at most this many are kept.
-        method: as the others, of ``soft_nms``.
-        iou: see there.
-        sigma: see there.
-        score_thresh: see there.
+        method: see ``soft_nms``.
+        iou: see ``soft_nms``.
+        sigma: see ``soft_nms``.
+        score_thresh: see ``soft_nms``.
     """
     kept, lowered = [labels[:0]], [scores[:0].float()]
     for label in labels.unique():

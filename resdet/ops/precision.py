@@ -1,4 +1,4 @@
-"""Number formats of the convolutions, and where 16 bits end: scores, boxes and losses are computed in float32."""
+"""Number formats: convolutions may use 16 bits, but scores, boxes and losses are computed in float32."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.floa
 
 
 def number_format(name: str, device: torch.device) -> torch.dtype:
-    """What ``"fp32"``, ``"bf16"`` or ``"fp16"`` is called by torch; a ConfigError for another name, or a GPU without it."""
+    """The torch dtype of ``"fp32"``, ``"bf16"`` or ``"fp16"``; a ConfigError for another name, or a GPU without it."""
     if name not in _PRECISIONS:
         raise ConfigError(f"'precision' must be one of {', '.join(_PRECISIONS)}, got {name!r}")
     if name == "bf16" and device.type == "cuda":
@@ -28,10 +28,10 @@ def number_format(name: str, device: torch.device) -> torch.dtype:
 
 
 def in_float64(x: Tensor) -> Tensor:
-    """``x`` in float64: on its device, or on the CPU where that is an Apple GPU (mps), which has no such numbers."""
+    """``x`` in float64 on its own device, or on the CPU when that is an Apple GPU (mps), which has no float64."""
     return x.cpu().double() if x.device.type == "mps" else x.double()
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """``x`` in float32 when it has fewer bits; itself when it is float32 or float64."""
+    """``x`` in float32 when it has fewer bits, else ``x`` itself."""
     return x if x.dtype.itemsize >= 4 else x.float()

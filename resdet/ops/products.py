@@ -1,10 +1,10 @@
-"""Rows times fixed weights, by torch's matrix product or by oneDNN's, which packs a weight once as the processor likes it.
+"""Multiplies rows with fixed weights, by torch's matrix product or by oneDNN's, which packs a weight once for the processor.
 
-Which is faster is a property of the processor: on some torch's ``mm`` is near their limit, on others oneDNN computes twice as
-fast. So each product here comes in both ways, of the same results but for rounding, and ``resdet.ops.kernels`` measures.
+Which one is faster depends on the processor: on some, torch's ``mm`` is near the limit, and on others oneDNN is twice as fast.
+So each product here comes in both ways, with the same results up to rounding, and ``resdet.ops.kernels`` measures them.
 
-The operations of oneDNN are torch's own, which its compiler calls, but not public: ``onednn_works`` looks whether they are
-there and compute what they should, and where they do not only ``torch`` is offered.
+The oneDNN operations belong to torch, whose compiler calls them, but they are not public. ``onednn_works`` checks that they
+exist and give right results; otherwise only ``torch`` is offered.
 
 Legend: R rows, C numbers a row, K numbers a row of the result, F products side by side.
 """
@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from resdet.ops.kernels import Kernels, described, random_like, same_but_for_rounding
 
-# rows that sums are made of at a time, so that a product is added while it is still near, and that a way is measured on
+# rows for each partial sum, so that a product is added while it is in the cache; ways are measured on as many rows
 SLICE = 1024
 
 
 class _Plain(nn.Module):
-    """What has a weight (C, K) and a bias (K,) as they are."""
+    """A module that keeps a weight (C, K) and a bias (K,) unchanged."""
 
     weight: Tensor
     bias: Tensor
@@ -37,7 +37,7 @@ class _Plain(nn.Module):
 
 
 class TorchProduct(_Plain):
-    """``x W + b`` of rows x (R, C), perhaps with a ReLU.
+    """Computes ``x W + b`` for rows x (R, C), with or without a ReLU.
 
     Args:
         weight: (C, K).
@@ -45,24 +45,24 @@ class TorchProduct(_Plain):
     """
 
     def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
-        """Rows (R, C) to (R, K), in memory of their own."""
+        """Turn rows (R, C) into (R, K), in new memory."""
         y = torch.addmm(self.bias, x, self.weight)
         return y.relu_() if relu else y
 
 
 class Packed(nn.Module):
-    """What has weights packed for this processor: they stay where they are, and are copied and written as plain ones.
+    """A module whose weights are packed for this processor. They stay on it, and are copied and saved unpacked.
 
     Attributes:
-        packed: (K, C) each.
-        rows: how many they are packed for.
+        packed: the packed weights, (K, C) each.
+        rows: the number of rows that they are packed for.
     """
 
     packed: list[Tensor]
     rows: int
 
     def _pack(self, weights: Iterable[Tensor], rows: int) -> None:
-        """Weights (C, K)."""
+        """Pack weights (C, K) for so many rows."""
         self.rows = rows
         self.packed = [torch.ops.mkldnn._reorder_linear_weight(each.t().contiguous(), rows) for each in weights]
 
@@ -78,7 +78,7 @@ class Packed(nn.Module):
 
 
 class OneDNNProduct(Packed):
-    """``TorchProduct`` by oneDNN."""
+    """The same as ``TorchProduct``, by oneDNN."""
 
     bias: Tensor
 
@@ -88,13 +88,13 @@ class OneDNNProduct(Packed):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
-        """Rows (R, C) to (R, K), in memory of their own."""
+        """Turn rows (R, C) into (R, K), in new memory."""
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed[0], self.bias, "relu" if relu else "none", [], "")
         return y
 
 
 class TorchSum(_Plain):
-    """``relu(z + x W + b)`` in the place of z (R, K), of rows x (R, C).
+    """Computes ``relu(z + x W + b)`` for rows x (R, C), and writes it into z (R, K).
 
     Args:
         weight: (C, K).
@@ -102,28 +102,28 @@ class TorchSum(_Plain):
     """
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
-        """Returns ``z``."""
+        """Change ``z`` in place and return it."""
         for rows, sums in zip(x.split(SLICE), z.split(SLICE), strict=True):
             sums.addmm_(rows, self.weight).add_(self.bias).relu_()
         return z
 
 
 class OneDNNSum(nn.Module):
-    """``TorchSum`` by oneDNN."""
+    """The same as ``TorchSum``, by oneDNN."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.product = OneDNNProduct(weight, bias)
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
-        """Returns ``z``."""
+        """Change ``z`` in place and return it."""
         for rows, sums in zip(x.split(SLICE), z.split(SLICE), strict=True):
             sums.add_(self.product(rows)).relu_()
         return z
 
 
 class TorchProducts(nn.Module):
-    """F products side by side, of rows (F, R, C) with weights (F, C, K)."""
+    """Computes F products side by side, of rows (F, R, C) with weights (F, C, K)."""
 
     weight: Tensor
 
@@ -132,26 +132,26 @@ class TorchProducts(nn.Module):
         self.register_buffer("weight", weight.contiguous())
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
-        """Rows (F, R, C) to ``out`` (F, R, K), which is returned."""
+        """Write the products of rows (F, R, C) into ``out`` (F, R, K) and return it."""
         return torch.bmm(x, self.weight, out=out)
 
 
 class OneDNNProducts(Packed):
-    """``TorchProducts`` by oneDNN, one after the other."""
+    """The same as ``TorchProducts``, by oneDNN, one product after the other."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self._pack(weight, SLICE // 8)
 
     def forward(self, x: Tensor, out: Tensor) -> Tensor:
-        """Rows (F, R, C) to ``out`` (F, R, K), which is returned."""
+        """Write the products of rows (F, R, C) into ``out`` (F, R, K) and return it."""
         for rows, packed, result in zip(x, self.packed, out, strict=True):
             result.copy_(torch.ops.mkldnn._linear_pointwise(rows, packed, None, "none", [], ""))
         return out
 
 
 def product(weight: Tensor, bias: Tensor, kernels: Kernels) -> nn.Module:
-    """What computes ``x W + b`` fastest here, a ``TorchProduct`` or what gives the same; weight (C, K), bias (K,)."""
+    """The fastest module here for ``x W + b``, a ``TorchProduct`` or its equal; weight (C, K), bias (K,)."""
 
     def trial(way: nn.Module) -> Callable[[], Tensor]:
         x = random_like(weight, SLICE, len(weight))
@@ -161,7 +161,7 @@ def product(weight: Tensor, bias: Tensor, kernels: Kernels) -> nn.Module:
 
 
 def summed_product(weight: Tensor, bias: Tensor, kernels: Kernels) -> nn.Module:
-    """What computes ``relu(z + x W + b)`` in place fastest here, a ``TorchSum`` or what gives the same."""
+    """The fastest module here for ``relu(z + x W + b)`` in place, a ``TorchSum`` or its equal."""
 
     def trial(way: nn.Module) -> Callable[[], Tensor]:
         x, z = random_like(weight, SLICE, len(weight)), weight.new_zeros(SLICE, weight.shape[1])
@@ -171,7 +171,7 @@ def summed_product(weight: Tensor, bias: Tensor, kernels: Kernels) -> nn.Module:
 
 
 def products(weight: Tensor, kernels: Kernels) -> nn.Module:
-    """What computes F products side by side fastest here, a ``TorchProducts`` or what gives the same; weight (F, C, K)."""
+    """The fastest module here for F products side by side, a ``TorchProducts`` or its equal; weight (F, C, K)."""
     some = weight[: max(1, len(weight) // 4)]
 
     def trial(way: nn.Module) -> Callable[[], Tensor]:
@@ -190,7 +190,7 @@ def _fastest(
     kernels: Kernels,
     sample: tuple[Tensor, ...] | None = None,
 ) -> nn.Module:
-    """The fastest of the ways that this machine has, made of ``tensors``, the weight first; measured made of ``sample``."""
+    """The fastest way on this machine, built from ``tensors`` (the weight first) after measuring ways built from ``sample``."""
     weight = tensors[0]
     here = [name for name in ways if name == "torch" or onednn_works(weight.dtype, weight.device)]
     question = f"{kind} {described(weight.dtype, weight.shape)}"
@@ -200,7 +200,7 @@ def _fastest(
 
 @functools.cache
 def onednn_works(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether torch has oneDNN's operations for numbers of this dtype here, and they give what a matrix product gives."""
+    """Whether torch has oneDNN's operations for this dtype and device, and they give the result of a matrix product."""
     if device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
     if dtype == torch.bfloat16 and not has_bfloat16():
@@ -212,14 +212,14 @@ def onednn_works(dtype: torch.dtype, device: torch.device) -> bool:
     try:
         found = OneDNNProduct(weight, bias)(x)
         added = OneDNNSum(weight, bias)(z.clone(), x)
-    except (AttributeError, RuntimeError, TypeError, NotImplementedError):  # not there, or of other arguments
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):  # missing, or with other arguments
         return False
     terms = len(weight) + 2
     return same_but_for_rounding(found, exact, terms) and same_but_for_rounding(added, (exact + z.double()).relu(), terms)
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor computes with bfloat16, and not only stores it."""
+    """Whether this processor can compute with bfloat16, and not only store it."""
     try:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):

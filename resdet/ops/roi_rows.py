@@ -25,12 +25,12 @@ from torchvision.ops import RoIAlign
 
 @dataclass(frozen=True)
 class Terms:
-    """What each bin is the sum of, bin after bin.
+    """The terms of the weighted sum of each bin, bin after bin.
 
     Attributes:
-        rows: int64 (T,), which row.
-        weights: (T,), how much of it.
-        starts: int64 (B,), where the terms of each bin begin.
+        rows: int64 (T,), the row of each term.
+        weights: (T,), the weight of that row.
+        starts: int64 (B,), the first term of each bin.
     """
 
     rows: Tensor
@@ -40,7 +40,7 @@ class Terms:
     def gather(self, table: Tensor) -> Tensor:
         """The bins (B, C) of a map of rows (N * H * W, C)."""
         if not len(self.rows):
-            # a sum of no rows: a zero that has a gradient, which is zero, too
+            # a sum of no rows is a zero that still has a gradient, which is zero too
             return table[:0].sum(0) + table.new_zeros(len(self.starts), table.shape[1])
         return F.embedding_bag(self.rows, table, self.starts, mode="sum", per_sample_weights=self.weights)
 
@@ -51,21 +51,21 @@ def region_terms(pooler: RoIAlign, boxes: Sequence[Tensor], size: tuple[int, int
 
 
 def joined(boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """N tensors (R_i, 4) as one (R, 4), and the image of each (R,)."""
+    """Join N tensors (R_i, 4) into one (R, 4); also return the image of each row, (R,)."""
     images = [torch.full((len(each),), index, device=each.device) for index, each in enumerate(boxes)]
     return torch.cat(list(boxes)), torch.cat(images)
 
 
 def terms_of(pooler: RoIAlign, boxes: Tensor, image: Tensor, size: tuple[int, int], dtype: torch.dtype, step: int = 1) -> Terms:
-    """The terms of what ``pooler`` gives for regions of maps of one size, laid out as rows, image after image.
+    """The terms of the bins that ``pooler`` computes for regions, on maps of one size laid out as rows, image after image.
 
     Args:
-        pooler: the RoIAlign, with as many bins on both sides.
+        pooler: the RoIAlign, with the same number of bins on both sides.
         boxes: float (R, 4) ``xyxy`` in pixels.
-        image: int64 (R,), the image of each.
+        image: int64 (R,), the image of each region.
         size: (height, width) of the maps.
-        dtype: of the maps, and of the weights.
-        step: only bins 0, step, 2 * step … of both sides.
+        dtype: the dtype of the maps and of the weights.
+        step: only bins 0, step, 2 * step … of both sides are computed.
 
     Returns:
         Terms of B = p * p * R bins, ordered (bin row, bin column, region), p = ceil(P / step).
@@ -94,7 +94,7 @@ def _axis_weights(pooler: RoIAlign, low: Tensor, high: Tensor, length: int, step
     bin_size = extent / side
     adaptive = pooler.sampling_ratio <= 0
     samples = bin_size.ceil().clamp(min=0) if adaptive else torch.full_like(extent, pooler.sampling_ratio)
-    # where the samples lie: (p, R, s)
+    # the places of the samples: (p, R, s)
     count = max(int(samples.max()) if len(samples) else 0, 1)
     number = torch.arange(count, device=low.device)
     bins = torch.arange(0, side, step, device=low.device)
@@ -107,7 +107,7 @@ def _axis_weights(pooler: RoIAlign, low: Tensor, high: Tensor, length: int, step
     upper_weight = position - lower
     share = counts / samples.clamp(min=1)[:, None]
     lower = lower.long()
-    # of all samples of a bin, at the positions from the first one on
+    # the weights of all samples of a bin, at the positions from the first one on
     first = torch.where(counts, lower, length - 1).amin(2)
     offset = torch.where(counts, lower - first[..., None], 0)
     span = int(offset.max()) + 2 if offset.numel() else 2

@@ -18,13 +18,13 @@ from torch.nn import functional as F
 from resdet.ops.matmul import Matmul, torch_matmul
 
 OUT, IN = 4, 6  # outputs and inputs of a tile along one axis
-# they decide the rounding error: it is less than half of that of 0, ±1 and ±2, the usual points, and 1.5 times that of the
-# definition
+# the points decide the rounding error: with these it is less than half of that with the usual points 0, ±1 and ±2, and 1.5
+# times that of the definition
 POINTS = (0.0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)
 
 
 def winograd_transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """Of tiles (36, 36), of kernels (36, 9), and back to tiles (16, 36), float64, such that conv = back @ (kernel * tile).
+    """The transforms of tiles (36, 36), of kernels (36, 9) and back to tiles (16, 36), float64: conv = back @ (kernel * tile).
 
     Four outputs of a three-tap filter along one axis, transposed, are a product of two polynomials, of degree 3 and 2; six
     values determine it, at five points and at infinity: ``y = A (G w · B d)`` for six inputs ``d``, with ``B`` the inverse
@@ -38,7 +38,7 @@ def winograd_transforms() -> tuple[Tensor, Tensor, Tensor]:
     scale = torch.cat([differences.prod(1), differences.new_ones(1)])[:, None]
 
     def values(coefficients: int) -> Tensor:
-        """Of the powers at the points, and at infinity, where only the last counts."""
+        """The powers at the points, and at infinity, where only the last power counts."""
         infinity = torch.zeros(1, coefficients, dtype=torch.float64)
         infinity[0, -1] = 1
         return torch.cat([points[:, None] ** torch.arange(coefficients), infinity])
@@ -51,14 +51,14 @@ class Winograd:
     """The 3×3 convolution of stride 1 and padding 1 of rows (N, H, W, C), a ``resdet.ops.fused_conv.Product``.
 
     Args:
-        matmul: how its products are computed.
+        matmul: computes the matrix products.
     """
 
     def __init__(self, matmul: Matmul = torch_matmul) -> None:
         self.matmul = matmul
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """X (N, H, W, C) and weight (K, C, 3, 3) to (N, H, W, K)."""
+        """Convolve x (N, H, W, C) with weight (K, C, 3, 3) to (N, H, W, K)."""
         to_kernels = _transforms(x)[1]
 
         def kernels_of(block: slice) -> Tensor:
@@ -67,7 +67,7 @@ class Winograd:
         return _convolve(x, len(weight), kernels_of, self.matmul)
 
     def input_gradient(self, gradient: Tensor, weight: Tensor, like: Tensor) -> Tensor:
-        """A convolution with the kernels turned round, from channels out to channels in."""
+        """The gradient is a convolution with the rotated kernels, from channels out to channels in."""
         to_kernels = _transforms(gradient)[1].flip(1)
 
         def kernels_of(block: slice) -> Tensor:
@@ -76,7 +76,7 @@ class Winograd:
         return _convolve(gradient, like.shape[-1], kernels_of, self.matmul)
 
     def weight_gradient(self, gradient: Tensor, x: Tensor, like: Tensor) -> Tensor:
-        """Back through the three transforms."""
+        """The gradient, back through the three transforms."""
         channels, out = x.shape[-1], gradient.shape[-1]
         weight = x.new_zeros(like.shape)
         _, to_kernels, to_result = _transforms(x)
@@ -91,17 +91,17 @@ class Winograd:
 
 
 def parts(count: int, numbers: int) -> Iterator[slice]:
-    """``count`` things of so many ``numbers`` each, in pieces of at most 28 MB in float32, of multiples of 64 if they can.
+    """Slices of ``count`` items of ``numbers`` numbers each, at most 28 MB in float32, in multiples of 64 when possible.
 
-    Larger ones are fetched from the system anew each time, page by page, which costs as much as what is computed in them.
+    The system would allocate larger pieces again each time, page by page, which costs as much as the computation in them.
     """
     step = max(1, 7_000_000 // numbers)
-    step -= step % 64 if step > 64 else 0  # products of whole registers
+    step -= step % 64 if step > 64 else 0  # whole registers for the products
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
 def _convolve(x: Tensor, out: int, kernels_of: Callable[[slice], Tensor], matmul: Matmul) -> Tensor:
-    """X (N, H, W, C) to (N, H, W, ``out``); ``kernels_of`` gives the transformed kernels (36, C, k) of k channels out."""
+    """Convolve x (N, H, W, C) to (N, H, W, ``out``); ``kernels_of`` gives the transformed kernels (36, C, k) of k outputs."""
     height, width, channels = x.shape[1:]
     down, across = -(-height // 4), -(-width // 4)
     y = x.new_empty(len(x), height, width, out)
@@ -117,13 +117,13 @@ def _convolve(x: Tensor, out: int, kernels_of: Callable[[slice], Tensor], matmul
 
 
 def _parts(x: Tensor) -> Iterator[slice]:
-    """The images of x (N, H, W, C) in pieces, by the size of their tiles."""
+    """Slices of the images of x (N, H, W, C), by the size of their tiles."""
     height, width, channels = x.shape[1:]
     return parts(len(x), 36 * -(-height // 4) * -(-width // 4) * channels)
 
 
 def _transformed(to_kernels: Tensor, weight: Tensor, matmul: Matmul) -> Tensor:
-    """Kernels (K, C, 3, 3) to (36, K, C)."""
+    """Transform kernels (K, C, 3, 3) to (36, K, C)."""
     return matmul(to_kernels, weight.reshape(-1, 9).t()).view(-1, *weight.shape[:2])
 
 
