@@ -35,7 +35,7 @@ def test_equals_torchvision(objects: int, keep_best: bool) -> None:
 def test_of_boxes_that_overlap_a_candidate_equally_it_gets_the_first(keep_best: bool) -> None:
     boxes = torch.tensor([[30.0, 30, 40, 40], [0, 0, 10, 10], [0, 0, 10, 10], [0, 10, 10, 20], [30, 30, 40, 40]])
     anchors = torch.tensor([[0.0, 0, 10, 9], [0, 5, 10, 15], [30, 30, 40, 40]])  # the second lies half in each of three
-    matches = match(anchors, boxes, fg_iou=0.3, bg_iou=0.3, keep_best=keep_best)
+    matches = match(anchors, boxes, fg_iou_thresh=0.3, bg_iou_thresh=0.3, keep_best=keep_best)
     assert matches.tolist() == [1, 1, 0]
 
 
