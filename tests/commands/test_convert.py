@@ -111,19 +111,6 @@ def test_torchvisions_network(tmp_path: Path, source: str, capsys: pytest.Captur
         assert_near(model.model(_picture()), network(_normalized(_picture())), ROUNDING)
 
 
-@pytest.mark.parametrize(("name", "toolkit"), [("resnext50_32x4d", "torchvision"), ("resnet50d", "timm")])
-def test_its_other_networks_and_timms(tmp_path: Path, name: str, toolkit: str) -> None:
-    torch.manual_seed(1)
-    create = torchvision.models.get_model if toolkit == "torchvision" else pytest.importorskip("timm").create_model
-    network = create(name, num_classes=5).eval()
-    torch.save(network.state_dict(), tmp_path / "weights.pth")
-    assert main(["convert", str(tmp_path / "weights.pth"), str(tmp_path / "model.safetensors"), "--from", toolkit]) == 0
-    assert _card(tmp_path / "model.safetensors")["architecture"]["backbone"]["name"] == name
-    with torch.no_grad():
-        found = load(tmp_path / "model.safetensors", device="cpu").model(_picture())
-        assert_near(found, network(_normalized(_picture())), ROUNDING)
-
-
 def test_safetensors_of_half_precision_and_a_thousand_classes(tmp_path: Path) -> None:
     state = _network("resnet18", classes=1000).state_dict()
     halves = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}

@@ -41,8 +41,14 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "two samples": {**IN_1X1, "roi": {"sampling_ratio": 2}},
     "RoI pooling": {**IN_1X1, "roi": {"pooling": "pool"}},
     "context": {**IN_1X1, "roi": {"context": True}},
+    "groups": {"backbone": {"name": "resnext50_32x4d", "width": 16}},
+    "groups, stride in the 1x1": {"backbone": {"name": "resnext50_32x4d", "width": 16, "stride_in_1x1": True}},
+    "wide": {"backbone": {"name": "wide_resnet50_2"}},
+    "ResNet-D": {"backbone": {"name": "resnet50d"}},
+    "ResNet-D of basic blocks": {"backbone": {"name": "resnet18d"}},
 }
 ON_ROWS = {"bottleneck", "stride in the 1x1", "pooled 7", "pooled 7, stride in the 3x3", "two samples", "context"}
+ON_ROWS |= {"groups", "groups, stride in the 1x1", "wide"}
 
 
 def with_statistics(model: FasterRCNN) -> FasterRCNN:
@@ -85,12 +91,15 @@ def test_networks_take_the_way_that_is_meant_for_them(kind: str) -> None:
     _, prepared = pair(**KINDS[kind])
     regions = getattr(prepared.roi_heads, "regions")  # noqa: B009 - not of the plain heads
     assert isinstance(regions, RowsRegions if kind in ON_ROWS else FoldedRegions)
-    rows = kind in {*ON_ROWS, "projections", "RoI pooling"}
+    rows = kind in {*ON_ROWS, "projections", "RoI pooling", "ResNet-D"}
     assert isinstance(prepared.trunk, RowsTrunk if rows else FoldedTrunk)
     assert not any(isinstance(part, (FrozenBatchNorm2d, nn.BatchNorm2d)) for part in prepared.modules())
 
 
-@pytest.mark.parametrize("kind", ["stride in the 1x1", "bottleneck", "basic", "RoI pooling"])
+@pytest.mark.parametrize(
+    "kind",
+    ["stride in the 1x1", "bottleneck", "basic", "RoI pooling", "groups", "wide", "ResNet-D", "ResNet-D of basic blocks"],
+)
 @pytest.mark.parametrize("counts", [(0, 0), (1, 0), (3, 130)])
 def test_features_of_any_regions_in_float64(kind: str, counts: tuple[int, int]) -> None:
     model = with_statistics(tiny_detector(**KINDS[kind])).double()
@@ -132,7 +141,7 @@ def test_the_improvements_and_ensembles_run_on_it(kind: str, improvements: Impro
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("kind", ["bottleneck", "stride in the 1x1", "pre-activation", "RoI pooling", "context"])
+@pytest.mark.parametrize("kind", ["bottleneck", "stride in the 1x1", "pre-activation", "RoI pooling", "context", "ResNet-D"])
 def test_convolutions_in_16_bits_and_islands_in_32(kind: str, dtype: torch.dtype) -> None:
     plain, _ = pair(**KINDS[kind])
     prepared = plain.prepare(dtype)

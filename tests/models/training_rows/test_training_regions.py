@@ -75,8 +75,29 @@ def test_features_and_gradients(stride_in_1x1: bool, roi: dict[str, Any], recomp
         assert_near(found[name], value, ALGEBRA, name)
 
 
+@pytest.mark.parametrize("stride_in_1x1", [True, False])
+@pytest.mark.parametrize("name", ["resnext50_32x4d", "wide_resnet50_2"])
+def test_features_and_gradients_of_groups_and_wide_blocks(name: str, stride_in_1x1: bool, short_way: list[nn.Module]) -> None:
+    model = detector(backbone={"name": name, "width": 16, "stride_in_1x1": stride_in_1x1})
+    features = torch.randn(2, model.trunk.out_channels, 6, 9, dtype=torch.float64)
+    for boxes in ([each.double() for each in BOXES], [torch.zeros(0, 4).double()] * 2):
+        expected = run(model.roi_heads, features, boxes)
+        twin = training_twin(model, Kernels("torch")).roi_heads
+        found = run(twin, features, boxes)
+        assert short_way.pop() is twin.res5
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_near(found[key], value, ALGEBRA, key)
+
+
 @pytest.mark.parametrize(
-    "changes", [{"roi": {"pooling": "pool"}}, {"backbone": {"name": "resnet18", "width": 8}}], ids=["RoIPool", "basic blocks"]
+    "changes",
+    [
+        {"roi": {"pooling": "pool"}},
+        {"backbone": {"name": "resnet18", "width": 8}},
+        {"backbone": {"name": "resnet50d", "width": 8}},
+    ],
+    ids=["RoIPool", "basic blocks", "an averaged shortcut"],
 )
 def test_other_networks_take_the_plain_way(changes: dict[str, dict[str, Any]], short_way: list[nn.Module]) -> None:
     model = detector(**changes)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from rounding import ALGEBRA, assert_near, growth, network
+from tiny_detectors import tiny_detector
 from torch import nn
 from training_networks import (
     IMAGES,
@@ -17,6 +18,7 @@ from training_networks import (
     set_recompute,
     step,
     training_detector,
+    with_statistics,
 )
 
 from resdet.models.backbones.blocks import ResidualBlock
@@ -38,6 +40,18 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "plain": {"backbone": {"name": "plain18", "width": 8, "shortcut": "none"}},
     "RoI pooling": {"roi": {"pooling": "pool"}},
 }
+# few regions: in float64 torch is slow on groups
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "groups": {"backbone": {"name": "resnext50_32x4d", "width": 16}, "roi": {"batch": 16}},
+    "wide": {"backbone": {"name": "wide_resnet50_2", "width": 8}, "roi": {"batch": 16}},
+    "ResNet-D": {"backbone": {"name": "resnet50d", "width": 8}, "roi": {"batch": 16}},
+}
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_losses_and_gradients_of_all_layers(kind: str) -> None:
+    plain = training_detector(**VARIANTS[kind]).requires_grad_(True)
+    assert_same_step(losses_step(plain.prepare_for_training(PLAIN)), losses_step(plain))
 
 
 @pytest.mark.parametrize("frozen", [0, 2])
@@ -133,6 +147,21 @@ def test_a_step_of_the_one_is_a_step_of_the_other(pair: tuple[Any, Any]) -> None
     assert sorted(moved) == sorted(name for name, each in plain.named_parameters() if each.requires_grad)
     assert len(moved) > 40
     assert_same_step(losses_step(twin), losses_step(plain))
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_ten_steps_lower_the_losses(kind: str) -> None:
+    plain = with_statistics(tiny_detector(**VARIANTS[kind])).train()
+    twin = plain.prepare_for_training(PLAIN)
+    trained = [each for each in twin.parameters() if each.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=1e-3)
+    totals = []
+    for _ in range(10):
+        losses, _ = losses_step(twin)
+        totals.append(float(losses.sum()))
+        nn.utils.clip_grad_norm_(trained, 1.0)  # the outputs of untrained layers were spread, and the losses are steep
+        optimizer.step()
+    assert totals[-1] < 0.9 * totals[0]
 
 
 def test_what_is_loaded_into_the_one_is_loaded_into_the_other(pair: tuple[Any, Any]) -> None:
