@@ -1,4 +1,4 @@
-"""Results for people: files, tables, pictures and curves."""
+"""Presents results to people: files, tables, pictures and curves."""
 
 from resdet.report.classification import write_classification
 from resdet.report.curves import plot_log

@@ -1,4 +1,4 @@
-"""What each analysis is to people: the rows of its table, its conclusion, and its picture."""
+"""Presents each analysis to people: the rows of its table, its conclusion and its picture."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from resdet.report.analysis_plots import plot_gradients, plot_lesions, plot_resp
 
 
 def degradation_analysis(nets: Mapping[str, TrainedNet]) -> Analysis:
-    """Trained networks of several depths, by the names that the picture gives them."""
+    """The analysis of trained networks of several depths, keyed by their names in the picture."""
     rows = [{"network": name, "layers": net.layers, **_numbers(net)} for name, net in nets.items()]
     return Analysis("degradation", rows, conclude_degradation(list(nets.values())), partial(plot_training, nets))
 
 
 def shortcut_analysis(nets: Mapping[str, TrainedNet]) -> Analysis:
-    """One trained network with several shortcut options, by the names that the picture gives them."""
+    """The analysis of one trained network with several shortcut options, keyed by their names in the picture."""
     rows = [{"shortcut": net.shortcut, **_numbers(net)} for net in nets.values()]
     return Analysis("shortcuts", rows, conclude_shortcuts(list(nets.values())), partial(plot_training, nets))
 
 
 def gradient_analysis(profiles: Sequence[GradientProfile]) -> Analysis:
-    """The gradients of networks, each at one moment or several."""
+    """The analysis of the gradients of networks, each at one moment or several."""
     rows: list[dict[str, Cell]] = [
         {
             "network": profile.network,
@@ -44,7 +44,7 @@ def gradient_analysis(profiles: Sequence[GradientProfile]) -> Analysis:
 
 
 def response_analysis(profiles: Sequence[ResponseProfile]) -> Analysis:
-    """The responses of networks."""
+    """The analysis of the responses of networks."""
     rows: list[dict[str, Cell]] = [
         {"network": profile.network, "layer": layer.layer, "depth": layer.depth, "deviation": layer.deviation}
         for profile in profiles
@@ -54,7 +54,7 @@ def response_analysis(profiles: Sequence[ResponseProfile]) -> Analysis:
 
 
 def lesion_analysis(profiles: Sequence[LesionProfile]) -> Analysis:
-    """The errors of networks without some of their blocks."""
+    """The analysis of the errors of networks without some of their blocks."""
     rows = [row for profile in profiles for row in _lesion_rows(profile)]
     return Analysis("lesion", rows, conclude_lesions(profiles), partial(plot_lesions, profiles))
 

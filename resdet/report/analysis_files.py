@@ -1,4 +1,4 @@
-"""What an analysis leaves in its folder: a picture, a table, a line."""
+"""Writes the files of an analysis: a picture, a table and a one-line conclusion."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an analysis has found, for people.
+    """The findings of an analysis, for people.
 
     Attributes:
-        name: of the analysis.
-        rows: of its table, at least one; all have the keys of the first, which are the header. None is an empty cell.
-        conclusion: one line.
+        name: the name of the analysis.
+        rows: the rows of its table, at least one; all have the keys of the first, which are the header. None is an empty cell.
+        conclusion: the conclusion, in one line.
         draw: writes the picture to a path.
     """
 
@@ -34,8 +34,8 @@ def write_analysis(folder: str | Path, analysis: Analysis) -> list[Path]:
     """Write ``NAME.png``, ``NAME.csv`` and ``NAME.txt``, the conclusion, into ``folder``, each atomically.
 
     Args:
-        folder: made when missing.
-        analysis: what is written.
+        folder: the folder to write to, created when missing.
+        analysis: the analysis to write.
 
     Returns:
         The three paths.

@@ -1,4 +1,4 @@
-"""The pictures of ``resdet analyze``: one colour a network."""
+"""Draws the pictures of ``resdet analyze``, with one colour for each network."""
 
 from __future__ import annotations
 

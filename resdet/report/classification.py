@@ -19,20 +19,20 @@ from resdet.files import write_csv
 from resdet.report.figures import blank_figure, save_figure
 from resdet.report.results import write_metrics
 
-_DRAWN = 50  # classes: a picture of more cannot be read
+_DRAWN = 50  # classes; a picture with more would not be readable
 _NUMBERED = 20
 
 
 def write_classification(folder: str | Path, predictions: Predictions, metrics: Mapping[str, Any]) -> list[Path]:
-    """Write all that is known of a classifier into ``folder``, each file atomically.
+    """Write all results of a classifier into ``folder``, each file atomically.
 
-    ``metrics.json``, ``predictions.npz``, ``confusion.csv``, ``report/reliability.png``, and up to 50 classes
-    ``report/confusion.png``.
+    The files are ``metrics.json``, ``predictions.npz``, ``confusion.csv``, ``report/reliability.png`` and, for at most 50
+    classes, ``report/confusion.png``.
 
     Args:
-        folder: made when missing.
-        predictions: of the classifier, or of an ensemble.
-        metrics: of ``evaluate_predictions``.
+        folder: the folder to write to, created when missing.
+        predictions: the predictions of the classifier, or of an ensemble.
+        metrics: the result of ``evaluate_predictions``.
 
     Returns:
         The files written.
@@ -52,7 +52,7 @@ def write_classification(folder: str | Path, predictions: Predictions, metrics: 
 
 
 def write_confusion(path: str | Path, matrix: Integers, names: Sequence[str]) -> None:
-    """Write a confusion matrix (K, K) as CSV, atomically: a header of the predicted classes, then one row a true class."""
+    """Write a confusion matrix (K, K) as CSV, atomically: a header of predicted classes, then one row for each true class."""
     rows = ([name, *row] for name, row in zip(names, matrix.tolist(), strict=True))
     write_csv(path, ["true \\ predicted", *names], rows)
 

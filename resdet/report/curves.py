@@ -1,4 +1,4 @@
-"""Learning curves from a run's ``log.jsonl``."""
+"""Draws learning curves from a run's ``log.jsonl``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Curve = tuple[list[int], list[float]]
 
 @dataclass
 class Log:
-    """The curves of a run by name, each as iterations and values: of training steps, and of evaluations."""
+    """The curves of a run, of training steps and of evaluations, by name; each has iterations and values."""
 
     steps: dict[str, Curve] = field(default_factory=dict)
     scores: dict[str, Curve] = field(default_factory=dict)
@@ -59,8 +59,8 @@ def plot_log(logs: str | Path | Sequence[str | Path], png: str | Path) -> Path:
 def read_log(path: str | Path) -> Log:
     """Read a ``log.jsonl``: lines ``{"iteration", "lr", "loss", "loss_…", …}`` and ``{"iteration", "eval": {…}}``.
 
-    An evaluation without "iteration" belongs to the step before it. A last line without its end, as a killed run leaves it,
-    is passed over.
+    An evaluation without "iteration" belongs to the step before it. A last line that is cut short, as a killed run leaves it,
+    is skipped.
 
     Raises:
         ConfigError: when the file cannot be read.

@@ -1,4 +1,4 @@
-"""Pictures of ground truth and of detections, one by one and on a sheet."""
+"""Draws ground truth and detections, in single pictures and on a sheet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sample(NamedTuple):
     Attributes:
         image: the original picture.
         target: its ground truth, boxes in pixels of the original.
-        detections: what was found, boxes in pixels of the original.
+        detections: the detections, boxes in pixels of the original.
         names: the class names, by label.
     """
 
@@ -44,14 +44,14 @@ def draw_target(image: Image.Image, target: Target, names: Sequence[str], text_s
 def contact_sheet(
     samples: Sequence[Sample], *, rows: int = 4, max_width: int = 1600, score: float = 0.5, columns: int = 2
 ) -> Image.Image:
-    """Lay out pictures in pairs, ground truth at the left, detections at the right.
+    """Lay out pictures in pairs, with the ground truth on the left and the detections on the right.
 
     Args:
         samples: the first ``rows * columns`` are shown.
-        rows: pairs below each other, at most.
-        max_width: of the sheet, pixels.
-        score: detections below it are left out.
-        columns: pairs beside each other, at most.
+        rows: the largest number of pairs below each other.
+        max_width: the largest width of the sheet, pixels.
+        score: detections with a lower score are left out.
+        columns: the largest number of pairs beside each other.
 
     Raises:
         ValueError: when there is no sample, or the numbers leave no room for a picture.

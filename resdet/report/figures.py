@@ -1,4 +1,4 @@
-"""Figures without a window, written atomically."""
+"""Makes figures without a window, and writes them atomically."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def save_figure(figure: Figure, png: str | Path) -> Path:
 
 
 def add_legend(axes: Axes) -> None:
-    """A small legend, where there is something to tell apart."""
+    """Add a small legend when there are several things to tell apart."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize="small", framealpha=0.8)

@@ -1,4 +1,4 @@
-"""The result files of a localizer: what it found, a table of the classes, pictures of hits and misses."""
+"""Writes the result files of a localizer: its boxes, a table of the classes, pictures of hits and misses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from resdet.report.sheet import GAP, INK, PAPER, fitted
 from resdet.structures.boxes import scale_boxes
 from resdet.structures.drawing import Color, caption_size, draw_boxes
 
-_COLUMNS = (  # of per_class
+_COLUMNS = (  # the columns of per_class
     "images",
     "top1_loc_error",
     "top5_loc_error",
@@ -37,7 +37,7 @@ class Picture(NamedTuple):
         image: the original picture.
         boxes: (B, 4), the objects of its class, pixels.
         found: (F, 4), the boxes shown, pixels.
-        text: what stands below it.
+        text: the text below the picture.
     """
 
     image: Image.Image
@@ -47,13 +47,13 @@ class Picture(NamedTuple):
 
 
 def write_per_class(path: str | Path, metrics: Mapping[str, Any]) -> None:
-    """Write "per_class" of ``localization_metrics`` as CSV, a row a class, atomically; what was not measured is empty."""
+    """Write "per_class" of ``localization_metrics`` as CSV, one row for each class, atomically; missing values are empty."""
     rows = ([name, *(row[column] for column in _COLUMNS)] for name, row in metrics["per_class"].items())
     write_csv(path, ["class", *_COLUMNS], rows)
 
 
 def write_localizations(path: str | Path, files: Sequence[str], found: Sequence[Localization], names: Sequence[str]) -> None:
-    """Write what was found as JSON, atomically.
+    """Write the output of a localizer as JSON, atomically.
 
     A list with, for each image, "file", "guesses" (best first, each "class", "box", "probability" and "score"; null where no
     classes were guessed), and "box" and "score" for its own class (null where it was not asked for). Boxes are ``xyxy``,
@@ -86,7 +86,7 @@ def _guess_rows(guesses: Guesses, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def spread(indices: Sequence[int], count: int) -> list[int]:
-    """At most ``count`` of ``indices``, as far apart in their order as they can be."""
+    """At most ``count`` of ``indices``, spread as evenly as possible over their order."""
     places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(int)
     return [indices[place] for place in places.tolist()]
 
@@ -95,9 +95,9 @@ def gallery(parts: Mapping[str, Sequence[Picture]], *, columns: int = 4, cell: i
     """Pictures in rows below the titles of their parts; true boxes are green, those found are yellow.
 
     Args:
-        parts: title -> pictures; a part without any is left out.
-        columns: pictures in a row.
-        cell: the longer side of a picture, pixels.
+        parts: title -> pictures; a part without pictures is left out.
+        columns: the number of pictures in a row.
+        cell: the length of the longer side of a picture, pixels.
 
     Raises:
         ValueError: when there is no picture.

@@ -1,4 +1,4 @@
-"""The files of ``predict``: annotated pictures and videos under names of their own, and rows of ``predictions.json``."""
+"""Writes the files of ``predict``: annotated pictures and videos with distinct names, and rows of ``predictions.json``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resdet.structures import Classification, Detections
 
 
 def distinct_targets(files: Sequence[Path], output: Path) -> list[Path]:
-    """Where each annotated picture goes: its own name in ``output``, numbered where two would share one.
+    """The path of each annotated picture: its own name in ``output``, with a number when two would share a name.
 
     The suffix is that of the format written: pictures stay JPEG or PNG, others become PNG, videos MP4.
     """
@@ -41,7 +41,7 @@ def _written_suffix(file: Path) -> str:
 
 
 def refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
-    """A ConfigError for each of ``targets`` that is one of ``files``."""
+    """Raise a ConfigError that names each of ``targets`` that is also one of ``files``."""
     sources = set(map(identity, files))
     lost = [target for target in targets if identity(target) in sources]
     if lost:
@@ -49,20 +49,20 @@ def refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
 
 
 def save_picture(picture: Image.Image, target: Path) -> None:
-    """Write a picture as its name says, PNG or JPEG, atomically."""
+    """Write a picture as PNG or JPEG, as the suffix says, atomically."""
     kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
     atomic_write(target, lambda temporary: picture.save(temporary, format=kind, quality=92))
 
 
 class VideoFile:
-    """An MP4 file that is written frame by frame; a context, at whose end it is complete. Without a frame there is no file.
+    """An MP4 file that is written frame by frame, complete when its context ends. Without any frame there is no file.
 
     Args:
-        target: the file.
-        rate: frames a second.
+        target: the file to write.
+        rate: frames per second.
 
     Attributes:
-        frames: how many have been written.
+        frames: the number of frames written.
     """
 
     def __init__(self, target: Path, rate: float) -> None:
@@ -72,7 +72,7 @@ class VideoFile:
         self._writer: cv2.VideoWriter | None = None
 
     def write(self, picture: Image.Image) -> None:
-        """One frame more, RGB, of the size of the first one; a ResdetError where OpenCV cannot write the file."""
+        """Add a frame, RGB, with the size of the first one; a ResdetError when OpenCV cannot write the file."""
         if self._writer is None:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             self._writer = cv2.VideoWriter(str(self.target), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, picture.size)
@@ -90,14 +90,14 @@ class VideoFile:
 
 
 def detection_row(found: Detections) -> dict[str, Any]:
-    """What ``predictions.json`` says of one picture or frame: "file", "frame", its size in pixels, and "detections"."""
+    """The row of ``predictions.json`` for one picture or frame: "file", "frame", its size in pixels, and "detections"."""
     height, width = found.size
     detections = [{"box": list(box), "score": score, "label": label, "name": name} for box, score, label, name in found]
     return {**_origin(found), "width": width, "height": height, "detections": detections}
 
 
 def classification_row(found: Classification) -> dict[str, Any]:
-    """What ``predictions.json`` says of one picture or frame: "file", "frame", and "classes", best first."""
+    """The row of ``predictions.json`` for one picture or frame: "file", "frame", and "classes", best first."""
     return {**_origin(found), "classes": [{"name": name, "score": score} for name, score in found]}
 
 

@@ -1,4 +1,4 @@
-"""The result files of a run folder."""
+"""Writes the result files of a run folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from resdet.files import atomic_write, json_ready, write_json
 
 _RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
-_ROWS = 10_000  # written at a time
+_ROWS = 10_000  # rows written at a time
 
 
 def write_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> Path:
@@ -27,7 +27,7 @@ def write_detections(folder: str | Path, results: Mapping[str, NDArray[Any]]) ->
     """Write COCO results as ``detections.json`` into ``folder``, atomically, floats unrounded. Returns its path.
 
     Args:
-        folder: where to.
+        folder: the folder to write to.
         results: columns "image_id" and "category_id" (D,), "bbox" (D, 4) ``x, y, width, height``, "score" (D,).
 
     Raises:
@@ -42,7 +42,7 @@ def write_detections(folder: str | Path, results: Mapping[str, NDArray[Any]]) ->
             for first in range(0, len(results["score"]), _ROWS):
                 images, *others = (results[key][first : first + _ROWS].tolist() for key in _RESULT_KEYS)
                 names = map(json.dumps, images) if isinstance(images[0], str) else images
-                rows = [  # Python shows finite numbers and lists of them as JSON does, and faster than its JSON writer
+                rows = [  # Python prints finite numbers and lists of them as JSON does, faster than its JSON writer
                     f'{{"image_id": {name}, "category_id": {category}, "bbox": {box}, "score": {score}}}'
                     for name, category, box, score in zip(names, *others, strict=True)
                 ]

@@ -1,4 +1,4 @@
-"""Sheets of pictures: what those of detections and those of localizations have in common."""
+"""The common parts of sheets of pictures, for detections and for localizations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INK: Color = (40, 40, 40)
 
 
 def fitted(image: Image.Image, side: int) -> Image.Image:
-    """A picture as RGB, resized so that its longer side is ``side`` pixels; what is drawn on it after that stays sharp."""
+    """A picture as RGB, resized so that its longer side is ``side`` pixels; later drawings on it stay sharp."""
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)

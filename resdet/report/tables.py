@@ -1,11 +1,11 @@
-"""Metrics as text for a terminal."""
+"""Formats metrics as text for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# the lines of the official tools' summary: metric, kind, IoU, area, detections an image
+# the lines of the official tools' summary: metric, kind, IoU, area, detections for each image
 _COCO_LINES = (
     ("AP", "Average Precision", "(AP)", "0.50:0.95", "all", 100),
     ("AP50", "Average Precision", "(AP)", "0.50", "all", 100),
@@ -25,9 +25,9 @@ _COCO_LINES = (
 def metrics_table(metrics: Mapping[str, Any]) -> str:
     """The content of ``metrics.json`` as text, without a newline at the end.
 
-    Of a detector: COCO's twelve lines as the official tools print them (-1 where there is nothing to measure) and the classes
-    in columns, VOC's AP by class; of a classifier: the errors in percent, the classes with the greatest and the commonest
-    mistakes; of a localizer: the errors in percent, what is wrong, and the classes with the greatest errors.
+    For a detector the text has COCO's twelve lines as the official tools print them (-1 when there is nothing to measure), the
+    classes in columns, and VOC's AP by class. For a classifier it has the errors in percent, the classes with the greatest
+    errors, and the commonest mistakes. For a localizer it has the errors in percent, their causes, and the worst classes.
     """
     parts = []
     if "bbox" in metrics:
@@ -97,7 +97,7 @@ def _localization(metrics: Mapping[str, Any]) -> str:
 
 
 def _side_by_side(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 110) -> str:
-    """A table broken into as many columns of tables as fit into ``width`` letters; the first cell left, the others right."""
+    """A table split into as many tables side by side as fit into ``width`` letters; first cells align left, others right."""
     if not rows:
         return ""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]

@@ -1,4 +1,4 @@
-"""Values that travel between the floors: boxes, targets, detections, image batches, pixel conventions."""
+"""Values that all parts of the package share: boxes, targets, detections, image batches, pixel conventions."""
 
 from resdet.structures.boxes import box_area, clip_boxes, scale_boxes, xywh_to_xyxy, xyxy_to_xywh
 from resdet.structures.classification import Classification, ClassScore

@@ -1,4 +1,4 @@
-"""What a classifier says an image shows."""
+"""The result of a classifier for an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ClassScore(NamedTuple):
     """One class that an image may show.
 
     Attributes:
-        name: of the class.
+        name: the name of the class.
         score: its probability, in [0, 1].
     """
 
@@ -28,12 +28,12 @@ class Classification(Sequence[ClassScore]):
     """The best classes of one image: a sequence of ``ClassScore``, best first.
 
     Attributes:
-        labels: of each class, 0 … K-1, indices into ``names``.
-        scores: of each class, a probability in [0, 1].
+        labels: the label of each class, 0 … K-1, indices into ``names``.
+        scores: the score of each class, a probability in [0, 1].
         names: the K class names.
-        image_id: of a file its path, of a video the number of the frame, from 0.
+        image_id: the path of a file, or the number of a video's frame, from 0.
         path: the file of the picture or video, "" where there is none.
-        image: the picture where no file could give it again: one that was handed in from memory, or a frame of a video.
+        image: the picture, when it came from memory or from a video and no file holds it.
     """
 
     labels: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What a detector says an image holds.
+"""The result of a detector for an image.
 
 Legend: N objects; boxes float32 (N, 4) ``xyxy`` in pixels; labels int64 (N,) in 0 … K-1.
 """
@@ -33,9 +33,9 @@ class Detection(NamedTuple):
 
     Attributes:
         box: (x1, y1, x2, y2), pixels of the original image.
-        score: in [0, 1].
-        label: 0 … K-1.
-        name: of the class; the label as text where no names are known.
+        score: the score, in [0, 1].
+        label: the label, 0 … K-1.
+        name: the name of the class; the label as text when no names are known.
     """
 
     box: tuple[float, float, float, float]
@@ -46,7 +46,7 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Detections:
-    """What a detector found in one image, best score first.
+    """The objects that a detector found in one image, best score first.
 
     ``len``, iteration, ``[i]``, slices and masks work as on a list of ``Detection``; a slice or a mask gives ``Detections``.
 
@@ -56,9 +56,9 @@ class Detections:
         labels: int64 (N,), 0 … K-1, indices into ``names``.
         size: (height, width) in pixels of the original image.
         names: the K class names.
-        image_id: the data set's own name of the image; of a file its path, of a video the number of the frame, from 0.
+        image_id: the data set's id of the image, the path of a file, or the number of a video's frame, from 0.
         path: the file of the picture or video, "" where there is none.
-        image: the picture where no file could give it again: one that was handed in from memory, or a frame of a video.
+        image: the picture, when it came from memory or from a video and no file holds it.
 
     Raises:
         ValueError: from the constructor, when the lengths differ.
@@ -97,24 +97,24 @@ class Detections:
             label = int(self.labels[key])
             return Detection(tuple(self.boxes[key].tolist()), float(self.scores[key]), label, self._name(label))
         if isinstance(key, slice):
-            key = range(len(self))[key]  # unlike a tensor, it goes backwards too
+            key = range(len(self))[key]  # a range also accepts negative steps, unlike a tensor
         rows = torch.as_tensor(key, device=self.labels.device).reshape(-1)
-        rows = rows if len(rows) else rows.to(torch.int64)  # an empty list is no list of floats
+        rows = rows if len(rows) else rows.to(torch.int64)  # torch makes an empty list float
         return replace(self, boxes=self.boxes[rows], scores=self.scores[rows], labels=self.labels[rows])
 
     def above(self, score: float) -> Detections:
-        """Those with a score of at least ``score``, in [0, 1]."""
+        """The detections with a score of at least ``score``, in [0, 1]."""
         return self[self.scores >= score]
 
     def filter(self, *, classes: str | int | Iterable[str | int] | None = None, score: float = 0.0) -> Detections:
-        """Those of some classes, with a score of at least ``score``.
+        """The detections of some classes with a score of at least ``score``.
 
         Args:
             classes: names or labels, one or several; None: all classes.
-            score: in [0, 1].
+            score: the least score, in [0, 1].
 
         Raises:
-            ConfigError: for each name or label that is no class, and for a score out of range.
+            ConfigError: for each name or label that is not a class, and for a score out of range.
         """
         problems = [] if 0 <= score <= 1 else [f"'score' must be in [0, 1], got {score}"]
         keep = self.scores >= score
@@ -133,7 +133,7 @@ class Detections:
         return self[keep]
 
     def _labels(self, wanted: str | int) -> list[int]:
-        """The labels that a name or label means: none where it is no class."""
+        """The labels that a name or label means; none when it is not a class."""
         if isinstance(wanted, str):
             return [label for label, name in enumerate(self.names) if name == wanted]
         label = operator.index(wanted)
@@ -159,14 +159,14 @@ class Detections:
         """A copy of a picture with the boxes, class names and scores on it.
 
         Args:
-            image: of any size, as ``resdet.structures.pictures.to_image`` takes it; the picture that was searched when None.
+            image: a picture of any size, see ``resdet.structures.pictures.to_image``; None: the picture that was searched.
             text_size: height of the letters, pixels; suited to the picture when None.
             color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
 
         Raises:
-            ConfigError: no picture is given, and none is known.
-            DataError: a file that is missing or no image.
-            TypeError: something that is no picture.
+            ConfigError: when no picture is given and none is known.
+            DataError: when the file is missing or not an image.
+            TypeError: when ``image`` is not a picture.
         """
         source = (self.image or self.path) if image is None else image
         if isinstance(source, str) and not source:
@@ -194,7 +194,7 @@ class Detections:
         ]
 
     def to_pandas(self) -> pd.DataFrame:
-        """A table of a row an object: image_id, name, label, score, x1, y1, x2, y2; an ImportError without pandas."""
+        """A table with a row for each object: image_id, name, label, score, x1, y1, x2, y2; an ImportError without pandas."""
         try:
             import pandas as pd
         except ImportError as error:
@@ -214,7 +214,7 @@ class Detections:
         )
 
     def to_supervision(self) -> supervision.Detections:
-        """The same for supervision, class names under ``data["class_name"]``; an ImportError without that package."""
+        """The same detections for the package supervision, class names in ``data["class_name"]``; an ImportError without it."""
         try:
             import supervision
         except ImportError as error:
@@ -227,7 +227,7 @@ class Detections:
         )
 
     def summary(self) -> str:
-        """How many of what, in the order of the best of each class: ``"2 person, 1 dog"``, or ``"nothing"``."""
+        """The number of objects of each class, classes by best score: ``"2 person, 1 dog"``, or ``"nothing"``."""
         counts: dict[str, int] = {}
         for found in self:
             counts[found.name] = counts.get(found.name, 0) + 1

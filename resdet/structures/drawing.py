@@ -1,4 +1,4 @@
-"""Boxes with captions on pictures, readable at any size."""
+"""Draws boxes with captions on pictures, readable at any size."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 Color = tuple[int, int, int]
 Rectangle = tuple[float, float, float, float]
 
-_GOLDEN_ANGLE = 0.381966  # of a full turn: successive hues are as far apart as any number of them can be
+_GOLDEN_ANGLE = 0.381966  # share of a full turn; with it, any number of successive hues are well apart
 
 
 def class_color(label: int) -> Color:
-    """A colour (R, G, B), 0 … 255, for a label 0, 1, …: the same one always, neighbours far apart, none near grey."""
+    """The colour (R, G, B), 0 … 255, of a label 0, 1, …. It never changes; neighbours differ much, and none is near grey."""
     hue = (0.02 + label * _GOLDEN_ANGLE) % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, (0.9, 0.65)[label // 8 % 2], (1.0, 0.8)[label // 4 % 2])
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -73,18 +73,18 @@ def draw_boxes(
             labels.append((place, caption, color))
     for place, caption, color in reversed(labels):
         draw.rectangle(place, fill=color)
-        # letters are put by their baseline, so that those with and without descenders are on one line
+        # letters are placed by their baseline, so that those with and without descenders are on one line
         draw.text((place[0] + 2, place[3] - 2 - size * 0.2), caption, fill=_ink(color), font=font, anchor="ls")
     return picture
 
 
 def _ordered(x1: float, y1: float, x2: float, y2: float) -> Rectangle:
-    """Corners in order: a box narrower than its line would have them crossed."""
+    """Put the corners in order, because those of a box narrower than its line would be swapped."""
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def _place(box: Sequence[float], width: float, height: float, size: tuple[int, int], taken: Sequence[Rectangle]) -> Rectangle:
-    """Where a caption of ``width`` x ``height`` pixels goes: the candidate that covers others least, the first of equals."""
+    """The place of a caption of ``width`` x ``height`` pixels: the candidate that covers others least, first of equals."""
     x1, y1, x2, y2 = box
     left = max(0.0, min(x1, size[0] - width))
     right = max(0.0, min(x2 - width, size[0] - width))

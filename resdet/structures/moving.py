@@ -1,4 +1,4 @@
-"""From the processor's memory to a device."""
+"""Moves tensors from the processor's memory to a device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def moved(x: Tensor, device: object) -> Tensor:
-    """``x`` on ``device`` (None: where it is), without waiting for the copy where later work does: on CUDA."""
+    """``x`` on ``device`` (None: unchanged). On CUDA this does not wait for the copy, because later work waits for it."""
     if device is None:
         return x
     place = torch.device(device)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""What a user may hand in as a picture, and what a result remembers of it."""
+"""Reads the pictures that a user may pass in."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _RULE = (
 
 
 def check_color(color: str) -> None:
-    """A ConfigError unless ``color`` is ``"rgb"`` or ``"bgr"``."""
+    """Raise a ConfigError unless ``color`` is ``"rgb"`` or ``"bgr"``."""
     if color not in _COLORS:
         raise ConfigError(f"'color' must be one of {', '.join(_COLORS)}, got {color!r}")
 
 
 def to_image(source: ImageInput, color: str = "rgb") -> Image.Image:
-    """Turn what a user hands in as a picture into a PIL image in RGB.
+    """Turn a picture that a user passes in into a PIL image in RGB.
 
     A file is turned upright by its EXIF orientation; an image in memory is taken as it is, so that boxes fit its pixels.
 
     Args:
         source: a path; a PIL image; an array uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); a tensor uint8 (H, W), (1, H, W),
             (3, H, W) or (4, H, W) on any device. Grey is repeated three times, transparency is dropped.
-        color: the order of the channels of arrays and tensors, ``"rgb"`` or ``"bgr"``, which is OpenCV's. Files and PIL images
-            know their own.
+        color: the order of the channels of arrays and tensors, ``"rgb"`` or ``"bgr"``, which is OpenCV's. It does not apply to
+            files and PIL images.
 
     Raises:
-        ConfigError: another ``color``.
-        DataError: a file that is missing or no image.
-        TypeError: anything else, an array of another shape or dtype, or an image of pixels without a fixed range (floats).
+        ConfigError: for another ``color``.
+        DataError: when a file is missing or not an image.
+        TypeError: for anything else, an array of another shape or dtype, or an image whose pixels have no fixed range (floats).
     """
     check_color(color)
     if isinstance(source, (str, Path)):

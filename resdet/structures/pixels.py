@@ -1,4 +1,4 @@
-"""The pixel convention of a set of weights: what the network expects its input numbers to be."""
+"""The pixel convention of a set of weights: the form of the input numbers that the network expects."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PixelConvention:
         """Turn RGB uint8 images (..., 3, H, W) in [0, 255] into the float32 input of the network, same shape.
 
         Args:
-            images: on any device.
+            images: the images, on any device.
             mean_image: float32 RGB (3, h, w) in [0, 255], subtracted in place of ``mean``: pixel by pixel where it is of the
                 images' size, else its mean colour.
         """
@@ -64,7 +64,7 @@ class PixelConvention:
         return replace(self, mean=(blue, green, red) if self.order == "BGR" else (red, green, blue))
 
     def describe(self) -> str:
-        """For people: ``"RGB 0 … 1, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225"``."""
+        """A text for people: ``"RGB 0 … 1, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225"``."""
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
         return f"{self.order} 0 … {self.range:g}, mean {mean}, std {std}"
 
@@ -84,6 +84,6 @@ class PixelConvention:
 PIXEL_CONVENTIONS: dict[str, PixelConvention] = {
     # torchvision's and timm's ImageNet weights
     "torchvision": PixelConvention("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1),
-    # the authors' released models (MSRA), Caffe's habit: BGR bytes minus the mean, no scaling
+    # the authors' released models (MSRA) follow Caffe: BGR bytes minus the mean, no scaling
     "msra": PixelConvention("BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), 255),
 }

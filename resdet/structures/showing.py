@@ -1,4 +1,4 @@
-"""Results as a console and a notebook show them."""
+"""Shows results in a console and in a notebook."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from PIL import Image
 from resdet.errors import DataError
 from resdet.images import read_image
 
-_ROWS = 20  # that are shown
+_ROWS = 20  # rows shown
 _SIDE = 800  # longest side of a picture in a notebook, pixels
 
 
 def named(path: str, image_id: int | str) -> str:
-    """What a result's picture is called: ``"street.jpg"``, ``"clip.mp4, frame 12"`` or ``"image 7"``."""
+    """The name of a result's picture: ``"street.jpg"``, ``"clip.mp4, frame 12"`` or ``"image 7"``."""
     if not path:
         return f"image {image_id}"
     name = Path(path).name
@@ -35,7 +35,7 @@ def as_text(title: str, rows: Sequence[Sequence[str]]) -> str:
 
 
 def as_html(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], png: bytes | None) -> str:
-    """A title, a picture where there is one, and a table of the first rows; what names hold is escaped."""
+    """A title, a picture if there is one, and a table of the first rows; all text is escaped."""
     picture = f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">' if png else ""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[:_ROWS])
@@ -48,9 +48,9 @@ def _rest(rows: Sequence[object]) -> list[str]:
 
 
 def known_picture(image: Image.Image | None, path: str) -> Image.Image | None:
-    """The picture of a result: its image, else its file, small enough for a notebook; None where neither can be had."""
+    """The picture of a result, its image or else its file, small enough for a notebook; None when there is neither."""
     if image is None and path:
-        with contextlib.suppress(DataError):  # a file that has gone, or a video
+        with contextlib.suppress(DataError):  # the file has been deleted, or is a video
             image = read_image(path)
     if image is None:
         return None

@@ -1,4 +1,4 @@
-"""What an image holds, checked on construction.
+"""The ground truth of an image, checked on construction.
 
 Legend: N objects; boxes float32 (N, 4) ``xyxy`` in pixels; labels int64 (N,) in 0 … K-1.
 """
@@ -25,7 +25,7 @@ class Target:
         boxes: float32 (N, 4) ``xyxy``, pixels of an image of ``size``; (0, 4) for an image without objects.
         labels: int64 (N,), 0 … K-1.
         size: (height, width) in pixels of the image that the boxes belong to.
-        image_id: the data set's own name of the image.
+        image_id: the data set's id of the image.
         path: the image file, for messages.
         ignore: bool (N,), objects that are neither positive nor negative: COCO's crowds, VOC's difficult ones.
 
@@ -69,7 +69,7 @@ class Target:
         return len(self.labels)
 
     def to(self, device: object) -> Target:
-        """The same target with its tensors on ``device``; itself when they are there."""
+        """The same target with its tensors on ``device``; the target itself when they are there already."""
         if self.boxes.device == device:
             return self
         return replace(

@@ -14,14 +14,14 @@ from resdet.structures.target import Target
 
 @dataclass(frozen=True)
 class TargetBatch:
-    """What N images hold, for work on all of them at once.
+    """The ground truth of N images, for work on all of them at once.
 
-    Rows behind an image's own are zeros: empty boxes, which overlap nothing, so that nothing is ever matched to them.
+    The rows after an image's own are zeros. They are empty boxes that overlap nothing, so nothing is ever matched to them.
 
     Attributes:
         boxes: float32 (N, G, 4) ``xyxy``, objects to be found; G is the largest number of an image.
         labels: int64 (N, G), 0 … K-1.
-        counts: how many objects each image has.
+        counts: the number of objects of each image.
         ignore: float32 (N, I, 4) ``xyxy``, crowds and difficult objects.
         sizes: (height, width) of each image in pixels.
         paths: the image files, for messages.
