@@ -1,1 +1,1 @@
-"""Measurements of networks: what they cost, what they compute."""
+"""Measures networks: their cost, and what they compute."""

@@ -1,4 +1,4 @@
-"""Some images of a folder, and their labels where its layout tells them."""
+"""Reads some images of a folder, and their labels when the layout of the folder gives them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resdet.errors import ConfigError, DataError
 from resdet.files import walk_files
 from resdet.images import read_image
 
-LEAST = 8  # fewer images decide nothing
+LEAST = 8  # fewer images are not enough to decide
 _MOST = 512
 
 
@@ -28,7 +28,7 @@ class ImageSample:
 
     Attributes:
         images: uint8 RGB (N, 3, crop, crop).
-        labels: int64 (N,), 0 … K-1; None where they are not known.
+        labels: int64 (N,), 0 … K-1; None when they are not known.
     """
 
     images: Tensor
@@ -36,21 +36,22 @@ class ImageSample:
 
 
 def read_sample(folder: str | Path, short_side: int, crop: int, num_classes: int, names: Sequence[str] = ()) -> ImageSample:
-    """Read images of a folder and of the folders in it, evenly chosen from the sorted ones.
+    """Read images of a folder and of the folders in it, chosen evenly from the sorted files.
 
-    64 images of 224 pixels, more of smaller ones, 512 at most. Labels are known in a folder of K class folders, and in ILSVRC's
-    flat validation folder with its table beside or above it. Warns of images that cannot be read; they are left out.
+    It reads 64 images of 224 pixels, or more when they are smaller, but at most 512. Labels are known in a folder of K class
+    folders, and in ILSVRC's flat validation folder with its table beside or above it. Images that cannot be read are left out
+    with a warning.
 
     Args:
         folder: the folder.
         short_side: images are resized to this shorter side, pixels.
         crop: side of the central square, pixels.
-        num_classes: K; 0: no labels are looked for.
-        names: the class names in label order, where they are known; otherwise class folders are numbered as they are sorted.
+        num_classes: K; 0 means that no labels are looked for.
+        names: the class names in label order, when they are known; otherwise class folders are numbered in sorted order.
 
     Raises:
-        ConfigError: no such folder, or fewer than 8 images in it.
-        DataError: fewer than 8 of those chosen can be read.
+        ConfigError: when there is no such folder, or it has fewer than 8 images.
+        DataError: when fewer than 8 of the chosen images can be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -80,7 +81,7 @@ def read_sample(folder: str | Path, short_side: int, crop: int, num_classes: int
 
 
 def _labels(files: Sequence[Path], num_classes: int, names: Sequence[str]) -> dict[Path, int]:
-    """The labels of the files, by where they lie; {} where that tells none."""
+    """The labels of the files, from their folders; {} when the folders give none."""
     folders = {file.parent for file in files}
     top = Path(os.path.commonpath(folders))
     if folders == {top}:
@@ -94,7 +95,7 @@ def _labels(files: Sequence[Path], num_classes: int, names: Sequence[str]) -> di
 
 
 def _table_labels(folder: Path, num_classes: int) -> dict[Path, int]:
-    """Those of ILSVRC's flat validation folder."""
+    """The labels of the images in ILSVRC's flat validation folder."""
     if find_table(folder.parent, SOLUTION) is None:
         return {}
     try:

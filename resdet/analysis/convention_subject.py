@@ -1,4 +1,4 @@
-"""The residual network in a weights file of any kind, ready to run under one convention or another."""
+"""Finds the residual network in a weights file of any kind, and makes it ready to run under any convention."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from resdet.models.backbones.weights.report import LoadReport, compare, describe
 from resdet.models.convert import CONVENTIONS, convert_weights
 from resdet.structures import PixelConvention
 
-# where models of resdet have the parts of their residual network: classifiers, detectors, localizers of one and of two stages
+# the places of the residual network's parts in resdet's models: classifiers, detectors, localizers of one and of two stages
 _PLACES = re.compile(r"(?:backbone\.|trunk\.|roi_heads\.res5\.|(?:rpn\.)?body\.)?((?:conv1|bn1|bn_last|layer\d+|fc)\..+)")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured.
+    """The network to measure.
 
     Attributes:
         path: the file, for messages.
-        spec: the network; its stride is what the file's card says, or False.
-        state: its tensors by torchvision's names.
-        classifies: whether ``fc`` is among them.
-        norms: names of the BN layers whose statistics were taken on whole images, without those that were folded.
-        pixels: what the file's card says; None without a card.
-        short_side, crop: of its test images, pixels.
+        spec: the network; its stride is that of the file's card, or False.
+        state: its tensors, by torchvision's names.
+        classifies: whether ``fc`` is among its tensors.
+        norms: the names of the BN layers whose statistics come from whole images and were not folded.
+        pixels: the convention on the file's card; None without a card.
+        short_side, crop: the shorter side and the crop of its test images, pixels.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Subject:
     crop: int
 
     def network(self, stride_in_1x1: bool) -> ResNet:
-        """The network with its tensors, in eval mode; its stride is where it is asked to be."""
+        """The network with its tensors, in eval mode, with its stride in the first 1x1 convolution or in the 3x3."""
         network = ResNet(replace(self.spec, stride_in_1x1=stride_in_1x1))
         network.load_state_dict(self.state, strict=False)
         return network.eval()
@@ -55,8 +55,8 @@ def find_subject(file: WeightsFile) -> Subject:
     """The residual network of a classifier, a backbone, a detector or a localizer, of resdet or of another toolkit.
 
     Raises:
-        ConfigError: it is none of resdet's.
-        DataError: tensors that are no parameters of any network.
+        ConfigError: when it is not a network of resdet.
+        DataError: when tensors are not parameters of any network.
     """
     task, spec, tensors = _of_card(file) if file.card is not None else _of_toolkit(file)
     state = {match[1]: value for key, value in tensors.items() if (match := _PLACES.fullmatch(key))}
@@ -74,7 +74,7 @@ def find_subject(file: WeightsFile) -> Subject:
 
 
 def _of_toolkit(file: WeightsFile) -> tuple[str, BackboneSpec, dict[str, Tensor]]:
-    # a convention is given so that none is refused: which one it is will be measured
+    # any convention will do here, so that the file is accepted; the right one is measured later
     found = convert_weights(file, pixels=CONVENTIONS["torchvision"], stride_in_1x1=False)
     return found.task, replace(found.spec, width=found.width or found.spec.width), found.state
 

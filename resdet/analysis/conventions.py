@@ -1,6 +1,6 @@
-"""Which pixel convention, and which place of the stride, a network's weights want: measured on images without labels.
+"""Finds the pixel convention and the place of the stride that a network's weights need, from images without labels.
 
-Three measures, of which none needs a label:
+There are three measures, and none of them needs labels:
 
 - *clarity*: how much a network's predictions tell images apart, in nats: H(p) - 2 mean H(p_i), H being the entropy, p_i the
   softmax of an image averaged with that of its mirror image, and p the mean of all p_i. It is high where a network is sure,
@@ -30,26 +30,26 @@ from resdet.models.backbones.resnet import ResNet
 from resdet.ops.moments import Moments
 from resdet.structures import PixelConvention
 
-# Two clarities differ from this many standard errors on. With 64 photos of ImageNet or COCO the right candidate is 3.4 to 5.2
+# Two clarities count as different from so many standard errors on. With 64 photos of ImageNet or COCO the right candidate is 3.4 to 5.2
 # errors ahead of the next, on photos of kangaroos alone 1.3 to 2.9; with 512 of CIFAR-10 6.2 to 8.5.
 ERRORS = 2.0
-# A misfit is gross from this ratio on; among candidates that clarity does not tell apart, another one counts already. The
+# A misfit is gross from the first ratio on; among candidates that clarity does not tell apart, the second ratio is enough. The
 # other stride fits 1.4 to 3.4 times worse, colours in the other order 0.9 to 1.3 times.
 GROSS, RATIO = 2.0, 1.25
 # the middle between bytes and normalized input, as a logarithm
 _SCALES = math.log(0.226 * 255) / 2
-_FEW = 16  # images that show a gross misfit
-_PIXELS = 8 * 224 * 224  # that go through the network at once
+_FEW = 16  # so many images are enough to show a gross misfit
+_PIXELS = 8 * 224 * 224  # pixels that go through the network at once
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A convention that weights may want.
+    """A convention that the weights may need.
 
     Attributes:
-        names: what it is called; several names where conventions differ too little to tell, half a grey level.
-        pixels: the first of these.
-        stride_in_1x1: where bottlenecks have their stride; None in a network without any.
+        names: its name; several names when conventions differ too little to tell apart, by half a grey level.
+        pixels: the first of these conventions.
+        stride_in_1x1: whether bottlenecks have their stride in the first 1x1; None in a network without bottlenecks.
     """
 
     names: tuple[str, ...]
@@ -59,15 +59,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured under one candidate.
+    """The measurements under one candidate.
 
     Attributes:
         candidate: the convention.
-        clarity: what each image adds to it, nats, float64 (N,); None without a classifier, or where BN is grossly off.
-        misfit: of the BN statistics, nats; None where they were folded.
-        imbalance: of the first BN layer, where statistics were folded; None elsewhere.
+        clarity: what each image contributes, nats, float64 (N,); None without a classifier, or when BN is grossly off.
+        misfit: the misfit of the BN statistics, nats; None when they were folded.
+        imbalance: the imbalance of the first BN layer when statistics were folded, else None.
         loss: -ln of each image's probability of its label, float64 (N,); None without clarity or labels.
-        error: share of the images that are misclassified; None as ``loss`` is.
+        error: the share of misclassified images; None when ``loss`` is None.
     """
 
     candidate: Candidate
@@ -78,19 +78,19 @@ class Measurement:
     error: float | None = None
 
     def mean_clarity(self) -> float:
-        """The mean over images, nats; less than any where it was not measured."""
+        """The mean over images, nats; minus infinity when it was not measured."""
         return -math.inf if self.clarity is None else float(self.clarity.mean())
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the measurements say.
+    """The conclusion from the measurements.
 
     Attributes:
-        plausible: the best candidate's measurement first, then those that cannot be told from it.
-        errors: standard errors by which the first one's clarity is above that of each implausible one, at least; None where
-            there is none that has one.
-        ratio: misfit of the implausible ones over the first one's, at least; None where statistics were folded, or all are
+        plausible: the measurement of the best candidate, then those that cannot be told apart from it.
+        errors: the least number of standard errors by which the first one's clarity is above that of an implausible one; None
+            when no implausible one has a clarity.
+        ratio: the least ratio of an implausible one's misfit to the first one's; None when statistics were folded, or all are
             plausible.
     """
 
@@ -100,7 +100,7 @@ class Verdict:
 
 
 def candidates(subject: Subject, known: Mapping[str, PixelConvention]) -> list[Candidate]:
-    """The known conventions, nearly equal ones as one, and that of the file's card; with both strides where there are two."""
+    """The known conventions (nearly equal ones as one) and that of the file's card, with each possible place of the stride."""
     groups: list[tuple[list[str], PixelConvention]] = []
     every = {**known, **({"its card's": subject.pixels} if subject.pixels is not None else {})}
     for name, pixels in every.items():
@@ -114,7 +114,7 @@ def candidates(subject: Subject, known: Mapping[str, PixelConvention]) -> list[C
 
 
 def nearly_equal(first: PixelConvention, second: PixelConvention) -> bool:
-    """Whether two conventions differ by less than two grey levels, which no measure here tells apart."""
+    """Whether two conventions differ by less than two grey levels; no measure here can tell such conventions apart."""
     if (first.order, first.std, first.range) != (second.order, second.std, second.range):
         return False
     return max(abs(a - b) for a, b in zip(first.mean, second.mean, strict=True)) < 2 / 255 * first.range
@@ -122,7 +122,7 @@ def nearly_equal(first: PixelConvention, second: PixelConvention) -> bool:
 
 @torch.inference_mode()
 def measure(subject: Subject, tried: Sequence[Candidate], sample: ImageSample) -> list[Measurement]:
-    """What each candidate gives; one whose BN is grossly off on a few of the images is not run on the others."""
+    """Measure each candidate. When BN is grossly off on a few of the images, the candidate is not run on the others."""
     networks = {stride: subject.network(bool(stride)) for stride in {each.stride_in_1x1 for each in tried}}
     few = sample.images[:: -(-len(sample.images) // _FEW)]
     first = [_run(subject, networks[each.stride_in_1x1], each, few)[0] for each in tried]
@@ -134,7 +134,7 @@ def measure(subject: Subject, tried: Sequence[Candidate], sample: ImageSample) -
 
 
 def _predict(subject: Subject, network: ResNet, candidate: Candidate, sample: ImageSample) -> Measurement:
-    """All measures, on all images."""
+    """Take all measures on all images."""
     found, logits = _run(subject, network, candidate, sample.images)
     if not subject.classifies:
         return found
@@ -149,7 +149,7 @@ def _predict(subject: Subject, network: ResNet, candidate: Candidate, sample: Im
 
 
 def _run(subject: Subject, network: ResNet, candidate: Candidate, images: Tensor) -> tuple[Measurement, Tensor]:
-    """What BN sees, and the network's output."""
+    """The measurement of what BN sees, and the network's output."""
     norms = {name: network.get_submodule(name) for name in subject.norms or ("bn1",)}
     with _observing(norms) as seen:
         output = [_logits(network, candidate, part, subject.classifies) for part in _parts(subject, images)]
@@ -179,7 +179,7 @@ def clarity(predicted: Tensor) -> Tensor:
 
 @contextmanager
 def _observing(norms: Mapping[str, nn.Module]) -> Iterator[dict[str, Moments]]:
-    """A context in which the moments of the inputs of ``norms`` are collected."""
+    """A context that collects the moments of the inputs of ``norms``."""
     seen = {name: Moments.of(len(norm.running_mean)) for name, norm in norms.items()}  # type: ignore[arg-type]
 
     def collector(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -194,9 +194,9 @@ def _observing(norms: Mapping[str, nn.Module]) -> Iterator[dict[str, Moments]]:
 
 
 def divergence(seen: Moments, norm: nn.Module) -> float:
-    """KL of the inputs that a BN layer has seen from its statistics, as of normal distributions: the channels' median, nats.
+    """KL between a BN layer's inputs and its statistics, both as normal distributions: the median over channels, nats.
 
-    Channels that are dead, of a thousandth of the median variance, do not count.
+    Dead channels, with less than a thousandth of the median variance, do not count.
     """
     mean, variance = (getattr(norm, name).double() for name in ("running_mean", "running_var"))
     live = variance > 1e-3 * variance.median()
@@ -208,17 +208,17 @@ def divergence(seen: Moments, norm: nn.Module) -> float:
 
 
 def imbalance(seen: Moments, norm: nn.Module) -> float:
-    """|ln(spread / shift)| of the output of a BN layer that has seen some inputs: its channels' median."""
+    """|ln(spread / shift)| of the output of a BN layer that has seen some inputs: the median over channels."""
     scale, shift, variance = (getattr(norm, name).double() for name in ("weight", "bias", "running_var"))
     spread = (seen.squares / seen.count / variance).sqrt() * scale.abs()
     return abs(float((spread.clamp(min=1e-12) / shift.abs().clamp(min=1e-12)).log().median()))
 
 
 def judge(measurements: Sequence[Measurement]) -> Verdict:
-    """Which candidates are plausible.
+    """Decide which candidates are plausible.
 
-    First those are left out whose BN is grossly off, or that are clearly worse on known labels; then those whose predictions
-    are less clear; then, of what is left, those that fit the BN statistics worse.
+    First we drop the candidates whose BN is grossly off, or that are clearly worse on known labels. Then we drop those whose
+    predictions are less clear, and last those that fit the BN statistics worse.
 
     Args:
         measurements: one or more.
@@ -241,7 +241,7 @@ def _without_gross(measurements: Sequence[Measurement]) -> list[Measurement]:
 
 
 def _without_worse_labels(measurements: list[Measurement]) -> list[Measurement]:
-    """Labels count where some candidate is much better than chance: folders may be classes in another order, or others."""
+    """Labels count only if a candidate is much better than chance: the folders may be other classes, or in another order."""
     labelled = [each for each in measurements if each.loss is not None and each.error is not None]
     if not labelled or min(each.error or 0.0 for each in labelled) > 0.7:
         return measurements
@@ -250,7 +250,7 @@ def _without_worse_labels(measurements: list[Measurement]) -> list[Measurement]:
 
 
 def _within(measurements: Sequence[Measurement], ratio: float) -> list[Measurement]:
-    """Those whose misfit is at most ``ratio`` times the least; all where there is none."""
+    """The measurements whose misfit is at most ``ratio`` times the least; all of them when no misfit was measured."""
     misfits = [each.misfit for each in measurements if each.misfit is not None]
     if not misfits:
         return list(measurements)
@@ -258,7 +258,7 @@ def _within(measurements: Sequence[Measurement], ratio: float) -> list[Measureme
 
 
 def _ahead(first: Tensor | None, second: Tensor | None) -> float:
-    """By how many standard errors the mean of the first is above the second's, image by image; 0 where there are none."""
+    """The number of standard errors by which the first mean is above the second, paired by image; 0 when either is None."""
     if first is None or second is None:
         return 0.0
     gain = first - second

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-adds."""
+"""Counts the cost of a network: parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 
 def count_parameters(model: nn.Module) -> int:
-    """The numbers that training changes, frozen ones among them; BN's statistics are not counted."""
+    """The number of parameters, including frozen ones; BN's statistics are not counted."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def count_multiply_adds(model: nn.Module, *inputs: Tensor) -> int:
     """Multiply-adds of the convolutions and linear layers in ``model(*inputs)``, as the paper's table 1 counts them.
 
-    Runs the network once, without gradients and as it is; tensors on the meta device cost nothing.
+    It runs the network once, without gradients and without changing it; tensors on the meta device cost nothing.
 
     Args:
         model: any network.
-        inputs: what it takes; for the cost of one image, a batch of one.
+        inputs: the arguments of the network; for the cost of one image, a batch of one.
     """
     total = 0
 

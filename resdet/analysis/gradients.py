@@ -1,4 +1,4 @@
-"""How large the gradient is in every layer: does what the loss says reach the first ones?
+"""Measures the size of the gradient in every layer, to see whether the gradient reaches the first layers.
 
 The paper argues that plain networks with BN do not suffer from vanishing gradients (section 4.1); this is the measurement.
 """
@@ -28,7 +28,7 @@ class LayerGradient:
     """The gradient of one convolution's weight, averaged over batches.
 
     Attributes:
-        layer: its name in the state dict.
+        layer: the name of the convolution in the state dict.
         depth: see ``ConvLayer``.
         is_projection: whether it is a shortcut.
         norm: L2 norm of the gradient.
@@ -47,8 +47,8 @@ class GradientProfile:
     """The gradients of a network at one moment of its training.
 
     Attributes:
-        network: its name.
-        moment: when: ``at the start``, ``after 100 iterations``, ``as saved``.
+        network: the name of the network.
+        moment: the moment in training: ``at the start``, ``after 100 iterations``, ``as saved``.
         plain: whether it has no shortcuts.
         layers: its convolutions, by depth.
     """
@@ -80,15 +80,15 @@ def profile_gradients(
 def measure_gradients(classifier: Classifier, batches: Iterable[ClassificationBatch]) -> tuple[LayerGradient, ...]:
     """Norms of the cross-entropy's gradient with respect to every convolution's weight.
 
-    The network runs as in training, with the BN statistics of the batch; its mode, statistics and ``.grad`` are as before
-    afterwards. The average is that of the batches' norms, not the norm of an average gradient.
+    The network runs as in training, with the BN statistics of the batch. Its mode, statistics and ``.grad`` are restored
+    afterwards. We average the norms of the batches; this is not the norm of an average gradient.
 
     Args:
-        classifier: no convolution of it may be frozen.
-        batches: at least one; on any device.
+        classifier: the network; none of its convolutions may be frozen.
+        batches: one or more batches, on any device.
 
     Returns:
-        One for each convolution, by depth.
+        The gradient of each convolution, by depth.
 
     Raises:
         ValueError: without a batch.
@@ -113,7 +113,7 @@ def measure_gradients(classifier: Classifier, batches: Iterable[ClassificationBa
 
 
 def conclude_gradients(profiles: Sequence[GradientProfile]) -> str:
-    """One line: the first layer's gradient over the last's for each profile, and whose gradients are the more even."""
+    """One line: the first layer's gradient over the last's for each profile, and which networks have more even gradients."""
     ratios = [f"{profile.network} {profile.moment} {profile.first_to_last:.3g}" for profile in profiles]
     text = f"gradient norm of the first layer over that of the last: {', '.join(ratios)}"
     plain, residual = (_unevenness(profiles, kind) for kind in (True, False))
@@ -130,14 +130,14 @@ def conclude_gradients(profiles: Sequence[GradientProfile]) -> str:
 
 
 def _unevenness(profiles: Sequence[GradientProfile], plain: bool) -> float | None:
-    """The mean of |log(first / last)| over the plain or the residual networks; None where there are none."""
+    """The mean of |log(first / last)| over the plain or the residual networks; None when there are none."""
     ratios = [profile.first_to_last for profile in profiles if profile.plain == plain]
     return fmean([abs(math.log(ratio)) if 0 < ratio < math.inf else math.inf for ratio in ratios]) if ratios else None
 
 
 @contextmanager
 def _as_in_training(model: nn.Module) -> Iterator[None]:
-    """Training mode for a while; modes and buffers (BN's running statistics) are put back."""
+    """A context in training mode that restores modes and buffers (BN's running statistics) when it ends."""
     kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
         with kept_modes(model):

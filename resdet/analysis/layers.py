@@ -1,4 +1,4 @@
-"""The convolutions of a residual network in the order of its depth."""
+"""Lists the convolutions of a residual network by depth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConvLayer:
     """A convolution of a network.
 
     Attributes:
-        name: as in the state dict: ``conv1``, ``layer1.0.conv2``.
+        name: the name in the state dict: ``conv1``, ``layer1.0.conv2``.
         depth: 1 for the first, then one more for each convolution of the stem and of the branches; a projection shortcut has
             the depth of its block's last convolution, beside which it works.
         conv: the convolution.
@@ -60,5 +60,5 @@ def is_plain(resnet: ResNet) -> bool:
 
 
 def weighted_layers(resnet: ResNet) -> int:
-    """Layers as the paper counts them: the stem, the convolutions of the branches, ``fc``; projections do not count."""
+    """The number of layers as the paper counts them: stem, convolutions of the branches and ``fc``, without projections."""
     return max(layer.depth for layer in convolutions(resnet)) + 1

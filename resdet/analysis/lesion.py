@@ -1,4 +1,4 @@
-"""What a network loses with its blocks: the error after residual blocks are dropped (Veit, Wilber, Belongie 2016).
+"""Measures the error of a network after residual blocks are dropped (Veit, Wilber, Belongie 2016).
 
 A residual network behaves like an ensemble of paths: it survives the loss of a block. A plain network is a single path.
 """
@@ -29,14 +29,14 @@ Lesion = tuple[str, ...]
 
 @dataclass(frozen=True)
 class LesionProfile:
-    """What became of a network.
+    """The errors of a network without some of its blocks.
 
     Attributes:
-        network: its name.
+        network: the name of the network.
         plain: whether it has no shortcuts.
         classes: K.
         intact: error of the whole network, in [0, 1].
-        single: block to error without it, in order of depth.
+        single: the error without each block, by the name of the block, in order of depth.
         several: (blocks, error without them) for each random draw.
     """
 
@@ -56,7 +56,7 @@ def droppable_blocks(resnet: ResNet) -> list[str]:
     """The blocks that can be dropped, ``layer1.0`` …: all of a residual network, the shape-keeping ones of a plain one.
 
     Raises:
-        ConfigError: for a plain network in which every block changes the shape: nothing could stand in for one.
+        ConfigError: for a plain network in which every block changes the shape, because nothing could replace a block.
     """
     blocks = [name for name, block in named_blocks(resnet) if not is_plain(resnet) or _keeps_shape(block)]
     if not blocks:
@@ -68,7 +68,7 @@ def droppable_blocks(resnet: ResNet) -> list[str]:
 
 @contextmanager
 def without_blocks(resnet: ResNet, names: Collection[str]) -> Iterator[None]:
-    """A context in which the blocks ``names`` pass on what their shortcut gives, and nothing of their branch.
+    """A context in which the blocks ``names`` use only their shortcut, and not their branch.
 
     Where the shape changes, the shortcut and the ReLU after the addition stay. A block of a plain network passes its input on.
 
@@ -79,7 +79,7 @@ def without_blocks(resnet: ResNet, names: Collection[str]) -> Iterator[None]:
     if unknown:
         raise ConfigError([f"{resnet.spec.name}: block {name!r} cannot be dropped" for name in unknown])
     blocks = [block for name, block in named_blocks(resnet) if name in names]
-    # with the branch's last BN at zero the branch is zero, also where a convolution without bias follows it
+    # with the branch's last BN at zero the branch is zero, even when a convolution without bias follows it
     hooks = [
         block.register_forward_hook(_pass_input) if is_plain(resnet) else block.last_norm.register_forward_hook(_zeros)
         for block in blocks
@@ -94,7 +94,7 @@ def without_blocks(resnet: ResNet, names: Collection[str]) -> Iterator[None]:
 def lesion_errors(classifier: Classifier, batches: Iterable[ClassificationBatch], lesions: Sequence[Lesion]) -> list[float]:
     """The top-1 error, in [0, 1], of the classifier without the blocks of each lesion; ``()`` is the intact network.
 
-    Every batch is loaded once and seen by all of them.
+    Every batch is loaded once and used for all lesions.
 
     Raises:
         ValueError: without an image.
@@ -114,7 +114,7 @@ def lesion_errors(classifier: Classifier, batches: Iterable[ClassificationBatch]
 
 
 def random_lesions(blocks: Sequence[str], draws: int, seed: int) -> list[Lesion]:
-    """For 1, 2, 4, … up to half of ``blocks``: ``draws`` random choices of so many, each in order of depth."""
+    """Random choices of 1, 2, 4, … up to half of ``blocks``, ``draws`` for each number; blocks in order of depth."""
     counts = [2**power for power in range(len(blocks).bit_length()) if 2 * 2**power <= len(blocks)]
     return [
         tuple(blocks[index] for index in sorted(np.random.default_rng((seed, count, draw)).permutation(len(blocks))[:count]))
@@ -129,7 +129,7 @@ def measure_lesions(
     """The errors of a classifier intact, without each of its blocks, and without the blocks of ``random_lesions``.
 
     Raises:
-        ConfigError: for a network of which no block can be dropped.
+        ConfigError: for a network without a block that can be dropped.
         ValueError: without an image.
     """
     blocks = droppable_blocks(classifier.backbone)
@@ -146,7 +146,7 @@ def measure_lesions(
 
 
 def conclude_lesions(profiles: Sequence[LesionProfile]) -> str:
-    """One line: what one block costs in each network, and whether the network survives its loss.
+    """One line: the cost of losing one block in each network, and whether the network survives it.
 
     It survives when the median error without one block is nearer to the intact network's than to that of guessing.
     """

@@ -1,4 +1,4 @@
-"""How strongly the layers respond: the standard deviation of their outputs (paper, section 4.2, figure 7)."""
+"""Measures how strongly the layers respond: the standard deviation of their outputs (paper, section 4.2, figure 7)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ResponseProfile:
     """The responses of a network.
 
     Attributes:
-        network: its name.
+        network: the name of the network.
         plain: whether it has no shortcuts.
-        depth: its weighted layers.
-        layers: its measured layers, by depth.
+        depth: the number of weighted layers.
+        layers: the measured layers, by depth.
     """
 
     network: str
@@ -59,17 +59,17 @@ def measure_responses(
 ) -> tuple[LayerResponse, ...]:
     """The standard deviation of every 3x3 layer's response, over all images, channels and positions together.
 
-    The response is what the layer gives before the ReLU and before the addition: the output of the BN that follows the
+    The response is the output of the layer before the ReLU and before the addition: the output of the BN that follows the
     convolution. In a pre-activation network BN and ReLU come before the convolution, and the response is the convolution's own
     output. BN uses its running statistics; projections are no layers and are left out.
 
     Args:
-        classifier: left as it was.
+        classifier: the network; it stays unchanged.
         images: uint8 batches (N, 3, H, W), at least one image.
-        all_convolutions: also the layers of other kernels: a bottleneck's 1x1, the 7x7 of ImageNet's stem.
+        all_convolutions: also measure layers with other kernels: a bottleneck's 1x1, the 7x7 of ImageNet's stem.
 
     Returns:
-        One for each layer, by depth.
+        The response of each layer, by depth.
 
     Raises:
         ValueError: without an image.
@@ -83,7 +83,7 @@ def measure_responses(
     spreads = {layer.norm or layer.conv: Moments.of(1, device) for layer in layers}
 
     def add(part: nn.Module, _: tuple[Any, ...], output: Tensor) -> None:
-        spreads[part].add(output.reshape(-1, 1))  # at once: the ReLU that follows works in place
+        spreads[part].add(output.reshape(-1, 1))  # added at once, because the ReLU that follows works in place
 
     hooks = [part.register_forward_hook(add) for part in spreads]
     try:

@@ -1,4 +1,4 @@
-"""What is measured: the networks that a run file or weights files name, and the images that they are shown."""
+"""Builds the networks to measure, from a run file or weights files, and loads the images for them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _TEST_BATCH = 100
 def untrained_networks(
     config: ClassificationRunConfig, names: Sequence[str], device: torch.device
 ) -> list[tuple[str, Classifier]]:
-    """These networks of the backbone registry, by name, as training of the config would begin with each.
+    """Networks of the backbone registry, by name, as training with the config would begin with each.
 
     Raises:
         ConfigError: with every unknown name and option out of range.
-        DataError: with every problem of the training data, whose classes and mean image they have.
+        DataError: with every problem of the training data, which gives their classes and mean image.
     """
     variants = network_variants(config, names)
     return [(name, _untrained(variant).to(device)) for name, variant in variants.items()]
@@ -42,13 +42,13 @@ def untrained_networks(
 def saved_networks(
     config: ClassificationRunConfig, weights: Sequence[str], networks: Sequence[str], device: torch.device
 ) -> list[tuple[str, Classifier]]:
-    """The classifiers of weights files, by the names of their networks; by their files where two networks are the same.
+    """The classifiers in weights files, keyed by the names of their networks, or by file when two networks are the same.
 
     Args:
-        config: says what the files do not: of weights without a card the options of the network, and the class names.
+        config: supplies the options of the network and the class names for weights without a card.
         weights: model files, or weights without a card.
-        networks: the network of each; none: the model file's own, or else the config's.
-        device: where the classifiers are.
+        networks: the network of each file; when there are none, the model file's own, or else the config's.
+        device: the device of the classifiers.
 
     Raises:
         ConfigError: a file that is missing, holds another network or a detector, or is of other classes than the test images.
@@ -56,13 +56,13 @@ def saved_networks(
     """
     models = [load_network(config, path, networks[index] if networks else None) for index, path in enumerate(weights)]
     names = [model.backbone.spec.name for model in models]
-    if len(set(names)) < len(names):  # several trainings of one network: their files tell them apart
+    if len(set(names)) < len(names):  # several trainings of one network are told apart by their files
         names = list(weights)
     return [(name, model.to(device)) for name, model in zip(names, models, strict=True)]
 
 
 def load_network(config: ClassificationRunConfig, path: str | Path, network: str | None = None) -> Classifier:
-    """One classifier of ``saved_networks``, on the CPU; raises as that does."""
+    """One classifier of ``saved_networks``, on the CPU; raises the same errors."""
     if not is_model_file(path):
         backbone = replace(config.model.backbone, name=network or config.model.backbone.name)
         names = build_classification_dataset(config.data.val, option="data.val").names
@@ -88,7 +88,7 @@ def first_training_batches(config: ClassificationRunConfig, model: Classifier, b
 
 
 def spread_test_batches(config: ClassificationRunConfig, model: Classifier, images: int) -> Iterator[ClassificationBatch]:
-    """``images`` test images (0: all) in centre crops, spread evenly over the set: files often come sorted by class.
+    """``images`` test images (0: all) in centre crops, spread evenly over the set, because files are often sorted by class.
 
     Raises:
         ConfigError, DataError: with every problem of the test data.

@@ -1,4 +1,4 @@
-"""Trained networks side by side: the degradation problem, and the shortcut options (paper, sections 4.1 and 4.2)."""
+"""Compares trained networks: the degradation problem, and the shortcut options (paper, sections 4.1 and 4.2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from resdet.files import read_json
 from resdet.models.registry import create_backbone
 from resdet.report.curves import Log, read_log
 
-_LAST_SHARE = 0.1  # of the iterations: over these the training error at the end is averaged
+_LAST_SHARE = 0.1  # share of the iterations over which the final training error is averaged
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class TrainedNet:
     """A finished run.
 
     Attributes:
-        name: the network's.
+        name: the name of the network.
         shortcut: A, B, C or none.
         plain: whether it has no shortcuts.
-        layers: weighted layers.
-        parameters: how many.
+        layers: the number of weighted layers.
+        parameters: the number of parameters.
         train_error: share of the training images misclassified in the last tenth of training, in [0, 1]; None where the log
             does not say.
         test_error: top-1 error of the final model, in [0, 1]; None where it was not tested.
@@ -57,7 +57,7 @@ def final_train_error(log: Log) -> float | None:
 
 
 def read_net(folder: str | Path) -> TrainedNet:
-    """What a finished ``train-cls`` left in its run folder: ``config.yaml``, ``log.jsonl`` and ``metrics.json``.
+    """Read the run folder of a finished ``train-cls``: ``config.yaml``, ``log.jsonl`` and ``metrics.json``.
 
     Raises:
         ConfigError: when the folder holds no finished run, or one of another task.
@@ -72,7 +72,7 @@ def read_net(folder: str | Path) -> TrainedNet:
         raise ConfigError(f"{folder}: must be a run of train-cls, its task is {config.task}")
     metrics = _read_metrics(folder / "metrics.json")
     backbone = config.model.backbone
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # only shapes are needed
         resnet = create_backbone(
             backbone.name,
             num_classes=len(metrics["per_class"]),

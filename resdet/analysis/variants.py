@@ -1,4 +1,4 @@
-"""Runs that differ in the network alone: one config a network or shortcut, each with a folder of its own below the output."""
+"""Runs that differ only in the network: one config for each network or shortcut, each with its own output folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resdet.engine.run_folder import open_run
 from resdet.errors import ConfigError
 from resdet.models.registry import create_backbone
 
-Train = Callable[[ClassificationRunConfig], object]  # begins or continues the run of a config, up to its end
+Train = Callable[[ClassificationRunConfig], object]  # begins or continues the run of a config, and finishes it
 
 _log = logging.getLogger(__name__)
 _SHORTCUTS = ("A", "B", "C", "none")
@@ -46,7 +46,7 @@ def shortcut_variants(config: ClassificationRunConfig) -> dict[str, Classificati
         plain = is_plain(create_backbone(backbone.name))
     if plain:
         raise ConfigError(f"analyze shortcuts needs a residual network in option 'model.backbone.name', got {backbone.name!r}")
-    # a branch that starts at 0 and has no shortcut beside it would stay there
+    # without a shortcut, a branch that starts at 0 would stay at 0
     zero = {name: backbone.zero_init_last and name != "none" for name in _SHORTCUTS}
     variants = {name: _variant(config, name, shortcut=name, zero_init_last=zero[name]) for name in _SHORTCUTS}
     _check([variant.model.backbone for variant in variants.values()])
@@ -54,11 +54,11 @@ def shortcut_variants(config: ClassificationRunConfig) -> dict[str, Classificati
 
 
 def train_variants(variants: Mapping[str, ClassificationRunConfig], train: Train) -> dict[str, TrainedNet]:
-    """Train one config after the other, and read what each has become; finished runs are read alone.
+    """Train one config after the other and read the results; finished runs are only read.
 
     Raises:
         ConfigError: without test images, or when a folder holds a run of another config.
-        DataError, TrainingError, Interrupted: of ``train``; what is written so far stays.
+        DataError, TrainingError, Interrupted: errors of ``train``; files written so far stay.
     """
     nets = {}
     for number, (name, config) in enumerate(variants.items(), 1):
@@ -85,7 +85,7 @@ def trained_folder(config: ClassificationRunConfig, train: Train) -> Path:
 
 
 def read_runs(folders: Sequence[str]) -> dict[str, TrainedNet]:
-    """Finished runs by the names of their networks; by their folders where two networks are the same.
+    """Finished runs, keyed by the names of their networks, or by folder when two networks are the same.
 
     Raises:
         ConfigError, DataError: as ``read_net`` does.
@@ -96,7 +96,7 @@ def read_runs(folders: Sequence[str]) -> dict[str, TrainedNet]:
 
 
 def _check(backbones: Sequence[BackboneConfig]) -> None:
-    """Refuse networks that cannot be built, all at once, before hours are spent on the first."""
+    """Raise a ConfigError with all networks that cannot be built, before hours go into training the first."""
     problems: list[str] = []
     for backbone in backbones:
         try:

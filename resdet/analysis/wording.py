@@ -1,4 +1,4 @@
-"""Numbers in the words of a conclusion."""
+"""Writes numbers as the words of a conclusion."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What there is to know of this machine, the networks, the run files and a weights file: facts and texts for people."""
+"""Facts about this machine, the networks, the run files and a weights file, as texts for people."""

@@ -1,4 +1,4 @@
-"""What the backbones cost, beside the figures that the paper prints.
+"""The cost of the backbones, beside the figures in the paper.
 
 The multiply-adds are those of one image of 224x224 pixels (CIFAR nets: 32x32) with the stride in the first 1x1, as in the
 paper.
@@ -36,7 +36,7 @@ to 3.6 G with shortcut A (3.644 G; here it has B), and the 3.858 G of resnet50 a
 
 
 def backbones_text() -> str:
-    """A table of all listed backbones and their cost, and the families that have other depths too."""
+    """A table of all listed backbones and their cost, and the families that come in other depths too."""
     header = f"{'backbone':<25}{'parameters':>12}{'multiply-adds':>16}{'printed':>10}"
     rows = [f"{cost_line(name)}{_PRINTED.get(name, ''):>10}".rstrip() for name in list_backbones()]
     others = [f"{name + 'DEPTH':<33}{rule}" for name, rule in family_rules().items()]
@@ -47,8 +47,8 @@ def cost_line(name: str, **options: Any) -> str:
     """Name, parameters and multiply-adds of a backbone, as one row.
 
     Args:
-        name: of the registry.
-        options: of ``create_backbone``; the stride is in the first 1x1 unless they say otherwise.
+        name: a name of the backbone registry.
+        options: the options of ``create_backbone``; the stride is in the first 1x1 unless they say otherwise.
 
     Raises:
         ConfigError: as ``create_backbone`` does.
@@ -61,7 +61,7 @@ def cost_line(name: str, **options: Any) -> str:
 
 
 class _PassingNorm(nn.BatchNorm2d):
-    """A BN layer that passes its input on: BN takes nearly all the time on the meta device."""
+    """A BN layer that returns its input, because BN takes nearly all the time on the meta device."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         return input

@@ -1,4 +1,4 @@
-"""Which pixels and which stride a file's weights want, measured on the images of a folder: the table and the verdict."""
+"""The text on the pixels and the stride that a file's weights need, measured on the images of a folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def conventions_text(file: WeightsFile, folder: str) -> str:
     """The table of candidates and the verdict.
 
     Raises:
-        ConfigError: no such folder, too few images, weights that are no network of resdet's or that show nothing.
+        ConfigError: no such folder, too few images, weights that are not a network of resdet or that show nothing.
         DataError: images or tensors that cannot be read.
     """
     subject = find_subject(file)
@@ -52,7 +52,7 @@ def conventions_text(file: WeightsFile, folder: str) -> str:
 
 
 def _table(subject: Subject, measured: Sequence[Measurement]) -> str:
-    """One row a candidate, the best first, and what each column is."""
+    """One row for each candidate, best first, and the meaning of each column."""
     rows = [[_place(each.candidate) or "-", ", ".join(each.candidate.names)] for each in measured]
     columns = {
         "clarity": [None if each.clarity is None else each.mean_clarity() for each in measured],
@@ -99,7 +99,7 @@ def _verdict_text(subject: Subject, verdict: Verdict) -> str:
 
 
 def _advice(file: WeightsFile, subject: Subject, verdict: Verdict) -> list[str]:
-    """What to do about it: of a card, whether it is right; of other files, the options."""
+    """Advice to the user: whether the file's card is right, or the options for a file without a card."""
     best, *rivals = (each.candidate for each in verdict.plausible)
     if subject.pixels is not None:
         if any(_is_said(subject, each) for each in (best, *rivals)):
@@ -117,7 +117,7 @@ def _advice(file: WeightsFile, subject: Subject, verdict: Verdict) -> list[str]:
 
 
 def _is_said(subject: Subject, candidate: Candidate) -> bool:
-    """Whether a candidate is what the file's card says."""
+    """Whether a candidate is the convention on the file's card."""
     if subject.pixels is None or not nearly_equal(subject.pixels, candidate.pixels):
         return False
     return candidate.stride_in_1x1 in (None, subject.spec.stride_in_1x1)

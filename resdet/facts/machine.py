@@ -1,4 +1,4 @@
-"""What computes: versions, the device, and the ways that were found fastest on it."""
+"""Facts about the machine: versions, the device, and the fastest ways to compute on it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _version(package: str) -> str:
 
 
 def kernels_text() -> str:
-    """The ways of computing products that were measured on this machine with these libraries and threads."""
+    """A text on the ways to compute products that were measured on this machine with these libraries and threads."""
     file = default_kernels().file
     answers = remembered_answers(file).get(machine_key(), {}) if file else {}
     head = f"fastest ways on {machine_key()}"

@@ -1,4 +1,4 @@
-"""The run files: those that are shipped, one with all of its options, and what options there are."""
+"""Texts about run files: the shipped ones, one file with all its options, and all options that exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from resdet.shipped import shipped_folder
 
 
 def shipped_text() -> str:
-    """The shipped run files and what each says first, below the folder that they lie in.
+    """The shipped run files with the first comment of each, below the name of their folder.
 
     Raises:
         ConfigError: when the package was installed without them.
@@ -51,7 +51,7 @@ def options_text() -> str:
 
 
 def _head(path: Path) -> str:
-    """What a run file says first, in its comment, cut to a line."""
+    """The first comment of a run file, cut to one line."""
     lines = itertools.takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
     return textwrap.shorten(" ".join(line[2:] for line in lines), 104, placeholder=" …")
 

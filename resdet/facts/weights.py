@@ -1,4 +1,4 @@
-"""What a weights or model file holds."""
+"""Facts about a weights or model file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from resdet.models.backbones.weights.report import describe_keys
 
 
 def weights_facts(file: WeightsFile) -> dict[str, object]:
-    """What a model file says of itself; of other weights what their names and BN statistics show."""
+    """The facts on a model file's card; for other weights, the facts that their names and BN statistics show."""
     facts: dict[str, object] = {
         "file": file.path,
         "tensors": f"{len(file.state)}, {sum(value.numel() for value in file.state.values()):,} numbers",

@@ -12,8 +12,8 @@ def box_regression_loss(deltas: Tensor, target_deltas: Tensor, *, beta: float, n
     Args:
         deltas: float (P, 4), predictions for the P positive candidates; P may be 0, the loss is then a connected 0.
         target_deltas: float (P, 4).
-        beta: where the loss turns from squared to absolute, in units of deltas; 0 is plain L1.
-        normalizer: how many candidates were sampled, positives and negatives together.
+        beta: the size at which the loss turns from squared to absolute, in units of deltas; 0 gives plain L1.
+        normalizer: the number of sampled candidates, positives and negatives together.
     """
     total = F.smooth_l1_loss(deltas.float(), target_deltas.float(), beta=beta, reduction="sum")
     return total / max(normalizer, 1)

@@ -12,7 +12,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
     """Softmax cross-entropy, mean over the images.
 
     Args:
-        logits: float (N, K), N >= 1; computed in float32 at least, whatever their dtype.
+        logits: float (N, K), N >= 1; the loss is computed in float32 at least, for any dtype.
         targets: labels, int64 (N,), 0 … K-1; or distributions, float (N, K).
         label_smoothing: this share of every target is spread evenly over the K classes (Szegedy et al., 2016).
 

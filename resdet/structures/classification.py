@@ -16,7 +16,7 @@ class ClassScore(NamedTuple):
 
     Attributes:
         name: the name of the class.
-        score: its probability, in [0, 1].
+        score: the probability of the class, in [0, 1].
     """
 
     name: str
