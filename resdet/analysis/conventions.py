@@ -30,8 +30,8 @@ from resdet.models.backbones.resnet import ResNet
 from resdet.ops.moments import Moments
 from resdet.structures import PixelConvention
 
-# Two clarities count as different from so many standard errors on. With 64 photos of ImageNet or COCO the right candidate is 3.4 to 5.2
-# errors ahead of the next, on photos of kangaroos alone 1.3 to 2.9; with 512 of CIFAR-10 6.2 to 8.5.
+# Two clarities count as different from so many standard errors on. With 64 photos of ImageNet or COCO the right candidate is
+# 3.4 to 5.2 errors ahead of the next, on photos of kangaroos alone 1.3 to 2.9; with 512 of CIFAR-10 6.2 to 8.5.
 ERRORS = 2.0
 # A misfit is gross from the first ratio on; among candidates that clarity does not tell apart, the second ratio is enough. The
 # other stride fits 1.4 to 3.4 times worse, colours in the other order 0.9 to 1.3 times.

@@ -1,1 +1,1 @@
-"""What is trained, and how it is judged: a task for detectors, classifiers and localizers each, and the run that trains it."""
+"""Training and evaluation: a task each for detectors, classifiers and localizers, and the run that trains it."""

@@ -1,4 +1,4 @@
-"""``resdet.train`` and ``resdet.evaluate``: what the commands do, from Python."""
+"""``resdet.train`` and ``resdet.evaluate``: the commands as Python functions."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def train(
     hooks: Sequence[Hook] = (),
     **options: Any,
 ) -> Run:
-    """Train what a run file describes, evaluate it, and leave a run folder.
+    """Train the network that a run file describes, evaluate it, and leave a run folder.
 
     Args:
         config: a run file, or the name of a shipped one: ``"coco_r50"``.
-        data: options of its section ``data``. ``"train"`` and ``"val"`` may also be a ``torch.utils.data.Dataset``: for a
-            detector of pairs ``(image, {"boxes": xyxy in pixels, "labels": 0 … K-1})``, for a classifier of ``(image, label)``;
-            images RGB, class names in its attribute ``classes``.
-        output: the run folder; None: the config's.
+        data: options of the section ``data``. ``"train"`` and ``"val"`` may also be a ``torch.utils.data.Dataset`` with RGB
+            images and class names in its attribute ``classes``. For a detector its items are ``(image, {"boxes": xyxy in
+            pixels, "labels": 0 … K-1})``, for a classifier ``(image, label)``.
+        output: the run folder; None: that of the config.
         device: auto, cpu, cuda or mps.
-        resume: continue the run that the folder holds.
-        hooks: called besides those that log, evaluate and save.
-        options: other sections and options: ``optimizer={"lr": 0.01}``, ``**{"run.batch": 4}``.
+        resume: continue the run in the folder.
+        hooks: your own hooks, in addition to those that log, evaluate and save.
+        options: other sections and options, such as ``optimizer={"lr": 0.01}`` or ``**{"run.batch": 4}``.
 
     Returns:
         The finished run: ``run.metrics``, ``run.model``, ``run.folder``.
 
     Raises:
-        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
+        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
     given = dict(data or {})
     own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
@@ -66,11 +66,11 @@ def evaluate(
     """Evaluate a model file, or several together, on the validation set of a run file.
 
     Args:
-        config: a run file (of a finished run, ``config.yaml`` in its folder), or the name of a shipped one.
+        config: a run file, or the name of a shipped one; a finished run has ``config.yaml`` in its folder.
         weights: model files; None: ``model.safetensors`` in the config's output folder.
-        data: options of its section ``data``.
-        output: gets metrics, detections and pictures; None: ``eval`` in the config's output folder.
-        how: device, precision, ….
+        data: options of the section ``data``.
+        output: the folder for metrics, detections and pictures; None: ``eval`` in the config's output folder.
+        how: the device, the precision and so on.
         options: other sections and options, as for ``train``.
 
     Raises:
@@ -105,7 +105,7 @@ def _is_dataset(value: Any) -> bool:
 
 
 def _without_files(config: str | Path, own: Mapping[str, IndexedDataset]) -> Iterator[str]:
-    """Overrides by which a config names no files: those it has are not those that are trained on."""
+    """Overrides that remove the files from a config, because training uses other data."""
     yield "data.train=[]" if load_config(config).task == "detection" else "data.train.root="
     yield "data.val=null"
     if "train" not in own:

@@ -1,4 +1,4 @@
-"""A training run in another number of iterations."""
+"""Changes the number of iterations of a training run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def budgeted(config: ClassificationRunConfig, iterations: int | None, overrides: Sequence[str] = ()) -> ClassificationRunConfig:
-    """The same run in so many ``iterations``, with the quick looks of a short one.
+    """The same run in so many ``iterations``, evaluated and logged as often as a short run needs.
 
     Args:
-        config: of the run.
-        iterations: at least 1; None: the config as it is.
-        overrides: the ``key.path=value`` that the config was made with: where they say how often it evaluates or logs, that
+        config: the config of the run.
+        iterations: at least 1; None returns the config unchanged.
+        overrides: the ``key.path=value`` that the config was made with; when they set how often it evaluates or logs, this
             stays.
 
     Raises:
-        ConfigError, DataError: with every problem of the training data, whose number says how long an epoch is.
+        ConfigError, DataError: with every problem of the training data, which gives the length of an epoch.
     """
     if iterations is None:
         return config
@@ -39,7 +39,7 @@ def at_budget(schedule: ScheduleConfig, iterations: int) -> ScheduleConfig:
 
     Args:
         schedule: in iterations, not in epochs.
-        iterations: of the result. Milestones that fall together become one.
+        iterations: the iterations of the result. Milestones that fall together become one.
     """
     share = iterations / schedule.iterations
     return replace(
@@ -51,5 +51,5 @@ def at_budget(schedule: ScheduleConfig, iterations: int) -> ScheduleConfig:
 
 
 def quick_looks(run: RunConfig, iterations: int) -> RunConfig:
-    """The same run with ten evaluations and at least fifty log lines on the way, so that a short curve is a curve."""
+    """The same run with ten evaluations and at least fifty log lines, so that even a short run gives a useful curve."""
     return replace(run, eval_every=max(1, iterations // 10), log_every=max(1, min(run.log_every, iterations // 50)))

@@ -1,4 +1,4 @@
-"""What a model file says of the run that trained it."""
+"""Writes the card of a model file, which describes the run that trained it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learning curves of a run."""
+"""Draws the learning curves of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resdet.report.curves import plot_log
 
 
 def draw_curves(files: RunFolder) -> None:
-    """Draw ``report/curves.png``; a log that cannot be drawn is a warning, for the run itself is done."""
+    """Draw ``report/curves.png``; a log that cannot be drawn only gives a warning, because the run itself is done."""
     try:
         plot_log(files.log, files.folder / "report" / "curves.png")
     except ResdetError as error:

@@ -1,4 +1,4 @@
-"""Evaluation of model files on a config's validation set, one or an ensemble."""
+"""Evaluates model files, one or an ensemble, on the validation set of a config."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How model files are evaluated.
+    """Options for the evaluation of model files.
 
     Attributes:
         device: auto, cpu, cuda or mps.
-        shares: weight of each detector or classifier of an ensemble; None: equal ones.
-        classifiers: of a localizer, files of the classifiers that say the classes; without any, the true class is given.
-        precision: of detectors: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
-        compiled: of detectors: whether torch.compile fuses the layers.
-        backend: of detectors: who computes COCO's numbers, hotcoco or pycocotools.
+        shares: the weight of each detector or classifier of an ensemble; None: equal weights.
+        classifiers: for localizers, the files of classifiers that predict the classes; without any, the true class is given.
+        precision: for detectors, "fp32", or "bf16" or "fp16" for the convolutions on a device that has it.
+        compiled: for detectors, whether torch.compile fuses the layers.
+        backend: for detectors, the package that computes COCO's numbers, hotcoco or pycocotools.
     """
 
     device: str = "auto"
@@ -55,13 +55,13 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
     """Evaluate model files on the validation set of a config, several together as an ensemble.
 
     Args:
-        config: its data is evaluated on; of one file it also says what is free at test time.
-        weights: model files; of a classification config also foreign weights for the config's network.
-        folder: gets the results; made when missing.
-        options: how.
+        config: gives the data, and for a single file also the options of testing.
+        weights: model files; with a classification config also weights of other toolkits for the config's network.
+        folder: the folder for the results, created when missing.
+        options: the options of the evaluation.
 
     Raises:
-        ConfigError, DataError: files that do not fit the config or each other, and every problem of the data.
+        ConfigError, DataError: for files that do not fit the config or each other, and for every problem of the data.
     """
     device = select_device(options.device)
     if isinstance(config, DetectionRunConfig):
@@ -73,10 +73,10 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
 
 
 def evaluate_prediction_files(files: Sequence[str], shares: Sequence[float], folder: Path) -> Results:
-    """The numbers of the weighted average of several ``predictions.npz``, as ``eval`` writes them of classifiers.
+    """The metrics of the weighted average of several ``predictions.npz``, which ``eval`` writes for classifiers.
 
     Raises:
-        DataError: files that cannot be read, or that are of other images or classes.
+        DataError: when files cannot be read, or differ in their images or classes.
     """
     predictions = average_predictions([read_predictions(file) for file in files], shares, files)
     metrics = evaluate_predictions(predictions)
@@ -87,7 +87,7 @@ def evaluate_prediction_files(files: Sequence[str], shares: Sequence[float], fol
 def _evaluate_detectors(
     config: DetectionRunConfig, weights: Sequence[str], folder: Path, options: EvaluationOptions, device: torch.device
 ) -> Results:
-    """Each file's own card says what its network is."""
+    """Evaluate detectors; the network of each file comes from its own card."""
     configs = [config.model]
     if len(weights) > 1:
         # a config describes one network, and can be held against one file: of an ensemble it says what is free at test time
@@ -106,7 +106,7 @@ def _evaluate_detectors(
 def _evaluate_classifiers(
     config: ClassificationRunConfig, weights: Sequence[str], folder: Path, options: EvaluationOptions, device: torch.device
 ) -> Results:
-    """A model file's own card says what its network is."""
+    """Evaluate classifiers; the network of a model file comes from its own card."""
     own = {path: _load_classifier(path, config, len(weights)) for path in weights if is_model_file(path)}
     evaluation = ClassifierEvaluation(config.data, config.test, _common_names(own))
     models = [
@@ -120,7 +120,7 @@ def _evaluate_classifiers(
 
 
 def _load_classifier(path: str, config: ClassificationRunConfig, members: int) -> Classifier:
-    # a config describes one network: it can be held against one file
+    # a config describes one network, so it can only be compared with one file
     model, _ = load_model(path, config.model if members == 1 else None)
     if not isinstance(model, Classifier):
         raise ConfigError(f"{path}: holds a detection model, the config describes a classification model")

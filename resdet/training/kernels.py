@@ -1,6 +1,6 @@
-"""How a training run computes its products: chosen once, recorded, and kept when the run is resumed.
+"""Chooses how a training run computes its products: once, recorded, and kept when the run is resumed.
 
-Another way to compute a product rounds otherwise, so a run continues bit for bit only with the one it began with.
+Another way to compute a product rounds differently, so a run continues bit for bit only with the way it began with.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ RunFileT = TypeVar("RunFileT", bound="RunFile")
 
 
 def recorded_kernels(output: str | Path) -> str:
-    """``run.kernels`` of the run that a folder holds; "auto" where it holds none, or has not chosen."""
+    """``run.kernels`` of the run in a folder; "auto" when there is no run, or it has not chosen."""
     config = Path(output) / "config.yaml"
     try:
         options = yaml.safe_load(config.read_text(encoding="utf-8"))["run"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):  # open_run says what is wrong with it
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):  # open_run reports the problem
         return "auto"
-    recorded = options.get("kernels", "torch") if isinstance(options, dict) else "auto"  # before there was a choice: torch
+    recorded = options.get("kernels", "torch") if isinstance(options, dict) else "auto"  # runs without a choice used torch
     return recorded if recorded in PINS else "auto"
 
 
 def choose_kernels(config: RunFileT, model: ModelT, device: torch.device) -> tuple[RunFileT, ModelT]:
-    """The config with the way its run computes products in place of "auto", and the network that takes the steps.
+    """Replace "auto" in the config with the way that its run computes products, and make the network that takes the steps.
 
     Args:
-        config: of the run; what its folder has recorded stays.
-        model: on ``device``.
-        device: only on a CPU, in float32 and not compiled, there is a choice.
+        config: the config of the run; a choice recorded in its folder stays.
+        model: the network, on ``device``.
+        device: there is a choice only on a CPU, in float32 and without compilation.
 
     Returns:
-        The config, and ``training_twin`` of the model; both as they are where there is no choice.
+        The config, and ``training_twin`` of the model; both unchanged when there is no choice.
 
     Raises:
-        ConfigError: when the config asks for a way that is not there.
+        ConfigError: when the config asks for a way that is not available.
     """
     run = config.run
     if device.type != "cpu" or run.precision != "fp32" or run.compile:
@@ -67,7 +67,7 @@ def choose_kernels(config: RunFileT, model: ModelT, device: torch.device) -> tup
 
 
 def machine_notes(config: RunFile) -> dict[str, str]:
-    """What the last bits of a run depend on beside its config."""
+    """Everything besides the config that the last bits of a run depend on."""
     return {"kernels": config.run.kernels, "machine": machine_key()}
 
 

@@ -1,4 +1,4 @@
-"""From the schedule section of a run file to a learning rate."""
+"""Turns the schedule section of a run file into a learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def in_iterations(schedule: ScheduleConfig, images: int, batch: int) -> ScheduleConfig:
-    """The same schedule without epochs: one is ``images / batch`` iterations; what does not come out even is rounded up."""
+    """The same schedule with iterations instead of epochs: an epoch is ``images / batch`` iterations; results round up."""
     changes: dict[str, Any] = {}
     if schedule.epochs:
         changes |= {"epochs": 0.0, "iterations": math.ceil(schedule.epochs * images / batch)}

@@ -1,4 +1,4 @@
-"""From a run file and its task to a run in its folder."""
+"""Starts a run in its folder from a run file and its task."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 def train_task(
     config: RunFile, task: Task[Any, Any], device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
 ) -> Run:
-    """Train a task in the run folder of ``config``, from where the folder is to the end.
+    """Train a task in the run folder of ``config``, from the state in the folder to the end.
 
     Args:
-        config: as ``load_config`` returns it.
-        task: its model is on ``device``.
-        device: where to train.
-        resume: continue the run that the folder holds.
-        hooks: called besides those that log, evaluate and save.
+        config: the result of ``load_config``.
+        task: the task, with its model on ``device``.
+        device: the device to train on.
+        resume: continue the run in the folder.
+        hooks: your own hooks, in addition to those that log, evaluate and save.
 
     Raises:
-        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
+        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
     with started(config, task, device, resume=resume, hooks=hooks) as run:
         train(run)
@@ -59,11 +59,11 @@ def train_task(
 def started(
     config: RunFile, task: Task[Any, Any], device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
 ) -> Iterator[Run]:
-    """A run that is ready to train, in its folder, which no other process may enter meanwhile; arguments of ``train_task``."""
+    """A run in its folder, ready to train; the context keeps other processes out. Arguments are those of ``train_task``."""
     run = assembled(config, task, device)
     config, run.network = choose_kernels(config, task.model, device)
     run.config, options = config, config.run
-    # opened last, when data and model are known to be good: a mistake there leaves no folder behind
+    # the folder is opened last, when data and model are known to be good, so that a mistake there leaves no folder behind
     with open_run(config.output, config_to_yaml(config), resume) as run.files:
         run.hooks = list(hooks)
         keep(
@@ -77,7 +77,7 @@ def started(
 
 
 def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Run:
-    """The parts of a run, which nothing of its folder has touched yet; arguments of ``train_task``."""
+    """A run put together from its parts, before anything is loaded from its folder; arguments are those of ``train_task``."""
     options, optimizer, model = config.run, config.optimizer, task.model
     schedule = in_iterations(config.schedule, task.samples, options.batch)
     precision = Precision(options.precision, device)
@@ -110,7 +110,7 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Ru
 
 
 def _prepare(model: nn.Module, options: RunConfig) -> None:
-    """Tell a model what its blocks keep for the way back, and compile its convolutions where that is asked for."""
+    """Set what a model's blocks keep for the backward pass, and compile its convolutions if the options ask for it."""
     for part in model.modules():
         if isinstance(part, ResidualBlock):
             part.recompute = options.checkpoint_activations

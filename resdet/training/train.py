@@ -1,4 +1,4 @@
-"""From a config to a finished run."""
+"""Turns a config into a finished run."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def train_config(
     hooks: Sequence[Hook] = (),
     own: Mapping[str, IndexedDataset] | None = None,
 ) -> Run:
-    """Run the whole of a config into its output folder: train, evaluate, draw.
+    """Do everything that a config describes in its output folder: train, evaluate, draw.
 
     Args:
-        config: as ``load_config`` returns it.
+        config: the result of ``load_config``.
         device: auto, cpu, cuda or mps.
-        resume: continue the run that the output folder holds.
-        hooks: called besides those that log, evaluate and save.
-        own: "train" and "val", data sets that take the place of the config's files.
+        resume: continue the run in the output folder.
+        hooks: your own hooks, in addition to those that log, evaluate and save.
+        own: data sets "train" and "val" that replace the config's files.
 
     Raises:
-        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; what is written so far stays.
+        ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
     where = select_device(device)
     if isinstance(config, DetectionRunConfig) and config.training == "alternating":
@@ -58,7 +58,7 @@ def train_config(
 def build_task(
     config: RunFile, device: torch.device, *, resume: bool = False, own: Mapping[str, IndexedDataset] | None = None
 ) -> Task[Any, Any]:
-    """What a config trains: its data is read, its network built; arguments of ``train_config``.
+    """The task of a config, with its data read and its network built; arguments are those of ``train_config``.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
@@ -77,7 +77,7 @@ def build_task(
 
 
 def _names(items: IndexedDataset, names: Sequence[str] = ()) -> Sequence[str]:
-    """The class names of a data set: those given, or else its own ``classes``, as torchvision's data sets have them."""
+    """The class names of a data set: the given ones, or else its attribute ``classes``, as in torchvision."""
     found = names or getattr(items, "classes", ())
     if not found:
         raise ConfigError(f"{type(items).__name__}: must have 'classes', the class names in label order")

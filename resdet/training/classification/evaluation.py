@@ -1,4 +1,4 @@
-"""A classification config's validation set, and the numbers of classifiers on it."""
+"""Evaluates classifiers on the validation set of a classification config."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class ClassifierEvaluation:
 
     Args:
         data: the data section.
-        test: the section that says which views of an image are averaged.
+        test: the section with the views of an image that are averaged.
         names: the classifiers' class names, in label order; those of the validation set when None.
-        dataset: takes the place of the validation files.
+        dataset: a data set to use instead of the validation files.
 
     Attributes:
         names: the class names.
 
     Raises:
-        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or of other classes.
+        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or has other classes.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ClassifierEvaluation:
         return self.metrics
 
     def write(self, model: Classifier, folder: Path) -> Results:
-        """Write what the last run found, or else the run of ``model``: metrics, predictions, pictures."""
+        """Write the metrics, predictions and pictures of the last run; without one, run ``model`` first."""
         if self.predictions is None:
             self.run(model)
         return Results(self.metrics, write_classification(folder, cast(Predictions, self.predictions), self.metrics))
@@ -87,8 +87,8 @@ class ClassifierEvaluation:
 
 
 def _below(path: Path, root: Path) -> str:
-    """``path`` from the folder ``root`` on, so that predictions of the same data in two places fit; else the whole path."""
-    for folder in (root, root.parent):  # an image in a file of many is called after the root itself
+    """``path`` relative to the folder ``root``, so that predictions match when the data was moved; else the whole path."""
+    for folder in (root, root.parent):  # the name of an image inside a larger file begins with the root itself
         if path.is_relative_to(folder):
             return path.relative_to(folder).as_posix()
     return str(path)

@@ -1,4 +1,4 @@
-"""BN statistics of a trained classifier, recomputed over its training images (paper, appendix A)."""
+"""Recomputes the BN statistics of a trained classifier over its training images (paper, appendix A)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def refresh_classifier(config: ClassificationRunConfig, device: torch.device) ->
     """Recompute the BN statistics of a finished run's ``model.safetensors`` over its training images, in place.
 
     Args:
-        config: of the run; ``recompute_bn`` is the number of images, 0: all.
-        device: where the network runs.
+        config: the config of the run; ``recompute_bn`` is the number of images, 0: all.
+        device: the device of the network.
 
     Returns:
         The evaluation of the refreshed model.
 
     Raises:
-        ConfigError, DataError: no model in the output folder, one of another network, or data that does not fit it.
+        ConfigError, DataError: when the output folder has no model, or one of another network, or the data does not fit it.
     """
     path = Path(config.output) / "model.safetensors"
     loaded, card = load_model(path, config.model)
-    model = cast(Classifier, loaded).to(device)  # load_model has checked that it is what the config describes
+    model = cast(Classifier, loaded).to(device)  # load_model has checked that it is a classifier as in the config
     dataset = build_classification_dataset(config.data.train, model.names)
     evaluation = ClassifierEvaluation(config.data, config.test, model.names) if config.data.val.root else None
     view = training_view(config, dataset)
@@ -46,9 +46,9 @@ def refresh_classifier(config: ClassificationRunConfig, device: torch.device) ->
 
 
 def recompute_statistics(model: Classifier, view: ClassificationView, config: ClassificationRunConfig, images: int) -> None:
-    """Exact BN statistics over so many training images, seen as in training, parts of a batch at a time."""
+    """Compute exact BN statistics over so many training images, augmented as in training, in parts of a batch."""
     device = next(model.parameters()).device
-    # a seed of its own: the images are a fresh draw, not the first batches of training again
+    # another seed than in training, so that these are not the first training batches again
     chosen = next(endless_batches(len(view), min(images, len(view)), config.run.seed + 1))
     part = max(2, config.run.batch // config.run.accumulate)
     keys = [chosen[first : first + part] for first in range(0, len(chosen), part)]
@@ -57,6 +57,6 @@ def recompute_statistics(model: Classifier, view: ClassificationView, config: Cl
 
 
 def training_view(config: ClassificationRunConfig, dataset: ClassificationDataset) -> ClassificationView:
-    """The images as training sees them."""
+    """The images, augmented as in training."""
     fast = config.data.decode == "fast"
     return ClassificationView(dataset, build_train_transform(config.data), config.run.seed, fast=fast)

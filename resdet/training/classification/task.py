@@ -1,4 +1,4 @@
-"""Training of a classifier, the network that pretrains detectors (paper, sections 3.4 and 4)."""
+"""Trains a classifier, the network that pretrains detectors (paper, sections 3.4 and 4)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
     """Training of a classifier.
 
     Args:
-        config: of the run.
+        config: the config of the run.
         dataset: labelled images.
-        model: on its device, with the weights that training begins with.
-        evaluation: what it is evaluated on; None: nothing.
+        model: the network on its device, with the weights that training begins with.
+        evaluation: the evaluation; None: there is none.
 
     Raises:
-        ConfigError: from the constructor, when BN would be left a single value, or a single image.
+        ConfigError: from the constructor, when BN would get only a single value, or a single image.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ def classification_task(
     train: ClassificationDataset | None = None,
     val: ClassificationDataset | None = None,
 ) -> ClassificationTask:
-    """Training of a classifier, as a config says; ``train`` and ``val`` take the place of its files.
+    """The training task of a classifier config; ``train`` and ``val`` replace the config's files.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
@@ -117,7 +117,7 @@ def classification_task(
 
 
 def _check_batches(config: ClassificationRunConfig, model: Classifier, dataset: int) -> None:
-    """Refuse what would leave BN a single value, or a single image, before hours are spent on training."""
+    """Raise a ConfigError when BN would get only a single value or image, before hours go into training."""
     if config.recompute_bn and min(config.recompute_bn, dataset) < 2:
         raise ConfigError(f"option 'recompute_bn' must be at least 2 images, got {config.recompute_bn} of {dataset}")
     images = config.run.batch // config.run.accumulate

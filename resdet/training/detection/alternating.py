@@ -41,12 +41,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Step:
-    """One of the four.
+    """One of the four steps.
 
     Attributes:
-        name: its run folder.
-        part: "rpn" or "roi", which of the two is trained.
-        start: the step whose network it continues with its trunk fixed; "": from the config's weights, the trunk trains too.
+        name: the name of its run folder.
+        part: the part that is trained, "rpn" or "roi".
+        start: the step whose network it continues, with the trunk fixed; "": the config's weights, and the trunk trains too.
         proposals: the step whose RPN proposes the regions; "": it needs none.
     """
 
@@ -68,19 +68,19 @@ _FINISHED = "steps.json"  # the SHA-256 of the model of every finished step
 def train_alternating(
     config: DetectionRunConfig, device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
 ) -> Run:
-    """Take the four steps, each where it was left, then evaluate the detector.
+    """Take the four steps, continuing each one where it stopped, then evaluate the detector.
 
     Args:
-        config: as ``load_config`` returns it; regions that its data names take the place of the RPN's in steps 2 and 4.
-        device: where to train.
-        resume: continue what the output folder holds.
+        config: the result of ``load_config``; regions that its data names replace the RPN's proposals in steps 2 and 4.
+        device: the device to train on.
+        resume: continue the run in the output folder.
         hooks: called in every step.
 
     Returns:
-        A run that is at its end, in the output folder, of the whole detector.
+        The finished run of the whole detector, in the output folder.
 
     Raises:
-        ConfigError: when the model of a finished step is gone or another; otherwise the errors of ``train_task``.
+        ConfigError: when the model of a finished step is missing or has changed. All errors of ``train_task`` are possible too.
     """
     images = read_training_images(config.data)
     evaluation = evaluation_of(config, images)
@@ -93,7 +93,7 @@ def train_alternating(
             _log.info("%s: step %d of %d", folder / step.name, number + 1, len(STEPS))
             own = _step_config(config, folder, step, number)
             task = _step_task(own, step, images, finished, device)
-            # begun or not, the step belongs to the run that was opened above
+            # the step belongs to the run that was opened above, whether the step has begun or not
             train_task(own, task, device, resume=True, hooks=hooks)
             finished[step.name] = sha256_of(_model_file(folder, step.name))
             write_json(folder / _FINISHED, finished)
@@ -108,7 +108,7 @@ def train_alternating(
 def _step_task(
     config: DetectionRunConfig, step: Step, images: TrainingImages, finished: Mapping[str, str], device: torch.device
 ) -> DetectionTask:
-    """The part that a step trains, from the network and with the proposals of the steps before."""
+    """The training task of a step, with the network and the proposals of the steps before."""
     folder = Path(config.output).parent
     origin = {"start": finished[step.start]} if step.start else {}
     proposals = images.proposals if step.proposals else None
@@ -121,7 +121,7 @@ def _step_task(
         model.trunk.requires_grad_(False)
     else:
         model = start_detector(config.model, images.dataset.names)
-    # what does not train is saved as it is, for the steps to come
+    # the parts that do not train are saved unchanged, for the later steps
     (model.roi_heads if step.part == "rpn" else model.rpn).requires_grad_(False)
     return DetectionTask(config, images, model.to(device), proposals=proposals, parts=(step.part,), origin=origin)
 
@@ -134,14 +134,14 @@ def _proposals_of(
     finished: Mapping[str, str],
     device: torch.device,
 ) -> Proposals:
-    """What the RPN of step ``name`` proposes on the training images, as many as its filter for training lets through."""
+    """The proposals of the RPN of step ``name`` on the training images, after its filter for training."""
     model = _load(folder, name, config).to(device)
     sizes = {"short_side": config.data.test_short_side, "max_side": config.data.max_side}
     view = DetectionView(images.dataset, DetectionTestTransform(**sizes))
     keep = model.rpn.train_filter
     provenance = {
         "model": finished[name],
-        # spelled as in the files of earlier releases, which a resumed run keeps
+        # the words are those of earlier releases, because a resumed run keeps their files
         "filter": {
             "pre_nms": keep.pre_nms_top_n,
             "post_nms": keep.post_nms_top_n,
@@ -152,13 +152,13 @@ def _proposals_of(
         "source": images.dataset.source,
         "data": dataset_fingerprint(images.dataset),
     }
-    network = model.prepare_for_training()  # what a step of training computes, to the last digit
+    network = model.prepare_for_training()  # gives the numbers of a training step to the last digit
     with evaluating(network):
         return cached_proposals(folder / "proposals" / name, network.propose, view, provenance, workers=config.data.workers)
 
 
 def _step_config(config: DetectionRunConfig, folder: Path, step: Step, number: int) -> DetectionRunConfig:
-    """The config of one step: the batch and schedule of its phase, random numbers and a folder of its own."""
+    """The config of one step, with the batch and schedule of its phase, and its own random numbers and folder."""
     phase = config.alternating.rpn if step.part == "rpn" else config.alternating.roi
     schedule = config.schedule
     if phase.iterations:
@@ -170,7 +170,7 @@ def _step_config(config: DetectionRunConfig, folder: Path, step: Step, number: i
 
 
 def _finished(folder: Path) -> dict[str, str]:
-    """The steps that are done and the SHA-256 of their models, which must be there as they were left."""
+    """The finished steps and the SHA-256 of their models, which must exist unchanged."""
     path = folder / _FINISHED
     finished: dict[str, str] = read_json(path) if path.exists() else {}
     if not isinstance(finished, dict) or finished.keys() - {step.name for step in STEPS}:

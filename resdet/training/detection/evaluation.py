@@ -1,4 +1,4 @@
-"""A detection config's validation set, and the numbers of detectors on it."""
+"""Evaluates detectors on the validation set of a detection config."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class DetectorEvaluation:
     Args:
         data: the data section.
         names: the detectors' class names, in label order.
-        test: what is done at test time; the networks' own postprocessing is built of it already.
-        backend: who computes COCO's numbers, hotcoco or pycocotools.
-        dataset: takes the place of the validation files.
+        test: the options of testing; the networks' own postprocessing was already built from them.
+        backend: the package that computes COCO's numbers, hotcoco or pycocotools.
+        dataset: a data set to use instead of the validation files.
 
     Raises:
-        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or of other classes.
+        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or has other classes.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class DetectorEvaluation:
         return self.metrics
 
     def write(self, model: FasterRCNN, folder: Path) -> Results:
-        """Write what the last run found, or else the run of ``model``: metrics, detections, pictures."""
+        """Write the metrics, detections and pictures of the last run; without one, run ``model`` first."""
         metrics = self.metrics or self.run(model)
         results = self.evaluator.results()
         paths = [write_metrics(folder, metrics), write_detections(folder, results)]

@@ -22,12 +22,12 @@ class TrainingImages:
     """The images that a detector is trained on.
 
     Attributes:
-        dataset: those that are used.
-        transform: how they are shown.
-        groups: of each image, a number; a batch holds images of one group.
-        repeats: of each image, how often it comes an epoch; None: once.
-        proposals: of each image, from the files that the config names; None: it names none.
-        workers: processes that read images.
+        dataset: the data set of the images that are used.
+        transform: the training transform.
+        groups: the number of each image's group; a batch holds images of one group.
+        repeats: the number of times that each image comes in an epoch; None: once.
+        proposals: the proposals of each image, from the files that the config names; None: it names none.
+        workers: the number of processes that read images.
         fast: whether images are decoded only as far as the transform needs them.
     """
 
@@ -45,17 +45,17 @@ class TrainingImages:
     def batches(
         self, batch: int, seed: int, start: int, proposals: Proposals | None, *, pin: bool = False
     ) -> Iterator[DetectionBatch]:
-        """The batches from number ``start`` on, without end, with ``proposals`` where they are given; ``pin``: for a GPU."""
+        """Endless batches from number ``start`` on, with ``proposals`` when given; ``pin`` puts them into memory for a GPU."""
         view = DetectionView(self.dataset, self.transform, seed, proposals=proposals, fast=self.fast)
         keys = endless_batches(len(self), batch, seed, self.groups, start, self.repeats)
         return train_loader(view, keys, self.workers, pin=pin)
 
 
 def read_training_images(data: DetectionDataConfig, own: DetectionDataset | None = None) -> TrainingImages:
-    """The training images of a data section; ``own`` takes the place of its files.
+    """The training images of a data section; ``own`` replaces its files.
 
     Raises:
-        ConfigError: a folder or file that is missing, or a transform that does not exist.
+        ConfigError: when a folder or file is missing, or a transform does not exist.
         DataError: with every problem of every source, or when no image is left to train on.
     """
     transform = build_detection_transform(data)

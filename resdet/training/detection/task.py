@@ -1,4 +1,4 @@
-"""Training of a detector, whole or in parts (paper, appendix A)."""
+"""Trains a detector, whole or in parts (paper, appendix A)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
     """Training of a detector, or of some of its parts.
 
     Args:
-        config: of the run.
-        images: what it is trained on.
-        model: on its device, with the weights that training begins with.
-        evaluation: what it is evaluated on; None: nothing.
-        proposals: of the images, for the region classifier in place of the RPN's; None: the RPN's.
-        parts: those that train, see ``FasterRCNN.losses``.
-        origin: what else the run comes from besides its config and images; a resumed run must come from the same.
+        config: the config of the run.
+        images: the training images.
+        model: the network on its device, with the weights that training begins with.
+        evaluation: the evaluation; None: there is none.
+        proposals: the proposals of the images for the region classifier; None: those of the RPN.
+        parts: the parts that train, see ``FasterRCNN.losses``.
+        origin: everything else that the run depends on besides its config and images; it must be the same for a resumed run.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         self.card = model.card = model_card(config, model, test, images.dataset.source)
 
     def batches(self, start: int) -> Iterator[DetectionBatch]:
-        """Images with their objects, and with proposals where there are some."""
+        """Images with their objects, and with their proposals if there are any."""
         run, pin = self.config.run, self.model.device.type == "cuda"
         return self.images.batches(run.batch, run.seed, start, self.proposals, pin=pin)
 
@@ -70,11 +70,11 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         return network.losses(batch.images, batch.targets, batch.proposals, self.parts)
 
     def evaluate(self, model: FasterRCNN) -> dict[str, Any]:
-        """COCO's numbers, and VOC's where the config asks for them."""
+        """COCO's metrics, and VOC's when the config asks for them."""
         return self.evaluation.run(model) if self.evaluation else {}
 
     def score(self, metrics: dict[str, Any]) -> float:
-        """VOC's mAP where it is measured, else COCO's AP; NaN when there is none."""
+        """VOC's mAP when it is measured, else COCO's AP; NaN when there is none."""
         value = metrics["voc"]["mAP"] if "voc" in metrics else metrics["bbox"]["AP"]
         return math.nan if value is None else float(value)
 
@@ -94,7 +94,7 @@ def detection_task(
     train: DetectionDataset | None = None,
     val: DetectionDataset | None = None,
 ) -> DetectionTask:
-    """Joint training of RPN and region classifier, as a config says; ``train`` and ``val`` take the place of its files.
+    """The task of training RPN and region classifier jointly with a config; ``train`` and ``val`` replace its files.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
@@ -109,7 +109,7 @@ def detection_task(
 def evaluation_of(
     config: DetectionRunConfig, images: TrainingImages, val: DetectionDataset | None = None
 ) -> DetectorEvaluation | None:
-    """The evaluation that a config asks for, of detectors of its images' classes; None where it asks for none."""
+    """The evaluation of detectors that a config asks for, with the classes of its images; None when it asks for none."""
     if val is None and not config.data.val.root:
         return None
     return DetectorEvaluation(config.data, images.dataset.names, config.model.test, dataset=val)

@@ -1,4 +1,4 @@
-"""A localization config's validation set, and the numbers of localizers and of submission files on it."""
+"""Evaluates localizers and submission files on the validation set of a localization config."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from resdet.models.classifier import Classifier
 from resdet.report.localization import Picture, gallery, spread, write_localizations, write_per_class
 from resdet.report.results import write_metrics
 
-_SHOWN = 8  # hits, and as many misses
+_SHOWN = 8  # hits shown, and as many misses
 
 
 class BoxFinder(Protocol):
-    """What finds boxes of given classes."""
+    """An object that finds boxes of given classes."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class LocalizationEvaluation:
         dataset: the validation set.
 
     Raises:
-        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or of other classes.
+        ConfigError, DataError: from the constructor, when the validation set is missing or broken, or has other classes.
     """
 
     def __init__(self, data: LocalizationDataConfig, names: Sequence[str] | None = None) -> None:
@@ -77,16 +77,16 @@ class LocalizationEvaluation:
         self.metrics: dict[str, Any] = {}
 
     def classify(self, files: Sequence[str], config: LocalizationClassesConfig, device: torch.device) -> None:
-        """Let classifiers say the five classes of each image whose boxes ``run`` asks for; several are averaged.
+        """Let classifiers predict five classes of each image, whose boxes ``run`` then asks for; several are averaged.
 
         Args:
-            files: model files of classifiers of the same classes, or files of foreign weights.
-            config: their views of an image, and the network of foreign weights.
-            device: where they run.
+            files: model files of classifiers of the same classes, or weights of other toolkits.
+            config: their views of an image, and the network for weights of other toolkits.
+            device: the device of the classifiers.
 
         Raises:
-            ConfigError: a file that is no classifier, or one of other classes.
-            DataError: a file or an image that cannot be read.
+            ConfigError: when a file is not a classifier, or has other classes.
+            DataError: when a file or an image cannot be read.
         """
         test, dataset = config.test, self.dataset
         views = Views(test.views, tuple(test.short_sides or [config.short_side]), config.crop, test.flip)
@@ -100,7 +100,7 @@ class LocalizationEvaluation:
     def run(self, localizer: BoxFinder) -> dict[str, Any]:
         """Localize every image and return the metrics, as in ``metrics.json``.
 
-        The classes are those of ``classify``, where it was called, and that of the image itself, for the GT-class error.
+        The classes are those of ``classify``, if it was called, and the image's own class for the GT-class error.
         """
         self.found = [self._localize(localizer, index) for index in range(len(self.dataset))]
         return self._measure()
@@ -111,7 +111,7 @@ class LocalizationEvaluation:
         return self._measure()
 
     def write(self, folder: Path) -> Results:
-        """Write what the last run found: metrics, classes, predictions, submission files, pictures."""
+        """Write the results of the last run: metrics, classes, predictions, submission files, pictures."""
         names, dataset = self.dataset.names, self.dataset
         files = [dataset.path(index).relative_to(self.root).as_posix() for index in range(len(dataset))]
         paths = [write_metrics(folder, self.metrics), folder / "per_class.csv", folder / "predictions.json"]
@@ -142,7 +142,7 @@ class LocalizationEvaluation:
         label = self.labels[index]
         guessed: list[int] = []
         if self.predictions is not None:
-            # of equal probabilities the lower label is first, as in the top-k errors of classifiers
+            # among equal probabilities the lower label comes first, as in the top-k errors of classifiers
             guessed = np.argsort(-self.predictions.probabilities[index], kind="stable")[:GUESSES].tolist()
         asked = list(dict.fromkeys([*guessed, label] if label != UNLABELLED else guessed))
         if not asked:
@@ -164,7 +164,7 @@ class LocalizationEvaluation:
         return self.metrics
 
     def _pictures(self) -> dict[str, list[Picture]]:
-        """Hits and misses, spread over the set: by the box of the image's own class, or else by its guesses."""
+        """Hits and misses, spread over the set, decided by the box of the image's own class, or else by its guesses."""
         hits = localization_hits(self.found, self.labels, self.boxes)
         asked = ~np.isnan(hits.overlap)
         right = np.where(asked, hits.overlap >= IOU, hits.box_rank < GUESSES)
@@ -204,14 +204,14 @@ def evaluate_localizer(
 
     Args:
         data: the data section.
-        classes: how ``classifiers`` see an image.
-        localizer: what finds the boxes, an ensemble or one network.
-        classifiers: files of those that say the classes; without any the GT-class error alone is measured.
-        device: where the classifiers run.
-        folder: made when missing.
+        classes: the views of an image for ``classifiers``.
+        localizer: the network or the ensemble that finds the boxes.
+        classifiers: files of classifiers that predict the classes; without any, only the GT-class error is measured.
+        device: the device of the classifiers.
+        folder: the folder for the results, created when missing.
 
     Raises:
-        ConfigError, DataError: of ``LocalizationEvaluation``.
+        ConfigError, DataError: see ``LocalizationEvaluation``.
     """
     evaluation = LocalizationEvaluation(data, localizer.names)
     if classifiers:
@@ -224,8 +224,8 @@ def score_submission(data: LocalizationDataConfig, submission: str | Path, folde
     """Score a submission file on a config's validation set, and write the results into ``folder``.
 
     Raises:
-        ConfigError: when the file is that of ``folder``, which would be overwritten, or an option of ``data`` names nothing.
-        DataError: of ``read_submission`` and of the validation set.
+        ConfigError: when the file lies in ``folder`` and would be overwritten, or an option of ``data`` names nothing.
+        DataError: see ``read_submission``; also with every problem of the validation set.
     """
     if identity(Path(submission).resolve().parent) == identity(folder):
         raise ConfigError(f"--predictions: {submission} would be overwritten; choose another --output")

@@ -12,7 +12,7 @@ from resdet.errors import DataError
 
 @dataclass(frozen=True)
 class BoxedImages:
-    """The training set, and the indices of its images with a box: the others are for classifiers alone."""
+    """The training set, and the indices of its images with a box; only classifiers can use the others."""
 
     dataset: LocalizedImages
     boxed: list[int]

@@ -1,4 +1,4 @@
-"""The regions that a localizer's R-CNN stage is trained on: its RPN's proposals, matched with the boxes (paper, appendix C)."""
+"""Makes the training regions of a localizer's R-CNN stage: the RPN's proposals, matched with boxes (paper, appendix C)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def training_proposals(
     """An RPN's best boxes for the class of each image that has a box, in pixels of the images; ``folder`` keeps them.
 
     Args:
-        config: says how many, and what the RPN sees of an image: ``model.test``.
-        rpn: on its device.
+        config: gives the number of proposals and the RPN's views of an image, in ``model.test``.
+        rpn: the RPN, on its device.
         images: the images; their indices in the data set are the ids of the proposals.
-        rpn_hash: a word for the RPN's weights.
-        folder: made when missing.
+        rpn_hash: a hash of the RPN's weights.
+        folder: the folder of the proposals, created when missing.
     """
     test = replace(config.model.test, proposals=config.model.rcnn.proposals)
     localizer = make_localizer([rpn], test, config.data.crop)
@@ -55,7 +55,7 @@ def training_proposals(
 
 
 def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou_thresh: float) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Of each region, int32 (R,), the box of its image that it overlaps most, at least by the threshold, or ``NEGATIVE``."""
+    """For each region, int32 (R,), the box of its image that it overlaps most; ``NEGATIVE`` below the threshold."""
     matches = [
         match(
             regions.boxes(place),
@@ -71,7 +71,7 @@ def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou_thresh: f
 
 @dataclass(frozen=True)
 class _ViewedImages:
-    """Images as a localizer sees them: what a loader loads."""
+    """Images as a localizer sees them, for a loader."""
 
     dataset: LocalizedImages
     views: LocalizerViews
@@ -80,6 +80,6 @@ class _ViewedImages:
         return len(self.dataset)
 
     def batch(self, keys: Sequence[Key]) -> list[ImagePart]:
-        """The views of the one image that is asked for."""
+        """The views of the one requested image."""
         ((index, _),) = keys
         return self.views(self.dataset.load(index))

@@ -1,4 +1,4 @@
-"""Training of a localizer: the per-class RPN, and the region classifier on its proposals (paper, appendix C)."""
+"""Trains a localizer: the per-class RPN, and the region classifier on its proposals (paper, appendix C)."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _log = logging.getLogger(__name__)
 
 
 class LocalizationTask(Task[LocalizerT, BatchT]):
-    """What the two stages of a localizer have in common: evaluation, the classes being given, and the model file.
+    """The common part of the two stages of a localizer: evaluation with given classes, and the model file.
 
     Args:
-        config: of the run.
+        config: the config of the run.
         images: the training set.
-        model: on its device, with the weights that training begins with.
-        evaluation: what it is evaluated on; None: nothing.
+        model: the network on its device, with the weights that training begins with.
+        evaluation: the evaluation; None: there is none.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         self.pin = next(model.parameters()).is_cuda
 
     def evaluate(self, model: LocalizerT) -> dict[str, Any]:
-        """The localization error, the classes being given."""
+        """The localization error with given classes."""
         if self.evaluation is None:
             return {}
         return self.evaluation.run(make_localizer([model], self.config.model.test, self.config.data.crop))
@@ -86,7 +86,7 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         """Write what the last evaluation found, with pictures."""
         if self.evaluation is None:
             return Results()
-        if not self.evaluation.metrics:  # a resumed run that had ended
+        if not self.evaluation.metrics:  # a resumed run that had already ended
             self.evaluate(model)
         return self.evaluation.write(folder)
 
@@ -109,7 +109,7 @@ class PerClassRPNTask(LocalizationTask[PerClassRPN, LocalizationBatch]):
 class RegionTask(LocalizationTask[RegionLocalizer, RegionBatch]):
     """Training of the region classifier on its RPN's proposals for the class of each training image.
 
-    A batch holds regions of as many images (RoI-centric); an epoch is that of the regions.
+    The regions of a batch come from all images (RoI-centric), and an epoch is counted in regions.
 
     Args:
         config, images, model, evaluation: see ``LocalizationTask``.
@@ -146,7 +146,7 @@ class RegionTask(LocalizationTask[RegionLocalizer, RegionBatch]):
 def localization_task(
     config: LocalizationRunConfig, device: torch.device, *, resume: bool = False
 ) -> PerClassRPNTask | RegionTask:
-    """Training of the stage that a config says; for the second, the run folder gets the proposals of the first.
+    """The training task of the stage in a config; for the second stage, the run folder keeps the proposals of the first.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit; when no proposal overlaps a box
@@ -167,7 +167,7 @@ def _regions(
 ) -> tuple[RegionView, str]:
     """The regions of all images, and the SHA-256 of the RPN that proposed them."""
     data, run, region = config.data, config.run, config.model.rcnn
-    # entered before there is anything to train: extraction must not touch another run's proposals; entering writes the config
+    # we open the folder before training, so that extraction cannot touch another run's proposals; this also writes the config
     kernels = recorded_kernels(config.output) if run.kernels == "auto" else run.kernels
     with open_run(config.output, config_to_yaml(replace(config, run=replace(run, kernels=kernels))), resume) as entered:
         rpn = sha256_of(config.model.weights)
