@@ -1,4 +1,4 @@
-"""Which arguments of ``resdet analyze`` go together, and which numbers are in range."""
+"""Checks that the arguments of ``resdet analyze`` go together, and that numbers are in range."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LISTS = ("networks", "weights", "runs")
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raise a ConfigError with everything that is wrong with arguments that argparse takes."""
+    """Raise a ConfigError with every problem of the arguments that argparse does not find."""
     known = {name for names in OPTIONS.values() for name in names}
     given = [name for name in sorted(known) if getattr(args, name) not in (None, [])]
     problems = [
@@ -50,7 +50,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def number_from(low: int) -> Callable[[str], int]:
-    """An integer argument of at least ``low``."""
+    """The type of an integer argument of at least ``low``."""
 
     def parse(text: str) -> int:
         try:

@@ -25,7 +25,7 @@ from resdet.report.analyses import gradient_analysis, lesion_analysis, response_
 from resdet.report.analysis_files import Analysis
 from resdet.training.budget import budgeted
 
-_BATCHES, _IMAGES, _DRAWS = 5, 1000, 5  # what is measured on when nothing is said
+_BATCHES, _IMAGES, _DRAWS = 5, 1000, 5  # the amounts to measure with by default
 
 
 def analyze_gradients(args: argparse.Namespace) -> Analysis:
@@ -53,7 +53,7 @@ def analyze_lesions(args: argparse.Namespace) -> Analysis:
     config = run_config(args, ClassificationRunConfig)
     networks = _networks(config, args)
     for _, model in networks:
-        droppable_blocks(model.backbone)  # refuses a network before minutes are spent on another
+        droppable_blocks(model.backbone)  # refuses a network before minutes go into measuring another
     draws, seed = args.draws or _DRAWS, config.run.seed
     profiles = [
         measure_lesions(name, model, spread_test_batches(config, model, _images(args)), draws=draws, seed=seed)
@@ -75,7 +75,7 @@ def _networks(config: ClassificationRunConfig, args: argparse.Namespace) -> list
 
 
 def _moments(config: ClassificationRunConfig, args: argparse.Namespace) -> Iterator[tuple[str, str, Classifier]]:
-    """Name, moment and network of everything to be measured, one after the other: training comes in between."""
+    """Yield the name, the moment and the network of each measurement; training happens in between."""
     for name, model in _networks(config, args):
         yield name, "as saved" if args.weights else "at the start", model
     if args.iterations:

@@ -32,7 +32,7 @@ def analyze_shortcuts(args: argparse.Namespace) -> Analysis:
 
 
 def trainer(device: str) -> Train:
-    """What trains a config, or continues its run, on ``--device``, and prints what ``train-cls`` prints."""
+    """A function that trains a config, or continues its run, on ``--device``, and prints the same as ``train-cls``."""
 
     def train(config: ClassificationRunConfig) -> None:
         print_results(train_config(config, device=device, resume=True).results)

@@ -38,7 +38,7 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--device``, and how detectors compute."""
+    """``--device``, and the options for how detectors compute."""
     add_device_argument(parser)
     parser.add_argument(
         "--precision",
@@ -59,10 +59,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def separate_overrides(args: argparse.Namespace, *lists: str) -> None:
-    """Take ``key.path=value`` out of the lists that it followed, of which argparse holds it a part: ``--weights a b lr=0.1``.
+    """Take each ``key.path=value`` out of the list before it, where argparse puts it: ``--weights a b lr=0.1``.
 
     Raises:
-        ConfigError: when nothing else is left of a list.
+        ConfigError: when nothing else is left in a list.
     """
     for name in lists:
         items = getattr(args, name) or []
@@ -96,7 +96,7 @@ def run_config(args: argparse.Namespace, expected: type[ConfigT]) -> ConfigT:
 
 
 def print_results(results: Results) -> None:
-    """Print the table of an evaluation, and say which files were written; nothing where nothing was evaluated."""
+    """Print the table of an evaluation and the files that were written; nothing when nothing was evaluated."""
     from resdet.report.tables import metrics_table
 
     if results.metrics:

@@ -1,4 +1,4 @@
-"""The arguments by which the ``data`` commands are told of a data set."""
+"""The arguments that describe a data set to the ``data`` commands."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def add_convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_convert(args: argparse.Namespace) -> int:
-    """Convert; what the format cannot hold is told on standard error.
+    """Convert, and print what the format cannot hold to standard error.
 
     Raises:
         ConfigError: on wrong arguments, or a destination that holds something.

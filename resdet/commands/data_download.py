@@ -22,7 +22,7 @@ def run_download(args: argparse.Namespace) -> int:
 
     Raises:
         ResdetError: when a server refuses or a transfer breaks off.
-        DataError: when a file is not the published one.
+        DataError: when a file differs from the published one.
     """
     from resdet.data.download.fetch import PUBLISHED, download
 
@@ -35,7 +35,7 @@ def run_download(args: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """A line on standard error for each step, and for each tenth of a transfer; on a terminal for each hundredth, in place."""
+    """Prints a line to standard error for each step and each tenth of a transfer; on a terminal, each hundredth in place."""
 
     def __init__(self) -> None:
         self._shown: tuple[str, str, int] | None = None

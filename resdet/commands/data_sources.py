@@ -1,4 +1,4 @@
-"""The data sets that the ``data`` commands read: those of a run file, or one that arguments describe."""
+"""Finds the data sets that the ``data`` commands read: those of a run file, or one that arguments describe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def named_sources(args: argparse.Namespace) -> tuple[Sequence[str], dict[str, Source]]:
-    """Class names, none where the files say them, and the sources by the names of their options.
+    """The class names (none when the files hold them), and the sources by the names of their options.
 
     Raises:
         ConfigError: on wrong arguments or a wrong run file.
@@ -33,7 +33,7 @@ def named_sources(args: argparse.Namespace) -> tuple[Sequence[str], dict[str, So
 
 
 def classification_data(args: argparse.Namespace) -> ClassificationDataConfig:
-    """The data section of a classification run file, or one whose ``train`` is what the arguments describe.
+    """The data section of a classification run file, or one whose ``train`` is the data set that the arguments describe.
 
     Raises:
         ConfigError: on wrong arguments, a wrong run file, or one of another task.

@@ -1,4 +1,4 @@
-"""``data pca`` and ``data mean``: what the pixels of a training set are like."""
+"""``data pca`` and ``data mean``: statistics of the pixels of a training set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_statistics_arguments(parser: argparse.ArgumentParser, output: str) -> None:
-    """A classification data set, ``--images`` and ``--output``, which is ``output``."""
+    """Arguments for a classification data set, ``--images``, and ``--output``, whose help text is ``output``."""
     add_source_arguments(parser, detection=False)
     parser.add_argument("--images", type=int, default=0, metavar="N", help="so many, evenly spread; 0: all (default: 0)")
     parser.add_argument("--output", required=True, metavar="FILE", help=output)

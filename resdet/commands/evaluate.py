@@ -59,7 +59,7 @@ def _evaluate(args: argparse.Namespace) -> Results:
 
 
 def _check(args: argparse.Namespace, config: RunFile) -> None:
-    """A ConfigError for arguments that do not go with each other or with the task of the config."""
+    """Raise a ConfigError for arguments that do not go together or with the task of the config."""
     task = config.task
     if args.predictions and args.weights:
         raise ConfigError("--weights and --predictions exclude each other: evaluate the weights first, then their predictions")
@@ -90,7 +90,7 @@ def _score_predictions(args: argparse.Namespace, config: RunFile, shares: Sequen
 
 
 def _shares(given: Sequence[str], members: int) -> list[float]:
-    """The numbers of ``--shares``, equal ones when there are none; not yet normalized."""
+    """The numbers of ``--shares``, not yet normalized; equal numbers when none are given."""
     from resdet.evaluation.predictions import normalized_shares
 
     try:

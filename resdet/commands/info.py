@@ -60,7 +60,7 @@ def _asked(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _everything() -> list[str]:
-    """What is shown when nothing is asked for."""
+    """The texts that are shown when no argument asks for anything."""
     from resdet.facts.backbones import backbones_text
     from resdet.facts.machine import kernels_text, versions
 

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test)
     if isinstance(model, Localizer):
         raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
-    if isinstance(model, ImageClassifier):  # which draws nothing, and takes all files at once: it works in batches
+    if isinstance(model, ImageClassifier):  # classifiers draw nothing, and take all files at once because they work in batches
         answers = iter([_classify(model, files)])
     else:
         refuse_to_overwrite(files, targets)

@@ -1,4 +1,4 @@
-"""What the arguments of ``predict`` mean: model files, options, and the files to look at."""
+"""Interprets the arguments of ``predict``: model files, options, and input files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from resdet.errors import ConfigError
 
 
 def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """Model files, paths and ``key=value`` options of a command line in which they may follow each other.
+    """The model files, paths and ``key=value`` options of a command line that may mix them.
 
     Args:
-        weights: what follows ``--weights``: a model file, more of them by their suffix ``.safetensors``, then anything.
-        others: paths and options that stand elsewhere.
+        weights: the words after ``--weights``: a model file, further model files known by their suffix ``.safetensors``, then
+            paths and options.
+        others: the paths and options elsewhere on the command line.
 
     Raises:
         ConfigError: when there is no path.
@@ -56,7 +57,7 @@ def find_inputs(paths: Sequence[str]) -> list[Path]:
     """The files that the arguments mean, sorted within a folder or glob.
 
     Raises:
-        ConfigError: for each argument that means none.
+        ConfigError: for each argument that means no file.
     """
     from resdet.inference.sources import folder_files
 
@@ -76,7 +77,7 @@ def find_inputs(paths: Sequence[str]) -> list[Path]:
 
 
 def _matching(pattern: str) -> list[Path]:
-    # not Path.glob, which takes no absolute patterns
+    # not Path.glob, which does not accept absolute patterns
     found = sorted(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207
     if not found:
         raise ConfigError(f"{pattern}: no such file or folder, and no glob that matches one")

@@ -1,4 +1,4 @@
-"""Scoring of results files without a model: a part of ``eval``."""
+"""Scores results files without a model, as a part of ``eval``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def score_results(args: argparse.Namespace) -> int:
     else:
         metrics = score_files(truth, files[0], args.metric, args.evaluator)
     first = Path(files[0])
-    # a folder of its own: beside the detections lies the metrics.json of the run that made them
+    # a separate folder, because the metrics.json of the run that made the detections lies beside them
     folder = Path(args.output) if args.output else (first if first.is_dir() else first.parent) / "eval"
     print(metrics_table(metrics))
     print(f"written: {write_metrics(folder, metrics)}", file=sys.stderr)

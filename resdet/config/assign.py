@@ -1,4 +1,4 @@
-"""Putting plain values, as YAML gives them, into the typed node of a config; what does not fit is told by its name.
+"""Puts plain values, as YAML gives them, into the typed node of a config, and names every option that does not fit.
 
 OmegaConf converts each value to the type that ``schema`` gives its option.
 """
@@ -34,11 +34,11 @@ _SHOWN = 120
 
 
 def assign(node: DictConfig, values: Mapping[Any, Any], prefix: str = "") -> list[str]:
-    """Set every option that ``values`` give in the typed ``node``; return what did not fit.
+    """Set every option in ``values`` in the typed ``node``; return the problems.
 
     Args:
-        node: of a dataclass of ``schema``.
-        values: option names and plain values, nested as the sections are; a list takes the place of the one before.
+        node: a node of a dataclass of ``schema``.
+        values: plain values by option name, nested like the sections; a list replaces the one before.
         prefix: the dotted name of ``node`` and a dot, for messages.
     """
     types, fields = _types(node), _fields(node)
@@ -59,7 +59,7 @@ def assign(node: DictConfig, values: Mapping[Any, Any], prefix: str = "") -> lis
 
 
 def override(node: DictConfig, text: str) -> list[str]:
-    """Set what ``key.path=value`` says, a value in YAML and a place in a list as ``[0]``; return what did not fit."""
+    """Apply a ``key.path=value`` with the value in YAML and places in lists as ``[0]``; return the problems."""
     path, equals, given = text.partition("=")
     if not equals or not _PATH.fullmatch(path):
         return ["must look like key.path=value"]
@@ -74,7 +74,7 @@ def override(node: DictConfig, text: str) -> list[str]:
         steps = [int(place) if place else name for place, name in _STEP.findall(f"[{places}")]
         try:
             current = OmegaConf.select(node, option)
-            if current is not None:  # else it is unknown, which is told below
+            if current is not None:  # otherwise the option is unknown, which is reported below
                 value = _changed(OmegaConf.to_container(current), steps, value)
         except (LookupError, TypeError, ValueError, OmegaConfBaseException):
             return [f"option {path!r} names no place of a list; got {_shown(value)}"]
@@ -84,9 +84,9 @@ def override(node: DictConfig, text: str) -> list[str]:
 
 
 def drop_other_formats(node: DictConfig, values: Mapping[Any, Any]) -> None:
-    """Empty options of a base's data sources in ``node``, where ``values`` are about to give such a source another format.
+    """Empty options of a base's data sources in ``node`` when ``values`` give such a source another format.
 
-    Emptied are the options that the other format does not have, and those that name a file of the base's layout.
+    This empties the options that the other format does not have, and those that name a file of the base's layout.
     """
     types = _types(node)
     for key, value in values.items():
@@ -102,16 +102,16 @@ def drop_other_formats(node: DictConfig, values: Mapping[Any, Any]) -> None:
 
 
 def finished(node: DictConfig) -> Any:
-    """The config object of a node, its interpolations (``${…}``) resolved.
+    """The config object of a node, with its interpolations (``${…}``) resolved.
 
     Raises:
-        ConfigError: with every interpolation that cannot be resolved, and every option that is left open (``???``).
+        ConfigError: with every interpolation that cannot be resolved, and every option that has no value (``???``).
     """
     problems = list(_unresolved(node))
     try:
         if not problems:
             return OmegaConf.to_object(node)
-    except OmegaConfBaseException as error:  # an interpolation of a section that holds it
+    except OmegaConfBaseException as error:  # an interpolation refers to a section that contains it
         problems = [f"option {error.full_key!r}: {_first_line(error)}"]
     raise ConfigError(problems)
 
@@ -139,13 +139,13 @@ def _assign_sections(node: DictConfig, key: str, section: type[Any], value: Any,
 
 def _assign_value(node: DictConfig, key: str, kind: Any, value: Any, name: str) -> list[str]:
     element = _element(kind)
-    # OmegaConf would take lists and mappings for elements of any list
+    # OmegaConf would accept lists and mappings as elements of any list
     nested = isinstance(value, list) and element is not Any and any(isinstance(item, (list, dict)) for item in value)
     try:
         if nested or (element is not None and isinstance(value, dict)):
             raise TypeError
         OmegaConf.update(node, key, value)
-    except GrammarParseError as error:  # of an interpolation
+    except GrammarParseError as error:  # raised for a broken interpolation
         return [f"option {name!r}: {_first_line(error)}; got {_shown(value)}"]
     except (OmegaConfBaseException, TypeError, ValueError, OverflowError):
         return [_misfit(name, _WORDS[kind], value)]
@@ -153,7 +153,7 @@ def _assign_value(node: DictConfig, key: str, kind: Any, value: Any, name: str) 
 
 
 def _changed(current: Any, steps: Sequence[int | str], value: Any) -> Any:
-    """``current``, plain values, with ``value`` at the end of ``steps``, which are places of lists and names of mappings."""
+    """``current``, plain values, with ``value`` at the path ``steps`` of list places and mapping names."""
     if not steps:
         return {**current, **value} if isinstance(current, dict) and isinstance(value, dict) else value
     step, *rest = steps
@@ -186,7 +186,7 @@ def _fields(node: DictConfig) -> dict[Any, dataclasses.Field[Any]]:
 
 
 def _element(kind: Any) -> Any:
-    """The type of a list's elements; None of what is no list."""
+    """The type of a list's elements; None when the type is not a list."""
     return next(iter(typing.get_args(kind)), None)
 
 

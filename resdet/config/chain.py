@@ -1,4 +1,4 @@
-"""Finding run files, and following ``base:`` from one to the next."""
+"""Finds run files, and follows ``base:`` from one to the next."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from resdet.shipped import shipped_folder
 
 
 def find_config(name: str | Path) -> Path:
-    """The file that ``name`` means: itself, or ``name[.yaml]`` in ``configs/`` here or among the shipped ones.
+    """The file that ``name`` means: the path itself, or ``name[.yaml]`` in ``configs/`` here or among the shipped files.
 
     Raises:
-        ConfigError: when there is none, naming the near ones.
+        ConfigError: when there is none; it names files with similar names.
     """
     folders = (Path("configs"), shipped_folder("configs"))
     for path in (Path(name), *(folder / file for folder in folders for file in (f"{name}.yaml", str(name)))):
@@ -34,10 +34,10 @@ def find_config(name: str | Path) -> Path:
 def read_chain(path: Path) -> list[tuple[Path, dict[Any, Any]]]:
     """A run file, its base, the base of that, and so on: each file with its options, the farthest base first.
 
-    ``base: NAME`` is the file ``NAME`` or ``NAME.yaml`` beside the one that says so, else what ``find_config`` finds.
+    ``base: NAME`` means the file ``NAME`` or ``NAME.yaml`` beside the file with this line, else the result of ``find_config``.
 
     Raises:
-        ConfigError: a file that cannot be read or is no mapping, a base that is not found, bases that lead in a circle.
+        ConfigError: for a file that cannot be read or is not a mapping, a base that is not found, and bases in a circle.
     """
     chain: list[tuple[Path, dict[Any, Any]]] = []
     following: Path | None = path
@@ -68,7 +68,7 @@ def _find_base(path: Path, base: Any) -> Path:
 def _beside(path: Path, base: str) -> Iterator[Path]:
     yield path.parent / base
     completed = path.parent / f"{base}.yaml"
-    if not _same(completed, path):  # a file with a shipped one's name may have that as its base
+    if not _same(completed, path):  # a file with the name of a shipped one may have the shipped one as its base
         yield completed
 
 
@@ -81,9 +81,9 @@ def _read(path: Path) -> dict[Any, Any]:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     try:
         values = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
-    except OSError as error:  # what OmegaConf raises for a single value
+    except OSError as error:  # OmegaConf raises this for a file with a single value
         raise ConfigError(f"{path}: must be a mapping of option names to values, got a single value") from error
-    # a value that its tag does not fit, a number of thousands of digits, an anchor that holds itself
+    # a value that does not fit its tag, a number with thousands of digits, an anchor that contains itself
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):

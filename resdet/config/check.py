@@ -1,4 +1,4 @@
-"""What a config must obey beyond the types of its values: ranges, choices, and options that go together."""
+"""Checks a config beyond the types of its values: ranges, choices, and options that go together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RunFile = DetectionRunConfig | ClassificationRunConfig | LocalizationRunConfig
 
 
 def out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
-    """What is wrong with single values of a dataclass of ``schema``: out of range, none of the choices, not finite."""
+    """Problems with single values of a dataclass of ``schema``: out of range, not one of the choices, not finite."""
     for field in dataclasses.fields(config):
         name, value = f"{prefix}{field.name}", getattr(config, field.name)
         if dataclasses.is_dataclass(value):
@@ -33,7 +33,7 @@ def out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
             elif choices and item not in choices:
                 yield f"option {name!r} must be one of {', '.join(choices)}{near_miss(str(item), choices)}, got {item!r}"
             elif isinstance(item, (int, float)) and not isinstance(item, bool):
-                # written so that NaN, which no comparison accepts, is out of range too
+                # NaN fails every comparison, so this form counts it as out of range too
                 if low is not None and not item >= low:
                     yield f"option {name!r} must be at least {low:g}, got {item!r}"
                 elif not item < float("inf"):
@@ -43,12 +43,12 @@ def out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
 
 
 def of_other_formats(source: Any, prefix: str, names: Collection[str] | None = None) -> Iterator[str]:
-    """The options of a data source that its format has not, and would leave aside without a word.
+    """The options of a data source that its format does not have, and would silently ignore.
 
-    Of those among ``names``, or of all that are given but not by default: such a value may be there for nobody.
+    It checks the options in ``names``, or else all given options without a default (a default was perhaps not set on purpose).
     """
     fields = {field.name: field.metadata for field in dataclasses.fields(source)}
-    if source.format not in fields["format"]["choices"]:  # a mistake of its own
+    if source.format not in fields["format"]["choices"]:  # this mistake is reported elsewhere
         return
     if names is None:
         names = [each.name for each in dataclasses.fields(source) if getattr(source, each.name) and not each.default]
@@ -59,7 +59,7 @@ def of_other_formats(source: Any, prefix: str, names: Collection[str] | None = N
 
 
 def inconsistent(config: RunFile) -> Iterator[str]:
-    """What is wrong with values that must go together."""
+    """Problems with values that must go together."""
     yield from _inconsistent_schedule(config)
     for prefix, source in _sources(config):
         yield from of_other_formats(source, prefix)
@@ -181,7 +181,7 @@ def _inconsistent_schedule(config: RunFile) -> Iterator[str]:
             "option 'schedule.policy' plateau needs evaluations: set 'run.eval_every', in iterations, and 'data.val.root', "
             f"got {config.run.eval_every} and {config.data.val.root!r}"
         )
-    alternating = isinstance(config, DetectionRunConfig) and config.training == "alternating"  # has batches of its own
+    alternating = isinstance(config, DetectionRunConfig) and config.training == "alternating"  # has its own batches
     if 1 < config.run.accumulate > config.run.batch and not alternating:
         yield f"option 'run.accumulate' must be at most 'run.batch' ({config.run.batch}), got {config.run.accumulate}"
     if config.run.compile and config.run.checkpoint_activations:

@@ -1,4 +1,4 @@
-"""Options of data sets, of their transforms and of testing on them."""
+"""Options of data sets, of their transforms, and of testing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a run file to a checked config object: YAML, its bases, ``key.path=value`` overrides."""
+"""Turns a run file into a checked config object, from YAML, its bases and ``key.path=value`` overrides."""
 
 from __future__ import annotations
 

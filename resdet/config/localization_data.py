@@ -1,4 +1,4 @@
-"""Options of localization data, and of where the classes come from whose boxes a localizer is asked for."""
+"""Options of localization data, and of the classifiers that choose the classes to localize."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Options of ``model`` that were called otherwise in earlier releases: what says the old names is still understood.
+"""Translates options of ``model`` that had other names in earlier releases, so that the old names still work.
 
-That holds for run files, for arguments in place of their options, and for the cards of model files. What is written says the
-new names.
+This holds for run files, for arguments that replace their options, and for the cards of model files. Files are written with
+the new names.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def with_new_names(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]
     """The values of a run file with the new names in place of the old ones.
 
     Args:
-        values: nested mappings; options of a network stand in ``values["model"]``, sections that are no mapping stay.
+        values: nested mappings with the options of a network in ``values["model"]``; sections that are not mappings stay.
 
     Returns:
-        The values, and for each old name among them a note: "'model.test.nms_iou' is now called 'nms_thresh'". An old name
-        stays where the new one is given too, so that it is found when the values are checked.
+        The values, and a note for each old name among them: "'model.test.nms_iou' is now called 'nms_thresh'". An old name
+        stays when the new one is given too, so that the check of the values finds it.
     """
     model = values.get("model")
     if not isinstance(model, Mapping):
@@ -52,7 +52,7 @@ def with_new_names(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]
 
 
 def understood(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """The values of a run file or an argument with the new names; a warning says which were old, and where: in ``origin``."""
+    """The values of a run file or an argument with the new names; a warning lists the old names and their ``origin``."""
     renamed, notes = with_new_names(values)
     if notes:
         warnings.warn(f"{origin}: {', '.join(notes)}", stacklevel=4)
@@ -60,12 +60,12 @@ def understood(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
 
 
 def new_name(name: str, options: Collection[str]) -> str:
-    """What an option is called now, if ``name`` is the old name of one of ``options``; else ""."""
+    """The current name of an option if ``name`` is the old name of one of ``options``, else ""."""
     return next((names[name] for names in NEW_NAMES.values() if names.get(name) in options), "")
 
 
 def under_both_names(keys: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Of the options ``keys``, dotted names of a run file, those that are given by their old and by their new name."""
+    """The options among ``keys``, dotted names of a run file, that are given by both their old and their new name."""
     for section, names in NEW_NAMES.items():
         for old, new in names.items():
             pair = (f"model.{section}.{old}", f"model.{section}.{new}")

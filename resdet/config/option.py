@@ -21,9 +21,9 @@ def option(
 ) -> Any:
     """A dataclass field with its documentation; ``low``/``high`` are inclusive and hold for each element of a list.
 
-    ``default`` may be a list; each object gets a copy of its own. ``formats`` are those of a data source that have the option;
-    all where it names none. ``layout``: it names a file that is another thing in each format. ``optional``: a section that may
-    be null, which means its defaults.
+    ``default`` may be a list; each object gets its own copy. ``formats`` are the data formats that have the option; when it is
+    empty, all have it. ``layout`` marks an option that names a file whose meaning differs between formats. ``optional`` marks
+    a section that may be null, which means its defaults.
     """
     metadata: dict[str, Any] = {"text": text, "low": low, "high": high, "choices": tuple(choices)}
     metadata |= {"formats": tuple(formats), "layout": layout, "optional": optional}
