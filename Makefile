@@ -54,7 +54,7 @@ demo: $(RUNTIME)
 	@echo "Numbers:     demo/det/metrics.json (the table above), demo/cls/metrics.json"
 	@echo "Pictures:    demo/det/report/detections.png (beside the ground truth), demo/det/report/curves.png, demo/cls/report/curves.png"
 	@echo "Next:        $(PY) -m resdet predict --weights demo/det/model.safetensors demo/data/images/val --output demo/predict"
-	@echo "Your photos: README.md, 'Train on your own data'; then $(PY) -m resdet train-det --config mine.yaml"
+	@echo "Your photos: docs/own_data.md; then $(PY) -m resdet train-det --config mine.yaml"
 
 test: $(DEVELOPMENT)
 	@mkdir -p build

@@ -10,13 +10,17 @@ from setuptools import find_packages, setup
 
 
 def index_page(readme: str) -> str:
-    """The README with its links to files beside it as text, ``text: file``: on an index they would lead nowhere."""
+    """The README as an index can show it, where links to files beside it would lead nowhere.
+
+    Such links become text, ``text: file``. A paragraph that begins with such a picture, and says what it shows, is left out.
+    """
 
     def as_text(link: re.Match[str]) -> str:
         text, target = link.groups()
         return text if text == target else f"{text}: {target}"
 
-    return re.sub(r"\[([^\]]+)\]\((?![a-z]+:|#)([^)]+)\)", as_text, readme)
+    without_pictures = re.sub(r"^!\[[^\]]*\]\((?![a-z]+:).*\n(?:.+\n)*\n", "", readme, flags=re.MULTILINE)
+    return re.sub(r"\[([^\]]+)\]\((?![a-z]+:|#)([^)]+)\)", as_text, without_pictures)
 
 
 setup(

@@ -49,6 +49,8 @@ def test_the_index_page_has_no_links_to_files(metadata: Message) -> None:
     assert targets
     assert [target for target in targets if not target.startswith(("#", "https://"))] == []
     assert "(how: docs/detection.md)" in page
+    assert "![" not in page
+    assert "shapes.jpg" not in page
     assert metadata["Description-Content-Type"] == "text/markdown"
     (text, *_), readme = page.split("##"), (ROOT / "README.md").read_text(encoding="utf-8")
     assert text.strip().splitlines()[0] == readme.splitlines()[0] == "# resdet"
