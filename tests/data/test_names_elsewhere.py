@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from resdet.commands.predict import _refuse_to_overwrite
 from resdet.data.convert.write import convert_dataset
 from resdet.data.formats.annotations import unsafe_name
 from resdet.data.formats.coco import read_coco
@@ -20,6 +19,7 @@ from resdet.data.formats.image_names import only_listed
 from resdet.data.formats.yolo import read_yolo
 from resdet.errors import ConfigError, DataError
 from resdet.files import identity, walk_files, write_csv, write_json, write_text
+from resdet.report.predictions import refuse_to_overwrite
 
 
 def images(folder: Path, *names: str) -> None:
@@ -152,8 +152,8 @@ def test_an_input_by_another_name_is_not_overwritten(tmp_path: Path) -> None:
     other.parent.mkdir()
     os.link(tmp_path / "photo.jpg", other)
     with pytest.raises(ConfigError, match=r"would overwrite the input photo\.jpg"):
-        _refuse_to_overwrite([tmp_path / "photo.jpg"], [other])
-    _refuse_to_overwrite([tmp_path / "photo.jpg"], [tmp_path / "out" / "new.jpg"])
+        refuse_to_overwrite([tmp_path / "photo.jpg"], [other])
+    refuse_to_overwrite([tmp_path / "photo.jpg"], [tmp_path / "out" / "new.jpg"])
 
 
 def test_links_in_a_circle_end_where_files_have_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
