@@ -1,7 +1,7 @@
 """The cost of the backbones, beside the figures in the paper.
 
-The multiply-adds are those of one image of 224x224 pixels (CIFAR nets: 32x32) with the stride in the first 1x1, as in the
-paper.
+The multiply-adds are those of one image of 224x224 pixels (CIFAR nets: 32x32). Bottlenecks have their stride in the first 1x1,
+as in the paper; in the 3x3 in ResNeXt, wide ResNets and ResNet-D, as their authors have it.
 """
 
 from __future__ import annotations
@@ -48,16 +48,20 @@ def cost_line(name: str, **options: Any) -> str:
 
     Args:
         name: a name of the backbone registry.
-        options: the options of ``create_backbone``; the stride is in the first 1x1 unless they say otherwise.
+        options: the options of ``create_backbone``; the stride is where the network's authors have it unless they say otherwise.
 
     Raises:
         ConfigError: as ``create_backbone`` does.
     """
     with torch.device("meta"):  # shapes without memory or arithmetic
-        model = create_backbone(name, norm=_PassingNorm, **{"stride_in_1x1": True, **options})
+        model = create_backbone(name, norm=_PassingNorm, **{"stride_in_1x1": _has_stride_in_1x1(name), **options})
         side = 32 if model.spec.stem == "cifar" else 224
         multiply_adds = count_multiply_adds(model, torch.empty(1, model.spec.in_channels, side, side))
     return f"{name:<25}{count_parameters(model):>12,}{multiply_adds / 1e9:>14.3f} G"
+
+
+def _has_stride_in_1x1(name: str) -> bool:
+    return not (name.startswith(("resnext", "wide_resnet")) or name.endswith("d"))
 
 
 class _PassingNorm(nn.BatchNorm2d):

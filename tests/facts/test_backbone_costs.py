@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import torch
+import torchvision
 
 from resdet.analysis.flops import count_multiply_adds
 from resdet.facts.backbones import backbones_text, cost_line
@@ -29,6 +31,18 @@ def test_the_papers_figures_stand_beside_ours() -> None:
     with torch.device("meta"):
         option_a = count_multiply_adds(create_backbone("resnet34", shortcut="A"), torch.empty(1, 3, 224, 224))
     assert f"({option_a / 1e9:.3f} G; here it has B)" in shown
+
+
+@pytest.mark.parametrize("name", ["resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"])
+def test_networks_of_others_cost_what_torchvision_says(name: str) -> None:
+    said = torchvision.models.get_model_weights(name).DEFAULT.meta
+    _, parameters, multiply_adds, _ = cost_line(name).split()
+    assert int(parameters.replace(",", "")) == said["num_params"]
+    assert float(multiply_adds) == pytest.approx(said["_ops"], abs=0.0011)  # both are rounded to three digits
+
+
+def test_resnet_d_has_its_stride_in_the_3x3() -> None:
+    assert cost_line("resnet50d") == cost_line("resnet50d", stride_in_1x1=False) != cost_line("resnet50d", stride_in_1x1=True)
 
 
 def test_options_change_the_cost() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import nn
 from torchvision.ops import RoIAlign
 
@@ -22,6 +24,12 @@ def conv5_on_rows(pooler: nn.Module, head: nn.Module) -> bool:
         return False
     first, *others = shortcuts
     return isinstance(first, Projection) and first.pool is None and all(type(other) is nn.Identity for other in others)
+
+
+def conv5_blocks(head: Head) -> tuple[Bottleneck, Projection, list[Bottleneck]]:
+    """The first block of a conv5 that can run on rows, its projection, and the other blocks."""
+    first, *others = cast("list[Bottleneck]", list(head.layer4))
+    return first, cast(Projection, first.downsample), others
 
 
 def conv5_misfit(pooler: nn.Module, head: Head) -> str:

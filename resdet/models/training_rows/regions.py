@@ -19,9 +19,8 @@ from torchvision.ops import RoIAlign
 from resdet.models.backbones.blocks import Bottleneck
 from resdet.models.backbones.misfit import bottleneck_misfit
 from resdet.models.backbones.recompute import recomputed
-from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Head
-from resdet.models.detection.conv5_rows import conv5_misfit, conv5_on_rows
+from resdet.models.detection.conv5_rows import conv5_blocks, conv5_misfit, conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.training_rows.block import TrainingBlock
 from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
@@ -54,8 +53,7 @@ def _block_misfit(block: nn.Module) -> str:
 
 def train_region_features(pooler: RoIAlign, head: Head, features: Tensor, boxes: Sequence[Tensor], matmul: Matmul) -> Tensor:
     """Pooling, conv5 and the mean over positions: features (N, C, H, W) and N tensors (R_i, 4) ``xyxy`` to (R, C')."""
-    first, *others = cast("list[Bottleneck]", list(head.layer4))
-    projection = cast(Projection, first.downsample)
+    first, projection, others = conv5_blocks(head)
     residual = _pooled(features, pooler, boxes, projection.conv, projection.norm, matmul=matmul)
     out = _pooled(features, pooler, boxes, first.conv1, first.bn1, matmul=matmul).relu_()
     product = Fourier(residual.shape[0], features, matmul)

@@ -42,9 +42,9 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
 }
 # few regions: in float64 torch is slow on groups
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
-    "groups": {"backbone": {"name": "resnext50_32x4d", "width": 16}, "roi": {"batch": 16}},
-    "wide": {"backbone": {"name": "wide_resnet50_2", "width": 8}, "roi": {"batch": 16}},
-    "ResNet-D": {"backbone": {"name": "resnet50d", "width": 8}, "roi": {"batch": 16}},
+    "groups": {"backbone": {"name": "resnext50_32x4d", "width": 16}, "roi": {"batch_size_per_image": 16}},
+    "wide": {"backbone": {"name": "wide_resnet50_2", "width": 8}, "roi": {"batch_size_per_image": 16}},
+    "ResNet-D": {"backbone": {"name": "resnet50d", "width": 8}, "roi": {"batch_size_per_image": 16}},
 }
 
 

@@ -22,7 +22,7 @@ from resdet.models.backbones.blocks import Bottleneck
 from resdet.models.backbones.misfit import bottleneck_misfit
 from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Head
-from resdet.models.detection.conv5_rows import conv5_misfit, conv5_on_rows
+from resdet.models.detection.conv5_rows import conv5_blocks, conv5_misfit, conv5_on_rows
 from resdet.models.detection.prepared.fold import blocks, fold_projection, foldable, folded_convolutions, rows
 from resdet.models.detection.prepared.room import Room
 from resdet.models.detection.prepared.spatial import region_convolution
@@ -48,10 +48,10 @@ class RowsRegions(nn.Module):
 
     def __init__(self, pooler: RoIAlign, head: Head, dtype: torch.dtype, kernels: Kernels) -> None:
         super().__init__()
-        first, *others = (cast(Bottleneck, block) for block in head.layer4)
+        first, projection, others = conv5_blocks(head)
         self.dtype = dtype
         self.channels = head.out_channels
-        self.first = FirstBlock(first, pooler, dtype, kernels)
+        self.first = FirstBlock(first, projection, pooler, dtype, kernels)
         self.others = nn.ModuleList(Block(block, self.first.side, dtype, kernels) for block in others)
 
     def forward(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
@@ -73,12 +73,9 @@ class RowsRegions(nn.Module):
 
 def fits(pooler: nn.Module, head: nn.Module) -> bool:
     """Whether ``RowsRegions`` can be made of them."""
-    return (
-        conv5_on_rows(pooler, head)
-        and foldable(cast(Head, head).layer4)
-        and not conv5_misfit(pooler, cast(Head, head))
-        and not any(map(bottleneck_misfit, blocks(cast(Head, head).layer4)))
-    )
+    if not isinstance(head, Head) or not conv5_on_rows(pooler, head) or conv5_misfit(pooler, head):
+        return False
+    return foldable(head.layer4) and not any(map(bottleneck_misfit, blocks(head.layer4)))
 
 
 class Block(nn.Module):
@@ -114,10 +111,12 @@ class FirstBlock(nn.Module):
 
     bias: Tensor
 
-    def __init__(self, block: Bottleneck, pooler: RoIAlign, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(
+        self, block: Bottleneck, projection: Projection, pooler: RoIAlign, dtype: torch.dtype, kernels: Kernels
+    ) -> None:
         super().__init__()
         (reduce, bias), spatial, (expand, last) = folded_convolutions(block, dtype)
-        project, shift = fold_projection(cast(Projection, block.downsample), dtype)
+        project, shift = fold_projection(projection, dtype)
         self.pooler = pooler
         self.dtype = dtype
         self.step, self.stride = block.conv1.stride[0], block.conv2.stride[0]
