@@ -48,7 +48,7 @@ def cost_line(name: str, **options: Any) -> str:
 
     Args:
         name: a name of the backbone registry.
-        options: the options of ``create_backbone``; the stride is where the network's authors have it unless they say otherwise.
+        options: the options of ``create_backbone``; the stride is where the network's authors have it unless they differ.
 
     Raises:
         ConfigError: as ``create_backbone`` does.

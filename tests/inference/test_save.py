@@ -85,7 +85,8 @@ def test_a_localizer_alone(stage: str, tmp_path: Path) -> None:
     path = saved(model, tmp_path)
     assert read_card(path).test == {"crop": 224}
     found = resdet.load_localizer(path, device="cpu", test={"short_sides": [64]}).predict(PHOTO, ["dog", "emu"])
-    expected = Localizer(model, views=LocalizerViews("dense", (64,), 224)).predict(PHOTO, ["dog", "emu"])
+    views = LocalizerViews("dense", (64,), 224)
+    expected = Localizer(model, views=views, proposals=200, nms_thresh=0.7, vote_iou=0.5).predict(PHOTO, ["dog", "emu"])
     assert same(found, expected)
     assert found.scores.std() > 0
 

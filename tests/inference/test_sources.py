@@ -54,7 +54,7 @@ def predictor(request: pytest.FixtureRequest) -> Any:
     elif request.param == "classification":
         model = ImageClassifier(tiny_classifier(), short_side=40, crop=32)
     else:
-        finder = Localizer(tiny_rpn(), views=LocalizerViews("dense", (64,), 64))
+        finder = Localizer(tiny_rpn(), views=LocalizerViews("dense", (64,), 64), proposals=200, nms_thresh=0.7, vote_iou=0.5)
         return SimpleNamespace(
             predict=partial(finder.predict, classes=["emu", "cat"]), stream=partial(finder.stream, classes=["emu", "cat"])
         )
