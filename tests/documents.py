@@ -17,6 +17,24 @@ from videos import written_video
 
 import resdet
 
+# of a detector that is trained for moments
+RUN_FILE = """
+task: detection
+model:
+  backbone: {name: resnet18, width: 4}
+  anchors: {sizes: [16, 32]}
+data:
+  train: [{format: coco, root: ., annotations: instances_val.json}]
+  val: {format: coco, root: ., annotations: instances_val.json}
+  short_side: [64]
+  max_side: 96
+  test_short_side: 64
+  workers: 0
+schedule: {iterations: 3}
+run: {batch: 1, kernels: torch}
+output: runs/mine_trained
+"""
+
 
 def python_blocks(markdown: str) -> list[tuple[int, str]]:
     """The blocks marked as Python: of each the line before its first, counted from 1, and its text."""
@@ -69,5 +87,6 @@ def make_files(folder: Path) -> None:
         "categories": [{"id": 1, "name": "cat"}],
     }
     (folder / "instances_val.json").write_text(json.dumps(truth))
+    (folder / "mine.yaml").write_text(RUN_FILE)
     found = [{"image_id": 1, "category_id": 1, "bbox": [5, 5, 20, 20], "score": 0.5}]
     (folder / "detections.json").write_text(json.dumps(found))

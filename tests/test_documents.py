@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from documents import as_module, make_files, mypy, python_blocks
 
+from resdet.models import registry
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/python.md")
 
@@ -23,11 +25,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         large.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.filterwarnings("ignore:frozen BN has mean 0")
 def test_every_block_runs(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, all blocks of a page in one namespace."""
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(registry, "_NETWORKS", dict(registry._NETWORKS))  # what a page registers is gone after it
     blocks = python_blocks((ROOT / page).read_text(encoding="utf-8"))
     assert blocks
     names: dict[str, Any] = {}

@@ -67,12 +67,24 @@ def test_the_image_runs_as_nobody_special() -> None:
     assert not {"resdet", "configs", "benchmarks", "README.md", "LICENSE", "pyproject.toml"} & set(ignored)
 
 
+def documents() -> list[Path]:
+    found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*/*.ipynb")]
+    return [document for document in found if document.is_file()]
+
+
+def anchors(document: Path) -> set[str]:
+    """What links to a heading of a page end in: small letters, spaces as hyphens, no other signs."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_of_the_documents_lead_somewhere() -> None:
     broken = []
-    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
-        if document.is_file():
-            targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
-            broken += [f"{document.name}: {target}" for target in targets if not (document.parent / target).exists()]
+    for document in documents():
+        for target, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", document.read_text(encoding="utf-8")):
+            page = document.parent / target if target else document
+            if not page.exists() or (anchor and anchor not in anchors(page)):
+                broken.append(f"{document.name}: {target}#{anchor}")
     assert broken == []
 
 
