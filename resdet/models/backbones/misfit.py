@@ -66,8 +66,11 @@ def bottleneck_misfit(block: nn.Module) -> str:
     pointwise = [block.conv1, block.conv3]
     if isinstance(block.downsample, Projection):
         pointwise.append(block.downsample.conv)
-    if any(conv.kernel_size != (1, 1) or conv.groups != 1 for conv in pointwise) or block.conv2.kernel_size != (3, 3):
-        return f"other convolutions than 1×1, 3×3, 1×1: {block}"
+    others = [conv for conv in pointwise if conv.kernel_size != (1, 1) or conv.groups != 1]
+    if others:
+        return f"{others[0]} in place of a 1×1 of one group"
+    if block.conv2.kernel_size != (3, 3):
+        return f"{block.conv2} in place of a 3×3"
     return "" if block.conv3.stride == (1, 1) else f"a stride of {block.conv3.stride} in the last 1×1"
 
 

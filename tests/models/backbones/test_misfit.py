@@ -57,10 +57,10 @@ def test_a_changed_deep_stem(change: Callable[[DeepStem], object], said: str) ->
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda block: setattr(block, "conv2", nn.Conv2d(4, 4, 1, 2)), "other convolutions than 1×1, 3×3, 1×1"),
-        (lambda block: setattr(block, "conv3", nn.Conv2d(4, 16, 1, groups=2)), "other convolutions than 1×1, 3×3, 1×1"),
-        (lambda block: setattr(block, "conv1", nn.Conv2d(8, 4, 3, padding=1)), "other convolutions than 1×1, 3×3, 1×1"),
-        (lambda block: block.downsample.__setitem__(1, nn.Conv2d(8, 16, 3, 2, 1)), "other convolutions than 1×1, 3×3, 1×1"),
+        (lambda block: setattr(block, "conv2", nn.Conv2d(4, 4, 1, 2)), "in place of a 3×3"),
+        (lambda block: setattr(block, "conv3", nn.Conv2d(4, 16, 1, groups=2)), "in place of a 1×1 of one group"),
+        (lambda block: setattr(block, "conv1", nn.Conv2d(8, 4, 3, padding=1)), "in place of a 1×1 of one group"),
+        (lambda block: block.downsample.__setitem__(1, nn.Conv2d(8, 16, 3, 2, 1)), "in place of a 1×1 of one group"),
         (lambda block: setattr(block.conv3, "stride", (2, 2)), r"a stride of (2, 2) in the last 1×1"),
     ],
 )
