@@ -34,12 +34,11 @@ def test_a_first_detector_is_trained_and_finds_shapes(tmp_path: Path, monkeypatc
     client = nbclient.NotebookClient(
         notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
-    asked = "print(losses.values[0] > losses.values[-1], run.metrics['bbox']['AP50'] > 0.1, len(found) > 0)"
+    # the AP50 of a detector that has learned nothing is nearly 0
+    asked = "print(len(losses.values) == run.iteration == 250, run.metrics['bbox']['AP50'] > 0.1, len(found) > 0)"
     notebook.cells.append(nbformat.v4.new_code_cell(asked))
     client.execute()
     cells = {cell.id: cell for cell in notebook.cells}
-    # a detector that has learned nothing has AP50 below 0.001
     assert notebook.cells[-1].outputs[0].text.split() == ["True", "True", "True"]
-    (shown,) = cells["found"].outputs
-    assert {"image/png", "text/html"} <= set(shown.data)
-    assert "image/png" in cells["curve"].outputs[0].data
+    for name in ("shapes", "curve", "found"):
+        assert "image/png" in cells[name].outputs[-1].data, name
