@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from resdet.engine.checkpoint import Checkpointer, first_not_finite
 from resdet.engine.logging import LogWriter
-from resdet.engine.run import Hook, Progress
+from resdet.engine.run import Hook, Progress, Run
 from resdet.engine.seed import preserved_randomness
 from resdet.inference.mode import evaluating
 
@@ -33,6 +33,7 @@ class EvalHook(Hook):
         save_model: writes the model to a path, atomically.
         checkpoint: saves the state, and remembers the best score and the last evaluation.
         writers: receive the line ``{"iteration", "eval", "score"}``.
+        hooks: told of every evaluation, after the writers.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class EvalHook(Hook):
         save_model: Callable[[Path], None],
         checkpoint: Checkpointer,
         writers: Sequence[LogWriter],
+        hooks: Sequence[Hook] = (),
     ) -> None:
         self.model = model
         self.evaluate = evaluate
@@ -55,26 +57,30 @@ class EvalHook(Hook):
         self.save_model = save_model
         self.checkpoint = checkpoint
         self.writers = writers
+        self.hooks = hooks
 
-    def before_train(self, progress: Progress) -> None:
+    def before_train(self, run: Run) -> None:
         """Do the evaluation that the previous run did not finish, when there is one."""
-        if progress.iteration > 0 and progress.due(self.every) and last_evaluation(self.checkpoint) < progress.iteration:
-            self._evaluate(progress.iteration)
+        if run.iteration > 0 and run.due(self.every) and last_evaluation(self.checkpoint) < run.iteration:
+            self._evaluate(run)
 
-    def after_step(self, progress: Progress) -> None:
+    def after_step(self, run: Run) -> None:
         """Evaluate when it is time."""
-        if progress.due(self.every) and not progress.stopping:
-            self.checkpoint.save(progress.iteration)
-            self._evaluate(progress.iteration)
+        if run.due(self.every) and not run.stopping:
+            self.checkpoint.save(run.iteration)
+            self._evaluate(run)
 
-    def _evaluate(self, iteration: int) -> None:
+    def _evaluate(self, run: Run) -> None:
         with evaluating(self.model), preserved_randomness():
             metrics = self.evaluate()
         score = float(self.score(metrics))  # converts NumPy's floats to plain ones, because it goes into the checkpoint
-        if note_evaluation(self.checkpoint, iteration, score):
+        if note_evaluation(self.checkpoint, run.iteration, score):
             self.save_model(self.best)
         for writer in self.writers:
-            writer.write({"iteration": iteration, "eval": metrics, "score": score})
+            writer.write({"iteration": run.iteration, "eval": metrics, "score": score})
+        run.metrics, run.score = metrics, score
+        for hook in self.hooks:
+            hook.after_evaluation(run)
 
 
 class CheckpointHook(Hook):

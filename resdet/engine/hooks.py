@@ -83,7 +83,7 @@ class LogHook(Hook):
 
 
 class ScheduleHook(Hook):
-    """Passes the measurements of each step and each evaluation to the schedule. For evaluations it acts as a log writer.
+    """Passes the measurements of each step and each evaluation to the schedule.
 
     Args:
         schedule: the learning rate.
@@ -96,10 +96,9 @@ class ScheduleHook(Hook):
         """Pass on the values of the step."""
         self.schedule.after_step(progress.losses)
 
-    def write(self, record: dict[str, Any]) -> None:
-        """Pass on the score of an evaluation."""
-        if "eval" in record:
-            self.schedule.after_evaluation(record["score"])
+    def after_evaluation(self, progress: Progress) -> None:
+        """Pass on the score of the evaluation."""
+        self.schedule.after_evaluation(progress.score)
 
 
 class AverageHook(Hook):

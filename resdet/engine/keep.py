@@ -47,9 +47,9 @@ def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, ma
         run.schedule.after_evaluation(score_at_start)
 
     writers = (JsonLog(files.log), TensorBoardLog(files.folder, run.iteration))
-    display, observer = make_display(), ScheduleHook(run.schedule)
-    own = run.hooks
-    run.hooks = [LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra), observer]
+    display, own = make_display(), run.hooks
+    log = LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra)
+    run.hooks = [log, ScheduleHook(run.schedule)]
     if run.average is not None:
         run.hooks.append(AverageHook(run.average, task.model))
     run.hooks += own
@@ -63,25 +63,11 @@ def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, ma
                 best=files.best,
                 save_model=lambda path: task.save(run.model, path),
                 checkpoint=checkpoint,
-                writers=(*writers, display, observer, _Listeners(run)),
+                writers=(*writers, display),
+                hooks=run.hooks,
             )
         )
     run.hooks.append(CheckpointHook(checkpoint, lambda path: task.save(run.model, path), files.model, every=checkpoint_every))
-
-
-class _Listeners:
-    """A log writer that tells the hooks of a run about its evaluations."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def write(self, record: dict[str, Any]) -> None:
-        self.run.metrics = record["eval"]
-        for hook in self.run.hooks:
-            hook.after_evaluation(self.run)
-
-    def close(self) -> None:
-        pass
 
 
 def _check_data(checkpoint: Checkpointer, data: Mapping[str, Any]) -> None:

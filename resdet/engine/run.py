@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ class Progress:
         step_time: seconds of the last step, ``data_time`` included.
         stopping: whether a signal asked training to stop; hooks then leave out work that can wait for the resumed run.
         metrics: the metrics of the last evaluation, as in ``metrics.json``; {} before the first.
+        score: the score of the last evaluation, higher is better; NaN before the first.
     """
 
     iteration: int
@@ -44,6 +46,7 @@ class Progress:
     step_time: float = 0.0
     stopping: bool = False
     metrics: dict[str, Any] = field(default_factory=dict)
+    score: float = math.nan
 
     def due(self, every: int) -> bool:
         """Whether work that is done every ``every`` iterations (0: never) and at the end is due now."""
@@ -60,7 +63,7 @@ class Hook:
         """After every step."""
 
     def after_evaluation(self, run: Run) -> None:
-        """After every evaluation; ``run.metrics`` holds its numbers."""
+        """After every evaluation; ``run.metrics`` and ``run.score`` hold its numbers."""
 
     def on_interrupt(self, run: Run) -> None:
         """After the last step before a requested stop, following ``after_step``."""
