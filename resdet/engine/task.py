@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from resdet.models.model_file import ModelCard, write_model
+
 
 class Batch(Protocol):
     """The part of a batch that the training loop uses."""
@@ -53,12 +55,14 @@ class Task(Protocol[ModelT, BatchT]):
         data: facts about the training data as plain values: the "names" of the classes, the number of "images", …. A resumed
             run must have the same.
         evaluates: whether there is something to evaluate on.
+        card: the card of the model files.
     """
 
     model: ModelT
     samples: int
     data: Mapping[str, Any]
     evaluates: bool
+    card: ModelCard
 
     def batches(self, start: int) -> Iterator[BatchT]:
         """The batches of step ``start`` and of those after it, without end."""
@@ -78,6 +82,7 @@ class Task(Protocol[ModelT, BatchT]):
 
     def save(self, model: ModelT, path: Path) -> None:
         """Write the model to a file, atomically."""
+        write_model(path, model.state_dict(), self.card)
 
     def finish(self, model: ModelT, folder: Path) -> Results:
         """Do the remaining work when training has ended: the last evaluation, its files and pictures."""

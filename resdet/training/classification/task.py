@@ -23,7 +23,6 @@ from resdet.errors import ConfigError
 from resdet.inference.dense import training_window
 from resdet.models.build import build_classifier
 from resdet.models.classifier import Classifier, classification_step
-from resdet.models.model_file import write_model
 from resdet.training.card import model_card
 from resdet.training.classification.evaluation import ClassifierEvaluation
 from resdet.training.classification.statistics import recompute_statistics, training_view
@@ -81,10 +80,6 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         """1 minus the top-1 error; NaN when there is none."""
         error = metrics["top1_error"]
         return math.nan if error is None else 1 - float(error)
-
-    def save(self, model: Classifier, path: Path) -> None:
-        """Write a model file."""
-        write_model(path, model.state_dict(), self.card)
 
     def finish(self, model: Classifier, folder: Path) -> Results:
         """Recompute BN statistics where the config asks for it, and write what the last evaluation found."""

@@ -18,7 +18,6 @@ from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
 from resdet.models.build import start_detector
 from resdet.models.detection.faster_rcnn import PARTS, FasterRCNN
-from resdet.models.model_file import write_model
 from resdet.training.card import model_card
 from resdet.training.detection.evaluation import DetectorEvaluation
 from resdet.training.detection.images import TrainingImages, read_training_images
@@ -77,10 +76,6 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         """VOC's mAP when it is measured, else COCO's AP; NaN when there is none."""
         value = metrics["voc"]["mAP"] if "voc" in metrics else metrics["bbox"]["AP"]
         return math.nan if value is None else float(value)
-
-    def save(self, model: FasterRCNN, path: Path) -> None:
-        """Write a model file."""
-        write_model(path, model.state_dict(), self.card)
 
     def finish(self, model: FasterRCNN, folder: Path) -> Results:
         """Write what the last evaluation found, with pictures."""

@@ -29,7 +29,6 @@ from resdet.inference.load_localizer import make_localizer
 from resdet.models.build import start_localizer
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
-from resdet.models.model_file import write_model
 from resdet.training.card import model_card
 from resdet.training.kernels import recorded_kernels
 from resdet.training.localization.evaluation import LocalizationEvaluation
@@ -77,10 +76,6 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         """1 minus the localization error of the true class; NaN when there is none."""
         error = metrics["gt_class_loc_error"]
         return math.nan if error is None else 1 - float(error)
-
-    def save(self, model: LocalizerT, path: Path) -> None:
-        """Write a model file."""
-        write_model(path, model.state_dict(), self.card)
 
     def finish(self, model: LocalizerT, folder: Path) -> Results:
         """Write what the last evaluation found, with pictures."""
