@@ -80,8 +80,7 @@ def with_card(model: NetworkT, config: DetectorConfig | ClassifierConfig | Local
     Returns:
         ``model`` itself.
     """
-    task = next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(config, kind))
-    model.card = ModelCard(task, config_to_dict(config), list(model.names), model.pixels.to_dict(), test={})
+    model.card = ModelCard(_task_of(config), config_to_dict(config), list(model.names), model.pixels.to_dict(), test={})
     return model
 
 
@@ -98,8 +97,7 @@ def check_same_network(path: str | Path, own: Any, config: Any, pixels: PixelCon
         ConfigError: naming each option of another network, or of other pixels.
     """
     if type(own) is not type(config):
-        there, here = (next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(each, kind)) for each in (own, config))
-        raise ConfigError(f"{path}: holds a {there} model, the config describes a {here} model")
+        raise ConfigError(f"{path}: holds a {_task_of(own)} model, the config describes a {_task_of(config)} model")
     problems = []
     for name in _NETWORK_OPTIONS:
         if hasattr(own, name.partition(".")[0]):
@@ -116,3 +114,7 @@ def check_same_network(path: str | Path, own: Any, config: Any, pixels: PixelCon
         )
     if problems:
         raise ConfigError(problems)
+
+
+def _task_of(config: Any) -> str:
+    return next(task for task, kind in _MODEL_CONFIGS.items() if isinstance(config, kind))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import resdet
 from resdet.config import config_to_dict
 from resdet.models.model_file import ModelCard
+from resdet.version import __version__
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
@@ -23,7 +23,7 @@ def model_card(config: RunFile, model: Any, test: dict[str, Any], data: str) -> 
         pixels=model.pixels.to_dict(),
         test=test,
         provenance={
-            "resdet": resdet.__version__,
+            "resdet": __version__,
             "torch": torch.__version__,
             "data": data,
             "batch": config.run.batch,
