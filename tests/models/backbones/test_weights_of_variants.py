@@ -6,21 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from narrow_networks import load_into, narrow_network, narrow_state
 
 from resdet.errors import ConfigError
-from resdet.models.backbones.weights import load_backbone_weights
-from resdet.models.registry import create_backbone
 
 
 @pytest.mark.parametrize("name", ["resnext50_32x4d", "wide_resnet50_2", "resnet50d"])
 def test_they_load_into_their_own_network_alone(tmp_path: Path, name: str) -> None:
-    torch.manual_seed(7)
-    theirs, ours, other = (create_backbone(each, width=16, num_classes=3) for each in (name, name, "resnet50"))
-    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    options = {"pixels": None, "stride_in_1x1": False}
-    report = load_backbone_weights(ours, tmp_path / "weights.pth", **options)
+    state, ours = narrow_state(name, width=16), narrow_network(name, width=16)
+    torch.save(state, tmp_path / "weights.pth")
+    report = load_into(ours, tmp_path / "weights.pth")
     assert (report.looks_like, report.misfits()) == (name, [])
-    for key, value in theirs.state_dict().items():
+    for key, value in state.items():
         assert torch.equal(ours.state_dict()[key], value), key
     with pytest.raises(ConfigError, match=f"weights that look like {name} do not fit .*'model.backbone.name'=resnet50 "):
-        load_backbone_weights(other, tmp_path / "weights.pth", **options)
+        load_into(narrow_network("resnet50", width=16), tmp_path / "weights.pth")
