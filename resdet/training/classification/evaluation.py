@@ -8,10 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from resdet.config.schema import (
-    ClassificationDataConfig,
-    ClassificationTestConfig,
-)
+from resdet.config.schema import ClassificationDataConfig, ClassificationTestConfig
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.sources.classification import build_classification_dataset
 from resdet.engine.task import Results

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resdet.config import config_to_dict
-from resdet.config.schema import (
-    DetectionDataConfig,
-    DetectionTestConfig,
-)
+from resdet.config.schema import DetectionDataConfig, DetectionTestConfig
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.voc import image_names
 from resdet.data.loading.loader import test_loader
@@ -55,8 +52,7 @@ class DetectorEvaluation:
         backend: str = "hotcoco",
         dataset: DetectionDataset | None = None,
     ) -> None:
-        self.source = data.val
-        given = dataset is not None
+        self.source = data.val if dataset is None else None
         dataset = dataset if dataset is not None else build_dataset([data.val], names, option="data.val")
         metrics = ("coco",) if data.metric == "coco" else ("coco", data.metric)
         self.evaluator = CocoEvaluator(GroundTruth.from_dataset(dataset), dataset.category_ids, dataset.names, metrics, backend)
@@ -64,7 +60,7 @@ class DetectorEvaluation:
         self.improvements = improvements_of(test)
         transform = DetectionTestTransform(data.test_short_side, data.max_side)
         pyramid = self.improvements.pyramid(data.test_short_side, data.max_side)
-        proposals = None if given else source_proposals([data.val], [dataset], option="data.val")
+        proposals = source_proposals([data.val], [dataset], option="data.val") if self.source else None
         self.view = DetectionView(dataset, transform, pyramid=pyramid, proposals=proposals)
         self.workers = data.workers
         self.metrics: dict[str, Any] = {}
@@ -92,7 +88,7 @@ class DetectorEvaluation:
         metrics = self.metrics or self.run(model)
         results = self.evaluator.results()
         paths = [write_metrics(folder, metrics), write_detections(folder, results)]
-        if self.source.format == "voc" and self.source.root:
+        if self.source is not None and self.source.format == "voc":
             paths.append(folder / "voc")
             classes = dict(zip(self.evaluator.category_ids, self.evaluator.names, strict=True))
             write_voc_results(paths[-1], self.source.split, results, image_names(self.view.dataset), classes)
