@@ -19,8 +19,10 @@ from resdet.cli import main
 from resdet.config.schema import DetectionTestConfig
 from resdet.data.proposals import read_provenance
 from resdet.engine.checkpoint_hooks import CheckpointHook
+from resdet.engine.task import Results
 from resdet.models.build.detector import build_postprocess
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.training.detection.evaluation import DetectorEvaluation
 
 STEPS = ("step1_rpn", "step2_roi", "step3_rpn", "step4_roi")
 
@@ -66,6 +68,19 @@ def test_only_the_part_of_a_step_has_momentum(unbroken: Path) -> None:
     trunk = trained["step1_rpn"] - trained["step3_rpn"]
     assert trained["step3_rpn"] == 6  # three convolutions
     assert trained["step2_roi"] - trained["step4_roi"] == trunk > 10
+
+
+def test_the_detector_is_evaluated_as_it_was_read(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the form in which a run would train it: channels last, compiled, averaged."""
+    write, plain = DetectorEvaluation.write, []
+
+    def watched(self: DetectorEvaluation, detector: FasterRCNN, folder: Path) -> Results:
+        plain.append(all(parameter.is_contiguous() for parameter in detector.parameters()))
+        return write(self, detector, folder)
+
+    monkeypatch.setattr(DetectorEvaluation, "write", watched)
+    assert main(command(config, tmp_path / "run", "run.channels_last=true")) == 0
+    assert plain == [True]
 
 
 def test_the_result_is_a_detector_like_any_other(unbroken: Path, shapes: Path, tmp_path: Path) -> None:

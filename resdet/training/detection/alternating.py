@@ -99,10 +99,9 @@ def train_alternating(
             write_json(folder / _FINISHED, finished)
         detector = DetectionTask(config, images, _load(folder, STEPS[-1].name, config).to(device), evaluation)
         detector.save(detector.model, files.model)
-        run = assembled(config, detector, device)
-        run.iteration = run.iterations
-        run.finish()
-    return run
+        results = detector.finish(detector.model, folder)
+    run = assembled(config, detector, device)  # after the evaluation, for it compiles and averages what a run is to train
+    return replace(run, iteration=run.iterations, files=files, results=results, metrics=results.metrics)
 
 
 def _step_task(
