@@ -51,9 +51,9 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every training command."""
-    add_config_arguments(parser)
+def add_train_arguments(parser: argparse.ArgumentParser, *, config: bool = True) -> None:
+    """The arguments of every training command; ``config``: whether it needs a run file."""
+    add_config_arguments(parser, required=config)
     parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
     add_device_argument(parser)
 

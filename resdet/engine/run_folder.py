@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +82,9 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(held(folder))
-            run = RunFolder(folder, resumed=any(any(folder.glob(name)) for name in _PRODUCTS))
-            if run.resumed and not resume:
-                raise ConfigError(f"{folder} holds a run; pass --resume to continue it or choose another --output")
+            if not resume:
+                refuse_used(folder)
+            run = RunFolder(folder, resumed=_holds_run(folder))
             differences = list(_differences(run.config, config_yaml)) if run.resumed else []
             if differences:
                 raise ConfigError([f"{folder} holds a run of another config: {difference}" for difference in differences])
@@ -91,6 +92,18 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
         except OSError as error:
             raise ConfigError(f"--output {folder}: {error.filename or folder}: {error.strerror}") from error
         yield run
+
+
+def refuse_used(folder: str | Path) -> None:
+    """A ConfigError when the folder holds a run; it offers the next free name."""
+    folder = Path(folder)
+    if _holds_run(folder):
+        free = next(name for number in itertools.count(2) if not (name := folder.with_name(f"{folder.name}_{number}")).exists())
+        raise ConfigError(f"{folder} holds a run; pass --resume to continue it or choose another --output, such as {free}")
+
+
+def _holds_run(folder: Path) -> bool:
+    return any(any(folder.glob(name)) for name in _PRODUCTS)
 
 
 def _differences(config: Path, config_yaml: str) -> Iterator[str]:

@@ -12,31 +12,39 @@ from resdet.data.own import IndexedDataset
 from resdet.engine.run import Hook, Run
 from resdet.engine.task import Results
 from resdet.errors import ConfigError
+from resdet.inference.device import select_device
 from resdet.training.evaluate import EvaluationOptions, evaluate_files
+from resdet.training.plan import parse_budget, planned_detection
 from resdet.training.train import train_config
 
 
 def train(
-    config: str | Path,
+    config: str | Path | None = None,
     *,
-    data: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | str | Path | None = None,
     output: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
     hooks: Sequence[Hook] = (),
+    model: str | None = None,
+    budget: str | None = None,
     **options: Any,
 ) -> Run:
     """Train the network that a run file describes, evaluate it, and leave a run folder.
 
     Args:
-        config: a run file, or the name of a shipped one: ``"coco_r50"``.
-        data: options of the section ``data``. ``"train"`` and ``"val"`` may also be a ``torch.utils.data.Dataset`` with RGB
-            images and class names in its attribute ``classes``. For a detector its items are ``(image, {"boxes": xyxy in
-            pixels, "labels": 0 … K-1})``, for a classifier ``(image, label)``.
+        config: a run file, or the name of a shipped one: ``"coco_r50"``. None: a detector is planned for ``data``, which is a
+            path, as ``resdet train-det --data`` does.
+        data: the path of your own data: a folder, an annotation file, a data.yaml or an archive. With a config: options of the
+            section ``data``, where ``"train"`` and ``"val"`` may also be a ``torch.utils.data.Dataset`` with RGB images and
+            class names in its attribute ``classes``. For a detector its items are ``(image, {"boxes": xyxy in pixels,
+            "labels": 0 … K-1})``, for a classifier ``(image, label)``.
         output: the run folder; None: that of the config.
         device: auto, cpu, cuda or mps.
         resume: continue the run in the folder.
         hooks: your own hooks, in addition to those that log, evaluate and save.
+        model: for a planned run: ``"r18"``, ``"r50"`` or ``"r101"``; None: r18 on a CPU, r50 on a GPU.
+        budget: for a planned run: how long training may take; None: ``"30min"``.
         options: other sections and options, such as ``optimizer={"lr": 0.01}`` or ``**{"run.batch": 4}``.
 
     Returns:
@@ -45,13 +53,28 @@ def train(
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
+    if isinstance(data, (str, Path)):
+        if config is not None:
+            raise ConfigError("train: 'data' is a path, which goes without a config; with one, give its options as a mapping")
+        chosen = planned_detection(
+            data,
+            device=select_device(device),
+            output=output,
+            model=model,
+            budget=parse_budget(budget or "30min"),
+            overrides=list(_overrides(options)),
+            resume=resume,
+        )
+        return train_config(chosen, device=device, resume=resume, hooks=hooks)
+    if config is None or model is not None or budget is not None:
+        raise ConfigError("train: give a config, or 'data' as a path, with which alone 'model' and 'budget' go")
     given = dict(data or {})
     own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
     overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given})]
-    chosen = load_config(config, overrides)
+    described = load_config(config, overrides)
     if output is not None:
-        chosen.output = str(output)
-    return train_config(chosen, device=device, resume=resume, hooks=hooks, own=own or None)
+        described.output = str(output)
+    return train_config(described, device=device, resume=resume, hooks=hooks, own=own or None)
 
 
 def evaluate(

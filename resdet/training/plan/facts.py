@@ -1,0 +1,58 @@
+"""What a plan must know of detection data: how many images and objects, how large and how crowded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdet.data.dataset import DetectionDataset
+from resdet.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Facts of the training images that have objects to train on.
+
+    Attributes:
+        images: the number of images with objects.
+        objects: the number of objects that train.
+        classes: the class names.
+        short_side: the median of the images' shorter sides, pixels.
+        aspect: longer side by shorter side, that of 95 % of the images at most.
+        scales: float64 (N,), the square root of each object's area by its image's shorter side.
+        ratios: float64 (N,), height by width of each object.
+        crowd: objects an image, the number that 90 % of the images do not exceed.
+    """
+
+    images: int
+    objects: int
+    classes: tuple[str, ...]
+    short_side: float
+    aspect: float
+    scales: NDArray[np.float64]
+    ratios: NDArray[np.float64]
+    crowd: int
+
+
+def facts_of(dataset: DetectionDataset) -> DataFacts:
+    """Measure a training set; a DataError when it has no object to train on."""
+    counts = np.diff(dataset.offsets)
+    used = ~dataset.ignore & ~dataset.empty
+    owners = np.repeat(np.arange(len(dataset)), counts)[used]
+    if not len(owners):
+        raise DataError(f"{dataset.source}: no image with a usable object to train on")
+    wide, high = dataset.boxes[used, 2], dataset.boxes[used, 3]
+    sizes = dataset.sizes[np.unique(owners)]
+    short = dataset.sizes.min(axis=1)
+    return DataFacts(
+        images=len(sizes),
+        objects=len(owners),
+        classes=dataset.names,
+        short_side=float(np.median(sizes.min(axis=1))),
+        aspect=float(np.quantile(sizes.max(axis=1) / sizes.min(axis=1), 0.95)),
+        scales=np.sqrt(wide * high) / short[owners],
+        ratios=high / wide,
+        crowd=max(1, round(float(np.quantile(np.bincount(owners)[np.unique(owners)], 0.9)))),
+    )
