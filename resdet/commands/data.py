@@ -9,12 +9,13 @@ from resdet.commands.data_convert import add_convert_arguments, run_convert
 from resdet.commands.data_download import add_download_arguments, run_download
 from resdet.commands.data_shard import add_shard_arguments, run_shard
 from resdet.commands.data_sources import named_sources
+from resdet.commands.data_split import add_split_arguments, run_split
 from resdet.commands.data_statistics import add_statistics_arguments, run_mean, run_pca
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``data``."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="make|download|convert|shard|check|pca|mean")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="make|download|convert|shard|split|check|pca|mean")
     make = actions.add_parser("make", help="write a synthetic data set", description="Write a synthetic data set.")
     make.add_argument("kind", choices=["shapes"], help="shapes: textured shapes on cluttered ground, with boxes and crops")
     make.add_argument("dest", metavar="DEST", help="a new or empty folder")
@@ -28,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_convert_arguments(actions.add_parser("convert", help="write a data set in another format", description=text))
     text = "Write a classification set as tar files, which webdataset reads too; continues after an interruption."
     add_shard_arguments(actions.add_parser("shard", help="write a classification set as tar files", description=text))
+    text = "List which images to train on and which to validate on: by class, near-duplicates and frames of a video together."
+    add_split_arguments(actions.add_parser("split", help="split a detection set", description=text))
     text = "Read every annotation and decode every image of a data set; tell every problem."
     check = actions.add_parser("check", help="tell every problem of a data set", description=text)
     add_source_arguments(check, detection=True)
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         "download": run_download,
         "convert": run_convert,
         "shard": run_shard,
+        "split": run_split,
         "check": _check,
         "pca": run_pca,
         "mean": run_mean,
