@@ -10,6 +10,7 @@ from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.evidence import contradicts, expected_scale
+from resdet.models.backbones.weights.find import existing_weights
 from resdet.models.backbones.weights.read import WeightsFile, read_weights
 from resdet.models.backbones.weights.report import LoadReport, compare, describe_keys
 from resdet.models.backbones.weights.source import WeightsSource, find_source
@@ -30,7 +31,8 @@ def load_backbone_weights(
 
     Args:
         resnet: the network; untouched when the weights are refused.
-        path: torch ``.pth`` or safetensors, torchvision's keys; half precision is cast up.
+        path: torch ``.pth`` or safetensors, torchvision's keys; half precision is cast up. In place of a missing
+            ``datasets/weights/<name>.pth`` the weights of ``find_weights`` are taken.
         pixels: the convention wanted; None takes the file's, or torchvision's where the file does not say.
         stride_in_1x1: where the network's bottlenecks have their stride.
 
@@ -42,14 +44,14 @@ def load_backbone_weights(
         ConfigError: no such file; keys of another network; another pixel convention or stride than the weights'.
         DataError: a file that cannot be read.
     """
-    file = read_weights(path)
+    spec = resnet.spec
+    file = read_weights(existing_weights(Path(path), spec.name, narrow=spec.width != 64))
     loaded, missing, unexpected, mismatched = compare(file.state, resnet.state_dict())
     agreed = pixels or card_pixels(file) or PIXEL_CONVENTIONS["torchvision"]
     report = LoadReport(file.path, describe_keys(file.state), agreed, loaded, missing, unexpected, mismatched)
     if file.card and file.card.get("task") == "detection":
         raise ConfigError(f"{file.path}: holds a detector; option 'model.backbone.weights' takes a classifier or a backbone")
     if report.misfits():
-        spec = resnet.spec
         raise ConfigError(
             f"{file.path}: weights that look like {report.looks_like} do not fit option 'model.backbone.name'={spec.name} "
             f"(shortcut {spec.shortcut}, width {spec.width}): {report.summary()}"
