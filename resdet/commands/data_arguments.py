@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-DETECTION_FORMATS = ("coco", "voc", "yolo", "imagenet_det")
-_ANNOTATIONS = "coco: the instances json; yolo: the yaml with the class names, when not ROOT/data.yaml; "
-_SPLIT = "voc, imagenet_det: a list under ImageSets; yolo: train, val or test; "
+DETECTION_FORMATS = ("coco", "voc", "yolo", "imagenet_det", "label_studio", "cvat", "via", "csv", "hf_objects", "labelme")
+_ANNOTATIONS = (
+    "coco: the instances json; yolo: the yaml with the class names, when not ROOT/data.yaml; "
+    "label_studio, via: the json export; cvat: the xml of CVAT for images 1.1; csv: the table; hf_objects: metadata.jsonl; "
+)
+_SPLIT = (
+    "voc: a list under ImageSets, or none: every xml; yolo: train, val or test, or none: every labelled image; "
+    "imagenet_det: a list under ImageSets; "
+)
 _CLASSIFICATION_FORMATS = ("folder", "imagenet", "list", "shards", "cifar10", "cifar100")
 
 

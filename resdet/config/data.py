@@ -7,6 +7,7 @@ from typing import Any
 
 from resdet.config.option import option
 
+_LISTED = ("label_studio", "cvat", "via", "csv", "hf_objects")  # one file tells of all images
 VALIDATION = "validation set; null, or without a root: none, and training evaluates nothing"
 
 
@@ -14,21 +15,24 @@ VALIDATION = "validation set; null, or without a root: none, and training evalua
 class DetectionSourceConfig:
     """One annotated set of images."""
 
-    format: str = option("coco", "layout of the files", choices=("coco", "voc", "yolo", "imagenet_det"))
+    format: str = option("coco", "layout of the files", choices=("coco", "voc", "yolo", "imagenet_det", *_LISTED, "labelme"))
     root: str = option(
         "",
-        "coco: the folder of images; voc: the folder that holds Annotations, ImageSets and JPEGImages; yolo: the folder that "
-        "holds images and labels; imagenet_det: the folder that holds Annotations, Data and ImageSets",
+        "coco and exports that are one file: the folder of images; voc: the folder that holds Annotations, ImageSets and "
+        "JPEGImages, or xml files beside images; yolo: the folder that holds images and labels; imagenet_det: the folder that "
+        "holds Annotations, Data and ImageSets; labelme: the folder of json files beside images",
     )
     annotations: str = option(
         "",
-        "coco: the instances json; yolo: the yaml with the class names, when not root/data.yaml",
-        formats=("coco", "yolo"),
+        "coco: the instances json; yolo: the yaml with the class names, when not root/data.yaml; label_studio, via: "
+        "the json export; cvat: the xml of CVAT for images 1.1; csv: the table; hf_objects: metadata.jsonl",
+        formats=("coco", "yolo", *_LISTED),
         layout=True,
     )
     split: str = option(
         "",
-        "voc: the image set, a name under ImageSets/Main; yolo: train, val or test; imagenet_det: a name under ImageSets/DET",
+        "voc: the image set, a name under ImageSets/Main, or empty: every xml file; yolo: train, val or test, or empty: every "
+        "labelled image; imagenet_det: a name under ImageSets/DET",
         formats=("voc", "yolo", "imagenet_det"),
     )
     images: str = option("", "text file of image names or ids, one a line: only these images are used; empty: all")

@@ -25,6 +25,12 @@ READ = {
     "voc": {"split", "keep_difficult"},
     "yolo": {"annotations", "split"},
     "imagenet_det": {"split"},
+    "label_studio": {"annotations"},
+    "cvat": {"annotations"},
+    "via": {"annotations"},
+    "csv": {"annotations"},
+    "hf_objects": {"annotations"},
+    "labelme": set(),
     "folder": set(),
     "list": {"annotations"},
     "imagenet": {"annotations", "split"},
@@ -67,9 +73,10 @@ def test_every_option_of_every_format(task: str, tmp_path: Path) -> None:
 def test_all_are_told_at_once(tmp_path: Path) -> None:
     train = [{"format": "voc", "root": "r", "split": "x"}, {"format": "yolo", "root": "r", "keep_difficult": True}]
     val = {"format": "imagenet_det", "root": "r", "split": "val", "annotations": "a.json", "keep_difficult": True}
+    listed = [form for form in READ if "annotations" in READ[form] and form not in ("list", "imagenet", "imagenet_loc")]
     assert problems(tmp_path, "detection", train, val) == (
         "option 'data.train[1].keep_difficult' is for the formats voc, coco, not yolo; got True",
-        "option 'data.val.annotations' is for the formats coco, yolo, not imagenet_det; got 'a.json'",
+        f"option 'data.val.annotations' is for the formats {', '.join(listed)}, not imagenet_det; got 'a.json'",
         "option 'data.val.keep_difficult' is for the formats voc, coco, not imagenet_det; got True",
     )
 
@@ -77,7 +84,7 @@ def test_all_are_told_at_once(tmp_path: Path) -> None:
 def test_a_value_of_the_base_can_be_emptied(configs: Path, tmp_path: Path) -> None:
     val = ["data.val.format=voc", "data.val.split=test", "data.val.root=r"]
     with pytest.raises(
-        ConfigError, match=r"option 'data.val.annotations' is for the formats coco, yolo, not voc; got '.*json'"
+        ConfigError, match=r"option 'data.val.annotations' is for the formats coco, yolo, .*, not voc; got '.*json'"
     ):
         load_config(configs / "coco_r50.yaml", val)
     assert load_config(configs / "coco_r50.yaml", [*val, "data.val.annotations="]).data.val.annotations == ""

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from resdet.data.convert.write import convert_dataset
-from resdet.data.formats.annotations import unsafe_name
+from resdet.data.dataset import concatenate
 from resdet.data.formats.coco import read_coco
+from resdet.data.formats.file_names import unsafe_name
 from resdet.data.formats.image_list import read_image_list
 from resdet.data.formats.image_names import only_listed
 from resdet.data.formats.yolo import read_yolo
@@ -122,7 +123,8 @@ def test_images_that_differ_in_the_size_of_letters_are_not_merged(to: str, tmp_p
 
 def test_one_file_of_two_ids_is_placed_once(tmp_path: Path) -> None:
     images(tmp_path / "source", "1.jpg")
-    dataset = read_coco(tmp_path / "source", coco(tmp_path, "1.jpg", "1.jpg"))
+    dataset = read_coco(tmp_path / "source", coco(tmp_path, "1.jpg"))
+    dataset = concatenate([dataset, dataset])
     convert_dataset(dataset, "coco", tmp_path / "target", "val")
     assert [path.name for path in (tmp_path / "target" / "val").iterdir()] == ["1.jpg"]
 

@@ -15,7 +15,7 @@ from resdet.data.convert.voc_writer import write_voc
 from resdet.data.convert.written import Written, new_file
 from resdet.data.convert.yolo_writer import write_yolo
 from resdet.data.dataset import DetectionDataset
-from resdet.data.formats.annotations import unsafe_name
+from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import ConfigError
 
 _WRITERS: dict[str, Callable[[DetectionDataset, Path, str, Sequence[str]], Written]] = dict(

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from resdet.data.formats.annotations import unsafe_name
+from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import DataError
 
 # the largest archive is COCO's training images: 118,288 files, 19 GB

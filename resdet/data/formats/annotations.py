@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
+from resdet.data.formats.file_names import placed, same_stem, unsafe_name
 from resdet.errors import DataError, did_you_mean
-from resdet.system import unusable_name
+from resdet.images import read_size
 
 # pixels; a box with a shorter side counts as empty, because float32 arithmetic may make it empty
 _SMALLEST_SIDE = 0.01
 # pixels; a fraction times the image's side may miss the image's edge by this much in float64
 ROUNDING = 1e-6
+_SEARCHED = 20  # of so many missing files it is told which file beside them may be meant
 _MANY = 64  # a folder with at least so many images is listed at once
+# the side in pixels of an image whose size is not known, against which its objects are still read for their own problems
+_ENDLESS = 2**31
 
 
 class DatasetBuilder:
@@ -36,28 +40,55 @@ class DatasetBuilder:
         self._files: list[tuple[str, bytes]] = []
         self._empty: list[str] = []
         self._outside: list[tuple[float, str]] = []
+        self._notes: dict[str, tuple[int, str]] = {}
+
+    def note(self, what: str, where: str) -> None:
+        """Count something unusual that was read all the same, for one warning a kind; ``what`` is its plural."""
+        count, first = self._notes.get(what, (0, where))
+        self._notes[what] = (count + 1, first)
 
     @property
     def image_count(self) -> int:
         """The number of images added so far, and so the index of the next one."""
         return len(self._images)
 
+    def size(self, image: int) -> tuple[int, int]:
+        """(height, width) of image index ``image``, pixels; endless where its file is missing or broken, which is told."""
+        return self._images[image][2:]
+
     @property
     def object_count(self) -> int:
         """The number of objects added and kept so far."""
         return len(self._objects)
 
-    def add_image(self, where: str, folder: Path, name: str, image_id: int, height: int, width: int) -> int:
-        """Add an image whose file is ``folder/name`` and return its index. An unsafe name or a missing file is a problem."""
-        index = len(self._images)
+    def add_image(self, where: str, folder: Path, name: str, image_id: int, height: int = 0, width: int = 0) -> int:
+        """Add an image whose file is ``folder/name`` and return its index. An unsafe name or a missing file is a problem.
+
+        Names that are written in another way are counted for a warning, see ``file_names.placed``. A height and width of 0 are
+        those that the image's header tells.
+        """
+        name, note = placed(folder, name)
+        if note:
+            self.note(note, where)
+        path = b""
         if problem := unsafe_name(name):
             self.problems.append(f"{where}: {problem}")
-            self._images.append((b"", image_id, height, width))
-            return index
-        path = os.fsencode(folder / spelled_here(folder, name))
-        self._files.append((where, path))
+        else:
+            path = os.fsencode(folder / name)
+            self._files.append((where, path))
+        if not (height and width):
+            height, width = self._header(path)
         self._images.append((path, image_id, height, width))
-        return index
+        return len(self._images) - 1
+
+    def _header(self, path: bytes) -> tuple[int, int]:
+        """(height, width) of an image file; a file that is missing is told by ``build``."""
+        if os.path.isfile(path):  # noqa: PTH113
+            try:
+                return read_size(os.fsdecode(path))
+            except DataError as error:
+                self.problems += error.problems
+        return _ENDLESS, _ENDLESS
 
     def add_object(
         self,
@@ -107,12 +138,12 @@ class DatasetBuilder:
         Raises:
             DataError: with every problem found.
         """
-        places = missing_files([path for _, path in self._files])
-        missing = [f"{where}: no such image file: {os.fsdecode(path)}" for where, path in (self._files[i] for i in places)]
+        missing = self._missing()
         if missing and len(missing) == len(self._images) > 1:
             self.problems.append(f"{self.source}: none of its {len(missing)} image files exists; {missing[0]}")
         else:
             self.problems += missing
+        self.problems += self._shared()
         if not self._images and not self.problems:
             self.problems.append(f"{self.source}: holds no image")
         if self.problems:
@@ -142,7 +173,27 @@ class DatasetBuilder:
             annotation_ids=np.array(key, dtype=np.int64)[order],
         )
 
+    def _missing(self) -> list[str]:
+        """A line for each image file that is missing, and for each that two images share."""
+        lines: list[str] = []
+        for where, path in (self._files[place] for place in missing_files([path for _, path in self._files])):
+            near = same_stem(os.fsdecode(path)) if len(lines) < _SEARCHED else []
+            there = f" (the file is there with another suffix: {near[0]})" if near else ""
+            lines.append(f"{where}: no such image file: {os.fsdecode(path)}{there}")
+        return lines
+
+    def _shared(self) -> list[str]:
+        """A line for each image whose file is another's too: what one of the two lacks would be trained as background."""
+        first: dict[bytes, str] = {}
+        return [
+            f"{where}: its file is that of {first[path].removeprefix(f'{self.source}: ')} too: {os.fsdecode(path)}"
+            for where, path in self._files
+            if first.setdefault(path, where) is not where
+        ]
+
     def _warn(self) -> None:
+        for what, (count, where) in self._notes.items():
+            warnings.warn(f"{self.source}: {count} {what}, the first: {where}", stacklevel=4)
         if self._empty:
             warnings.warn(
                 f"{self.source}: {len(self._empty)} boxes without area are left out of training, the first: {self._empty[0]}",
@@ -181,28 +232,6 @@ def _listed(folder: bytes) -> set[bytes]:
         return {entry.name for entry in os.scandir(folder) if entry.is_file()}
     except OSError:
         return set()
-
-
-def unsafe_name(name: str) -> str | None:
-    """The reason why a file name from an annotation file may not be used; None when it stays in its folder."""
-    # the Windows rules cover both separators, and drive letters
-    parsed = PureWindowsPath(name)
-    if not name or "\0" in name or parsed.anchor or ".." in parsed.parts:
-        return f"file name must be relative and stay in the images' folder, got {name!r}"
-    if any(map(unusable_name, parsed.parts)):
-        return f"file name must be one that Windows can use, got {name!r}"
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold
-        return f"file name must be text, got {name!r}"
-    return None
-
-
-def spelled_here(folder: str | Path, name: str) -> str:
-    """A file name from an annotation file. Backslashes, from Windows programs, become ``/`` unless such a file exists."""
-    if "\\" in name and not os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
-        return name.replace("\\", "/")
-    return name
 
 
 def class_mismatch(found: Sequence[str], names: Sequence[str]) -> list[str]:

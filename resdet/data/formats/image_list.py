@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from resdet.data.formats.annotations import class_mismatch, spelled_here, unsafe_name
+from resdet.data.formats.annotations import class_mismatch
+from resdet.data.formats.file_names import spelled_here, unsafe_name
 from resdet.data.formats.folder import FileDataset
 from resdet.data.formats.table import read_csv
 from resdet.errors import DataError

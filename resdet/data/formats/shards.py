@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from resdet.data.formats.annotations import class_mismatch, unsafe_name
+from resdet.data.formats.annotations import class_mismatch
+from resdet.data.formats.file_names import unsafe_name
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.images import read_image

@@ -1,15 +1,19 @@
-"""Pascal VOC's folders: image sets, XML files and JPEG images."""
+"""Pascal VOC's folders: image sets, XML files and JPEG images; and the same XML files in folders of any layout."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
+from resdet.data.formats.file_names import same_stem
+from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.nearest import NearestImages, files_below
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element, text_of
 from resdet.errors import DataError
 from resdet.images import read_size
@@ -17,18 +21,29 @@ from resdet.images import read_size
 IMAGES = "JPEGImages"
 
 
-def read_voc(
-    root: str | Path, split: str, names: Sequence[str] | None = None, *, keep_difficult: bool = False
-) -> DetectionDataset:
-    """Read one image set of a VOC folder.
+class _Entry(NamedTuple):
+    """An XML file, its content, and its image's path from the data set's folder on."""
 
-    An image is ``JPEGImages/<name>.jpg``, or, where that is missing, the same with the suffix of its xml's ``filename``. Image
-    ids are 1 … M in the order of the image set; category ids are label + 1. A set of which no image has an xml, as VOC
-    publishes its test images, is read without objects, with a warning.
+    path: Path
+    tree: Element
+    image: str
+
+
+def read_voc(
+    root: str | Path, split: str = "", names: Sequence[str] | None = None, *, keep_difficult: bool = False
+) -> DetectionDataset:
+    """Read one image set of a VOC folder, or every XML file below a folder.
+
+    The image of a set's line is ``JPEGImages/<name>.jpg``, or, where that is missing, the same with the suffix of its xml's
+    ``filename``, or the one image that differs in its suffix only. The image of an XML file without a set is the one of its
+    name that lies nearest: beside it, or in a folder beside its own. Image ids are 1 … M in the order of the set, or of the
+    paths; category ids are label + 1. A set of which no image has an xml, as VOC publishes its test images, is read without
+    objects, with a warning. Where an xml has no size, or 0, it is that of the image's header. What was read although it is
+    unusual is counted in a warning.
 
     Args:
-        root: the folder that holds Annotations, ImageSets and JPEGImages.
-        split: a name under ImageSets/Main, without ``.txt``.
+        root: the folder that holds Annotations, ImageSets and JPEGImages; without a set, any folder of XML files and images.
+        split: a name under ImageSets/Main, without ``.txt``; "" for every XML file.
         names: class names in label order; those found, sorted, when not given.
         keep_difficult: train on objects marked difficult; otherwise they are ignored. The mark itself stays, for evaluation.
 
@@ -37,24 +52,70 @@ def read_voc(
             listed twice, boxes that are not finite, reversed or outside, unsafe or missing image files, unknown classes.
     """
     root = Path(root)
-    annotations = root / "Annotations"
-    builder = DatasetBuilder(str(root / "ImageSets" / "Main" / f"{split}.txt"))
+    builder = DatasetBuilder(str(root / "ImageSets" / "Main" / f"{split}.txt") if split else str(root))
+    if split:
+        keys = _listed(root, builder)
+        if keys and not any(os.path.isfile(_xml(root, key)) for key in keys):  # noqa: PTH113
+            return _read_unannotated(root, keys, names, builder)
+        trees = {_xml(root, key): parse_xml(_xml(root, key), builder.problems) for key in keys}
+        entries = [
+            _Entry(path, tree, f"{IMAGES}/{_file_name(root, key, tree, builder)}")
+            for key, (path, tree) in zip(keys, trees.items(), strict=True)
+            if tree is not None
+        ]
+    else:
+        entries = _found(root, builder)
+    names = known_names(builder.source, {entry.path: entry.tree for entry in entries}, names, builder.problems)
+    for path, tree, name in entries:
+        image = builder.add_image(str(path), root, name, builder.image_count + 1, *_size(tree, path, builder))
+        add_objects(tree, path, image, builder, names, first_pixel=1, keep_difficult=keep_difficult)
+    return builder.build(names, range(1, len(names) + 1))
+
+
+def _listed(root: Path, builder: DatasetBuilder) -> list[str]:
+    """The names of an image set, without the suffixes that some programs write."""
 
     def annotated(key: str) -> bool:
-        return os.path.isfile(annotations / f"{key}.xml")  # noqa: PTH113  # False, not an error, for a name too long
+        return os.path.isfile(_xml(root, key))  # noqa: PTH113  # False, not an error, for a name too long
 
-    keys = read_image_set(Path(builder.source), annotated, builder.problems)
-    if keys and not any(map(annotated, keys)):
-        return _read_unannotated(root, keys, names, builder)
-    paths = {key: annotations / f"{key}.xml" for key in keys}
-    trees = {path: parse_xml(path, builder.problems) for path in paths.values()}
-    names = known_names(builder.source, trees, names, builder.problems)
-    for key, path in paths.items():
-        if (tree := trees[path]) is not None:
-            size = read_size_element(tree, path, builder.problems)
-            image = builder.add_image(str(path), root / IMAGES, _file_name(root, key, tree), builder.image_count + 1, *size)
-            add_objects(tree, path, image, builder, names, first_pixel=1, keep_difficult=keep_difficult)
-    return builder.build(names, range(1, len(names) + 1))
+    keys: dict[str, None] = {}
+    for key in read_image_set(Path(builder.source), annotated, builder.problems):
+        bare = str(PurePosixPath(key).with_suffix("")) if is_image_name(key) and not annotated(key) else key
+        if bare in keys:
+            builder.problems.append(f"{builder.source}: image {bare!r} is listed twice")
+        elif bare != key:
+            builder.note("lines have the suffix of the image, which is left out", repr(key))
+        keys[bare] = None
+    return list(keys)
+
+
+def _found(root: Path, builder: DatasetBuilder) -> list[_Entry]:
+    """Every XML file of VOC's kind below a folder, with the image that lies nearest to it."""
+    files = files_below(root)
+    images = NearestImages(files)
+    entries: list[_Entry] = []
+    for name in (name for name in files if name.lower().endswith(".xml")):
+        path = root / name
+        tree = parse_xml(path, builder.problems)
+        if tree is None:
+            continue
+        if tree.tag != "annotation":
+            builder.note("xml files are left out, for they are not of VOC's kind", str(path))
+            continue
+        near = images.of(name, PurePath(text_of(tree, "filename")).suffix)
+        if len(near) == 1:
+            entries.append(_Entry(path, tree, near[0]))
+        elif near:
+            builder.problems.append(f"{path}: its image may be {near[0]} or {near[1]}: name one of them otherwise")
+        else:
+            builder.problems.append(f"{path}: no image of this name lies below {root}")
+    used = {entry.image for entry in entries}
+    for image in images.paths:
+        if image not in used and entries:
+            builder.note("images without an xml file are left out", image)
+    if not entries and not builder.problems:
+        builder.problems.append(f"{root}: holds no xml file of VOC's kind")
+    return entries
 
 
 def _read_unannotated(
@@ -90,7 +151,26 @@ def image_names(dataset: DetectionDataset) -> dict[int, str]:
     return {key: image_name(dataset.path(index)) for index, key in enumerate(dataset.image_ids)}
 
 
-def _file_name(root: Path, key: str, tree: Element) -> str:
+def _xml(root: Path, key: str) -> Path:
+    return root / "Annotations" / f"{key}.xml"
+
+
+def _file_name(root: Path, key: str, tree: Element, builder: DatasetBuilder) -> str:
     # the name in the list and not the filename, which renaming and copying leave behind, says which image it is
-    suffix = ".jpg" if (root / IMAGES / f"{key}.jpg").is_file() else PurePath(text_of(tree, "filename")).suffix or ".jpg"
-    return f"{key}{suffix}"
+    if (root / IMAGES / f"{key}.jpg").is_file():
+        return f"{key}.jpg"
+    name = f"{key}{PurePath(text_of(tree, 'filename')).suffix or '.jpg'}"
+    near = [other for other in same_stem(root / IMAGES / name) if is_image_name(other)]
+    if len(near) != 1 or os.path.isfile(root / IMAGES / name):  # noqa: PTH113
+        return name
+    builder.note("images are called otherwise than the set or the xml says", f"{near[0]}, not {PurePosixPath(name).name}")
+    return str(PurePosixPath(key).parent / near[0])
+
+
+def _size(tree: Element, path: Path, builder: DatasetBuilder) -> tuple[int, int]:
+    """The (height, width) that an XML file says; 0 and 0 where it does not, as LabelImg's of images that it cannot open."""
+    size = tree.find("size")
+    if size is None or any(text_of(size, tag) in ("", "0") for tag in ("height", "width")):
+        builder.note("xml files without an image size, which is taken from the image", str(path))
+        return 0, 0
+    return read_size_element(tree, path, builder.problems)

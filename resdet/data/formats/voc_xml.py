@@ -6,15 +6,18 @@ The coordinates of a box are those of its first and its last pixel, both include
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 
-from resdet.data.formats.annotations import DatasetBuilder, class_mismatch, unsafe_name
+from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
+from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import DataError
+
+_MARKS = {"": 0, "0": 0, "false": 0, "unspecified": 0, "1": 1, "true": 1}
 
 
 def read_image_set(path: Path, known: Callable[[str], bool], problems: list[str]) -> list[str]:
@@ -58,12 +61,14 @@ def parse_xml(path: Path, problems: list[str]) -> Element | None:
     return None
 
 
-def known_names(source: str, trees: dict[Path, Element | None], names: Sequence[str] | None, problems: list[str]) -> list[str]:
+def known_names(
+    source: str, trees: Mapping[Path, Element | None], names: Sequence[str] | None, problems: list[str]
+) -> list[str]:
     """Class names in label order: ``names``, or when None those of the objects in ``trees`` (by file), sorted.
 
     ``problems`` gets the difference of the two, and the first file that uses each unknown name.
     """
-    first_use = {name: path for path in reversed(trees) for name in _class_names(trees[path])}
+    first_use = {name: path for path in reversed(list(trees)) for name in _class_names(trees[path])}
     if names is None:
         return sorted(first_use)
     problems += [f"{source}: {problem}" for problem in class_mismatch(sorted(first_use), names)]
@@ -128,15 +133,12 @@ def _add_object(
     name = text_of(item, "name")
     if not name:
         problems.append(f"{where}: 'name' must not be empty or missing")
-    flag = text_of(item, "difficult") or "0"
-    if flag not in ("0", "1"):
-        problems.append(f"{where}: 'difficult' must be 0 or 1, got {flag!r}")
+    difficult = _difficult(item, where, builder)
     box = item.find("bndbox")
     corners = [_number(box, tag, where, "bndbox", problems) for tag in ("xmin", "ymin", "xmax", "ymax")]
     if None in corners or name not in names:
         return
     xmin, ymin, xmax, ymax = (float(corner or 0) for corner in corners)
-    difficult = flag == "1"
     builder.add_object(
         where,
         image,
@@ -146,6 +148,19 @@ def _add_object(
         difficult=difficult,
         ignore=difficult and not keep_difficult,
     )
+
+
+def _difficult(item: Element, where: str, builder: DatasetBuilder) -> bool:
+    """Whether an object is marked difficult, also where a program wrote the mark in its own way."""
+    given = next((child for child in item if child.tag.lower() == "difficult"), None)
+    text = "" if given is None else (given.text or "").strip()
+    if given is None or (given.tag, text) in {("difficult", ""), ("difficult", "0"), ("difficult", "1")}:
+        return text == "1"
+    if text.lower() not in _MARKS:
+        builder.problems.append(f"{where}: 'difficult' must be 0 or 1, got {text!r}")
+        return False
+    builder.note(f"objects have <{given.tag}>{text}</{given.tag}>, read as difficult {_MARKS[text.lower()]}", where)
+    return _MARKS[text.lower()] == 1
 
 
 def _number(

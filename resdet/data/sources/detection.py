@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resdet.config.schema import DetectionDataConfig, DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.formats.coco import read_coco
+from resdet.data.formats.exports.cvat import read_cvat
+from resdet.data.formats.exports.hf_objects import read_hf_objects
+from resdet.data.formats.exports.label_studio import read_label_studio
+from resdet.data.formats.exports.labelme import read_labelme
+from resdet.data.formats.exports.table import read_table
+from resdet.data.formats.exports.via import read_via
 from resdet.data.formats.image_names import only_listed
 from resdet.data.formats.imagenet_det import read_imagenet_det
 from resdet.data.formats.voc import read_voc
-from resdet.data.formats.yolo import DESCRIPTION, SPLITS, read_yolo
+from resdet.data.formats.yolo import SPLITS, read_yolo
 from resdet.data.proposals import Proposals, join_proposals, read_proposals
 from resdet.data.sources.format import Format, Names, names_file, names_list, names_split
 from resdet.data.sources.options import existing_file, path_of
@@ -134,10 +140,29 @@ def _imagenet_det(source: DetectionSourceConfig, root: Path, names: Names) -> De
     return read_imagenet_det(root, source.split, names)
 
 
+def _labelme(_: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
+    return read_labelme(root, names)
+
+
+def _export(read: Callable[[Path, Path, Names], DetectionDataset]) -> Format[DetectionSourceConfig, DetectionDataset]:
+    """A format whose annotations are one file that tells of all images below the root."""
+
+    def reader(source: DetectionSourceConfig, root: Path, names: Names) -> DetectionDataset:
+        return read(root, Path(source.annotations).expanduser(), names)
+
+    return Format(reader, (*_LISTS, names_file("annotations")))
+
+
 _LISTS = (names_file("images", needed=False), names_file("proposals", needed=False))
 _FORMATS: dict[str, Format[DetectionSourceConfig, DetectionDataset]] = {
     "coco": Format(_coco, (*_LISTS, names_file("annotations"))),
-    "voc": Format(_voc, (*_LISTS, names_list("ImageSets", "Main"))),
-    "yolo": Format(_yolo, (*_LISTS, names_file("annotations", otherwise=DESCRIPTION), names_split(*SPLITS))),
+    "voc": Format(_voc, (*_LISTS, names_list("ImageSets", "Main", needed=False))),
+    "yolo": Format(_yolo, (*_LISTS, names_file("annotations", needed=False), names_split(*SPLITS, needed=False))),
     "imagenet_det": Format(_imagenet_det, (*_LISTS, names_list("ImageSets", "DET"))),
+    "label_studio": _export(read_label_studio),
+    "cvat": _export(read_cvat),
+    "via": _export(read_via),
+    "csv": _export(read_table),
+    "hf_objects": _export(read_hf_objects),
+    "labelme": Format(_labelme, _LISTS),
 }

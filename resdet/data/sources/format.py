@@ -71,20 +71,22 @@ def names_folder(option: str, what: str) -> Rule:
     return rule
 
 
-def names_list(*folder: str) -> Rule:
-    """The split names a text file of this folder of the root."""
+def names_list(*folder: str, needed: bool = True) -> Rule:
+    """The split names a text file of this folder of the root, if only where it is given (``needed`` false)."""
 
     def rule(source: Any, root: Path, label: str) -> list[str]:
+        if not needed and not source.split:
+            return []
         return no_list(f"option '{label}.split'", source.split, root.joinpath(*folder))
 
     return rule
 
 
-def names_split(*splits: str) -> Rule:
-    """The split is one of these."""
+def names_split(*splits: str, needed: bool = True) -> Rule:
+    """The split is one of these, if only where it is given (``needed`` false)."""
 
     def rule(source: Any, root: Path, label: str) -> list[str]:  # noqa: ARG001
-        if source.split in splits:
+        if source.split in splits or (not needed and not source.split):
             return []
         return [f"option '{label}.split' of format {source.format} must be one of {', '.join(splits)}, got {source.split!r}"]
 

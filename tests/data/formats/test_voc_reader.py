@@ -131,10 +131,9 @@ DEFECTS = [
     ("<annotation>", "1.xml: is not XML that can be read"),
     ("", "1.xml: is not XML that can be read"),
     (BOMB, "1.xml: is not XML that can be read"),
-    (an_image(size=""), "1.xml: 'size/height' must be a positive integer, got '' (missing or empty)"),
     (
-        an_image(size="<size><width>0</width><height>10</height></size>"),
-        "1.xml: 'size/width' must be a positive integer, got '0'",
+        an_image(size="<size><width>-1</width><height>10</height></size>"),
+        "1.xml: 'size/width' must be a positive integer, got '-1'",
     ),
     (an_image(size="<size><width>x</width><height>10</height></size>"), "'size/width' must be a positive integer, got 'x'"),
     (an_image(size=f"<size><width>{'9' * 400}</width><height>1</height></size>"), "'size/width' must be a positive integer"),

@@ -1,0 +1,83 @@
+"""The names that annotation files give to images: which are safe, and which file below a folder they mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
+
+from resdet.system import unusable_name
+
+_ODD = re.compile(r"[\\%]|^/")  # a name without any of these is looked up as it is
+
+
+def unsafe_name(name: str) -> str | None:
+    """The reason why a file name from an annotation file may not be used; None when it stays in its folder."""
+    # the Windows rules cover both separators, and drive letters
+    parsed = PureWindowsPath(name)
+    if not name or "\0" in name or parsed.anchor or ".." in parsed.parts:
+        return f"file name must be relative and stay in the images' folder, got {name!r}"
+    if any(map(unusable_name, parsed.parts)):
+        return f"file name must be one that Windows can use, got {name!r}"
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold
+        return f"file name must be text, got {name!r}"
+    return None
+
+
+def spelled_here(folder: str | Path, name: str) -> str:
+    """A file name from an annotation file. Backslashes, from Windows programs, become ``/`` unless such a file exists."""
+    if "\\" in name and not os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
+        return name.replace("\\", "/")
+    return name
+
+
+def placed(folder: Path, name: str) -> tuple[str, str]:
+    """The path below ``folder`` of the file that a name means, and what had to be changed in the name; "" for nothing.
+
+    Backslashes may stand for slashes, ``%20`` for a space, and an absolute path may lead into the folder. A name that leads to
+    no file comes back as it is, with slashes.
+    """
+    if not _ODD.search(name) or (not name.startswith("/") and os.path.lexists(folder / name)):
+        return name, ""
+    for other, note in _readings(folder, name):
+        # os.path.isfile is False, not an error, for a name too long
+        if unsafe_name(other) is None and os.path.isfile(folder / other):  # noqa: PTH113
+            return other, note
+    return spelled_here(folder, name), ""
+
+
+def _readings(folder: Path, name: str) -> Iterator[tuple[str, str]]:
+    slashed = name.replace("\\", "/")
+    yield slashed, "file names are written with backslashes"
+    if inside := below(folder, slashed):
+        yield inside, "file names are absolute paths into the images' folder"
+    yield unquote(slashed), "file names are encoded as in a URL (%20 for a space)"
+    if inside := below(folder, unquote(slashed)):
+        yield inside, "file names are absolute paths into the images' folder"
+
+
+def below(folder: Path, name: str) -> str:
+    """The rest of an absolute path that leads into ``folder``, by slashes; "" where it leads elsewhere or is relative."""
+    for start in (os.path.abspath(folder), os.path.realpath(folder)):  # noqa: PTH100
+        prefix = Path(start).as_posix().rstrip("/") + "/"
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return ""
+
+
+def same_stem(path: str | Path) -> list[str]:
+    """The names of the files beside ``path`` that differ from it in the suffix or in upper and lower case, sorted."""
+    folder, name = os.path.split(path)
+    stem = os.path.splitext(name)[0].lower()  # noqa: PTH122
+    try:
+        return sorted(
+            entry.name
+            for entry in os.scandir(folder or ".")
+            if os.path.splitext(entry.name)[0].lower() == stem and entry.is_file()  # noqa: PTH122
+        )
+    except OSError:
+        return []

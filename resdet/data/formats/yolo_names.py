@@ -1,0 +1,106 @@
+"""What a YOLO folder says of itself: data.yaml, Darknet's obj.data, or only a list of class names."""
+
+from __future__ import annotations
+
+import reprlib
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from resdet.errors import DataError
+
+DESCRIPTION = "data.yaml"
+_DESCRIPTIONS = (DESCRIPTION, "data.yml", "dataset.yaml", "obj.data")
+_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "data/obj.names", "labels.txt")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Loads YAML without merge keys (``<<``), because a few nested ones can make an enormous mapping."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse merge keys."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", node.start_mark)
+
+
+def read_description(root: Path, given: Path | None) -> tuple[Path, dict[str, Any]]:
+    """The file that describes a YOLO folder, and its content with the keys of data.yaml.
+
+    The file is ``given``, or the first of data.yaml, data.yml, dataset.yaml and obj.data in ``root``, or a list of class names;
+    where there is none, it is ``root`` itself, and says nothing.
+
+    Raises:
+        DataError: the file cannot be read, or is not of its kind.
+    """
+    path = given or next((root / name for name in _DESCRIPTIONS if (root / name).is_file()), None)
+    if path is None:
+        names = next((root / name for name in _LISTS if (root / name).is_file()), None)
+        return (root, {}) if names is None else (names, {"names": _lines(names)})
+    if path.suffix == ".data":
+        return path, _darknet(path)
+    if path.suffix in (".txt", ".names"):
+        return path, {"names": _lines(path)}
+    return path, _read_yaml(path)
+
+
+def class_names(value: Any, source: Path, problems: list[str]) -> list[str]:
+    """The class names that ``names`` of a description holds; none after a problem that leaves them unknown."""
+    if isinstance(value, dict):
+        if set(value) != set(range(len(value))):
+            problems.append(f"{source}: 'names' must have the keys 0 … {len(value) - 1}, got {shown_briefly(list(value))}")
+            return []
+        value = [value[index] for index in range(len(value))]
+    if not isinstance(value, list) or not value:
+        wanted = "a list of class names, or a mapping of their indices"
+        problems.append(f"{source}: 'names' must be {wanted}, got {shown_briefly(value)}")
+        return []
+    names: list[str] = []
+    for index, name in enumerate(value):
+        if not isinstance(name, str) or not name:
+            problems.append(f"{source}: 'names': class {index} must be text (in quotes, if need be), got {shown_briefly(name)}")
+        elif name in names:
+            problems.append(f"{source}: 'names': {name!r} is used twice")
+        # not str(name): with aliases a small file can hold an enormous list
+        names.append(name if isinstance(name, str) else f"class {index}")
+    return names
+
+
+def shown_briefly(value: Any) -> str:
+    """A value of a description as text of 80 characters at most."""
+    try:
+        return f"{reprlib.repr(value):.80}"
+    except ValueError:  # the number has more digits than Python converts to text
+        return f"a {type(value).__name__} too large to show"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: must be a mapping with the key 'names', got {type(content).__name__}")
+    return content
+
+
+def _darknet(path: Path) -> dict[str, Any]:
+    """obj.data, lines ``key = value``: "train" and "valid" name lists of images, "names" the file of class names."""
+    values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in _lines(path))}
+    content: dict[str, Any] = {"train": values.get("train"), "val": values.get("valid"), "test": values.get("test")}
+    written = PurePosixPath(values.get("names", "obj.names"))
+    # Darknet's own paths begin where its program is started; CVAT puts the files beside obj.data
+    places = [path.parent / written.name, path.parent.joinpath(*written.parts[1:])]
+    names = next((place for place in places if place.is_file()), None)
+    return {**content, "names": None if names is None else _lines(names)}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not text: {error}") from error
