@@ -30,7 +30,7 @@ class Improvements:
     Attributes:
         refine: pool each region's regressed box again, and join the new boxes with the old.
         flip: average with the mirror image.
-        short_sides: of a pyramid, increasing, pixels; empty: one scale.
+        short_sides: the shorter sides of a pyramid, increasing, pixels; empty: one scale.
 
     Raises:
         ConfigError: from the constructor, when the scales do not increase.

@@ -154,7 +154,7 @@ def load_detectors(
 
     Args:
         paths: their model files.
-        configs: of each, what is free at test time, as for ``load_model``.
+        configs: the options of each that are free at test time, as for ``load_model``.
         device: where they run.
         precision: "fp32", "bf16" or "fp16", of the convolutions.
         compiled: whether torch.compile fuses the layers.

@@ -26,10 +26,10 @@ class ImagePyramid:
     """A picture at several scales, each resized from the original.
 
     Attributes:
-        short_sides: of the scales, pixels (paper: 200, 400, 600, 800, 1000).
-        short_side: of the data, pixels.
-        max_side: of the data, the longer side at most, pixels; the limit of a scale is to its shorter side as this is to
-            ``short_side``.
+        short_sides: the shorter side at each scale, pixels (paper: 200, 400, 600, 800, 1000).
+        short_side: the shorter side in the data's options, pixels.
+        max_side: the limit of the longer side in the data's options, pixels; the limit of a scale is to its shorter side as
+            this is to ``short_side``.
     """
 
     short_sides: tuple[int, ...]

@@ -26,7 +26,7 @@ class OpenedImage(NamedTuple):
 
     Attributes:
         image: RGB.
-        image_id: of a file its path as it was given, of a video the number of the frame, else 0.
+        image_id: for a file its path as it was given, for a video the number of the frame, else 0.
         path: the file; "" where there is none.
         kept: the image again where no file could give it a second time; else None, so that results take little memory.
     """

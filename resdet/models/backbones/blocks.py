@@ -57,9 +57,9 @@ class BasicBlock(ResidualBlock):
     """3x3 with the stride, 3x3 (paper, figure 5, left).
 
     Args:
-        in_channels: of the input.
+        in_channels: the number of the input's channels.
         out_channels: of both convolutions.
-        stride: of the block.
+        stride: the stride of the block.
         norm: makes the BN of so many channels.
         shortcut: same output shape as the branch; None for a block of a plain network.
     """
@@ -91,13 +91,13 @@ class Bottleneck(ResidualBlock):
     With ``groups`` the 3x3 is that many convolutions side by side, as in ResNeXt (Xie et al. 2017).
 
     Args:
-        in_channels: of the input.
+        in_channels: the number of the input's channels.
         width: channels between the two 1x1.
-        out_channels: of the output.
-        stride: of the block.
+        out_channels: the number of the output's channels.
+        stride: the stride of the block.
         norm: makes the BN of so many channels.
         shortcut: same output shape as the branch; None for a block of a plain network.
-        groups: of the 3x3; they divide ``width``.
+        groups: the number of groups of the 3x3; it divides ``width``.
         stride_in_1x1: the stride is in the first 1x1 (paper) instead of the 3x3 (torchvision).
     """
 

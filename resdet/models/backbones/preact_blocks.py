@@ -42,9 +42,9 @@ class PreactBasicBlock(PreactBlock):
     """3x3 with the stride, 3x3, each after BN and ReLU.
 
     Args:
-        in_channels: of the input.
+        in_channels: the number of the input's channels.
         out_channels: of both convolutions.
-        stride: of the block.
+        stride: the stride of the block.
         norm: makes the BN of so many channels.
         shortcut: same output shape as the branch; None for a block of a plain network.
         activated_input: the input comes from a ReLU: the block begins with its convolution.
@@ -83,13 +83,13 @@ class PreactBottleneck(PreactBlock):
     """1x1, 3x3, 1x1, each after BN and ReLU.
 
     Args:
-        in_channels: of the input.
+        in_channels: the number of the input's channels.
         width: channels between the two 1x1.
-        out_channels: of the output.
-        stride: of the block.
+        out_channels: the number of the output's channels.
+        stride: the stride of the block.
         norm: makes the BN of so many channels.
         shortcut: same output shape as the branch; None for a block of a plain network.
-        groups: of the 3x3; they divide ``width``.
+        groups: the number of groups of the 3x3; it divides ``width``.
         stride_in_1x1: the stride is in the first 1x1 instead of the 3x3.
         activated_input: the input comes from a ReLU: the block begins with its convolution.
     """

@@ -75,7 +75,7 @@ def build_resnet(name: str, block: str, layers: tuple[int, ...], *, norm: Norm =
     """Build a network from its parts.
 
     Args:
-        name: of the network, for messages.
+        name: the network's name, for messages.
         block: see ``BackboneSpec``.
         layers: see ``BackboneSpec``.
         norm: makes the normalization of so many channels.

@@ -39,9 +39,9 @@ class Projection(nn.Sequential):
     modules are numbered as in torchvision's and timm's state dicts: convolution, BN, or average, convolution, BN.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        stride: of the block, 1 or 2.
+        in_channels: the number of the input's channels.
+        out_channels: the number of the output's channels.
+        stride: the stride of the block, 1 or 2.
         norm: makes the BN of so many channels; None: no BN.
         averaged: as in ResNet-D.
     """
@@ -83,7 +83,7 @@ def make_shortcut(
             projection everywhere; ``"none"``.
         in_channels: channels of the block's input.
         out_channels: channels of the block's output.
-        stride: of the block.
+        stride: the stride of the block.
         norm: makes the BN that follows a projection (our choice where the paper is silent; the authors' models have it); None
             for no BN, as in a pre-activation network, whose blocks end with a convolution (He et al. 2016).
         averaged: projections are ResNet-D's.

@@ -29,7 +29,7 @@ class BackboneSpec:
         in_channels: channels of the input.
         preactivation: BN and ReLU come before each convolution of a branch, and once more after the last block (He et al.
             2016), instead of after each convolution and addition.
-        groups: of a bottleneck's 3x3 (ResNeXt, Xie et al. 2017).
+        groups: the number of groups of a bottleneck's 3x3 (ResNeXt, Xie et al. 2017).
         base_width: channels of each group in the first stage, where ``width`` is 64 (else in proportion); a wide ResNet
             (Zagoruyko and Komodakis 2016) has one group of more than 64.
         averaged_shortcut: projections average over the positions that they would skip (ResNet-D, He et al. 2019).

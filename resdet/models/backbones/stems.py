@@ -15,8 +15,8 @@ class DeepStem(nn.Sequential):
     BN and ReLU stand between them; those after the last one are the network's own, as after the 7x7.
 
     Args:
-        in_channels: of the images.
-        width: of the last convolution; the others have half of it.
+        in_channels: the number of the images' channels.
+        width: the number of channels of the last convolution; the others have half as many.
         norm: makes the BN of so many channels.
     """
 
@@ -34,7 +34,7 @@ def make_stem(kind: str, in_channels: int, width: int, norm: Norm) -> nn.Conv2d 
 
     Args:
         kind: ``"imagenet"`` 7x7 with stride 2 (paper, table 1); ``"deep"`` see ``DeepStem``; ``"cifar"`` 3x3 with stride 1.
-        in_channels: of the images.
+        in_channels: the number of the images' channels.
         width: channels of the result.
         norm: makes the BN of so many channels.
     """

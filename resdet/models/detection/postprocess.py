@@ -20,10 +20,11 @@ class Postprocess:
 
     Attributes:
         score_thresh: detections score more than this, in [0, 1].
-        nms_thresh: of a class, detections that overlap a better one by more are dropped; with linear soft NMS they lose score.
+        nms_thresh: detections that overlap a better one of their class by more are dropped; with linear soft NMS they lose
+            score.
         detections_per_image: best scored detections kept.
         soft_nms: ``"none"``, or a method of ``resdet.ops.nms.soft_nms`` in place of NMS.
-        soft_nms_sigma: of gaussian soft NMS.
+        soft_nms_sigma: the width of gaussian soft NMS.
         vote_iou: box voting among a class's boxes that overlap by at least this (paper, appendix B: 0.5); 0: none.
     """
 

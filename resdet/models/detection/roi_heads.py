@@ -143,7 +143,7 @@ class RoIHeads(nn.Module):
 
         Args:
             proposals: N tensors float32 (R_i, 4) ``xyxy``.
-            targets: of the N images, on the proposals' device.
+            targets: the objects of the N images, on the proposals' device.
 
         Raises:
             ValueError: when a label is not below K.

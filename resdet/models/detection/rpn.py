@@ -104,7 +104,7 @@ class RPN(nn.Module):
         Args:
             features: (N, C, H, W), the C4 map.
             sizes: the N images' (height, width) without padding.
-            targets: of the N images, on the features' device, or None.
+            targets: the objects of the N images, on the features' device, or None.
 
         Returns:
             N proposal tensors float32 (R_i, 4) ``xyxy`` best first, and {"loss_rpn_cls", "loss_rpn_box"} ({} without targets).

@@ -91,7 +91,7 @@ class PerClassRPN(nn.Module):
         Args:
             images: uint8 RGB (N, 3, H, W).
             labels: int64 (N,), 0 … K-1.
-            boxes: of each image float32 (B_i, 4) ``xyxy``, of its class; one without any gives no sample.
+            boxes: for each image float32 (B_i, 4) ``xyxy``, the objects of its class; an image without any gives no sample.
 
         Returns:
             {"loss_rpn_cls", "loss_rpn_box"}, scalars.

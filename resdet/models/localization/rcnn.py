@@ -77,7 +77,7 @@ class RegionLocalizer(nn.Module):
 
     Args:
         rpn: proposes.
-        regions: of the same classes.
+        regions: the regions of the same classes.
 
     Attributes:
         card: the card of its model file, for ``resdet.save``; None for a network that no builder made.

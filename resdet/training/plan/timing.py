@@ -29,7 +29,7 @@ class Timing:
     """Seconds of wall time on this machine.
 
     Attributes:
-        step: of a training step.
+        step: the time of a training step.
         image: of detecting on an image.
     """
 

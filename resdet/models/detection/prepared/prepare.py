@@ -63,8 +63,8 @@ def prepare_parts(
 
     Args:
         plain_trunk: in any mode, as the two others.
-        plain_rpn: of the same detector.
-        heads: of the same detector.
+        plain_rpn: the RPN of the same detector.
+        heads: the RoI heads of the same detector.
         dtype: what the convolutions compute in; RoI pooling, the two sibling layers, scores, boxes and NMS stay in float32.
             None: the model's own.
         compiled: fuse the layers by torch.compile, see ``Compiled``.
