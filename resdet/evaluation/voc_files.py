@@ -90,7 +90,7 @@ def read_voc_results(
     if missing := [name for name in categories if name not in files]:
         where = f"{', '.join(map(str, paths[:3]))}: no results file *_det_{split}"
         raise ConfigError([f"{where}_{_file_part(name)}.txt{did_you_mean(name, list(files))}" for name in missing])
-    for name in files.keys() - categories.keys():
+    for name in sorted(files.keys() - categories.keys()):
         warnings.warn(f"{files[name]}: the ground truth has no such class: left out", stacklevel=2)
     ids = {name: key for key, name in image_names.items()}
     problems = Problems()

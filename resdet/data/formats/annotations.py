@@ -19,6 +19,7 @@ from resdet.images import read_size
 _SMALLEST_SIDE = 0.01
 # pixels; a fraction times the image's side may miss the image's edge by this much in float64
 ROUNDING = 1e-6
+_UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
 _SEARCHED = 20  # of so many missing files it is told which file beside them may be meant
 _MANY = 64  # a folder with at least so many images is listed at once
 # the side in pixels of an image whose size is not known, against which its objects are still read for their own problems
@@ -126,7 +127,7 @@ class DatasetBuilder:
             empty = empty or min(visible_width, visible_height) < _SMALLEST_SIDE
             if empty:
                 self._empty.append(where)
-            elif overshoot > ROUNDING:
+            elif overshoot > _UNSEEN:
                 self._outside.append((overshoot, where))
             self._boxes.append(box)
             area = width * height if area is None else area

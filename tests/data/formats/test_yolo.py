@@ -142,6 +142,16 @@ def test_boxes_at_the_edges(root: Path) -> None:
     assert dataset.target(0).boxes.tolist() == [[17, 0, 20, 10], [0, 0, 2, 1]]
 
 
+def test_fractions_of_six_digits_reach_no_image_s_edge(root: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """A box that ends at the edge is written as a centre and a width, both rounded: 0.0005 pixels of an image of 1,000."""
+    an_image(root / "images" / "train" / "a.jpg", (999, 999))
+    x, w = (f"{value / 999:.6f}" for value in (999 - 333 / 2 + 4e-4, 333))
+    a_file(root / "labels" / "train" / "a.txt", f"0 {x} .5 {w} .5\n")
+    assert float(x) + float(w) / 2 > 1
+    read_yolo(root, "train")
+    assert not recwarn.list
+
+
 YAMLS = {
     "": "must be a mapping with the key 'names', got NoneType",
     "[1": "is not YAML",
