@@ -105,7 +105,7 @@ def planned_detection(
     """
     folder = run_folder(path, output)
     if resume and (folder / "config.yaml").is_file():
-        return cast(DetectionRunConfig, load_config(folder / "config.yaml", overrides))
+        return cast(DetectionRunConfig, load_config(folder / "config.yaml", [*overrides, f"output={json.dumps(str(folder))}"]))
     refuse_used(folder)
     return plan_detection(path, output=folder, overrides=overrides, **options).config
 
