@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from resdet.data.formats.folder import is_image_name, sub_folders
+from resdet.data.formats.file_names import is_image_name
+from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.imagenet import SOLUTION, find_table, read_imagenet
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import ConfigError, DataError

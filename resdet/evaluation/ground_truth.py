@@ -59,7 +59,7 @@ class GroundTruth:
         """Read a COCO-format dict with "images", "annotations" and "categories".
 
         An annotation needs "id", "image_id", "category_id" and "bbox"; "area", "iscrowd", "difficult" and "ignore" may be
-        missing. Annotation ids only have to be unique.
+        missing or null. Annotation ids only have to be unique.
 
         Raises:
             DataError: with all problems, the first 20 of them written out.
@@ -90,7 +90,7 @@ class GroundTruth:
             image=np.array([image_index[row["image_id"]] for row in annotations], dtype=np.int64),
             category=np.array([category_index[row["category_id"]] for row in annotations], dtype=np.int64),
             boxes=boxes,
-            area=np.array([row.get("area", row["bbox"][2] * row["bbox"][3]) for row in annotations], dtype=np.float64),
+            area=np.array([_area(row) for row in annotations], dtype=np.float64),
             crowd=crowd,
             difficult=np.array(ignored, dtype=np.bool_) | crowd,
             has_id_zero=any(row["id"] == 0 for row in annotations),
@@ -123,6 +123,12 @@ def distinct_names(names: Sequence[str], ids: Sequence[int | str]) -> tuple[str,
     for name in names:
         counts[name] = counts.get(name, 0) + 1
     return tuple(f"{name} [{key}]" if counts[name] > 1 else name for name, key in zip(names, ids, strict=True))
+
+
+def _area(row: Mapping[str, Any]) -> float:
+    """The area of an annotation, or that of its box."""
+    area: float | None = row.get("area")
+    return float(row["bbox"][2] * row["bbox"][3]) if area is None else area
 
 
 def _sections(values: Mapping[str, Any], problems: Problems) -> list[list[Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import is_image_name
 from resdet.errors import ConfigError, DataError
 from resdet.inference.video import is_video_name, video_frames
 from resdet.structures.pictures import ImageInput, check_color, to_image

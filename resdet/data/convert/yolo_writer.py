@@ -10,7 +10,7 @@ import yaml
 
 from resdet.data.convert.written import Written, counted, lost_numbers, new_file, shared_stems
 from resdet.data.dataset import DetectionDataset
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import is_image_name
 from resdet.data.formats.yolo import DESCRIPTION, SPLITS, label_path
 from resdet.errors import ConfigError, DataError
 

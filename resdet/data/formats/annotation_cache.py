@@ -27,7 +27,7 @@ from resdet.files import atomic_write, sha256_of
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1  # raise it whenever a reader gives another result for the same file
+_VERSION = 2  # raise it whenever a reader gives another result for the same file
 _LARGE = 8 << 20  # bytes; reading a file of this size takes about a second
 # the errors that numpy and zipfile raise on damaged files
 _DAMAGE = (

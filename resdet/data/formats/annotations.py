@@ -6,8 +6,10 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
@@ -183,6 +185,16 @@ class DatasetBuilder:
             lines.append(f"{where}: no such image file: {os.fsdecode(path)}{there}")
         return lines
 
+    def _twice(self) -> list[tuple[int, tuple[float, float, float, float]]]:
+        """The image and the box of each object that equals one before it."""
+        seen: set[tuple[int, int, tuple[float, float, float, float]]] = set()
+        twice = []
+        for (image, label, *_), box in zip(self._objects, self._boxes, strict=True):
+            if (image, label, box) in seen:
+                twice.append((image, box))
+            seen.add((image, label, box))
+        return twice
+
     def _shared(self) -> list[str]:
         """A line for each image whose file is another's too: what one of the two lacks would be trained as background."""
         first: dict[bytes, str] = {}
@@ -193,8 +205,18 @@ class DatasetBuilder:
         ]
 
     def _warn(self) -> None:
+        if suspicion := in_first_pixel(np.array(self._boxes).reshape(-1, 4), [size[2:] for size in self._images]):
+            warnings.warn(f"{self.source}: {suspicion}", stacklevel=4)
+        if twice := self._twice():
+            image, box = twice[0]
+            path = os.fsdecode(self._images[image][0])
+            warnings.warn(
+                f"{self.source}: {len(twice)} objects are given twice, with the same image, class and box, "
+                f"the first: {_show(box)} of {path}",
+                stacklevel=4,
+            )
         for what, (count, where) in self._notes.items():
-            warnings.warn(f"{self.source}: {count} {what}, the first: {where}", stacklevel=4)
+            warnings.warn(f"{self.source}: {count} {what}, the first: {where.removeprefix(f'{self.source}: ')}", stacklevel=4)
         if self._empty:
             warnings.warn(
                 f"{self.source}: {len(self._empty)} boxes without area are left out of training, the first: {self._empty[0]}",
@@ -207,6 +229,13 @@ class DatasetBuilder:
                 f"by {overshoot:.3g} pixels at most: {where}",
                 stacklevel=4,
             )
+
+
+def in_first_pixel(boxes: NDArray[np.float64], sizes: Sequence[tuple[int, int]] | NDArray[Any]) -> str:
+    """The suspicion that boxes (N, 4) are fractions of images of these sizes and not pixels; "" where they are not."""
+    if not len(boxes) or boxes.max() > 1 or not np.isfinite(sizes).all() or np.min(sizes) <= 1:
+        return ""
+    return "every box lies within the first pixel; boxes are in pixels, are these fractions of the image?"
 
 
 def missing_files(paths: Sequence[bytes]) -> list[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotation_cache import cached
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
+from resdet.data.formats.coco_mend import Mender, outline_box
 from resdet.data.formats.coco_rows import TRAINING_ANNOTATION, TRAINING_CATEGORY, TRAINING_IMAGE, RowKind
 from resdet.data.problems import shown
 from resdet.errors import DataError
@@ -27,8 +29,10 @@ def read_coco(
     """Read an instances file.
 
     Crowds become ignored objects. Boxes of zero size are left out of training and boxes partly outside are clipped, each with a
-    counted warning. ``iscrowd`` and ``area`` may be missing: 0, and the area of the box. ``difficult``, which COCO itself does
-    not have, is VOC's mark in a converted file.
+    counted warning. ``iscrowd`` and ``area`` may be missing or null: 0, and the area of the box. ``difficult``, which COCO
+    itself does not have, is VOC's mark in a converted file. What other programs write in their own way is read where only one
+    thing can be meant, with a counted warning: see ``coco_mend`` for ids, numbers and categories, ``file_names`` for the names
+    of images; images without a size have that of their header, objects without a box that of their outline.
 
     Args:
         images_dir: the folder that ``file_name`` is relative to.
@@ -54,17 +58,24 @@ def read_coco(
 
 def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult: bool) -> DetectionDataset:
     source = str(path)
-    content = _parse(path)
     builder = DatasetBuilder(source)
+    content = _parse(path, builder)
+    mender = Mender(builder)
     problems = builder.problems
     categories, images, annotations = content["categories"], content["images"], content["annotations"]
+    if _any_wrong(TRAINING_CATEGORY, categories):
+        mender.categories(categories, annotations)
     wrong = _wrong_rows(TRAINING_CATEGORY, categories, source, problems)
     found = dict(sorted((row["id"], row["name"]) for place, row in enumerate(categories) if place not in wrong))
     names = list(found.values()) if names is None else list(names)
     problems += [f"{source}: {problem}" for problem in class_mismatch(list(found.values()), names)]
     labels = {category: names.index(name) for category, name in found.items() if name in names}
+    if _any_wrong(TRAINING_IMAGE, images):
+        mender.images(images)
     places = _read_images(images, source, folder, builder)
     known = {"image_id": TRAINING_IMAGE.ids(images), "category_id": TRAINING_CATEGORY.ids(categories)}
+    if _any_wrong(TRAINING_ANNOTATION, annotations, known):
+        mender.annotations(annotations)
     wrong = _wrong_rows(TRAINING_ANNOTATION, annotations, source, problems, known)
     for row, entry in enumerate(annotations):
         # a wrong image is already reported by its own row
@@ -73,8 +84,8 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
     return builder.build(names, _category_ids(found, names))
 
 
-def _parse(path: Path) -> dict[str, list[Any]]:
-    content = read_json(path, _without_mask)
+def _parse(path: Path, builder: DatasetBuilder) -> dict[str, list[Any]]:
+    content = read_json(path, partial(_without_outline, builder))
     sections = ("images", "annotations", "categories")
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be an object with {', '.join(sections)}, got {type(content).__name__}")
@@ -87,10 +98,19 @@ def _parse(path: Path) -> dict[str, list[Any]]:
     return content
 
 
-def _without_mask(entry: dict[str, Any]) -> dict[str, Any]:
-    """Drop the outline of an object: outlines are most of an instances file, and nothing here uses them."""
-    entry.pop("segmentation", None)
+def _without_outline(builder: DatasetBuilder, entry: dict[str, Any]) -> dict[str, Any]:
+    """Drop the outline of an object: outlines are most of an instances file, and only an object without a box needs one."""
+    outline = entry.pop("segmentation", None)
+    if outline and not entry.get("bbox") and "image_id" in entry and (box := outline_box(outline)):
+        builder.note(
+            "objects have no box, which is taken from their outline", f"{builder.source}: {TRAINING_ANNOTATION.where(entry, 0)}"
+        )
+        entry["bbox"] = box
     return entry
+
+
+def _any_wrong(kind: RowKind, rows: list[Any], known: Mapping[str, Collection[int]] | None = None) -> bool:
+    return next(iter(kind.check(rows, known)), None) is not None
 
 
 def _wrong_rows(
@@ -105,13 +125,16 @@ def _wrong_rows(
 def _read_images(rows: list[Any], source: str, folder: Path, builder: DatasetBuilder) -> dict[int, int]:
     """Add the images whose rows are right; return the index of each by its image id."""
     wrong = _wrong_rows(TRAINING_IMAGE, rows, source, builder.problems)
-    return {
-        row["id"]: builder.add_image(
-            f"{source}: {TRAINING_IMAGE.where(row, place)}", folder, row["file_name"], row["id"], row["height"], row["width"]
-        )
-        for place, row in enumerate(rows)
-        if place not in wrong
-    }
+    places: dict[int, int] = {}
+    for place, row in enumerate(rows):
+        if place in wrong:
+            continue
+        where = f"{source}: {TRAINING_IMAGE.where(row, place)}"
+        height, width = row.get("height") or 0, row.get("width") or 0
+        if not (height and width):
+            builder.note("images have no size, which is taken from the image", where)
+        places[row["id"]] = builder.add_image(where, folder, row["file_name"], row["id"], height, width)
+    return places
 
 
 def _add_object(
@@ -122,14 +145,14 @@ def _add_object(
     labels: Mapping[int, int],
     keep_difficult: bool,
 ) -> None:
-    crowd, difficult = bool(row.get("iscrowd", 0)), bool(row.get("difficult", 0))
+    crowd, difficult, area = bool(row.get("iscrowd")), bool(row.get("difficult")), row.get("area")
     builder.add_object(
         where,
         images[row["image_id"]],
         labels.get(row["category_id"], 0),
         tuple(map(float, row["bbox"])),  # type: ignore[arg-type]
         row["id"],
-        area=float(row["area"]) if "area" in row else None,
+        area=None if area is None else float(area),
         crowd=crowd,
         difficult=difficult,
         ignore=crowd or (difficult and not keep_difficult),

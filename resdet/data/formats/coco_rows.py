@@ -43,7 +43,7 @@ class RowKind:
     Attributes:
         name: the word for one row.
         required: the rules of the required keys.
-        optional: the rules of the keys that may be missing.
+        optional: the rules of the keys that may be missing or null.
         unique: required keys whose values must differ between rows.
     """
 
@@ -90,7 +90,7 @@ class RowKind:
             return (
                 all(isinstance(row, dict) for row in rows)
                 and all(all(map(rule.holds, column(key))) for key, rule in self.required.items())
-                and all(rule.holds(row[key]) for key, rule in self.optional.items() for row in rows if key in row)
+                and all(rule.holds(row[key]) for key, rule in self.optional.items() for row in rows if row.get(key) is not None)
                 and all(len(set(column(key))) == len(rows) for key in self.unique)
                 and all(set(ids).issuperset(column(key)) for key, ids in known.items() if key in self.required)
             )
@@ -101,7 +101,7 @@ class RowKind:
         if not isinstance(row, dict):
             yield f"must be an object, got {shown(row)}"
             return
-        present = {key: rule for key, rule in self.optional.items() if key in row}
+        present = {key: rule for key, rule in self.optional.items() if row.get(key) is not None}
         for key, rule in {**self.required, **present}.items():
             value = row.get(key)
             if not rule.holds(value):
@@ -143,7 +143,7 @@ _ID = Rule("an integer", _is_integer)
 _ANY_ID = Rule("an integer or a string", lambda value: isinstance(value, (int, str)) and not isinstance(value, bool))
 _TEXT = Rule("a non-empty string", lambda value: isinstance(value, str) and bool(value))
 _SIDE = Rule("a positive integer", lambda value: _is_integer(value) and value > 0)
-_SIZE = Rule("a number above 0", lambda value: value is None or (is_number(value) and value > 0))
+_SIZE = Rule("a number above 0", lambda value: is_number(value) and value > 0)
 _FLAG = Rule("0 or 1", lambda value: value in (0, 1))
 _AREA = Rule("a finite number >= 0", lambda value: is_number(value) and value >= 0)
 # the builder shared by all formats checks finite boxes further
@@ -153,7 +153,7 @@ SCORE = Rule("a finite number", is_number)
 
 _FLAGS = {"iscrowd": _FLAG, "difficult": _FLAG}
 TRAINING_CATEGORY = RowKind("category", {"id": _ID, "name": _TEXT}, unique=("id", "name"))
-TRAINING_IMAGE = RowKind("image", {"id": _ID, "file_name": _TEXT, "height": _SIDE, "width": _SIDE}, unique=("id",))
+TRAINING_IMAGE = RowKind("image", {"id": _ID, "file_name": _TEXT}, {"height": _SIDE, "width": _SIDE}, unique=("id",))
 TRAINING_ANNOTATION = RowKind(
     "annotation",
     {"id": _ID, "image_id": _ID, "category_id": _ID, "bbox": _FOUR_NUMBERS},

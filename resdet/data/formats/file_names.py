@@ -10,7 +10,13 @@ from urllib.parse import unquote
 
 from resdet.system import unusable_name
 
+IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _ODD = re.compile(r"[\\%]|^/")  # a name without any of these is looked up as it is
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image: by its suffix, and not hidden."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def unsafe_name(name: str) -> str | None:
@@ -70,14 +76,14 @@ def below(folder: Path, name: str) -> str:
 
 
 def same_stem(path: str | Path) -> list[str]:
-    """The names of the files beside ``path`` that differ from it in the suffix or in upper and lower case, sorted."""
+    """The names of the images beside ``path`` that have its name but for the suffix and upper and lower case, sorted."""
     folder, name = os.path.split(path)
     stem = os.path.splitext(name)[0].lower()  # noqa: PTH122
     try:
         return sorted(
             entry.name
             for entry in os.scandir(folder or ".")
-            if os.path.splitext(entry.name)[0].lower() == stem and entry.is_file()  # noqa: PTH122
+            if os.path.splitext(entry.name)[0].lower() == stem and is_image_name(entry.name) and entry.is_file()  # noqa: PTH122
         )
     except OSError:
         return []

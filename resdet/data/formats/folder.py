@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.formats.annotations import class_mismatch
+from resdet.data.formats.file_names import IMAGE_SUFFIXES, is_image_name
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import walk_files
 from resdet.images import read_file, read_image
-
-_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FileDat
     for name in found:
         images = _images(root / name)
         if not images:
-            problems.append(f"{root / name}: holds no image ({' '.join(_EXTENSIONS)})")
+            problems.append(f"{root / name}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
         files += images
         labels += [names.index(name) if name in names else 0] * len(images)
     if problems:
@@ -89,11 +88,6 @@ def sub_folders(root: Path) -> list[str]:
         return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise DataError(f"{root}: cannot be read: {error.strerror}") from error
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image: by its suffix, and not hidden."""
-    return name.lower().endswith(_EXTENSIONS) and not name.startswith(".")
 
 
 def _images(folder: Path) -> list[bytes]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from resdet.data.formats.annotations import class_mismatch
-from resdet.data.formats.folder import FileDataset, is_image_name, read_folder, sub_folders
+from resdet.data.formats.file_names import is_image_name
+from resdet.data.formats.folder import FileDataset, read_folder, sub_folders
 from resdet.data.formats.table import read_csv
 from resdet.errors import DataError
 

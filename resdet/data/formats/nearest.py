@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import is_image_name
 from resdet.files import walk_files
 
 

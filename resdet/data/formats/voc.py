@@ -11,8 +11,7 @@ from xml.etree.ElementTree import Element
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
-from resdet.data.formats.file_names import same_stem
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import is_image_name, same_stem
 from resdet.data.formats.nearest import NearestImages, files_below
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element, text_of
 from resdet.errors import DataError
@@ -160,7 +159,7 @@ def _file_name(root: Path, key: str, tree: Element, builder: DatasetBuilder) -> 
     if (root / IMAGES / f"{key}.jpg").is_file():
         return f"{key}.jpg"
     name = f"{key}{PurePath(text_of(tree, 'filename')).suffix or '.jpg'}"
-    near = [other for other in same_stem(root / IMAGES / name) if is_image_name(other)]
+    near = same_stem(root / IMAGES / name)
     if len(near) != 1 or os.path.isfile(root / IMAGES / name):  # noqa: PTH113
         return name
     builder.note("images are called otherwise than the set or the xml says", f"{near[0]}, not {PurePosixPath(name).name}")

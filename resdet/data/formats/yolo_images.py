@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resdet.data.formats.annotations import DatasetBuilder
-from resdet.data.formats.file_names import below, spelled_here, unsafe_name
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import below, is_image_name, spelled_here, unsafe_name
 from resdet.data.formats.nearest import files_below
 from resdet.data.formats.yolo_names import shown_briefly
 from resdet.files import walk_files

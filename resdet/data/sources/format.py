@@ -77,7 +77,9 @@ def names_list(*folder: str, needed: bool = True) -> Rule:
     def rule(source: Any, root: Path, label: str) -> list[str]:
         if not needed and not source.split:
             return []
-        return no_list(f"option '{label}.split'", source.split, root.joinpath(*folder))
+        lists = root.joinpath(*folder)
+        lacking = "" if needed or lists.is_dir() else "; there is no such folder: without a split, every annotation is read"
+        return [f"{problem}{lacking}" for problem in no_list(f"option '{label}.split'", source.split, lists)]
 
     return rule
 

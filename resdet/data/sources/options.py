@@ -46,7 +46,5 @@ def no_list(option: str, value: str, folder: Path) -> list[str]:
     """Problems with an option that must name a list in a folder of image sets; [] when it does."""
     if value and is_file(str(folder / f"{value}.txt")):
         return []
-    if value and not folder.is_dir():
-        return [f"{option} must name a list of {folder}, a folder that is not there, got {value!r}; without it all are read"]
     known = did_you_mean(value, sorted(path.stem for path in folder.glob("*.txt")))
     return [f"{option} must name a list of {folder}, got {value!r}{known}"]

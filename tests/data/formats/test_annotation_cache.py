@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resdet.data.formats import annotation_cache, coco
-from resdet.data.formats.annotations import missing_files
+from resdet.data.formats.annotations import DatasetBuilder, missing_files
 from resdet.data.formats.coco import read_coco
 from resdet.errors import DataError
 from resdet.files import cache_folder
@@ -21,7 +21,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(annotation_cache, "_LARGE", 0)
     found: list[Path] = []
     parse = coco._parse
-    monkeypatch.setattr(coco, "_parse", lambda path: found.append(path) or parse(path))
+    monkeypatch.setattr(coco, "_parse", lambda path, builder: found.append(path) or parse(path, builder))
     return found
 
 
@@ -184,7 +184,7 @@ def test_outlines_take_no_memory(tiny_coco) -> None:
     for entry in content["annotations"]:
         entry["segmentation"] = [[0.5] * 10]
     tiny_coco.write(content)
-    parsed = coco._parse(tiny_coco.annotations)
+    parsed = coco._parse(tiny_coco.annotations, DatasetBuilder("x"))
     assert json.loads(tiny_coco.annotations.read_text())["annotations"][0].keys() - parsed["annotations"][0].keys() == {
         "segmentation"
     }

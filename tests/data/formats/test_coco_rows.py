@@ -74,7 +74,7 @@ WRONG = {
     "area": -1,
     "iscrowd": 2,
     "difficult": "yes",
-    "ignore": None,
+    "ignore": "x",
     "score": math.nan,
 }
 

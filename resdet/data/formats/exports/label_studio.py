@@ -10,7 +10,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Box, Picture, Shape, bounded, dataset_of, expecting, text
 from resdet.data.formats.exports.shapes import around, around_ellipse, around_turned
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import is_image_name
 from resdet.errors import DataError
 from resdet.files import read_json
 

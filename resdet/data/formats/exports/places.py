@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from resdet.data.formats.file_names import placed, unsafe_name
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import is_image_name, placed, unsafe_name
 from resdet.data.formats.nearest import files_below
 
 _BY_NAME = "images are found by their file names alone, not at the paths or URLs that the file writes"

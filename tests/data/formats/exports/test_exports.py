@@ -140,9 +140,11 @@ def read(*arguments: Any, names: list[str] | None = None) -> tuple[DetectionData
 
 
 def problems(*arguments: Any, names: list[str] | None = None) -> list[str]:
-    with pytest.raises(DataError) as caught, warnings.catch_warnings():
+    config = source(*arguments)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        build_dataset([source(*arguments)], names)
+        with pytest.raises(DataError) as caught:
+            build_dataset([config], names)
     return list(caught.value.problems)
 
 
@@ -175,9 +177,10 @@ def test_an_image_that_is_not_there(kind: str, tmp_path: Path) -> None:
     form, name, text = GOOD[kind]
     config = source(tmp_path, form, name, text)
     (tmp_path / "photos" / "a.jpg").unlink()
-    with pytest.raises(DataError, match=r"no such image file: .*a\b") as caught, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        build_dataset([config])
+        with pytest.raises(DataError, match=r"no such image file: .*a\b") as caught:
+            build_dataset([config])
     assert len(caught.value.problems) == 1
 
 
