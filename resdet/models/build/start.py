@@ -7,12 +7,14 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from torch import Tensor
 
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
+from resdet.models.backbones.weights.find import existing_weights
 from resdet.models.backbones.weights.read import read_weights
 from resdet.models.build.classifier import build_classifier
 from resdet.models.build.detector import build_detector
@@ -32,7 +34,7 @@ _WNID = re.compile(r"n\d{8}")  # what ImageNet calls a class
 
 
 def start_classifier(config: ClassifierConfig, names: Sequence[str], mean_image: Tensor | None = None) -> Classifier:
-    """The classifier that training begins with: of ``build_classifier``, but with ``fc`` at random when it is for other classes.
+    """The classifier that training begins with: of ``build_classifier``, with ``fc`` at random when it is for other classes.
 
     The ``fc`` of ``config.backbone.weights`` is kept when the file says that it is for the classes ``names``, in this order.
     Where a file says nothing, 1000 classes are ImageNet's, and an ``fc`` of as many other classes as there are names is kept.
@@ -41,18 +43,18 @@ def start_classifier(config: ClassifierConfig, names: Sequence[str], mean_image:
         ConfigError, DataError: errors of ``build_backbone``.
     """
     model = build_classifier(config, names, mean_image)
-    path = config.backbone.weights
-    if not path:
+    if not config.backbone.weights:
         return model
-    file = read_weights(path)
+    spec = model.backbone.spec
+    file = read_weights(existing_weights(Path(config.backbone.weights), spec.name, narrow=spec.width != 64))
     if "fc.weight" not in file.state:
-        _log.info("%s: has no classifier: that of the %d classes starts anew", path, len(names))
+        _log.info("%s: has no classifier: that of the %d classes starts anew", file.path, len(names))
         return model
     outputs = len(file.state["fc.weight"])
     if not _is_for(names, outputs, (file.card or {}).get("names")):
         if outputs == len(names):  # otherwise it is at random already
             model.backbone.renew_classifier()
-        _log.info("%s: its classifier is for %d other classes: that of the %d here starts anew", path, outputs, len(names))
+        _log.info("%s: its classifier is for %d other classes: that of the %d here starts anew", file.path, outputs, len(names))
     return model
 
 
