@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
 from resdet.errors import ConfigError
 
+if TYPE_CHECKING:
+    from resdet.config.check import RunFile
 
-def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--data``, ``--model`` and ``--budget``."""
+
+def add_plan_arguments(parser: argparse.ArgumentParser, data: str, models: str) -> None:
+    """``--data``, ``--model`` and ``--budget``.
+
+    Args:
+        parser: gets the arguments.
+        data: what ``--data`` may name.
+        models: the values of ``--model``.
+    """
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="instead of --config: a folder, an annotation file, a data.yaml or an archive of your own; everything else is "
-        "chosen from the data, the machine and --budget",
+        help=f"instead of --config: {data}; everything else is chosen from the data, the machine and --budget",
     )
-    parser.add_argument("--model", help="with --data: r18, r50 or r101 (default: r18 on a CPU, r50 on a GPU)")
+    parser.add_argument("--model", help=f"with --data: {models} (default: r18 on a CPU, r50 on a GPU)")
     parser.add_argument("--budget", metavar="TIME", help="with --data: how long training may take (default: 30min)")
 
 
@@ -26,3 +36,21 @@ def check_plan_arguments(args: argparse.Namespace) -> None:
     for name in ("model", "budget"):
         if args.config and getattr(args, name):
             raise ConfigError(f"--{name} goes with --data; with --config, the run file says it")
+
+
+def planned_config(args: argparse.Namespace, task: str) -> RunFile:
+    """The config of the run that is planned for ``--data``; the plan goes to the error output."""
+    from resdet.inference.device import select_device
+    from resdet.training.plan import parse_budget, planned_run
+
+    return planned_run(
+        args.data,
+        task=task,
+        device=select_device(args.device),
+        output=args.output,
+        model=args.model,
+        budget=parse_budget(args.budget or "30min"),
+        overrides=args.overrides,
+        resume=args.resume,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )

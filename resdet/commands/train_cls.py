@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 
 from resdet.commands.common import add_train_arguments, print_results, run_config
+from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
+from resdet.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``train-cls``."""
-    add_train_arguments(parser)
+    add_train_arguments(parser, config=False)
+    add_plan_arguments(parser, "a folder of class folders, a CSV or JSON list, or an archive of your own", models="r18 or r50")
     parser.add_argument(
         "--recompute-bn",
         action="store_true",
@@ -20,11 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, recompute BN statistics, evaluate, and leave a run folder."""
+    check_plan_arguments(args)
+    if args.data and args.recompute_bn:
+        raise ConfigError("--recompute-bn goes with --config, the config.yaml of a run folder")
     from resdet.config.schema import ClassificationRunConfig
     from resdet.inference.device import select_device
     from resdet.training.classification.statistics import refresh_classifier
     from resdet.training.train import train_config
 
+    if args.data:
+        print_results(train_config(planned_config(args, "classification"), device=args.device, resume=args.resume).results)
+        return 0
     config = run_config(args, ClassificationRunConfig)
     if args.recompute_bn:
         print_results(refresh_classifier(config, select_device(args.device)))

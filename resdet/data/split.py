@@ -58,7 +58,8 @@ def split_groups(
                 for name, count in held[key].items():
                     wanted[name] -= count
     if not val and len(keys) > 1:
-        val.add(min(order, key=lambda key: len(members[key])))
+        held_by = Counter(label for key in order for label in held[key])
+        val.add(min(order, key=lambda key: (any(held_by[label] == 1 for label in held[key]), len(members[key]))))
     chosen = [index for index, group in enumerate(groups) if group in val]
     return [index for index, group in enumerate(groups) if group not in val], chosen
 

@@ -14,7 +14,7 @@ from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.inference.device import select_device
 from resdet.training.evaluate import EvaluationOptions, evaluate_files
-from resdet.training.plan import parse_budget, planned_detection
+from resdet.training.plan import parse_budget, planned_run
 from resdet.training.train import train_config
 
 
@@ -26,6 +26,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     hooks: Sequence[Hook] = (),
+    task: str | None = None,
     model: str | None = None,
     budget: str | None = None,
     **options: Any,
@@ -33,17 +34,19 @@ def train(
     """Train the network that a run file describes, evaluate it, and leave a run folder.
 
     Args:
-        config: a run file, or the name of a shipped one: ``"coco_r50"``. None: a detector is planned for ``data``, which is a
-            path, as ``resdet train-det --data`` does.
-        data: the path of your own data: a folder, an annotation file, a data.yaml or an archive. With a config: options of the
-            section ``data``, where ``"train"`` and ``"val"`` may also be a ``torch.utils.data.Dataset`` with RGB images and
-            class names in its attribute ``classes``. For a detector its items are ``(image, {"boxes": xyxy in pixels,
-            "labels": 0 … K-1})``, for a classifier ``(image, label)``.
+        config: a run file, or the name of a shipped one: ``"coco_r50"``. None: a run is planned for ``data``, which is a path,
+            as ``resdet train-det --data`` and ``resdet train-cls --data`` do.
+        data: the path of your own data: a folder, an annotation file, a list of images, a data.yaml or an archive. With a
+            config: options of the section ``data``, where ``"train"`` and ``"val"`` may also be a
+            ``torch.utils.data.Dataset`` with RGB images and class names in its attribute ``classes``. For a detector its items
+            are ``(image, {"boxes": xyxy in pixels, "labels": 0 … K-1})``, for a classifier ``(image, label)``.
         output: the run folder; None: that of the config.
         device: auto, cpu, cuda or mps.
         resume: continue the run in the folder.
         hooks: your own hooks, in addition to those that log, evaluate and save.
-        model: for a planned run: ``"r18"``, ``"r50"`` or ``"r101"``; None: r18 on a CPU, r50 on a GPU.
+        task: for a planned run: ``"detection"`` or ``"classification"``; None: a detector where there are annotations of
+            boxes, else a classifier.
+        model: for a planned run: ``"r18"``, ``"r50"`` or, of a detector, ``"r101"``; None: r18 on a CPU, r50 on a GPU.
         budget: for a planned run: how long training may take; None: ``"30min"``.
         options: other sections and options, such as ``optimizer={"lr": 0.01}`` or ``**{"run.batch": 4}``.
 
@@ -56,8 +59,9 @@ def train(
     if isinstance(data, (str, Path)):
         if config is not None:
             raise ConfigError("train: 'data' is a path, which goes without a config; with one, give its options as a mapping")
-        chosen = planned_detection(
+        chosen = planned_run(
             data,
+            task=task,
             device=select_device(device),
             output=output,
             model=model,
@@ -66,8 +70,8 @@ def train(
             resume=resume,
         )
         return train_config(chosen, device=device, resume=resume, hooks=hooks)
-    if config is None or model is not None or budget is not None:
-        raise ConfigError("train: give a config, or 'data' as a path, with which alone 'model' and 'budget' go")
+    if config is None or any(value is not None for value in (task, model, budget)):
+        raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
     given = dict(data or {})
     own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
     overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given})]

@@ -49,6 +49,14 @@ def test_a_class_of_one_image_stays_in_training_and_a_class_of_four_is_validated
         assert 1 <= sum(index > 50 for index in val) <= 2
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_where_all_classes_are_small_the_one_validated_is_not_lost_to_training(seed: int) -> None:
+    labels = [0, 1, 1, 2]
+    train, val = split_groups(range(4), [{label} for label in labels], 0.2, seed)
+    assert [labels[index] for index in val] == [1]
+    assert {labels[index] for index in train} == {0, 1, 2}
+
+
 def test_another_seed_takes_other_images() -> None:
     parts = {tuple(split_groups(range(100), [{0}] * 100, 0.2, seed)[1]) for seed in range(5)}
     assert len(parts) == 5

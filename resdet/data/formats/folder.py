@@ -74,7 +74,7 @@ def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FileDat
     for name in found:
         images = _images(root / name)
         if not images:
-            problems.append(f"{root / name}: holds no image ({' '.join(IMAGE_SUFFIXES)})")
+            problems.append(f"{root / name}: holds no image ({' '.join(IMAGE_SUFFIXES)}): fill the folder, or remove it")
         files += images
         labels += [names.index(name) if name in names else 0] * len(images)
     if problems:
@@ -85,7 +85,8 @@ def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FileDat
 def sub_folders(root: Path) -> list[str]:
     """The names of a folder's folders, sorted, without hidden ones; a DataError when it cannot be read."""
     try:
-        return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+        # __MACOSX: what macOS puts into a zip beside the files
+        return sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
     except OSError as error:
         raise DataError(f"{root}: cannot be read: {error.strerror}") from error
 

@@ -13,10 +13,15 @@ import numpy as np
 from resdet.data.formats.annotations import class_mismatch
 from resdet.data.formats.file_names import spelled_here, unsafe_name
 from resdet.data.formats.folder import FileDataset
-from resdet.data.formats.table import read_csv
+from resdet.data.formats.table import named_columns, read_csv
 from resdet.errors import DataError
 from resdet.files import read_json
 
+# other names of the two columns, as other tools write them
+SYNONYMS = {
+    "path": ("filename", "file", "image", "image_path", "file_name"),
+    "label": ("class", "category", "class_name"),
+}
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -31,7 +36,8 @@ class _Entry(NamedTuple):
 def read_image_list(root: str | Path, annotations: str | Path, names: Sequence[str] | None = None) -> FileDataset:
     """Read a list of images: CSV whose first line is ``path,label``, or JSON, ``[{"path": …, "label": …}, …]``.
 
-    A label is a class name; a number is taken as its text. Other columns and keys are left alone, as is space around a value
+    A label is a class name; a number is taken as its text. Columns called otherwise (``SYNONYMS``) are read with a warning;
+    a JSON list has the keys of its first object. Other columns and keys are left alone, as is space around a value
     of a CSV file.
 
     Args:
@@ -70,7 +76,7 @@ def _sorted(names: Iterable[str]) -> list[str]:
 
 def _csv_entries(source: Path, problems: list[str]) -> list[_Entry]:
     entries = []
-    for line, (path, label) in read_csv(source, ("path", "label"), problems):
+    for line, (path, label) in read_csv(source, ("path", "label"), problems, SYNONYMS):
         where = f"{source}: line {line}"
         problems += [f"{where}: {key} must not be empty" for key, value in (("path", path), ("label", label)) if not value]
         if path and label:
@@ -82,13 +88,15 @@ def _json_entries(source: Path, problems: list[str]) -> list[_Entry]:
     content = read_json(source)
     if not isinstance(content, list):
         raise DataError(f"{source}: must be a list of objects with path and label, got {type(content).__name__}")
+    first = next((list(map(str, entry)) for entry in content if isinstance(entry, dict)), [])
+    keys = named_columns(source, first, ("path", "label"), SYNONYMS)
     entries = []
     for number, entry in enumerate(content, 1):
         where = f"{source}: entry {number}"
         if not isinstance(entry, dict):
             problems.append(f"{where}: must be an object with path and label, got {type(entry).__name__}")
             continue
-        path, label = entry.get("path"), entry.get("label")
+        path, label = (entry.get(keys.get(name, name)) for name in ("path", "label"))
         wrong = []
         if not isinstance(path, str) or not path.strip():
             wrong.append(f"{where}: path must be a non-empty string, got {path!r}")

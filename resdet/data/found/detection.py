@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
-from resdet.data.download.archives import unpack
-from resdet.data.formats.folder import is_image_name
+from resdet.data.formats.file_names import is_image_name
 from resdet.data.found.kinds import kind_of, looks_like_labels
-from resdet.errors import ConfigError, DataError
-from resdet.files import cache_folder, sha256_of, walk_files
+from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
+from resdet.errors import DataError
+from resdet.files import walk_files
 
-# names of parts in the order in which they are taken
-TRAIN = ("train", "training", "trainval", "train2017")
-VAL = ("val", "valid", "validation", "dev", "val2017", "test")
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 _MOST_LOOKED_AT = 200_000
 
 
@@ -51,27 +44,11 @@ def find_data(path: str | Path) -> FoundData:
         ConfigError: there is no such path.
         DataError: no annotations were found, with what was looked for and what is there instead; or a broken archive.
     """
-    place = Path(path).expanduser()
-    if not os.path.exists(place):  # noqa: PTH110  (False, not an error, for a name too long)
-        raise ConfigError(f"--data must name a folder, an annotation file or an archive, got {str(path)!r}")
-    if place.is_file() and place.name.lower().endswith(_ARCHIVES):
-        place = _unpacked(place)
+    place = opened(path)
     found = _of_file(place) if place.is_file() else _of_folder(place)
     if found is None:
         raise DataError(f"{path}: {_nothing(place)}")
     return found
-
-
-def _unpacked(archive: Path) -> Path:
-    """The folder of an archive's files, in the cache; it is unpacked when it was not before."""
-    target = cache_folder() / "data" / f"{archive.name.partition('.')[0]}-{sha256_of(archive)[:12]}"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
-            unpack(archive, Path(folder) / "files")
-            with contextlib.suppress(FileExistsError, NotADirectoryError):  # another process was sooner
-                (Path(folder) / "files").rename(target)
-    return target
 
 
 def _of_file(path: Path) -> FoundData | None:
@@ -91,10 +68,8 @@ def _of_folder(root: Path) -> FoundData | None:
     for look in _LOOKS:
         if found := look(root):
             return found
-    folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(("__MACOSX", "."))]
-    if len(folders) == 1:  # as archives often have it
-        return _of_folder(folders[0])
-    return None
+    lone = lone_folder(root)
+    return _of_folder(lone) if lone else None
 
 
 def _parts(root: Path) -> FoundData | None:
@@ -257,5 +232,6 @@ def _nothing(place: Path) -> str:
     there = ", ".join(f"{count} {kind}" for kind, count in counts.most_common(5)) or "nothing"
     return (
         "no annotations found. Looked for: COCO, Label Studio or VIA json, labelme jsons, CVAT xml, VOC's xml files, "
-        f"YOLO's text files, csv, metadata.jsonl; there is: {there}. Photos without boxes must be annotated first"
+        f"YOLO's text files, csv, metadata.jsonl; there is: {there}. Photos without boxes must be annotated first; "
+        "folders of classes train a classifier (resdet train-cls --data)"
     )

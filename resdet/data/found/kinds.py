@@ -14,7 +14,7 @@ _JSON = (
     ("label_studio", "[", ('"data"', '"annotations"')),
     ("label_studio", "[", ('"data"', '"completions"')),
     ("label_studio", "[", ('"rectanglelabels"',)),
-    ("label_studio", "[", ('"label"', '"image"')),
+    ("label_studio", "[", ('"polygonlabels"',)),
     ("coco", "{", ('"images"', '"annotations"')),
     ("coco", "{", ('"images"', '"categories"')),
 )
@@ -30,30 +30,31 @@ def kind_of(path: Path) -> str | None:
     """
     suffix = path.suffix.lower()
     if suffix == ".json":
-        text = _text(path)
+        text = beginning(path)
         start = text.lstrip()[:1]
         return next((kind for kind, first, words in _JSON if start == first and all(word in text for word in words)), None)
     if suffix == ".jsonl":
-        return "hf_objects" if re.search(r'"objects"\s*:\s*\{', _text(path)) else None
+        return "hf_objects" if re.search(r'"objects"\s*:\s*\{', beginning(path)) else None
     if suffix == ".xml":
-        text = _text(path)
+        text = beginning(path)
         return next((kind for kind, pattern in _XML if pattern.search(text)), None)
     if suffix == ".csv":
-        columns = {column.strip(" \"'").lower() for column in _text(path).partition("\n")[0].split(",")}
+        columns = {column.strip(" \"'").lower() for column in beginning(path).partition("\n")[0].split(",")}
         boxes = any(names <= columns for names in _BOX_COLUMNS)
         return "csv" if boxes and columns & _IMAGE_COLUMNS else None
     if suffix in (".yaml", ".yml"):
-        return "yolo" if re.search(r"^\s*[\"']?names[\"']?\s*:", _text(path), re.MULTILINE) else None
+        return "yolo" if re.search(r"^\s*[\"']?names[\"']?\s*:", beginning(path), re.MULTILINE) else None
     return None
 
 
 def looks_like_labels(path: Path) -> bool:
     """Whether a text file has YOLO's lines: a class and at least four numbers; an empty one may have them, too."""
-    lines = [line.split() for line in _text(path).splitlines()[:20] if line.strip()]
+    lines = [line.split() for line in beginning(path).splitlines()[:20] if line.strip()]
     return all(len(words) >= 5 and all(_is_number(word) for word in words) for words in lines)
 
 
-def _text(path: Path) -> str:
+def beginning(path: Path) -> str:
+    """The first MiB of a file and its end as text; empty when it cannot be read."""
     try:
         with path.open("rb") as file:
             start = file.read(_PIECE)

@@ -59,6 +59,10 @@ class ResNet(nn.Module):
         for stage in self.stages():
             yield from cast("Iterator[ResidualBlock]", stage)
 
+    def renew_classifier(self) -> None:
+        """Start the classifier ``fc`` anew, at random."""
+        _he_init(self.fc)
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Float (N, in_channels, H, W) to the last stage's map (N, C, H', W'): H' = ceil(H / 32) with four stages."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

@@ -10,7 +10,7 @@ from resdet.models.build.create import create_model, list_models
 from resdet.models.build.detector import build_detector
 from resdet.models.build.load import load_localizer, load_model
 from resdet.models.build.localizer import build_localizer
-from resdet.models.build.start import start_detector, start_localizer
+from resdet.models.build.start import start_classifier, start_detector, start_localizer
 
 __all__ = [
     "build_backbone",
@@ -21,6 +21,7 @@ __all__ = [
     "list_models",
     "load_localizer",
     "load_model",
+    "start_classifier",
     "start_detector",
     "start_localizer",
 ]

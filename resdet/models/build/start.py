@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
 
 from resdet.config.localization import LocalizerConfig
-from resdet.config.schema import DetectorConfig
+from resdet.config.schema import ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
+from resdet.models.backbones.weights.find import existing_weights
+from resdet.models.backbones.weights.read import read_weights
+from resdet.models.build.classifier import build_classifier
 from resdet.models.build.detector import build_detector
 from resdet.models.build.load import load_localizer
 from resdet.models.build.localizer import build_localizer, build_region_net
 from resdet.models.card_network import card_config, check_same_network, with_card
+from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.finetune import take_over
 from resdet.models.localization.per_class_rpn import PerClassRPN
@@ -22,6 +30,32 @@ from resdet.models.model_file import read_model
 from resdet.structures import PixelConvention
 
 _log = logging.getLogger(__name__)
+_WNID = re.compile(r"n\d{8}")  # what ImageNet calls a class
+
+
+def start_classifier(config: ClassifierConfig, names: Sequence[str], mean_image: Tensor | None = None) -> Classifier:
+    """The classifier that training begins with: of ``build_classifier``, with ``fc`` at random when it is for other classes.
+
+    The ``fc`` of ``config.backbone.weights`` is kept when the file says that it is for the classes ``names``, in this order.
+    Where a file says nothing, 1000 classes are ImageNet's, and an ``fc`` of as many other classes as there are names is kept.
+
+    Raises:
+        ConfigError, DataError: errors of ``build_backbone``.
+    """
+    model = build_classifier(config, names, mean_image)
+    if not config.backbone.weights:
+        return model
+    spec = model.backbone.spec
+    file = read_weights(existing_weights(Path(config.backbone.weights), spec.name, narrow=spec.width != 64))
+    if "fc.weight" not in file.state:
+        _log.info("%s: has no classifier: that of the %d classes starts anew", file.path, len(names))
+        return model
+    outputs = len(file.state["fc.weight"])
+    if not _is_for(names, outputs, (file.card or {}).get("names")):
+        if outputs == len(names):  # otherwise it is at random already
+            model.backbone.renew_classifier()
+        _log.info("%s: its classifier is for %d other classes: that of the %d here starts anew", file.path, outputs, len(names))
+    return model
 
 
 def start_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
@@ -72,6 +106,13 @@ def start_localizer(config: LocalizerConfig, names: Sequence[str]) -> PerClassRP
     if problems:
         raise ConfigError([f"{config.weights}: {problem}" for problem in problems])
     return with_card(RegionLocalizer(rpn, regions), config)
+
+
+def _is_for(names: Sequence[str], outputs: int, own: Sequence[str] | None) -> bool:
+    """Whether a file's ``fc`` is taken to be for the classes ``names``; ``own`` are those that its card names, if it does."""
+    if own:
+        return list(own) == list(names)
+    return outputs == len(names) and (outputs != 1000 or all(map(_WNID.fullmatch, names)))
 
 
 def _few(names: Sequence[str]) -> str:

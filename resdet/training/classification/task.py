@@ -21,7 +21,7 @@ from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
 from resdet.errors import ConfigError
 from resdet.inference.dense import training_window
-from resdet.models.build import build_classifier
+from resdet.models.build import start_classifier
 from resdet.models.classifier import Classifier, classification_step
 from resdet.training.card import model_card
 from resdet.training.classification.evaluation import ClassifierEvaluation
@@ -107,7 +107,7 @@ def classification_task(
     if val is not None or config.data.val.root:
         evaluation = ClassifierEvaluation(config.data, config.test, dataset.names, val)
     seed_everything(config.run.seed)
-    model = build_classifier(config.model, dataset.names, build_mean_image(config.data, dataset)).to(device)
+    model = start_classifier(config.model, dataset.names, build_mean_image(config.data, dataset)).to(device)
     return ClassificationTask(config, dataset, model, evaluation)
 
 

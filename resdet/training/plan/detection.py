@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,31 +15,17 @@ from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.found import FoundData, find_data
 from resdet.data.sources.detection import build_dataset, read_sources
-from resdet.engine.run_folder import refuse_used
 from resdet.errors import ConfigError
 from resdet.training.plan import choose
 from resdet.training.plan.budget import spelled
 from resdet.training.plan.facts import DataFacts, facts_of
+from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
 from resdet.training.plan.splitting import split_source
 from resdet.training.plan.timing import Timing, time_detection
 
 MODELS = ("r18", "r50", "r101")
 # passes over the training images after which a fine-tuned detector no longer gains, on a guess: more would be refused anyway
 _EPOCHS = 100
-_STARTING = 15.0  # seconds for imports, reading and the report
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run that was planned.
-
-    Attributes:
-        config: the config, complete.
-        lines: the plan in sentences.
-    """
-
-    config: DetectionRunConfig
-    lines: list[str]
 
 
 def plan_detection(
@@ -79,7 +63,7 @@ def plan_detection(
 
     train, val, dataset, images = _parts(find_data(path), folder, tell)
     facts = facts_of(dataset)
-    tell(f"train: {facts.images} images, {facts.objects} objects of {_classes(facts.classes)}")
+    tell(f"train: {facts.images} images, {facts.objects} objects of {named_classes(facts.classes)}")
     name = f"finetune_{model or ('r18' if device.type == 'cpu' else 'r50')}"
     fixed = {"data.train": train, "data.val": val, "data.names": list(dataset.names), "output": str(folder)}
 
@@ -92,27 +76,6 @@ def plan_detection(
     for line in _described(config, timing, images, device):
         tell(line)
     return Plan(config, lines)
-
-
-def planned_detection(
-    path: str | Path, *, output: str | Path | None = None, resume: bool = False, overrides: Sequence[str] = (), **options: Any
-) -> DetectionRunConfig:
-    """The config of a planned run: of the run in the folder, when it is to be resumed, or else of ``plan_detection``.
-
-    Raises:
-        ConfigError: when the folder holds a run and ``resume`` is false, before anything is timed. Errors of
-            ``plan_detection``.
-    """
-    folder = run_folder(path, output)
-    if resume and (folder / "config.yaml").is_file():
-        return cast(DetectionRunConfig, load_config(folder / "config.yaml", [*overrides, f"output={json.dumps(str(folder))}"]))
-    refuse_used(folder)
-    return plan_detection(path, output=folder, overrides=overrides, **options).config
-
-
-def run_folder(path: str | Path, output: str | Path | None = None) -> Path:
-    """The run folder for data of one's own: ``output``, or else ``runs`` and the name of the data."""
-    return Path(output) if output else Path("runs") / _name(path)
 
 
 def _parts(
@@ -188,16 +151,15 @@ def _schedule(facts: DataFacts, config: DetectionRunConfig, timing: Timing, budg
 
 
 def _time_for_steps(timing: Timing, budget: float, images: int) -> float:
-    return max(budget - _STARTING - timing.image * images, 0.2 * budget)
+    return max(budget - STARTING - timing.image * images, 0.2 * budget)
 
 
 def _described(config: DetectionRunConfig, timing: Timing, images: int, device: torch.device) -> Iterator[str]:
     data, model, schedule = config.data, config.model, config.schedule
-    where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
-    seconds = schedule.iterations * timing.step + images * timing.image + _STARTING
+    seconds = schedule.iterations * timing.step + images * timing.image + STARTING
     yield (
         f"plan:  {model.backbone.name}, shorter side {data.test_short_side}, {schedule.iterations:,} steps of "
-        f"{config.run.batch} images, about {spelled(seconds)} on {where} ({timing.step:.2g} s a step)"
+        f"{config.run.batch} images, about {spelled(seconds)} on {machine(device)} ({timing.step:.2g} s a step)"
     )
     yield (
         f"       anchors {', '.join(f'{size:g}' for size in model.anchors.sizes)} by {len(model.anchors.ratios)} aspect "
@@ -205,12 +167,3 @@ def _described(config: DetectionRunConfig, timing: Timing, images: int, device: 
         f"stages fixed: {model.freeze_at}"
     )
     yield f"       all of it is in {Path(config.output) / 'config.yaml'}, the run file for the next time"
-
-
-def _classes(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"{len(names)} class{'es' if len(names) != 1 else ''}: {shown}"
-
-
-def _name(path: str | Path) -> str:
-    return re.sub(r"[^\w.-]+", "_", Path(path).expanduser().resolve().name.partition(".")[0]) or "data"

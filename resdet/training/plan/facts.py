@@ -1,4 +1,4 @@
-"""What a plan must know of detection data: how many images and objects, how large and how crowded."""
+"""What a plan must know of its data: how many images and objects, how large and how crowded."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resdet.data.dataset import DetectionDataset
+from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.data.images.photo import Photo
 from resdet.errors import DataError
+from resdet.images import read_file
+
+_LOOKED_AT = 200  # images whose size is read
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,43 @@ def facts_of(dataset: DetectionDataset) -> DataFacts:
         ratios=high / wide,
         crowd=max(1, round(float(np.quantile(np.bincount(owners)[np.unique(owners)], 0.9)))),
     )
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """Facts of labelled training images.
+
+    Attributes:
+        counts: the number of images of each class, by name.
+        short_side: the median of the images' shorter sides, pixels.
+    """
+
+    counts: dict[str, int]
+    short_side: float
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+        return sum(self.counts.values())
+
+
+def class_facts_of(dataset: ClassificationDataset) -> ClassFacts:
+    """Count the images of each class, and read the size of 200 images; a DataError when none of them can be read."""
+    labels = np.bincount([dataset.label(index) for index in range(len(dataset))], minlength=len(dataset.names))
+    sides: list[int] = []
+    problems: list[str] = []
+    for index in np.unique(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype(int)).tolist():
+        try:
+            photo = photo_of(dataset, index)
+            sides.append(min(photo.height, photo.width))
+        except DataError as error:  # training will tell when it comes to this image
+            problems += error.problems
+    if not sides:
+        raise DataError(problems[:5])
+    return ClassFacts(dict(zip(dataset.names, labels.tolist(), strict=True)), float(np.median(sides)))
+
+
+def photo_of(dataset: ClassificationDataset, index: int) -> Photo:
+    """An image that is not decoded yet; a DataError names a file that cannot be read."""
+    path = dataset.path(index)
+    return Photo(path, read_file(path))

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, classes_of_images
-from resdet.data.images.likeness import alike, fingerprint
-from resdet.data.loading.parallel import in_chunks
 from resdet.data.split import groups_of, split_groups
 from resdet.errors import DataError
 from resdet.files import write_text
+from resdet.training.plan.looks import looks
 
 SHARE = 0.2
-_LOOK = (64, 72)  # pixels that a fingerprint is taken from, a multiple of its cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +40,9 @@ def split_source(
         DataError: when there is one image, or one group of images that belong together, alone.
     """
     paths = [dataset.path(index) for index in range(len(dataset))]
-    parts = split_groups(groups_of(paths, looks(dataset)), classes_of_images(dataset), share, seed)
+    parts = split_groups(
+        groups_of(paths, looks(len(dataset), lambda index: dataset.photo(index)[0])), classes_of_images(dataset), share, seed
+    )
     if not parts[1]:
         raise DataError(f"{dataset.source}: cannot be split: there is one image, or all {len(dataset)} belong together")
     root = Path(source.root).expanduser()
@@ -56,29 +54,3 @@ def split_source(
         write_text(file, "".join(f"{name}\n" for name in names))
     train, val = (dataclasses.replace(source, images=str(file)) for file in files)
     return SplitSource(train, val, (len(parts[0]), len(parts[1])))
-
-
-def looks(dataset: DetectionDataset) -> list[int]:
-    """A number for each image, the same for those that look alike; an image that cannot be read is like no other.
-
-    Where most images are alike at this coarse look, as drawings on white paper are, it says nothing, and all are different.
-    """
-
-    def prints_of(indices: Sequence[int]) -> list[int | None]:
-        return [_fingerprint(dataset, index) for index in indices]
-
-    prints = [value for values in in_chunks(prints_of, range(len(dataset))) for value in values]
-    readable = {index: value for index, value in enumerate(prints) if value is not None}
-    indices = list(readable)
-    groups = list(range(len(dataset)))
-    for index, group in zip(indices, alike(list(readable.values())).tolist(), strict=True):
-        groups[index] = indices[group]
-    return groups if max(Counter(groups).values()) <= len(dataset) / 2 else list(range(len(dataset)))
-
-
-def _fingerprint(dataset: DetectionDataset, index: int) -> int | None:
-    try:
-        photo, _ = dataset.photo(index)
-        return fingerprint(photo.window((0, 0, photo.width, photo.height), _LOOK))
-    except DataError:  # training or `data check` will tell
-        return None

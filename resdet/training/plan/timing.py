@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from resdet.config.schema import DetectionRunConfig
+from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 from resdet.data.dataset import DetectionDataset, subset
+from resdet.data.formats.folder import FileDataset
 from resdet.engine.run import Hook, Run
+from resdet.engine.task import Task
 from resdet.engine.train_loop import train
-from resdet.models.build import start_detector
+from resdet.models.build import start_classifier, start_detector
+from resdet.training.classification.evaluation import ClassifierEvaluation
+from resdet.training.classification.task import ClassificationTask
 from resdet.training.detection.evaluation import DetectorEvaluation
 from resdet.training.detection.images import read_training_images
 from resdet.training.detection.task import DetectionTask
 from resdet.training.kernels import choose_kernels
 from resdet.training.start import assembled
 
+if TYPE_CHECKING:
+    from resdet.config.check import RunFile
+
 _WARM, _TIMED = 2, 6
+_CLASSIFIED = 16  # images that a classifier is timed on
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Timing:
 
     Attributes:
         step: the time of a training step.
-        image: of detecting on an image.
+        image: of evaluating on an image.
     """
 
     step: float
@@ -58,19 +70,52 @@ def time_detection(config: DetectionRunConfig, dataset: DetectionDataset, device
     Raises:
         ConfigError, DataError: as training would raise; TrainingError, when the loss is not finite.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the run itself warns again
+    with _aside() as folder:
         config = replace(config, output=folder, data=replace(config.data, workers=0))
         images = read_training_images(config.data, dataset)
         model = start_detector(config.model, dataset.names).to(device)
-        run = assembled(config, DetectionTask(config, images, model), device)
-        _, run.network = choose_kernels(config, model, device)
-        times = _StepTimes()
-        run.iterations, run.hooks = _WARM + _TIMED, [times]
-        train(run)
-        evaluation = DetectorEvaluation(
-            config.data, dataset.names, config.model.test, dataset=subset(dataset, [0, 1][: len(dataset)])
-        )
-        began = time.perf_counter()
-        evaluation.run(model)
-        return Timing(statistics.median(times.seconds), (time.perf_counter() - began) / min(2, len(dataset)))
+        step = _step(config, DetectionTask(config, images, model), device)
+        few = subset(dataset, [0, 1][: len(dataset)])
+        evaluation = DetectorEvaluation(config.data, dataset.names, config.model.test, dataset=few)
+        return Timing(step, _seconds(lambda: evaluation.run(model)) / len(few))
+
+
+def time_classification(config: ClassificationRunConfig, dataset: FileDataset, device: torch.device) -> Timing:
+    """The same for a classifier, which is evaluated on a few more images, for they go through the network together."""
+    with _aside() as folder:
+        config = replace(config, output=folder, data=replace(config.data, workers=0))
+        model = start_classifier(config.model, dataset.names).to(device)
+        step = _step(config, ClassificationTask(config, dataset, model), device)
+        few = replace(dataset, files=dataset.files[:_CLASSIFIED], labels=dataset.labels[:_CLASSIFIED])
+        evaluation = ClassifierEvaluation(config.data, config.test, dataset.names, few)
+        return Timing(step, _seconds(lambda: evaluation.run(model)) / len(few))
+
+
+@contextlib.contextmanager
+def _aside() -> Iterator[str]:
+    """A folder for what is thrown away; what the run itself will warn of and log is kept quiet."""
+    logger = logging.getLogger("resdet")
+    level = logger.level
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield folder
+        finally:
+            logger.setLevel(level)
+
+
+def _step(config: RunFile, task: Task[Any, Any], device: torch.device) -> float:
+    """The median seconds of a task's steps."""
+    run = assembled(config, task, device)
+    _, run.network = choose_kernels(config, task.model, device)
+    times = _StepTimes()
+    run.iterations, run.hooks = _WARM + _TIMED, [times]
+    train(run)
+    return statistics.median(times.seconds)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

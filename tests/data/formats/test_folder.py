@@ -45,6 +45,7 @@ def test_defects(root: Path, tmp_path: Path) -> None:
     assert "class 'texts' is not among the classes asked for (did you mean 'text'?)" in unknown
     assert "only in the file: texts; only asked for: text" in difference
     assert empty.startswith(f"{root / 'empty'}: holds no image")
+    assert empty.endswith(": fill the folder, or remove it")
     assert texts.startswith(f"{root / 'texts'}: holds no image")
     with pytest.raises(DataError, match="must hold one folder a class, got none"):
         read_folder(root / "empty")

@@ -56,6 +56,22 @@ def test_what_spreadsheets_write(root: Path) -> None:
     assert labelled(root, path) == [("cats/1.png", "cat"), ("dogs/1.png", "dog, big")]
 
 
+@pytest.mark.parametrize("path_name", ["filename", "file", "image", "image_path", "file_name", "Path"])
+@pytest.mark.parametrize("label_name", ["label", "Class", "category", "class_name"])
+def test_columns_of_other_names_are_read_with_a_note(root: Path, path_name: str, label_name: str) -> None:
+    renamed = [f"'{name}' as {own}" for name, own in ((path_name, "path"), (label_name, "label")) if name != own]
+    note = "list.* reads the column " + ", the column ".join(renamed)
+    with pytest.warns(UserWarning, match=note):
+        assert labelled(root, write_csv(root, ROWS, f"{path_name},{label_name}")) == ROWS
+    with pytest.warns(UserWarning, match=note):
+        assert labelled(root, write_json(root, [{path_name: path, label_name: label} for path, label in ROWS])) == ROWS
+
+
+def test_a_column_of_the_right_name_wins(root: Path) -> None:
+    entries = [{"file": "x", "path": path, "class": "x", "label": label} for path, label in ROWS]
+    assert labelled(root, write_json(root, entries)) == ROWS
+
+
 @pytest.mark.parametrize(
     ("labels", "names"),
     [
@@ -170,7 +186,7 @@ def test_a_moved_folder_is_told_by_its_images(root: Path) -> None:
 def test_broken_lists(root: Path) -> None:
     assert told(root, write_csv(root, [])) == ["lists no image"]
     assert told(root, write_json(root, [])) == ["lists no image"]
-    assert told(root, write_csv(root, ROWS, "file,label")) == [
+    assert told(root, write_csv(root, ROWS, "picture,label")) == [
         "its first line must name the columns path,label; path is missing"
     ]
     assert told(root, write_json(root, {"path": "x"})) == ["must be a list of objects with path and label, got dict"]

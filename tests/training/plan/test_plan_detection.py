@@ -13,7 +13,8 @@ from resdet.config.schema import DetectionRunConfig
 from resdet.data.dataset import DetectionDataset
 from resdet.data.sources.detection import build_dataset
 from resdet.errors import ConfigError
-from resdet.training.plan import detection, plan_detection, planned_detection
+from resdet.training.plan import detection, plan_detection, planned_run
+from resdet.training.plan.run import run_folder
 from resdet.training.plan.timing import Timing
 
 CPU = torch.device("cpu")
@@ -117,20 +118,20 @@ def test_a_folder_with_a_run_is_told_before_anything_is_timed(
     (tmp_path / "run_2").mkdir()
     (tmp_path / "run" / "state.pt").touch()
     with pytest.raises(ConfigError, match=r"run holds a run; .* such as .*run_3"):
-        planned_detection(tiny_coco.images.parent, output=tmp_path / "run", device=CPU)
+        planned_run(tiny_coco.images.parent, output=tmp_path / "run", device=CPU)
     assert not clock
 
 
 def test_resuming_plans_nothing(tiny_coco: CocoFiles, tmp_path: Path, clock: list[DetectionRunConfig]) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("base: demo_det\n")
-    config = planned_detection(tiny_coco.images.parent, output=tmp_path / "run", device=CPU, resume=True)
+    config = planned_run(tiny_coco.images.parent, output=tmp_path / "run", device=CPU, resume=True)
     assert config.schedule == load_config("demo_det").schedule
     assert config.output == str(tmp_path / "run")
     assert not clock
 
 
 def test_the_data_s_name_is_the_run_s() -> None:
-    assert detection.run_folder("some/my photos.zip") == Path("runs/my_photos")
-    assert detection.run_folder("x/data.yaml") == Path("runs/data")
-    assert detection.run_folder("x", "y") == Path("y")
+    assert run_folder("some/my photos.zip") == Path("runs/my_photos")
+    assert run_folder("x/data.yaml") == Path("runs/data")
+    assert run_folder("x", "y") == Path("y")

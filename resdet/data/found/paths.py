@@ -1,0 +1,48 @@
+"""What all paths of one's own have in common: archives, the names of parts, a folder that holds nothing but a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from resdet.data.download.archives import unpack
+from resdet.errors import ConfigError
+from resdet.files import cache_folder, sha256_of
+
+# names of parts in the order in which they are taken
+TRAIN = ("train", "training", "trainval", "train2017")
+VAL = ("val", "valid", "validation", "dev", "val2017", "test")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
+
+
+def opened(path: str | Path) -> Path:
+    """The folder or file that a path names; of an archive the folder of its files, which is unpacked into the cache once.
+
+    Raises:
+        ConfigError: there is no such path.
+        DataError: a broken archive.
+    """
+    place = Path(path).expanduser()
+    if not os.path.exists(place):  # noqa: PTH110  (False, not an error, for a name too long)
+        raise ConfigError(f"--data must name a folder, an annotation file or an archive, got {str(path)!r}")
+    return _unpacked(place) if place.is_file() and place.name.lower().endswith(_ARCHIVES) else place
+
+
+def lone_folder(root: Path) -> Path | None:
+    """The one folder in ``root``, which archives often have around their files; None when there are none or more."""
+    folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(("__MACOSX", "."))]
+    return folders[0] if len(folders) == 1 else None
+
+
+def _unpacked(archive: Path) -> Path:
+    """The folder of an archive's files, in the cache; it is unpacked when it was not before."""
+    target = cache_folder() / "data" / f"{archive.name.partition('.')[0]}-{sha256_of(archive)[:12]}"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+            unpack(archive, Path(folder) / "files")
+            with contextlib.suppress(FileExistsError, NotADirectoryError):  # another process was sooner
+                (Path(folder) / "files").rename(target)
+    return target

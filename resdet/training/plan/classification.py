@@ -1,0 +1,201 @@
+"""From a path of one's own to a classifier's run: finds the images, splits them, times a step, and chooses the options."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from resdet.config import load_config
+from resdet.config.schema import ClassificationRunConfig, ClassificationSourceConfig
+from resdet.data.formats.folder import FileDataset
+from resdet.data.found import FoundClasses, find_classes
+from resdet.data.sources.classification import build_classification_dataset
+from resdet.errors import ConfigError, DataError
+from resdet.training.plan import choose_classes
+from resdet.training.plan.budget import spelled
+from resdet.training.plan.choose import iterations_within
+from resdet.training.plan.facts import ClassFacts, class_facts_of
+from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
+from resdet.training.plan.splitting_classes import split_classes
+from resdet.training.plan.timing import Timing, time_classification
+
+MODELS = ("r18", "r50")
+# passes over the training images after which a fine-tuned classifier no longer gains, on a guess
+_EPOCHS = 60
+_SHOWN = 8
+
+
+def plan_classification(
+    path: str | Path,
+    *,
+    device: torch.device,
+    output: str | Path | None = None,
+    model: str | None = None,
+    budget: float = 1800.0,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> Plan:
+    """Plan the training of a classifier on the images below ``path``.
+
+    Args:
+        path: what ``find_classes`` takes.
+        device: the device to train on; its steps are timed.
+        output: the run folder, into which the lists of a split are written; None: ``runs/<name of the data>``.
+        model: r18 or r50; None: r18 on a CPU, r50 on a GPU.
+        budget: seconds that training and evaluation may take.
+        overrides: ``key.path=value`` strings that replace what the plan chooses.
+        say: called with each sentence of the plan as soon as it is known.
+
+    Raises:
+        ConfigError, DataError: with every problem of the path, the data, the options or the weights.
+    """
+    if model is not None and model not in MODELS:
+        raise ConfigError(f"--model must be one of {', '.join(MODELS)} for a classifier, got {model!r}")
+    folder = run_folder(path, output)
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        say(line)
+
+    train, val = _parts(find_classes(path), folder, tell)
+    dataset, images = _read(train), len(_read(val))
+    facts = class_facts_of(dataset)
+    tell(f"train: {facts.images} images of {named_classes(dataset.names)}")
+    name = f"finetune_cls_{model or ('r18' if device.type == 'cpu' else 'r50')}"
+    base = cast(ClassificationRunConfig, load_config(name))
+    fixed = {"data.train": _given(train), "data.val": _given(val), "output": str(folder)}
+
+    def config_with(options: Mapping[str, Any]) -> ClassificationRunConfig:
+        given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in {**fixed, **options}.items()]
+        return cast(ClassificationRunConfig, load_config(name, [*given, *overrides]))
+
+    options, timing = _sized(facts, dataset, device, budget, images, base, config_with)
+    config = config_with({**options, **_schedule(facts, config_with(options), timing, budget, images)})
+    for line in _described(config, timing, facts, images, device):
+        tell(line)
+    return Plan(config, lines)
+
+
+def _parts(
+    found: FoundClasses, folder: Path, tell: Callable[[str], None]
+) -> tuple[ClassificationSourceConfig, ClassificationSourceConfig]:
+    """The sources for training and for validation; what is odd about their classes is told."""
+    tell(f"data:  {found.layout}")
+    for note in found.notes:
+        tell(f"note:  {note}")
+    dataset = _read(found.train)
+    if len(dataset.names) < 2:
+        raise DataError(f"{found.train.root}: has one class, {dataset.names[0]}; a classifier needs two or more")
+    if found.val is None:
+        train, val = split_classes(dataset, Path(found.train.root), folder / "split")
+        where = f"; lists in {folder / 'split'}"
+        tell(f"split: {len(_read(train))} images for training, {len(_read(val))} for validation{where}")
+    else:
+        train, val = found.train, found.val
+        if alone := [name for name in _read(val).names if name not in dataset.names]:
+            raise DataError(
+                f"{_place(val)}: class {', '.join(alone[:_SHOWN])} is not among the {len(dataset.names)} classes of "
+                f"{_place(train)}: a spelling? Rename it, add images of it there, or take it out here"
+            )
+    counts, tested = (Counter(source.labels.tolist()) for source in (_read(train), _read(val, dataset.names)))
+    single = [name for label, name in enumerate(dataset.names) if counts[label] == 1]
+    untested = [name for label, name in enumerate(dataset.names) if not tested[label]]
+    if single:
+        tell(f"note:  one image to train on: {_few(single)}; add some, for one is hardly learnt from")
+    if untested:
+        tell(f"note:  no image to validate on: {_few(untested)}; how well these are learnt is not measured: add images")
+    return train, val
+
+
+def _read(source: ClassificationSourceConfig, names: Sequence[str] | None = None) -> FileDataset:
+    return cast(FileDataset, build_classification_dataset(source, names))  # folders and lists are files
+
+
+def _place(source: ClassificationSourceConfig) -> str:
+    return source.annotations or source.root
+
+
+def _given(source: ClassificationSourceConfig) -> dict[str, Any]:
+    """The options of a source that its format has."""
+    return {name: value for name, value in dataclasses.asdict(source).items() if value and name != "split"}
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _sized(
+    facts: ClassFacts,
+    dataset: FileDataset,
+    device: torch.device,
+    budget: float,
+    images: int,
+    base: ClassificationRunConfig,
+    config_with: Callable[[Mapping[str, Any]], ClassificationRunConfig],
+) -> tuple[dict[str, Any], Timing]:
+    """The options that depend on the size of the picture, and the time of a step with them.
+
+    The size is the wanted one, or the largest smaller one at which there is time for enough steps. The learning rate is the
+    run file's for its batch, and smaller in proportion for a smaller one.
+    """
+    batch = config_with({"run.batch": choose_classes.batch_of(facts, base.run.batch)}).run.batch
+    fixed = {"run.batch": batch, "optimizer.lr": float(f"{base.optimizer.lr * batch / base.run.batch:.2g}")}
+
+    def options_at(side: int) -> dict[str, Any]:
+        return {**fixed, "data.crop": side, "data.test_short_side": choose_classes.side_for_testing(side)}
+
+    side = choose_classes.wanted_crop(facts)
+    timing = time_classification(config_with(options_at(side)), dataset, device)
+    steps = choose_classes.enough_iterations(facts.images, batch)
+    affordable = choose_classes.affordable_crop(side, timing.step, _time_for_steps(timing, budget, images), steps)
+    if affordable < side:
+        side, timing = affordable, time_classification(config_with(options_at(affordable)), dataset, device)
+    return options_at(side), timing
+
+
+def _schedule(facts: ClassFacts, config: ClassificationRunConfig, timing: Timing, budget: float, images: int) -> dict[str, Any]:
+    """The schedule that fits into the time, with some evaluations on the way."""
+    seconds = _time_for_steps(timing, budget, images)
+    steps = iterations_within(seconds, timing.step, facts.images, config.run.batch, epochs=_EPOCHS)
+    every = math.ceil(steps / _evaluations(timing, budget, images))
+    return {
+        "schedule.iterations": steps,
+        "schedule.warmup_iterations": min(max(steps // 20, 5), 500),
+        "run.eval_every": every,
+        "run.checkpoint_every": min(every, 500),
+        "run.log_every": max(1, min(20, steps // 50)),
+    }
+
+
+def _evaluations(timing: Timing, budget: float, images: int) -> int:
+    return choose_classes.evaluations_within(budget, timing.image * images)
+
+
+def _time_for_steps(timing: Timing, budget: float, images: int) -> float:
+    return max(budget - STARTING - _evaluations(timing, budget, images) * timing.image * images, 0.2 * budget)
+
+
+def _described(
+    config: ClassificationRunConfig, timing: Timing, facts: ClassFacts, images: int, device: torch.device
+) -> Iterator[str]:
+    schedule, batch = config.schedule, config.run.batch
+    evaluations = math.ceil(schedule.iterations / config.run.eval_every) if config.run.eval_every else 1
+    seconds = schedule.iterations * timing.step + evaluations * images * timing.image + STARTING
+    side, passes = config.data.crop, schedule.iterations * batch / facts.images
+    yield (
+        f"plan:  {config.model.backbone.name}, {side} x {side} pixels, {schedule.iterations:,} steps of {batch} images, "
+        f"about {spelled(seconds)} on {machine(device)} ({timing.step:.2g} s a step)"
+    )
+    yield (
+        f"       {passes:.1f} passes over the images, learning rate {config.optimizer.lr:g}, "
+        f"{evaluations} evaluation{'s' if evaluations != 1 else ''}"
+    )
+    yield f"       all of it is in {Path(config.output) / 'config.yaml'}, the run file for the next time"
