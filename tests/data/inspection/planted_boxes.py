@@ -136,8 +136,8 @@ OF_BOXES = {
     # how large objects are for the network
     "small objects": Mistake(
         "coco",
-        r"30 objects of 1 classes are small at shorter side 600, .* 'pear' 25, .*short_side to 768, or add an anchor: model\.anchors"
-        r"\.sizes=\[28,32,",
+        r"30 objects of 1 classes are small at shorter side 600, .* 'pear' 25, .*short_side to 768, or add an anchor: model"
+        r"\.anchors\.sizes=\[28,32,",
         r"train\d\d\.jpg: object 2",
         shrunk(1),
     ),

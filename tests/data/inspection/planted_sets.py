@@ -29,7 +29,7 @@ OF_SETS = {
     ),
     "classes out of balance": Mistake(
         "coco",
-        r"1 classes have 10 times fewer objects than 'apple' \(210\): 'quince' 10; .*repeat_thresh|: 'quince' 10: .*repeat_thresh",
+        r"1 classes have 10 times fewer objects than 'apple' \(210\): 'quince' 10: .*repeat_thresh",
         r"train\.json",
         all_of(keep(2, 10), many(0, 6)),
     ),
@@ -77,7 +77,11 @@ OF_SETS = {
         lambda good: [photo.things.clear() for photo in good.train[10:]],
     ),
     "a file under two ids": Mistake(
-        "coco", r"1 images have the file of another|two|same file", r"train04\.jpg", after=one_file_two_ids
+        "coco",
+        r"image id 7: its file is that of image id 5 too",
+        r"train04\.jpg",
+        after=one_file_two_ids,
+        status=3,
     ),
     "an image twice": Mistake(
         "coco",
