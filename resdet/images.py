@@ -103,6 +103,12 @@ def read_header(path: str | Path, content: bytes | None = None) -> tuple[tuple[i
         raise _unreadable(path, error, content) from error
 
 
+def greatest_of_16_bits(content: bytes) -> int:
+    """The greatest value of an image of 16 bits that ``read_image`` can read; 0 for images of other depths."""
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        return int(np.asarray(image).max()) if image.mode == "I" or image.mode.startswith("I;16") else 0
+
+
 def _unreadable(path: Path, error: Exception, content: bytes | None = None) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"{path}: no such image file")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.data_arguments import add_source_arguments
+from resdet.commands.data_check import add_check_arguments, run_check
 from resdet.commands.data_convert import add_convert_arguments, run_convert
 from resdet.commands.data_download import add_download_arguments, run_download
 from resdet.commands.data_shard import add_shard_arguments, run_shard
-from resdet.commands.data_sources import named_sources
 from resdet.commands.data_split import add_split_arguments, run_split
 from resdet.commands.data_statistics import add_statistics_arguments, run_mean, run_pca
 
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_split_arguments(actions.add_parser("split", help="split a detection set", description=text))
     text = "Read every annotation and decode every image of a data set; tell every problem."
     check = actions.add_parser("check", help="tell every problem of a data set", description=text)
-    add_source_arguments(check, detection=True)
+    add_check_arguments(check)
     text = "Compute the principal components of the colours of a training set, for the colour noise of classifiers."
     pca = actions.add_parser("pca", help="principal components of a training set's colours", description=text)
     add_statistics_arguments(pca, "the JSON file to write, for data.pca")
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         "convert": run_convert,
         "shard": run_shard,
         "split": run_split,
-        "check": _check,
+        "check": run_check,
         "pca": run_pca,
         "mean": run_mean,
     }
@@ -67,14 +66,4 @@ def _make(args: argparse.Namespace) -> int:
 
     written = make_shapes(args.dest, train=args.train, val=args.val, size=args.size, seed=args.seed)
     print(f"{args.dest}: {', '.join(f'{count} {what}' for what, count in written.items())}")
-    return 0
-
-
-def _check(args: argparse.Namespace) -> int:
-    from resdet.data.check import summary
-    from resdet.data.checked import checked
-
-    names, sources = named_sources(args)
-    for option, dataset in checked(sources, names):
-        print(f"{option}: {summary(dataset)}")
     return 0

@@ -4,32 +4,61 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from resdet.commands.common import is_override
 from resdet.commands.data_arguments import DETECTION_FORMATS
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.config.schema import ClassificationDataConfig
     from resdet.data.described import Source
+    from resdet.data.inspection.anchors import Scale
 
 
-def named_sources(args: argparse.Namespace) -> tuple[Sequence[str], dict[str, Source]]:
-    """The class names (none when the files hold them), and the sources by the names of their options.
+@dataclass(frozen=True)
+class NamedData:
+    """The data that arguments name.
+
+    Attributes:
+        names: class names in label order; none when the files hold them.
+        sources: the sources by the names of their options.
+        scale: how large a network sees the images; of detection sets without a run file, that of its defaults.
+    """
+
+    names: Sequence[str]
+    sources: dict[str, Source]
+    scale: Scale
+
+
+def named_data(args: argparse.Namespace) -> NamedData:
+    """The data of a run file, of a path in which it is found, or that ``--format`` and its like describe.
 
     Raises:
         ConfigError: on wrong arguments or a wrong run file.
+        DataError: when nothing is found in the path.
     """
     from resdet.config import load_config
+    from resdet.config.schema import DetectionRunConfig
     from resdet.data.checked import sources_of
     from resdet.data.described import described_classification, described_detection
+    from resdet.data.found import find_data
+    from resdet.data.inspection.anchors import Scale
 
-    _check_usage(args)
+    paths = [text for text in args.overrides if not is_override(text)]
+    _check_usage(args, paths)
     if args.config:
-        return sources_of(load_config(args.config, args.overrides).data)
+        config = load_config(args.config, args.overrides)
+        scale = Scale.of(config.data, config.model) if isinstance(config, DetectionRunConfig) else Scale()
+        return NamedData(*sources_of(config.data), scale)
+    if paths:
+        found = find_data(paths[0])
+        sources: dict[str, Source] = {f"data.train[{index}]": source for index, source in enumerate(found.train)}
+        return NamedData((), sources | ({"data.val": found.val} if found.val else {}), Scale())
     describe = described_detection if args.format in DETECTION_FORMATS else described_classification
     words = {"annotations": args.annotations, "split": args.split, "images": args.images}
-    return (), {"data": describe(args.format, args.root, **words)}
+    return NamedData((), {"data": describe(args.format, args.root, **words)}, Scale())
 
 
 def classification_data(args: argparse.Namespace) -> ClassificationDataConfig:
@@ -52,8 +81,10 @@ def classification_data(args: argparse.Namespace) -> ClassificationDataConfig:
     return config.data
 
 
-def _check_usage(args: argparse.Namespace) -> None:
-    if bool(args.config) == bool(args.format):
-        raise ConfigError(f"data {args.action} needs either --config FILE or --format with --root")
-    if args.overrides and not args.config:
+def _check_usage(args: argparse.Namespace, paths: Sequence[str] = ()) -> None:
+    given = [bool(args.config), bool(args.format), *map(bool, paths)]
+    if sum(given) != 1:
+        path = ", or the path of your data" if args.action not in ("pca", "mean") else ""
+        raise ConfigError(f"data {args.action} needs either --config FILE or --format with --root{path}")
+    if args.overrides and not args.config and not paths:
         raise ConfigError(f"key=value arguments change a run file, and there is none; got {' '.join(args.overrides)}")

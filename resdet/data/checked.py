@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from resdet.config.schema import (
     ClassificationDataConfig,
@@ -19,6 +19,8 @@ from resdet.data.sources.detection import build_dataset
 from resdet.data.sources.localization import build_localization_dataset
 from resdet.errors import ConfigError, DataError
 
+Examine = Callable[[str, Source, DetectionDataset | ClassificationDataset], Sequence[str]]
+
 
 def sources_of(
     data: DetectionDataConfig | ClassificationDataConfig | LocalizationDataConfig,
@@ -31,13 +33,16 @@ def sources_of(
 
 
 def checked(
-    sources: dict[str, Source], names: Sequence[str] = ()
+    sources: dict[str, Source],
+    names: Sequence[str] = (),
+    examine: Examine = lambda option, source, dataset: undecodable(dataset),  # noqa: ARG005
 ) -> Iterator[tuple[str, DetectionDataset | ClassificationDataset]]:
     """Read the annotations of every source and decode its images.
 
     Args:
         sources: the sources by the names of their options; messages begin with that name.
         names: class names in label order; those of the first source when not given.
+        examine: decodes the images of a data set, given its option and source, and returns their problems.
 
     Yields:
         The option and the data set of each source that could be read, before its images are decoded.
@@ -59,7 +64,7 @@ def checked(
             continue
         names = names or dataset.names
         yield option, dataset
-        problems += undecodable(dataset)
+        problems += examine(option, source, dataset)
     if wrong_options:
         raise ConfigError([*wrong_options, *problems])
     if problems:

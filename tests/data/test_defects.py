@@ -29,7 +29,7 @@ def test_the_sound_set_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(Lab(tmp_path, form).check()) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == (
-        "data.train[0]: 2 images (0 without objects), 2 objects (0 crowds, 0 difficult), 1 classes\n",
+        "data.train[0]: 2 images (0 without objects), 2 objects (0 crowds, 0 difficult), 1 classes: cat 2\n",
         "",
     )
 

@@ -28,6 +28,10 @@ _MANY = 64  # a folder with at least so many images is listed at once
 _ENDLESS = 2**31
 
 
+class BoxWarning(UserWarning):
+    """Boxes that training clips or leaves out. ``resdet data check`` tells more of them."""
+
+
 class DatasetBuilder:
     """Collects the images and objects of one source.
 
@@ -220,6 +224,7 @@ class DatasetBuilder:
         if self._empty:
             warnings.warn(
                 f"{self.source}: {len(self._empty)} boxes without area are left out of training, the first: {self._empty[0]}",
+                BoxWarning,
                 stacklevel=4,
             )
         if self._outside:
@@ -227,6 +232,7 @@ class DatasetBuilder:
             warnings.warn(
                 f"{self.source}: {len(self._outside)} boxes reach out of their images and were clipped, "
                 f"by {overshoot:.3g} pixels at most: {where}",
+                BoxWarning,
                 stacklevel=4,
             )
 

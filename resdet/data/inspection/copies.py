@@ -1,0 +1,132 @@
+"""Findings about images that a data set, or two of them, hold more than once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdet.data.dataset import DetectionDataset
+from resdet.data.images.likeness import alike
+from resdet.data.inspection.finding import FIX, Finding, image_place
+from resdet.data.inspection.looks import Looks
+
+_ALL_ALIKE = 8  # images; among fewer, all may be alike
+
+
+class Part(NamedTuple):
+    """A data set, what its images are like, and whether it is for validation."""
+
+    dataset: DetectionDataset
+    looks: Looks
+    validation: bool
+
+
+class Image(NamedTuple):
+    """Image ``number`` of a part, counted from 0."""
+
+    part: Part
+    number: int
+
+    @property
+    def place(self) -> str:
+        """The image's name in messages."""
+        return image_place(self.part.dataset, self.number)
+
+    @property
+    def file(self) -> str:
+        """The image's file, however its path is written."""
+        return str(self.part.dataset.path(self.number).resolve())
+
+
+def copy_findings(parts: Sequence[Part]) -> list[Finding]:
+    """Images under two ids, copies of one file, and images that look alike, within training, validation, and across."""
+    images = [Image(part, int(index)) for part in parts for index in np.flatnonzero(part.looks.usable)]
+    if not images:
+        return []
+    digests = [image.part.looks.digests[image.number] for image in images]
+    prints = np.array([image.part.looks.fingerprints[image.number] for image in images], np.uint64)
+    blank = [image.part.looks.blank[image.number] for image in images]
+    groups = alike(prints).tolist()
+    # blank images are told of as such; where most images are alike, as drawings on white paper are, likeness says nothing
+    useless = len(images) > _ALL_ALIKE and max(Counter(groups).values()) > len(images) / 2
+    signs = [(group, place if useless or bare else -1) for place, (group, bare) in enumerate(zip(groups, blank, strict=True))]
+    return _told(_pairs(images, digests, signs))
+
+
+def later_copies(dataset: DetectionDataset, looks: Looks) -> NDArray[np.bool_]:
+    """The images whose file's bytes are those of an earlier image of the data set, bool (M,)."""
+    seen: set[bytes] = set()
+    later = np.zeros(len(dataset), bool)
+    for index, digest in enumerate(looks.digests):
+        later[index] = digest in seen
+        seen |= {digest} - {b""}
+    return later
+
+
+_TEXTS = {
+    # kind: of pairs within a set, of pairs across
+    "file": (
+        ("file-of-two-images", "{} images have the file of another", "keep one entry, with all objects"),
+        ("file-in-train-and-val", "{} images of validation are in training", "split again: `resdet data split`"),
+    ),
+    "digest": (
+        ("image-twice", "{} images are copies of another", f"{FIX}removes them"),
+        ("image-in-train-and-val", "{} images of validation are copies of one in training", "split again: `resdet data split`"),
+    ),
+    "likeness": (
+        (
+            "image-nearly-twice",
+            "{} images look nearly like another, as frames of one video do",
+            "`resdet data split` keeps them together",
+        ),
+        (
+            "image-nearly-in-train-and-val",
+            "{} images of validation look nearly like one in training, so that its numbers flatter",
+            "split again: `resdet data split` keeps them together",
+        ),
+    ),
+}
+
+
+def _pairs(
+    images: Sequence[Image], digests: Sequence[bytes], groups: Sequence[object]
+) -> dict[tuple[str, bool], list[tuple[Image, Image]]]:
+    """Pairs of an image and an earlier one that it repeats, by how it does, and whether across training and validation."""
+    first: dict[tuple[str, object, bool], Image] = {}
+    pairs: dict[tuple[str, bool], list[tuple[Image, Image]]] = {}
+    for image, digest, group in zip(images, digests, groups, strict=True):
+        signs = {"file": image.file, "digest": digest, "likeness": group}
+        validation = image.part.validation
+        for across in (False, True):
+            # the closest likeness explains the others
+            for sign, value in signs.items():
+                earlier = first.get((sign, value, validation != across))
+                if earlier and not (across and not validation):
+                    pairs.setdefault((sign, across), []).append((earlier, image))
+                    break
+        for sign, value in signs.items():
+            first.setdefault((sign, value, validation), image)
+    return pairs
+
+
+def _told(pairs: dict[tuple[str, bool], list[tuple[Image, Image]]]) -> list[Finding]:
+    found = []
+    for sign, texts in _TEXTS.items():
+        for across, (kind, message, remedy) in zip((False, True), texts, strict=True):
+            some = pairs.get((sign, across), [])
+            if some:
+                earlier, image = some[0]
+                where = f"{image.place} and {_short(earlier, image)}"
+                found.append(Finding(kind, where, len(some), message.format(len(some)), remedy))
+    return found
+
+
+def _short(one: Image, other: Image) -> str:
+    """The place of ``one``, by its name alone when it lies beside ``other``."""
+    beside = one.part.dataset.path(one.number).parent == other.part.dataset.path(other.number).parent
+    return one.place.replace(f"{Path(one.part.dataset.path(one.number)).parent}/", "", 1) if beside else one.place

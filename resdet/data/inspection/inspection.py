@@ -1,0 +1,82 @@
+"""Looks at the data sets of a run, one after the other, and then says what was found in them and between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from resdet.config.schema import DetectionSourceConfig
+from resdet.data.dataset import DetectionDataset, concatenate
+from resdet.data.inspection.anchors import Scale, anchor_findings
+from resdet.data.inspection.boxes import box_findings
+from resdet.data.inspection.classes import (
+    balance_findings,
+    declared_findings,
+    name_findings,
+    unused_findings,
+)
+from resdet.data.inspection.copies import Part, copy_findings
+from resdet.data.inspection.finding import Finding
+from resdet.data.inspection.looks import look_at
+from resdet.data.inspection.pictures import picture_findings
+from resdet.data.inspection.readings import CONVENTIONS
+
+_ANNOTATED_SIZES = ("coco", "voc", "imagenet_det")  # formats whose files give the sizes of their images
+
+
+class Told(NamedTuple):
+    """A finding, and the option of the source that it is about."""
+
+    option: str
+    finding: Finding
+
+    def __str__(self) -> str:
+        return f"{self.option}: {self.finding}"
+
+
+class Inspection:
+    """Collects what the data sets of one run are like: ``examine`` each, then take ``findings``.
+
+    Args:
+        scale: how large the network sees the images, and with which anchors.
+    """
+
+    def __init__(self, scale: Scale) -> None:
+        self._scale = scale
+        self._parts: list[tuple[str, DetectionSourceConfig, Part]] = []
+
+    def examine(self, option: str, source: DetectionSourceConfig, dataset: DetectionDataset) -> Sequence[str]:
+        """Decode every image of a data set; return what is wrong with those that cannot be used."""
+        looks = look_at(dataset)
+        self._parts.append((option, source, Part(dataset, looks, validation=option == "data.val")))
+        return looks.problems
+
+    def findings(self) -> Iterator[Told]:
+        """Everything that was found, source by source, then between them."""
+        for option, source, part in self._parts:
+            for finding in self._of_source(source, part):
+                yield Told(option, finding)
+        train, val = (self._joined(validation=validation) for validation in (False, True))
+        found = [*unused_findings(train, val), *(name_findings(train) + balance_findings(train) if train else ())]
+        for finding in found:
+            yield Told("data", finding)
+        for finding in copy_findings([part for _, _, part in self._parts]):
+            yield Told("data", finding)
+
+    def _of_source(self, source: DetectionSourceConfig, part: Part) -> Iterator[Finding]:
+        dataset = part.dataset
+        boxes = box_findings(dataset, centred=source.format == "yolo")
+        yield from boxes
+        annotated = source.format in _ANNOTATED_SIZES
+        yield from picture_findings(dataset, part.looks, annotated=annotated, max_side=self._scale.max_side)
+        # boxes that were misread have no sizes worth a word
+        if not part.validation and not any(finding.kind in CONVENTIONS for finding in boxes):
+            yield from anchor_findings(dataset, self._scale)
+        if not part.validation and source.format == "yolo" and dataset.source.endswith((".yaml", ".yml")):
+            yield from declared_findings(dataset, Path(dataset.source).read_text(encoding="utf-8-sig", errors="replace"))
+
+    def _joined(self, *, validation: bool) -> DetectionDataset | None:
+        """The data sets of training, or of validation, as one; None where there is none."""
+        datasets = [part.dataset for _, _, part in self._parts if part.validation == validation]
+        return concatenate(datasets) if datasets else None

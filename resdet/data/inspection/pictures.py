@@ -1,0 +1,73 @@
+"""Findings about single images."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdet.data.dataset import DetectionDataset
+from resdet.data.inspection.finding import Finding, image_place
+from resdet.data.inspection.looks import Looks
+
+_LARGE = 20_000_000  # pixels: decoding one takes longer than a step of training
+_TIMES_LARGER = 4  # a longer side of so many times data.max_side hides small objects
+_DARK = 1 << 14  # a quarter of 16 bits
+
+
+def picture_findings(dataset: DetectionDataset, looks: Looks, *, annotated: bool, max_side: int) -> list[Finding]:
+    """All findings about the images of a data set, one by one.
+
+    Args:
+        dataset: the data set.
+        looks: what its images are like.
+        annotated: its files give the images' sizes, so that a size that fits the upright image shows that its boxes do.
+        max_side: the longer side in training at most, pixels.
+    """
+    unsure = looks.turned & ~(looks.sideways & annotated)
+    pixels, longer = dataset.sizes.prod(1), dataset.sizes.max(1)
+    deep = looks.greatest > 0
+    dark = deep & (int(looks.greatest.max(initial=0)) < _DARK)
+    bits = int(looks.greatest.max(initial=0)).bit_length()
+    return [
+        *_about(
+            "image-turned",
+            dataset,
+            unsure,
+            "{count} images are turned upright by their EXIF mark: were they labelled so?",
+            "`resdet data view` shows whether the boxes fit",
+        ),
+        *_about(
+            "image-depth",
+            dataset,
+            dark,
+            f"{{count}} images of 16 bits hold values of {bits} bits at most, and become nearly black when 0 … 65535 is scaled",
+            f"multiply their values by {1 << (16 - bits)}",
+        ),
+        *_about("image-blank", dataset, looks.blank, "{count} images have one colour alone", "load them again, or remove them"),
+        *_about(
+            "image-very-large",
+            dataset,
+            (pixels >= _LARGE) | (longer >= _TIMES_LARGER * max_side),
+            f"{{count}} images are very large ({longer.max()} pixels at most) for a longer side of {max_side} in training",
+            "cut them into tiles where objects are small, or shrink them; data.decode=fast decodes JPEGs smaller",
+        ),
+        *_without_objects(dataset),
+    ]
+
+
+def _without_objects(dataset: DetectionDataset) -> list[Finding]:
+    empty = np.diff(dataset.offsets) == 0
+    if empty.sum() <= len(dataset) / 2:
+        return []
+    message = f"{int(empty.sum())} of {len(dataset)} images have no object"
+    remedy = "see that the files of their objects are where the format expects them (docs/data.md)"
+    return _about("images-without-objects", dataset, empty, message, remedy)
+
+
+def _about(kind: str, dataset: DetectionDataset, images: NDArray[np.bool_], message: str, remedy: str) -> list[Finding]:
+    """One finding on the images of a mask (M,); none where it marks none."""
+    places = np.flatnonzero(images)
+    if not len(places):
+        return []
+    where = image_place(dataset, int(places[0]))
+    return [Finding(kind, where, len(places), message.format(count=len(places)), remedy)]
