@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resdet.config.schema import ClassificationSourceConfig
-from resdet.data.formats.file_names import is_image_name, sub_folders
+from resdet.data.formats.file_names import is_image_name
+from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.image_list import SYNONYMS
 from resdet.data.formats.table import named_columns
 from resdet.data.found.kinds import beginning, kind_of
