@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from conftest import CocoFiles
 
 from resdet.config import load_config
 from resdet.config.schema import DetectionRunConfig
@@ -33,13 +33,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[DetectionRunConfig]:
     return timed
 
 
-def planned(files: CocoFiles, folder: Path, budget: float = 1800.0, *overrides: str, **options: object) -> DetectionRunConfig:
+def planned(files: Any, folder: Path, budget: float = 1800.0, *overrides: str, **options: object) -> DetectionRunConfig:
     return plan_detection(
         files.images.parent, device=CPU, output=folder, budget=budget, overrides=overrides, say=lambda line: None, **options
     ).config
 
 
-def test_the_steps_fill_the_time(tiny_coco: CocoFiles, tmp_path: Path) -> None:
+def test_the_steps_fill_the_time(tiny_coco: Any, tmp_path: Path) -> None:
     config = planned(tiny_coco, tmp_path / "run", 120)
     step = config.data.test_short_side**2 / 1e5
     images = len(build_dataset([config.data.val]))
@@ -49,9 +49,7 @@ def test_the_steps_fill_the_time(tiny_coco: CocoFiles, tmp_path: Path) -> None:
     assert config.schedule.warmup_iterations < first
 
 
-def test_where_there_is_no_time_the_picture_is_smaller(
-    tiny_coco: CocoFiles, tmp_path: Path, clock: list[DetectionRunConfig]
-) -> None:
+def test_where_there_is_no_time_the_picture_is_smaller(tiny_coco: Any, tmp_path: Path, clock: list[DetectionRunConfig]) -> None:
     """320 is wanted, but only at 256 there would be more steps; the least is taken whatever the steps are."""
     config = planned(tiny_coco, tmp_path / "run", 60)
     assert [timed.data.test_short_side for timed in clock] == [320, 256]
@@ -62,13 +60,13 @@ def test_where_there_is_no_time_the_picture_is_smaller(
     assert len(clock) == 1
 
 
-def test_steps_end_where_they_would_only_repeat(tiny_coco: CocoFiles, tmp_path: Path) -> None:
+def test_steps_end_where_they_would_only_repeat(tiny_coco: Any, tmp_path: Path) -> None:
     config = planned(tiny_coco, tmp_path / "run", 10**6)
     usable = 6 - 1 - len(build_dataset([config.data.val]))  # one of the six has no objects
     assert config.schedule.iterations in (round(100 * usable / 2), round(100 * (usable + 1) / 2))
 
 
-def test_what_is_given_wins_and_is_what_is_timed(tiny_coco: CocoFiles, tmp_path: Path, clock: list[DetectionRunConfig]) -> None:
+def test_what_is_given_wins_and_is_what_is_timed(tiny_coco: Any, tmp_path: Path, clock: list[DetectionRunConfig]) -> None:
     config = planned(
         tiny_coco, tmp_path / "run", 600, "run.batch=1", "schedule.iterations=7", "schedule.milestones=[5]", "data.hflip=0"
     )
@@ -76,7 +74,7 @@ def test_what_is_given_wins_and_is_what_is_timed(tiny_coco: CocoFiles, tmp_path:
     assert all(timed.run.batch == 1 for timed in clock)
 
 
-def test_the_split_is_written_beside_the_run_and_read_from_there(tiny_coco: CocoFiles, tmp_path: Path) -> None:
+def test_the_split_is_written_beside_the_run_and_read_from_there(tiny_coco: Any, tmp_path: Path) -> None:
     config = planned(tiny_coco, tmp_path / "run")
     train, val = build_dataset(config.data.train), build_dataset([config.data.val], config.data.names)
     assert len(train) + len(val) == 6
@@ -87,7 +85,7 @@ def test_the_split_is_written_beside_the_run_and_read_from_there(tiny_coco: Coco
     assert Path(again.data.val.images).read_text() == Path(config.data.val.images).read_text()
 
 
-def test_the_plan_is_told_and_the_config_can_be_read_again(tiny_coco: CocoFiles, tmp_path: Path) -> None:
+def test_the_plan_is_told_and_the_config_can_be_read_again(tiny_coco: Any, tmp_path: Path) -> None:
     told: list[str] = []
     plan = plan_detection(tiny_coco.images.parent, device=CPU, output=tmp_path / "run", budget=100, say=told.append)
     assert told == plan.lines
@@ -100,19 +98,19 @@ def test_the_plan_is_told_and_the_config_can_be_read_again(tiny_coco: CocoFiles,
 @pytest.mark.parametrize(
     ("model", "name"), [(None, "resnet18"), ("r18", "resnet18"), ("r50", "resnet50"), ("r101", "resnet101")]
 )
-def test_models(model: str | None, name: str, tiny_coco: CocoFiles, tmp_path: Path) -> None:
+def test_models(model: str | None, name: str, tiny_coco: Any, tmp_path: Path) -> None:
     config = planned(tiny_coco, tmp_path / "run", model=model)
     assert config.model.backbone.name == name
     assert config.model.backbone.weights == f"datasets/weights/{name}.pth"
 
 
-def test_another_model_is_an_error(tiny_coco: CocoFiles, tmp_path: Path) -> None:
+def test_another_model_is_an_error(tiny_coco: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--model must be one of r18, r50, r101, got 'r34'"):
         planned(tiny_coco, tmp_path / "run", model="r34")
 
 
 def test_a_folder_with_a_run_is_told_before_anything_is_timed(
-    tiny_coco: CocoFiles, tmp_path: Path, clock: list[DetectionRunConfig]
+    tiny_coco: Any, tmp_path: Path, clock: list[DetectionRunConfig]
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run_2").mkdir()
@@ -122,7 +120,7 @@ def test_a_folder_with_a_run_is_told_before_anything_is_timed(
     assert not clock
 
 
-def test_resuming_plans_nothing(tiny_coco: CocoFiles, tmp_path: Path, clock: list[DetectionRunConfig]) -> None:
+def test_resuming_plans_nothing(tiny_coco: Any, tmp_path: Path, clock: list[DetectionRunConfig]) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("base: demo_det\n")
     config = planned_run(tiny_coco.images.parent, output=tmp_path / "run", device=CPU, resume=True)
