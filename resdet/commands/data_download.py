@@ -28,19 +28,20 @@ def run_download(args: argparse.Namespace) -> int:
 
     dataset = PUBLISHED[args.name]
     folder = Path(args.dest or dataset.folder).expanduser()
-    progress = _Progress()
+    progress = TransferProgress()
     download(dataset, folder, progress.show)
     print(f"{folder}: {args.name} is complete")
     return 0
 
 
-class _Progress:
+class TransferProgress:
     """Prints a line to standard error for each step and each tenth of a transfer; on a terminal, each hundredth in place."""
 
     def __init__(self) -> None:
         self._shown: tuple[str, str, int] | None = None
 
     def show(self, step: str, name: str, done: int, total: int | None) -> None:
+        """Print what is being done with a file, and how many of its bytes are there."""
         live = sys.stderr.isatty()
         share = 100 * done // total if total else done >> 27
         key = (step, name, share if live else share // 10)

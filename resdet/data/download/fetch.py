@@ -1,4 +1,4 @@
-"""Fetches published data sets, continues after an interruption, verifies them, and unpacks them where run files look."""
+"""Fetches published files, continues after an interruption, verifies them, and unpacks data sets where run files look."""
 
 from __future__ import annotations
 
@@ -28,6 +28,26 @@ _TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
+class Remote:
+    """A published file.
+
+    Attributes:
+        url: its address.
+        algorithm: of its checksum, a name that ``hashlib`` knows.
+        digits: the hexadecimal digits that the checksum begins with; "" where nothing is published.
+    """
+
+    url: str
+    algorithm: str = "sha256"
+    digits: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
 class Archive:
     """One file of a data set.
 
@@ -46,7 +66,12 @@ class Archive:
     @property
     def name(self) -> str:
         """The file's name."""
-        return self.url.rpartition("/")[2]
+        return self.remote.name
+
+    @property
+    def remote(self) -> Remote:
+        """The archive as it is published; its publishers give MD5 sums."""
+        return Remote(self.url, "md5", self.md5)
 
 
 @dataclass(frozen=True)
@@ -111,7 +136,7 @@ def download(dataset: Published, folder: str | Path, report: Report, *, pause_s:
         if done.is_file() and all((folder / path).exists() for path in archive.makes):
             report("already there", archive.name, 0, None)
             continue
-        file = fetch(archive, folder / ".download", report, pause_s=pause_s)
+        file = fetch(archive.remote, folder / ".download", report, pause_s=pause_s)
         report("unpacking", archive.name, 0, None)
         beside = folder / ".download" / f"{archive.name}.unpacked"
         shutil.rmtree(beside, ignore_errors=True)
@@ -125,44 +150,45 @@ def download(dataset: Published, folder: str | Path, report: Report, *, pause_s:
         file.unlink()
 
 
-def fetch(archive: Archive, folder: Path, report: Report, *, pause_s: float = 2.0) -> Path:
-    """Fetch an archive into ``folder``, continuing an earlier download, and verify it; returns its path.
+def fetch(remote: Remote, folder: Path, report: Report, *, pause_s: float = 2.0) -> Path:
+    """Fetch a file into ``folder``, continuing an earlier download, and verify it; returns its path.
 
     Raises:
         ResdetError, DataError, OSError: as ``download``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file, part = folder / archive.name, folder / f"{archive.name}.part"
+    file, part = folder / remote.name, folder / f"{remote.name}.part"
     if not file.is_file():
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                _continue(archive, part, report)
+                _continue(remote, part, report)
                 break
             except urllib.error.HTTPError as error:
-                raise ResdetError(f"{archive.url}: the server answers {error.code} {error.reason}") from error
+                raise ResdetError(f"{remote.url}: the server answers {error.code} {error.reason}") from error
             except (HTTPException, urllib.error.URLError, ConnectionError, TimeoutError) as error:
                 if attempt == _ATTEMPTS:
                     have = part.stat().st_size if part.exists() else 0
                     reason = getattr(error, "reason", None) or error
                     raise ResdetError(
-                        f"{archive.url}: broke off after {have} bytes: {reason}; the same command goes on from there"
+                        f"{remote.url}: broke off after {have} bytes: {reason}; the same command goes on from there"
                     ) from error
                 time.sleep(pause_s * attempt)
         system.replace(part, file)
-    report("verifying", archive.name, 0, None)
-    if (found := _md5(file)) != archive.md5:
+    report("verifying", remote.name, 0, None)
+    if not (found := _checksum(file, remote.algorithm)).startswith(remote.digits):
         size = file.stat().st_size
         file.unlink()
         raise DataError(
-            f"{archive.url}: is not the published file: {size} bytes of md5 {found}, expected {archive.md5}; it was deleted"
+            f"{remote.url}: is not the published file: {size} bytes of {remote.algorithm} {found}, expected "
+            f"{remote.digits}; it was deleted"
         )
     return file
 
 
-def _continue(archive: Archive, part: Path, report: Report) -> None:
+def _continue(remote: Remote, part: Path, report: Report) -> None:
     """Fetch the bytes that ``part`` lacks; raises HTTPException or ConnectionError when the transfer ends early."""
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
+    request = urllib.request.Request(remote.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     try:
         answer: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310  # http, from a fixed list
     except urllib.error.HTTPError as error:
@@ -182,13 +208,13 @@ def _continue(archive: Archive, part: Path, report: Report) -> None:
             while piece := answer.read(_PIECE):
                 file.write(piece)
                 have += len(piece)
-                report("fetching", archive.name, have, total)
+                report("fetching", remote.name, have, total)
     if total is not None and have < total:
         raise ConnectionError(f"{total - have} bytes are missing")
 
 
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)  # the publishers give MD5 sums; they guard against accidents, not forgery
+def _checksum(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)  # against accidents, not forgery
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             digest.update(piece)

@@ -126,7 +126,7 @@ def test_two_archives_fill_one_folder(server: Server, tmp_path: Path) -> None:
 
 def test_an_interrupted_transfer_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
     server.cuts = [1_000_000, 700_000]
-    path = fetch(archive(server), tmp_path, silent, pause_s=0)
+    path = fetch(archive(server).remote, tmp_path, silent, pause_s=0)
     assert path.read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=1000000-", "bytes=1700000-"]
 
@@ -136,10 +136,10 @@ def test_a_transfer_that_always_breaks_is_continued_by_the_next_call(server: Ser
     with pytest.raises(
         ResdetError, match=r"kit\.tar: broke off after 500000 bytes: .*; the same command goes on from there"
     ) as caught:
-        fetch(archive(server), tmp_path, silent, pause_s=0)
+        fetch(archive(server).remote, tmp_path, silent, pause_s=0)
     assert caught.value.exit_status == 1
     assert (tmp_path / "kit.tar.part").stat().st_size == 500_000
-    assert fetch(archive(server), tmp_path, silent, pause_s=0).read_bytes() == CONTENT
+    assert fetch(archive(server).remote, tmp_path, silent, pause_s=0).read_bytes() == CONTENT
     assert server.ranges[-1] == "bytes=500000-"
 
 
@@ -147,18 +147,18 @@ def test_a_transfer_that_always_breaks_is_continued_by_the_next_call(server: Ser
 def test_a_server_without_ranges_begins_anew(server: Server, tmp_path: Path, says_length: bool) -> None:
     server.knows_ranges, server.says_length = False, says_length
     (tmp_path / "kit.tar.part").write_bytes(b"x" * 1000)
-    assert fetch(archive(server), tmp_path, silent, pause_s=0).read_bytes() == CONTENT
+    assert fetch(archive(server).remote, tmp_path, silent, pause_s=0).read_bytes() == CONTENT
     assert server.ranges == ["bytes=1000-"]
 
 
 def test_a_part_that_is_already_whole(server: Server, tmp_path: Path) -> None:
     (tmp_path / "kit.tar.part").write_bytes(CONTENT)
-    assert fetch(archive(server), tmp_path, silent, pause_s=0).read_bytes() == CONTENT
+    assert fetch(archive(server).remote, tmp_path, silent, pause_s=0).read_bytes() == CONTENT
 
 
 def test_a_part_longer_than_the_file_is_dropped(server: Server, tmp_path: Path) -> None:
     (tmp_path / "kit.tar.part").write_bytes(CONTENT + b"more")
-    assert fetch(archive(server), tmp_path, silent, pause_s=0).read_bytes() == CONTENT
+    assert fetch(archive(server).remote, tmp_path, silent, pause_s=0).read_bytes() == CONTENT
     assert server.ranges == [f"bytes={len(CONTENT) + 4}-", None]
 
 
@@ -174,7 +174,7 @@ def test_a_wrong_file_is_deleted_and_told(server: Server, tmp_path: Path) -> Non
 def test_a_refusal_is_told_at_once(server: Server, tmp_path: Path) -> None:
     server.status = 404
     with pytest.raises(ResdetError, match=r"kit\.tar: the server answers 404 Not Found"):
-        fetch(archive(server), tmp_path, silent, pause_s=0)
+        fetch(archive(server).remote, tmp_path, silent, pause_s=0)
     assert len(server.ranges) == 1
 
 
@@ -182,7 +182,7 @@ def test_no_server(server: Server, tmp_path: Path) -> None:
     nowhere = archive(server)
     server.server_close()
     with pytest.raises(ResdetError, match=r"broke off after 0 bytes: .*refused"):
-        fetch(nowhere, tmp_path, silent, pause_s=0)
+        fetch(nowhere.remote, tmp_path, silent, pause_s=0)
 
 
 def test_an_evil_archive_changes_nothing_outside(server: Server, tmp_path: Path) -> None:
