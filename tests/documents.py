@@ -20,6 +20,7 @@ import resdet
 # of a detector that is trained for moments
 RUN_FILE = """
 task: detection
+from_scratch: true
 model:
   backbone: {name: resnet18, width: 4}
   anchors: {sizes: [16, 32]}

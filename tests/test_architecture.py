@@ -17,6 +17,7 @@ PACKAGE = Path(resdet.__file__).parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RUN_FILE = """
 task: detection
+from_scratch: true
 model:
   backbone: {name: resnet18, width: 4}
   anchors: {sizes: [16, 32]}

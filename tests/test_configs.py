@@ -10,6 +10,7 @@ import pytest
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 from resdet.models.registry import backbone_spec
+from resdet.training.schedule import scaled_rate
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
 NAMES = {"coco_r50", "coco_r101", "coco_r152", "voc07_r101", "demo_cls", "demo_det"}
@@ -40,6 +41,15 @@ def test_it_loads_and_its_schedule_makes_sense(path: Path) -> None:
     else:
         assert config.data.train.root
         assert config.data.val.root
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_its_learning_rate_is_for_its_own_batch(path: Path) -> None:
+    config = load_config(path)
+    assert scaled_rate(config.optimizer, config.run.batch) == config.optimizer.lr
+    assert config.schedule.warmup_iterations >= 0
+    if isinstance(config, DetectionRunConfig) and config.training == "alternating":
+        assert config.optimizer.base_batch == 0, "its phases have batches of their own"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

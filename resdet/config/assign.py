@@ -80,7 +80,9 @@ def override(node: DictConfig, text: str) -> list[str]:
             return [f"option {path!r} names no place of a list; got {_shown(value)}"]
     for name in reversed(option.split(".")):
         value = {name: value}
-    return assign(node, understood(value, f"argument {text!r}"))
+    values = understood(value, f"argument {text!r}")
+    forget_base_batch(node, values)
+    return assign(node, values)
 
 
 def drop_other_formats(node: DictConfig, values: Mapping[Any, Any]) -> None:
@@ -99,6 +101,13 @@ def drop_other_formats(node: DictConfig, values: Mapping[Any, Any]) -> None:
                 if formats and not field.default and (field.metadata["layout"] or value["format"] not in formats):
                     section[name] = field.default
         drop_other_formats(section, value)
+
+
+def forget_base_batch(node: DictConfig, values: Mapping[Any, Any]) -> None:
+    """Set a base's ``optimizer.base_batch`` in ``node`` to 0 when ``values`` give another learning rate without one."""
+    optimizer = values.get("optimizer")
+    if isinstance(optimizer, Mapping) and "lr" in optimizer and "base_batch" not in optimizer:
+        node.optimizer.base_batch = 0
 
 
 def finished(node: DictConfig) -> Any:

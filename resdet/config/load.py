@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from resdet.config.assign import assign, drop_other_formats, finished, override
+from resdet.config.assign import assign, drop_other_formats, finished, forget_base_batch, override
 from resdet.config.chain import find_config, read_chain
 from resdet.config.check import RunFile, inconsistent, out_of_range
 from resdet.config.old_names import under_both_names, understood
@@ -42,8 +42,11 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
     for file, given in chain:
         values = understood(given, str(file))
         drop_other_formats(node, values)
+        forget_base_batch(node, values)
         problems += [f"{file}: {problem}" for problem in assign(node, {**values, "task": task})]
-    problems += [f"argument {text!r}: {problem}" for text in overrides for problem in override(node, text)]
+    # the learning rate first, because it drops the batch that another one was for
+    for text in sorted(overrides, key=lambda text: not text.startswith("optimizer.lr=")):
+        problems += [f"argument {text!r}: {problem}" for problem in override(node, text)]
     for old, new in under_both_names({text.partition("=")[0] for text in overrides}):
         problems.append(f"option {old!r} is the old name of {new!r}, give one argument for both")
     if problems:

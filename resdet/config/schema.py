@@ -82,8 +82,11 @@ class DetectionRunConfig:
         choices=("joint", "alternating"),
     )
     alternating: AlternatingConfig = option(factory=AlternatingConfig)
+    from_scratch: bool = option(
+        False, "train without pretrained weights, which is refused for ResNet-18 and deeper networks: they diverge"
+    )
     optimizer: OptimizerConfig = option(factory=OptimizerConfig)
-    schedule: ScheduleConfig = option(factory=ScheduleConfig)
+    schedule: ScheduleConfig = option(factory=lambda: ScheduleConfig(warmup_iterations=-1))
     run: RunConfig = option(factory=RunConfig)
     output: str = option("", "the run folder; empty: runs/<config name>")
 

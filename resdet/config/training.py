@@ -12,6 +12,12 @@ class OptimizerConfig:
     """SGD with momentum."""
 
     lr: float = option(0.01, "learning rate after the warm-up", low=0)
+    base_batch: int = option(
+        0,
+        "the batch that lr is for: with another run.batch the rate is lr * run.batch / base_batch; 0: lr with any batch. A run "
+        "file or argument that gives lr and no base_batch sets this to 0",
+        low=0,
+    )
     momentum: float = option(0.9, "momentum", low=0, high=1)
     weight_decay: float = option(1e-4, "L2 penalty", low=0)
     decay_norm_and_bias: bool = option(True, "the L2 penalty is also on BN's scale and shift and on biases (paper)")
@@ -35,7 +41,9 @@ class ScheduleConfig:
     gamma: float = option(0.1, "factor at a milestone or plateau", low=0, high=1)
     patience: int = option(5, "plateau: evaluations without a gain before the rate falls", low=1)
     threshold: float = option(0.001, "plateau: the least rise of the score that is a gain; 0.001: 0.1 points", low=0)
-    warmup_iterations: int = option(0, "linear warm-up over the first iterations", low=0)
+    warmup_iterations: int = option(
+        0, "linear warm-up over the first iterations; -1, for detectors: over a tenth of them, at most 500", low=-1
+    )
     warmup_factor: float = option(0.001, "learning rate at iteration 0, as a share of lr", low=0, high=1)
     warmup_until_error: float = option(
         0.0,

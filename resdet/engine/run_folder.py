@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from resdet.config import config_from_dict, config_to_dict
 from resdet.config.old_names import with_new_names
+from resdet.config.schema import RUN_CONFIGS
 from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
 from resdet.files import write_text
@@ -22,7 +24,7 @@ _PRODUCTS = (*_FILES, *(f"step*/{name}" for name in _FILES))
 # an option that the run may decide itself, with the values that leave the decision to the run
 _CHOSEN = {"run.kernels": ("auto", "<absent>")}
 # options that change neither the weights nor the test data (though a plateau schedule depends on the evaluations)
-_NEUTRAL = {"output", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
+_NEUTRAL = {"output", "from_scratch", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
             stack.enter_context(held(folder))
             if not resume:
                 refuse_used(folder)
-            run = RunFolder(folder, resumed=_holds_run(folder))
+            run = RunFolder(folder, resumed=holds_run(folder))
             differences = list(_differences(run.config, config_yaml)) if run.resumed else []
             if differences:
                 raise ConfigError([f"{folder} holds a run of another config: {difference}" for difference in differences])
@@ -97,13 +99,14 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
 def refuse_used(folder: str | Path) -> None:
     """A ConfigError when the folder holds a run; it offers the next free name."""
     folder = Path(folder)
-    if _holds_run(folder):
+    if holds_run(folder):
         free = next(name for number in itertools.count(2) if not (name := folder.with_name(f"{folder.name}_{number}")).exists())
         raise ConfigError(f"{folder} holds a run; pass --resume to continue it or choose another --output, such as {free}")
 
 
-def _holds_run(folder: Path) -> bool:
-    return any(any(folder.glob(name)) for name in _PRODUCTS)
+def holds_run(folder: str | Path) -> bool:
+    """Whether a run saved something in the folder."""
+    return any(any(Path(folder).glob(name)) for name in _PRODUCTS)
 
 
 def _differences(config: Path, config_yaml: str) -> Iterator[str]:
@@ -116,14 +119,31 @@ def _differences(config: Path, config_yaml: str) -> Iterator[str]:
     for name in sorted(before.keys() | now.keys()):
         old, new = (values.get(name, "<absent>") for values in (before, now))
         undecided = any(value in _CHOSEN.get(name, ()) for value in (old, new))
+        undecided = undecided or (name == "optimizer.base_batch" and _rate(before) == _rate(now))
         if name not in neutral and old != new and not undecided:
             yield f"option {name!r} is {old!r} there and {new!r} now"
 
 
+def _rate(options: Mapping[str, Any]) -> Any:
+    """The learning rate for the run's batch; alternating training has several, so there every option of it counts."""
+    keys = ("training", "optimizer.lr", "run.batch", "optimizer.base_batch")
+    training, rate, batch, base = (options.get(key) for key in keys)
+    return (rate, batch, base) if training == "alternating" else (rate, batch, batch / base if batch and base else 1)
+
+
 def _options(text: str) -> dict[str, Any]:
-    """Every option of a config's YAML with its current dotted name."""
+    """Every option of a config's YAML with its current dotted name; one that the file's release did not have, by default."""
     values = yaml.safe_load(text)
-    return dict(_leaves(with_new_names(values)[0] if isinstance(values, dict) else values))
+    if not isinstance(values, dict):
+        return dict(_leaves(values))
+    values, _ = with_new_names(values)
+    with contextlib.suppress(ConfigError):  # not of this release: what differs is told by what the file says
+        values = (
+            config_to_dict(config_from_dict(RUN_CONFIGS[values["task"]], values))
+            if values.get("task") in RUN_CONFIGS
+            else values
+        )
+    return dict(_leaves(values))
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
-import yaml
 from torch import nn
 
 from resdet.errors import ConfigError
 from resdet.models.training_rows.twin import training_kernel, training_twin
 from resdet.ops.kernels import PINS, Kernels, default_kernels, machine_key
+from resdet.training.recorded import recorded_section
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
@@ -28,12 +28,8 @@ RunFileT = TypeVar("RunFileT", bound="RunFile")
 
 def recorded_kernels(output: str | Path) -> str:
     """``run.kernels`` of the run in a folder; "auto" when there is no run, or it has not chosen."""
-    config = Path(output) / "config.yaml"
-    try:
-        options = yaml.safe_load(config.read_text(encoding="utf-8"))["run"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):  # open_run reports the problem
-        return "auto"
-    recorded = options.get("kernels", "torch") if isinstance(options, dict) else "auto"  # runs without a choice used torch
+    options = recorded_section(output, "run")
+    recorded = "auto" if options is None else options.get("kernels", "torch")  # runs without a choice used torch
     return recorded if recorded in PINS else "auto"
 
 

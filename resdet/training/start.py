@@ -26,7 +26,7 @@ from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.training.curves import draw_curves
 from resdet.training.kernels import choose_kernels, machine_notes
-from resdet.training.schedule import build_schedule, in_iterations
+from resdet.training.schedule import build_schedule, in_iterations, scaled_rate
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
@@ -79,7 +79,7 @@ def started(
 def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Run:
     """A run put together from its parts, before anything is loaded from its folder; arguments are those of ``train_task``."""
     options, optimizer, model = config.run, config.optimizer, task.model
-    schedule = in_iterations(config.schedule, task.samples, options.batch)
+    schedule, rate = in_iterations(config.schedule, task.samples, options.batch), scaled_rate(optimizer, options.batch)
     precision = Precision(options.precision, device)
     if options.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -92,12 +92,12 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Ru
         network=model,
         optimizer=build_sgd(
             model,
-            optimizer.lr,
+            rate,
             optimizer.momentum,
             optimizer.weight_decay,
             decay_norm_and_bias=optimizer.decay_norm_and_bias,
         ),
-        schedule=build_schedule(optimizer.lr, schedule),
+        schedule=build_schedule(rate, schedule),
         files=RunFolder(Path(config.output), resumed=False),
         config=config,
         seed=options.seed,

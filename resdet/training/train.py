@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 from resdet.data.own import IndexedDataset, own_classification_dataset, own_detection_dataset
 from resdet.engine.run import Hook, Run
+from resdet.engine.run_folder import holds_run
 from resdet.errors import ConfigError
 from resdet.inference.device import select_device
 from resdet.training.classification.task import classification_task
 from resdet.training.detection.alternating import train_alternating
 from resdet.training.detection.task import detection_task
 from resdet.training.localization.task import localization_task
+from resdet.training.pretrained import check_pretrained
+from resdet.training.recorded import as_recorded
 from resdet.training.start import train_task
 
 if TYPE_CHECKING:
@@ -45,6 +48,10 @@ def train_config(
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
     where = select_device(device)
+    if resume and holds_run(config.output):
+        config = as_recorded(config)
+    else:
+        check_pretrained(config)
     if isinstance(config, DetectionRunConfig) and config.training == "alternating":
         if own:
             raise ConfigError("data sets of one's own are trained on jointly, option 'training' is alternating")

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 # coco_r50, so small that a few steps take seconds
 SMALL = {
+    "from_scratch": True,
     "model": {
         "backbone": {"name": "resnet18", "width": 8, "weights": ""},
         "freeze_at": 0,

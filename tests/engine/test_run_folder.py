@@ -105,6 +105,34 @@ def test_a_run_of_an_earlier_release_is_resumed(tmp_path: Path) -> None:
     assert run.config.read_text() == text
 
 
+def test_options_that_an_earlier_release_did_not_have_are_at_their_defaults(tmp_path: Path) -> None:
+    (tmp_path / "state.pt").touch()
+    new = ("base_batch", "from_scratch", "flip")  # of optimizer, of the run file, of model.test
+    lines = config_to_yaml(config()).splitlines(keepends=True)
+    kept = [line for line in lines if line.strip().partition(":")[0] not in new]
+    assert len(kept) == len(lines) - len(new)
+    (tmp_path / "config.yaml").write_text("".join(kept))
+    changed = config()
+    changed.model.test.flip = True
+    with pytest.raises(ConfigError, match=r"option 'model\.test\.flip' is False there and True now$"):
+        open_run(tmp_path, config_to_yaml(changed), resume=True)
+    assert open_run(tmp_path, config_to_yaml(config()), resume=True).resumed
+
+
+def test_the_batch_of_a_learning_rate_may_be_said_where_the_rate_stays(tmp_path: Path) -> None:
+    open_run(tmp_path, config_to_yaml(config(batch=8)), resume=False)
+    (tmp_path / "state.pt").touch()
+    now = config(batch=8)
+    now.optimizer.base_batch = 8
+    assert open_run(tmp_path, config_to_yaml(now), resume=True).resumed
+    now.optimizer.base_batch = 4
+    with pytest.raises(ConfigError, match=r"option 'optimizer\.base_batch' is 8 there and 4 now$"):
+        open_run(tmp_path, config_to_yaml(now), resume=True)
+    now.optimizer.base_batch, now.training = 0, "alternating"
+    with pytest.raises(ConfigError, match=r"option 'optimizer\.base_batch' is 8 there and 0 now"):
+        open_run(tmp_path, config_to_yaml(now), resume=True)
+
+
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"--output .*file"):

@@ -35,6 +35,7 @@ def detection_values(shapes: Path) -> RunFile:
 
     return {
         "task": "detection",
+        "from_scratch": True,
         "model": {
             "backbone": dict(BACKBONE),
             "freeze_at": 0,

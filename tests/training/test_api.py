@@ -26,6 +26,7 @@ MODEL = {
 }
 DETECTOR: dict[str, Any] = {
     "task": "detection",
+    "from_scratch": True,
     "model": MODEL,
     "data": {"short_side": [64], "max_side": 96, "test_short_side": 64, "workers": 0, "decode": "exact"},
     "optimizer": {"lr": 0.001},

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resdet.config.schema import ScheduleConfig
+from resdet.config.schema import DetectionRunConfig, OptimizerConfig, ScheduleConfig
 from resdet.engine.lr_schedule import Cosine, LinearWarmup, Plateau, Steps, WarmupUntilError
-from resdet.training.schedule import build_schedule, in_iterations
+from resdet.training.schedule import build_schedule, in_iterations, scaled_rate
 
 
 def test_an_epoch_is_every_image_once() -> None:
@@ -49,3 +49,18 @@ def test_whole_epochs_that_come_out_even_are_not_rounded_up(images: int, batch: 
     assert images * epochs % batch == 0
     found = in_iterations(ScheduleConfig(epochs=2.0 * epochs, milestone_epochs=[epochs]), images, batch)
     assert (found.iterations, found.milestones) == (2 * images * epochs // batch, [images * epochs // batch])
+
+
+@pytest.mark.parametrize(("iterations", "warmup"), [(3, 0), (19, 1), (2000, 200), (90_000, 500)])
+def test_a_detector_warms_up_over_a_tenth_of_its_iterations(iterations: int, warmup: int) -> None:
+    schedule = DetectionRunConfig().schedule
+    schedule.iterations = iterations
+    assert in_iterations(schedule, images=10, batch=2).warmup_iterations == warmup
+    schedule.epochs, schedule.iterations = iterations / 5, 7
+    assert in_iterations(schedule, images=10, batch=2).warmup_iterations == warmup
+    assert in_iterations(ScheduleConfig(iterations=iterations), images=10, batch=2).warmup_iterations == 0
+
+
+def test_a_learning_rate_is_for_its_batch() -> None:
+    assert [scaled_rate(OptimizerConfig(lr=0.02, base_batch=16), batch) for batch in (2, 16, 64)] == [0.0025, 0.02, 0.08]
+    assert scaled_rate(OptimizerConfig(lr=0.02), 2) == 0.02
