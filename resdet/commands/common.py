@@ -55,7 +55,26 @@ def add_train_arguments(parser: argparse.ArgumentParser, *, config: bool = True)
     """The arguments of every training command; ``config``: whether it needs a run file."""
     add_config_arguments(parser, required=config)
     parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
+    parser.add_argument(
+        "--change",
+        nargs="+",
+        default=[],
+        metavar="key.path=value",
+        help="with --resume: options that are different from here on, for instance schedule.iterations=20000",
+    )
     add_device_argument(parser)
+
+
+def changed_options(args: argparse.Namespace) -> list[str]:
+    """The names of the options of ``--change``; its values are added to the overrides, as the last ones.
+
+    Raises:
+        ConfigError: when the run is not to be resumed.
+    """
+    if args.change and not args.resume:
+        raise ConfigError(f"--change changes a run that goes on: give --resume with it, got --change {' '.join(args.change)}")
+    args.overrides = [*args.overrides, *args.change]
+    return [text.partition("=")[0] for text in args.change]
 
 
 def separate_overrides(args: argparse.Namespace, *lists: str) -> None:

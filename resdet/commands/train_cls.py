@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, print_results, run_config
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
 from resdet.errors import ConfigError
 
@@ -31,12 +31,14 @@ def run(args: argparse.Namespace) -> int:
     from resdet.training.classification.statistics import refresh_classifier
     from resdet.training.train import train_config
 
+    change = changed_options(args)
     if args.data:
-        print_results(train_config(planned_config(args, "classification"), device=args.device, resume=args.resume).results)
+        config = planned_config(args, "classification")
+        print_results(train_config(config, device=args.device, resume=args.resume, change=change).results)
         return 0
     config = run_config(args, ClassificationRunConfig)
     if args.recompute_bn:
         print_results(refresh_classifier(config, select_device(args.device)))
     else:
-        print_results(train_config(config, device=args.device, resume=args.resume).results)
+        print_results(train_config(config, device=args.device, resume=args.resume, change=change).results)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, print_results, run_config
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
 
 
@@ -17,9 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, evaluate, and leave a run folder."""
     check_plan_arguments(args)
+    change = changed_options(args)
     from resdet.config.schema import DetectionRunConfig
     from resdet.training.train import train_config
 
     config = planned_config(args, "detection") if args.data else run_config(args, DetectionRunConfig)
-    print_results(train_config(config, device=args.device, resume=args.resume).results)
+    print_results(train_config(config, device=args.device, resume=args.resume, change=change).results)
     return 0

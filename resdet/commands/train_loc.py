@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, print_results, run_config
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def run(args: argparse.Namespace) -> int:
     from resdet.config.schema import LocalizationRunConfig
     from resdet.training.train import train_config
 
+    change = changed_options(args)
     config = run_config(args, LocalizationRunConfig)
-    print_results(train_config(config, device=args.device, resume=args.resume).results)
+    print_results(train_config(config, device=args.device, resume=args.resume, change=change).results)
     return 0

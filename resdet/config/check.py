@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from resdet.config.check_evaluations import inconsistent_evaluations
 from resdet.config.schema import (
     ClassificationRunConfig,
     DetectionRunConfig,
@@ -186,5 +187,6 @@ def _inconsistent_schedule(config: RunFile) -> Iterator[str]:
         yield f"option 'run.accumulate' must be at most 'run.batch' ({config.run.batch}), got {config.run.accumulate}"
     if config.run.compile and config.run.checkpoint_activations:
         yield "give either option 'run.compile' or 'run.checkpoint_activations', got both: compiled code chooses what it keeps"
+    yield from inconsistent_evaluations(config)
     if config.run.ema >= 1:
         yield f"option 'run.ema' must be below 1, got {config.run.ema}"

@@ -90,6 +90,15 @@ class RunConfig:
     log_every: int = option(20, "iterations between log lines", low=1)
     checkpoint_every: int = option(1000, "iterations between checkpoints", low=1)
     eval_every: int = option(0, "iterations between evaluations; 0: only at the end", low=0)
+    val_loss: bool = option(
+        False, "each evaluation also computes the loss on the validation set, val_loss of metrics.json (detectors, classifiers)"
+    )
+    best: str = option(
+        "",
+        "the number of metrics.json by which best.safetensors is chosen, such as bbox.AP50, per_class.cat.AP or val_loss.loss; "
+        "losses and errors count negatively; empty: COCO's AP or VOC's mAP, or the least error",
+    )
+    early_stopping: int = option(0, "end the run when so many evaluations in a row did not beat the best one; 0: never", low=0)
     ema: float = option(
         0.0, "decay of a moving average of the weights, which is then what is evaluated and saved; 0: none", low=0, high=1
     )

@@ -110,6 +110,8 @@ def load_state(
 ) -> tuple[int, dict[str, Any]]:
     """Load the state in ``path`` into ``model``, ``optimizer`` and ``parts``; on an error none of them changes.
 
+    The optimizer keeps its own options (momentum, weight decay).
+
     Returns:
         The iteration and ``extra`` of ``save_state``.
 
@@ -125,7 +127,10 @@ def load_state(
         more = [f"{path}: … and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise ConfigError([f"{path} is of another model: {problem}" for problem in problems[:_SHOWN]] + more)
     model.load_state_dict(state["model"])
+    options = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(state["optimizer"])
+    for group, own in zip(optimizer.param_groups, options, strict=True):  # these are the config's, which may have changed
+        group.update(own)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     return state["iteration"], state["extra"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping
 from typing import Any
 
+from resdet.engine.best import metric_score
 from resdet.engine.checkpoint import Checkpointer, Stateful
 from resdet.engine.checkpoint_hooks import CheckpointHook, EvalHook, last_evaluation, note_evaluation
+from resdet.engine.early_stopping import EarlyStopping
 from resdet.engine.hooks import AverageHook, LogHook, ScheduleHook
 from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
 from resdet.engine.progress import make_display
@@ -17,7 +20,16 @@ from resdet.errors import ConfigError
 _log = logging.getLogger(__name__)
 
 
-def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, machine: Mapping[str, str]) -> None:
+def keep(
+    run: Run,
+    *,
+    log_every: int,
+    checkpoint_every: int,
+    eval_every: int,
+    machine: Mapping[str, str],
+    best: str = "",
+    early_stopping: int = 0,
+) -> None:
     """Load the state in a run's folder, and add the hooks that log, evaluate and save the run.
 
     The run's own hooks come after the log and before evaluation and checkpoint.
@@ -28,37 +40,57 @@ def keep(run: Run, *, log_every: int, checkpoint_every: int, eval_every: int, ma
         checkpoint_every: iterations between checkpoints.
         eval_every: iterations between evaluations; 0: only at the end.
         machine: other facts that the last bits of the weights depend on; a resumed run reports when they have changed.
+        best: the number of ``metrics.json`` that scores an evaluation, see ``metric_score``; "": the task's own.
+        early_stopping: evaluations without a gain that end the run; 0: it is not ended.
 
     Raises:
-        ConfigError, DataError: when the state belongs to another model or other data, or is damaged.
+        ConfigError, DataError: when the state belongs to another model or other data, is of a later iteration than the run's
+            last, or is damaged; when there is nothing to evaluate for ``early_stopping``.
     """
     task, files = run.task, run.files
+    if early_stopping and not task.evaluates:
+        raise ConfigError("option 'run.early_stopping' needs a validation set, 'data.val' has none")
     parts: dict[str, Stateful] = {"precision": run.precision} | ({"average": run.average} if run.average else {})
     checkpoint = Checkpointer(files.state, task.model, run.optimizer, parts)
     run.iteration = checkpoint.load()
     _check_data(checkpoint, task.data)
+    if files.changes and run.iteration > run.iterations:
+        raise ConfigError(f"{files.state}: {run.iteration} steps are taken already, the schedule has {run.iterations} now")
+    files.take_changes()
     _note_machine(checkpoint, machine, run)
     score_at_start = drop_lines_after(files.log, run.iteration)
     run.schedule.restore(checkpoint.extra.get("schedule", {}))
     checkpoint.extra["schedule"] = run.schedule.state  # not a copy: saves current values
+    if checkpoint.extra.get("best_by", "") != best:  # scores of another number are no measure
+        checkpoint.extra.update(best_by=best)
+        for name in ("best_score", "early_stopping"):
+            checkpoint.extra.pop(name, None)
+        score_at_start = None
+    stopping = EarlyStopping(early_stopping, checkpoint.extra) if early_stopping else None
     if score_at_start is not None and last_evaluation(checkpoint) < run.iteration:
         # this evaluation came after the state was saved, but it is in the log: do not repeat it
         note_evaluation(checkpoint, run.iteration, score_at_start)
         run.schedule.after_evaluation(score_at_start)
+        if stopping:
+            stopping.note(score_at_start)
 
-    writers = (JsonLog(files.log), TensorBoardLog(files.folder, run.iteration))
+    lines = JsonLog(files.log)
+    if files.changes:
+        lines.write({"iteration": run.iteration, "change": {name: list(pair) for name, pair in files.changes.items()}})
+        _tell_changes(run)
+    writers = (lines, TensorBoardLog(files.folder, run.iteration))
     display, own = make_display(), run.hooks
     log = LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra)
     run.hooks = [log, ScheduleHook(run.schedule)]
     if run.average is not None:
         run.hooks.append(AverageHook(run.average, task.model))
-    run.hooks += own
+    run.hooks += [*own, stopping] if stopping else own
     if task.evaluates:
         run.hooks.append(
             EvalHook(
                 run.model,
                 lambda: task.evaluate(run.model),
-                task.score,
+                functools.partial(metric_score, name=best) if best else task.score,
                 every=eval_every,
                 best=files.best,
                 save_model=lambda path: task.save(run.model, path),
@@ -78,6 +110,12 @@ def _check_data(checkpoint: Checkpointer, data: Mapping[str, Any]) -> None:
         raise ConfigError(
             [f"{checkpoint.path}: trained on {key} {before.get(key)!r}, the data has {data[key]!r} now" for key in changed]
         )
+
+
+def _tell_changes(run: Run) -> None:
+    for name, (old, new) in run.files.changes.items():
+        _log.info("%s: from iteration %d on %s is %r, it was %r", run.folder, run.iteration, name, new, old)
+    _log.info("%s: from here on this is not, bit for bit, the run that either config describes", run.folder)
 
 
 def _note_machine(checkpoint: Checkpointer, machine: Mapping[str, str], run: Run) -> None:

@@ -1,7 +1,8 @@
 """Writers of log lines: a file of JSON lines, TensorBoard.
 
 A line is a dict. Training: ``iteration``, ``lr``, ``loss`` and each loss, ``time``, ``data_time``, ``eta``, ``memory``.
-Evaluation: ``iteration``, ``eval`` (the metrics), ``score``.
+Evaluation: ``iteration``, ``eval`` (the metrics), ``score``. Options changed when the run was resumed, in the file alone:
+``iteration``, ``change`` (old and new value by name).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,19 @@ _NEUTRAL = {"output", "from_scratch", "data.workers", "run.log_every", "run.chec
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run; ``resumed`` says whether the folder held it before."""
+    """The files of a run.
+
+    Attributes:
+        folder: the folder.
+        resumed: whether it held the run before.
+        changes: the options that a resumed run changes, each with its old and its new value.
+        changed_config: the config with these changes; "" without any.
+    """
 
     folder: Path
     resumed: bool
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    changed_config: str = ""
 
     @property
     def config(self) -> Path:
@@ -64,9 +73,16 @@ class RunFolder:
         """The numbers of the last evaluation."""
         return self.folder / "metrics.json"
 
+    def take_changes(self) -> None:
+        """Write the changed config, and keep the one before it as ``config.1.yaml``, ``config.2.yaml``, …."""
+        if self.changes:
+            kept = next(path for number in itertools.count(1) if not (path := self.folder / f"config.{number}.yaml").exists())
+            write_text(kept, self.config.read_text(encoding="utf-8"))
+            write_text(self.config, self.changed_config)
+
 
 @contextlib.contextmanager
-def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[RunFolder]:
+def open_run(folder: str | Path, config_yaml: str, resume: bool, change: Collection[str] = ()) -> Iterator[RunFolder]:
     """Create or reopen the folder of a run, and keep other processes out of it until the context ends.
 
     Args:
@@ -74,11 +90,13 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
         config_yaml: the complete config, written to ``config.yaml``.
         resume: continue the run in the folder; without one, a new run begins. When the folder holds only a config and a
             log, that run ended before it saved anything, and a new run begins with any config.
+        change: options, or sections, in which a resumed run may differ from the run in the folder. ``take_changes`` of the
+            result then writes the config, when the state in the folder has turned out to fit it.
 
     Raises:
         ConfigError: when the folder holds a run and ``resume`` is false; when it holds one of another config, with every option
-            that differs (the number of workers and how often to log, save and evaluate may change); when another process
-            holds the folder; when it cannot be written.
+            that differs (the number of workers and how often to log, save and evaluate may change); when there is something
+            to change and no run; when another process holds the folder; when it cannot be written.
     """
     folder = Path(folder)
     with contextlib.ExitStack() as stack:
@@ -87,10 +105,17 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool) -> Iterator[Run
             if not resume:
                 refuse_used(folder)
             run = RunFolder(folder, resumed=holds_run(folder))
-            differences = list(_differences(run.config, config_yaml)) if run.resumed else []
+            if change and not run.resumed:
+                raise ConfigError(f"{folder} holds no run that --change could change")
+            differences = _differences(run.config, config_yaml) if run.resumed else {}
+            if others := [name for name in differences if not _covered(name, change)]:
+                raise ConfigError(
+                    [f"{folder} holds a run of another config: {_told(name, *differences[name])}" for name in others]
+                )
             if differences:
-                raise ConfigError([f"{folder} holds a run of another config: {difference}" for difference in differences])
-            write_text(run.config, config_yaml)
+                run = replace(run, changes=differences, changed_config=config_yaml)
+            else:
+                write_text(run.config, config_yaml)
         except OSError as error:
             raise ConfigError(f"--output {folder}: {error.filename or folder}: {error.strerror}") from error
         yield run
@@ -109,19 +134,33 @@ def holds_run(folder: str | Path) -> bool:
     return any(any(Path(folder).glob(name)) for name in _PRODUCTS)
 
 
-def _differences(config: Path, config_yaml: str) -> Iterator[str]:
+def _differences(config: Path, config_yaml: str) -> dict[str, tuple[Any, Any]]:
+    """The options that differ, by name, each with its value in the file ``config`` and in ``config_yaml``."""
     try:
         before = _options(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config}: not YAML: {' '.join(str(error).split())}") from error
     now = _options(config_yaml)
     neutral = _NEUTRAL - ({"run.eval_every"} if now.get("schedule.policy") == "plateau" else set())
+    found = {}
     for name in sorted(before.keys() | now.keys()):
         old, new = (values.get(name, "<absent>") for values in (before, now))
         undecided = any(value in _CHOSEN.get(name, ()) for value in (old, new))
         undecided = undecided or (name == "optimizer.base_batch" and _rate(before) == _rate(now))
         if name not in neutral and old != new and not undecided:
-            yield f"option {name!r} is {old!r} there and {new!r} now"
+            found[name] = (old, new)
+    return found
+
+
+def _told(name: str, old: Any, new: Any) -> str:
+    return f"option {name!r} is {old!r} there and {new!r} now"
+
+
+def _covered(name: str, change: Collection[str]) -> bool:
+    """Whether an option is one of those to change, or in a section of them."""
+    # a learning rate that is given alone is for any batch
+    given = {*change, "optimizer.base_batch"} if "optimizer.lr" in change else change
+    return any(name == key or name.startswith((f"{key}.", f"{key}[")) for key in given)
 
 
 def _rate(options: Mapping[str, Any]) -> Any:

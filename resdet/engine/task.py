@@ -84,5 +84,11 @@ class Task(Protocol[ModelT, BatchT]):
         """Write the model to a file, atomically."""
         write_model(path, model.state_dict(), self.card)
 
+    def facts(self) -> Mapping[str, str]:
+        """What there is to say of the data before training begins, in words, by what it is about."""
+        names = list(self.data.get("names", ()))
+        shown = f": {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else ""
+        return {"images": f"{self.data.get('images', self.samples):,}", "classes": f"{len(names)}{shown}"}
+
     def finish(self, model: ModelT, folder: Path) -> Results:
         """Do the remaining work when training has ended: the last evaluation, its files and pictures."""

@@ -25,9 +25,10 @@ def train(
     output: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
+    change: Mapping[str, Any] | None = None,
     hooks: Sequence[Hook] = (),
     task: str | None = None,
-    model: str | None = None,
+    model: str | Mapping[str, Any] | None = None,
     budget: str | None = None,
     **options: Any,
 ) -> Run:
@@ -43,10 +44,12 @@ def train(
         output: the run folder; None: that of the config.
         device: auto, cpu, cuda or mps.
         resume: continue the run in the folder.
+        change: options that are different from here on when the run is resumed, such as ``{"schedule.iterations": 20000}``.
         hooks: your own hooks, in addition to those that log, evaluate and save.
         task: for a planned run: ``"detection"`` or ``"classification"``; None: a detector where there are annotations of
             boxes, else a classifier.
-        model: for a planned run: ``"r18"``, ``"r50"`` or, of a detector, ``"r101"``; None: r18 on a CPU, r50 on a GPU.
+        model: for a planned run: ``"r18"``, ``"r50"`` or, of a detector, ``"r101"``; None: r18 on a CPU, r50 on a GPU. A
+            mapping has options of the section ``model``.
         budget: for a planned run: how long training may take; None: ``"30min"``.
         options: other sections and options, such as ``optimizer={"lr": 0.01}`` or ``**{"run.batch": 4}``.
 
@@ -56,6 +59,12 @@ def train(
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
+    if isinstance(model, Mapping):
+        options, model = {**options, "model": model}, None
+    if change and not resume:
+        raise ConfigError("train: 'change' changes a run that goes on: give resume=True with it")
+    changes = list(_overrides(change or {}))
+    names = [text.partition("=")[0] for text in changes]
     if isinstance(data, (str, Path)):
         if config is not None:
             raise ConfigError("train: 'data' is a path, which goes without a config; with one, give its options as a mapping")
@@ -66,19 +75,19 @@ def train(
             output=output,
             model=model,
             budget=parse_budget(budget or "30min"),
-            overrides=list(_overrides(options)),
+            overrides=[*_overrides(options), *changes],
             resume=resume,
         )
-        return train_config(chosen, device=device, resume=resume, hooks=hooks)
+        return train_config(chosen, device=device, resume=resume, hooks=hooks, change=names)
     if config is None or any(value is not None for value in (task, model, budget)):
         raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
     given = dict(data or {})
     own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
-    overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given})]
+    overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given}), *changes]
     described = load_config(config, overrides)
     if output is not None:
         described.output = str(output)
-    return train_config(described, device=device, resume=resume, hooks=hooks, own=own or None)
+    return train_config(described, device=device, resume=resume, hooks=hooks, own=own or None, change=names)
 
 
 def evaluate(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +26,27 @@ from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.training.curves import draw_curves
+from resdet.training.expected_time import ExpectedTime
 from resdet.training.kernels import choose_kernels, machine_notes
 from resdet.training.schedule import build_schedule, in_iterations, scaled_rate
+from resdet.training.summary import summary
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
     from resdet.config.training import RunConfig
 
 
+_log = logging.getLogger(__name__)
+
+
 def train_task(
-    config: RunFile, task: Task[Any, Any], device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
+    config: RunFile,
+    task: Task[Any, Any],
+    device: torch.device,
+    *,
+    resume: bool = False,
+    hooks: Sequence[Hook] = (),
+    change: Collection[str] = (),
 ) -> Run:
     """Train a task in the run folder of ``config``, from the state in the folder to the end.
 
@@ -44,11 +56,12 @@ def train_task(
         device: the device to train on.
         resume: continue the run in the folder.
         hooks: your own hooks, in addition to those that log, evaluate and save.
+        change: options in which the resumed run may differ from the run in the folder.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
-    with started(config, task, device, resume=resume, hooks=hooks) as run:
+    with started(config, task, device, resume=resume, hooks=hooks, change=change) as run:
         train(run)
         run.finish()
     draw_curves(run.files)
@@ -57,22 +70,32 @@ def train_task(
 
 @contextlib.contextmanager
 def started(
-    config: RunFile, task: Task[Any, Any], device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
+    config: RunFile,
+    task: Task[Any, Any],
+    device: torch.device,
+    *,
+    resume: bool = False,
+    hooks: Sequence[Hook] = (),
+    change: Collection[str] = (),
 ) -> Iterator[Run]:
     """A run in its folder, ready to train; the context keeps other processes out. Arguments are those of ``train_task``."""
     run = assembled(config, task, device)
     config, run.network = choose_kernels(config, task.model, device)
     run.config, options = config, config.run
     # the folder is opened last, when data and model are known to be good, so that a mistake there leaves no folder behind
-    with open_run(config.output, config_to_yaml(config), resume) as run.files:
-        run.hooks = list(hooks)
+    with open_run(config.output, config_to_yaml(config), resume, change) as run.files:
+        run.hooks = [*hooks, ExpectedTime()]
         keep(
             run,
             log_every=options.log_every,
             checkpoint_every=options.checkpoint_every,
             eval_every=options.eval_every,
             machine=machine_notes(config),
+            best=options.best,
+            early_stopping=options.early_stopping,
         )
+        for line in summary(run, config):
+            _log.info("%s", line)
         yield run
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
@@ -34,6 +34,7 @@ def train_config(
     resume: bool = False,
     hooks: Sequence[Hook] = (),
     own: Mapping[str, IndexedDataset] | None = None,
+    change: Collection[str] = (),
 ) -> Run:
     """Do everything that a config describes in its output folder: train, evaluate, draw.
 
@@ -43,6 +44,7 @@ def train_config(
         resume: continue the run in the output folder.
         hooks: your own hooks, in addition to those that log, evaluate and save.
         own: data sets "train" and "val" that replace the config's files.
+        change: options in which the resumed run may differ from the run in the folder.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
@@ -53,11 +55,14 @@ def train_config(
     else:
         check_pretrained(config)
     if isinstance(config, DetectionRunConfig) and config.training == "alternating":
+        if change:
+            raise ConfigError("--change is for a run of one training, option 'training' is alternating")
         if own:
             raise ConfigError("data sets of one's own are trained on jointly, option 'training' is alternating")
         run = train_alternating(config, where, resume=resume, hooks=hooks)
     else:
-        run = train_task(config, build_task(config, where, resume=resume, own=own), where, resume=resume, hooks=hooks)
+        task = build_task(config, where, resume=resume, own=own)
+        run = train_task(config, task, where, resume=resume, hooks=hooks, change=change)
     run.again = functools.partial(train_config, config, device=device, resume=True, own=own)
     return run
 

@@ -73,8 +73,13 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         return classification_step(network, batch, label_smoothing=self.config.regularization.label_smoothing, mix=self.mix)
 
     def evaluate(self, model: Classifier) -> dict[str, Any]:
-        """Top-k errors and calibration."""
-        return self.evaluation.run(model) if self.evaluation else {}
+        """Top-k errors and calibration, and as the loss, when the config asks for it, the cross entropy of the same views."""
+        if self.evaluation is None:
+            return {}
+        metrics = self.evaluation.run(model)
+        if self.config.run.val_loss:
+            metrics["val_loss"] = {"loss": metrics["nll"]}
+        return metrics
 
     def score(self, metrics: dict[str, Any]) -> float:
         """1 minus the top-1 error; NaN when there is none."""

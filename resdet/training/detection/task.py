@@ -12,15 +12,18 @@ from torch import Tensor
 
 from resdet.config.schema import DetectionRunConfig
 from resdet.data.dataset import DetectionDataset
+from resdet.data.inspection.anchors import Scale, recall, resized_boxes
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.proposals import Proposals
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
+from resdet.inference.mode import evaluating
 from resdet.models.build import start_detector
 from resdet.models.detection.faster_rcnn import PARTS, FasterRCNN
 from resdet.training.card import model_card
 from resdet.training.detection.evaluation import DetectorEvaluation
 from resdet.training.detection.images import TrainingImages, read_training_images
+from resdet.training.detection.validation_loss import validation_loss
 
 
 class DetectionTask(Task[FasterRCNN, DetectionBatch]):
@@ -69,8 +72,21 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         return network.losses(batch.images, batch.targets, batch.proposals, self.parts)
 
     def evaluate(self, model: FasterRCNN) -> dict[str, Any]:
-        """COCO's metrics, and VOC's when the config asks for them."""
-        return self.evaluation.run(model) if self.evaluation else {}
+        """COCO's metrics, and VOC's and the losses when the config asks for them."""
+        if self.evaluation is None:
+            return {}
+        metrics = self.evaluation.run(model)
+        if self.config.run.val_loss:
+            metrics["val_loss"] = validation_loss(model, self.evaluation.view, self.config.data.workers, self.config.run.seed)
+        return metrics
+
+    def facts(self) -> Mapping[str, str]:
+        """Images, classes, objects, and how many of these have an anchor that overlaps them well."""
+        scale = Scale.of(self.config.data, self.config.model)
+        boxes = resized_boxes(self.images.dataset, scale)
+        shares = [f"{recall(boxes, scale.sizes, scale.ratios, iou):.0%} have one of IoU {iou:g} or more" for iou in (0.5, 0.7)]
+        anchors = f"{len(scale.sizes) * len(scale.ratios)} a position; of the objects {', '.join(shares)}"
+        return {**super().facts(), "objects": f"{len(boxes):,}", "anchors": anchors}
 
     def score(self, metrics: dict[str, Any]) -> float:
         """VOC's mAP when it is measured, else COCO's AP; NaN when there is none."""
@@ -79,7 +95,12 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
 
     def finish(self, model: FasterRCNN, folder: Path) -> Results:
         """Write what the last evaluation found, with pictures."""
-        return self.evaluation.write(model, folder) if self.evaluation else Results()
+        if self.evaluation is None:
+            return Results()
+        if not self.evaluation.metrics:  # a resumed run that had already ended
+            with evaluating(model):
+                self.evaluate(model)
+        return self.evaluation.write(model, folder)
 
 
 def detection_task(

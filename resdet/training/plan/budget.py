@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from resdet.errors import ConfigError
+from resdet.training.durations import spelled
+
+__all__ = ["parse_budget", "spelled"]
 
 _UNITS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|min|m|s)")
@@ -29,12 +32,3 @@ def parse_budget(text: str) -> float:
     if not 10 <= seconds <= _LONGEST:
         raise ConfigError(f"--budget must be between 10s and 366d, got {text!r:.80}")
     return seconds
-
-
-def spelled(seconds: float) -> str:
-    """A length of time for people, to two digits or so: "45 seconds", "28 minutes", "3.5 hours"."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours" if seconds < 36 * 3600 else f"{seconds / 86400:.1f} days"

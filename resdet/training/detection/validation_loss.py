@@ -1,0 +1,35 @@
+"""The losses of a detector on its validation set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from resdet.data.loading.loader import test_loader
+from resdet.data.loading.views import DetectionView
+from resdet.engine.seed import preserved_randomness, step_seed
+from resdet.inference.mode import evaluating
+from resdet.models.detection.faster_rcnn import FasterRCNN
+
+
+def validation_loss(model: FasterRCNN, view: DetectionView, workers: int, seed: int) -> dict[str, float]:
+    """The losses of training, as means over the images at the size of testing: each by its name, and their sum as "loss".
+
+    Anchors and regions are drawn as in training, by random numbers that depend on ``seed`` and the image alone, so that two
+    evaluations differ by the weights and by nothing else.
+
+    Args:
+        model: the network; its modes and the random generators stay as they are.
+        view: the validation set as evaluation shows it.
+        workers: processes that read images.
+        seed: the seed of the run.
+    """
+    sums: dict[str, float] = {}
+    with evaluating(model), preserved_randomness():
+        for index, batch in enumerate(test_loader(replace(view, pyramid=None), workers)):
+            torch.manual_seed(step_seed(seed, index))
+            for name, value in model.losses(batch.images, batch.targets, batch.proposals).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+    means = {name: value / len(view) for name, value in sums.items()}
+    return {"loss": sum(means.values()), **means}
