@@ -109,7 +109,7 @@ def test_a_gpu_that_is_not_there(command: str, lab: Lab, capsys: pytest.CaptureF
     ("arguments", "rule"),
     [
         (["predict", "picture.jpg"], "required: --weights"),
-        (["train-det"], "required: --config"),
+        (["train-loc"], "required: --config"),
         (["eval", "--evaluator", "mine"], "invalid choice: 'mine'"),
         (["eval", "--resume"], "unrecognized arguments: --resume"),
     ],
