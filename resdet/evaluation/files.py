@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
+from resdet.data.formats.annotations import in_first_pixel
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation.detections import DetectionColumns
 from resdet.evaluation.ground_truth import Floats, GroundTruth
@@ -89,6 +88,6 @@ def _suspicions(boxes: Floats, sizes: Floats) -> list[str]:
     if outside > len(boxes) / 2:
         counted = f"{outside} of {len(boxes)} boxes reach beyond their image"
         return [f"{counted}; COCO results are [x, y, width, height], are these [x1, y1, x2, y2]?"]
-    if boxes.max() <= 1 and np.isfinite(sizes).all() and sizes.min() > 1:
+    if in_first_pixel(boxes, sizes):
         return ["every box lies within the first pixel; COCO results are in pixels, are these fractions of the image?"]
     return []

@@ -104,9 +104,9 @@ def test_arguments_of_other_formats_come_together(capsys: pytest.CaptureFixture[
     split = "error: option 'data.split' is for the formats voc, yolo, imagenet_det, not coco; got 'val'"
     assert told("check", "--format", "coco", *given) == [split]
     assert told("convert", "--format", "coco", *given, "--to", "voc", tmp_path / "to") == [split]
-    formats = "coco, yolo, label_studio, cvat, via, csv, hf_objects"
-    annotations = f"error: option 'data.annotations' is for the formats {formats}, not voc; got 'a.json'"
-    assert told("convert", "--format", "voc", *given, "--to", "coco", tmp_path / "to") == [annotations]
+    (annotations,) = told("convert", "--format", "voc", *given, "--to", "coco", tmp_path / "to")
+    assert annotations.startswith("error: option 'data.annotations' is for the formats coco, yolo, ")
+    assert annotations.endswith(", not voc; got 'a.json'")
     (mean,) = told("mean", "--format", "list", *given, "--images", 3, "--output", tmp_path / "m")
     assert "'data.split' is for" in mean
 

@@ -77,3 +77,15 @@ def test_sizes_that_a_file_does_not_have():
     found = GroundTruth.from_dict({"images": images, "categories": [], "annotations": []})
     assert found.sizes.tolist() == [[10, 20], [30, np.inf]]
     assert GroundTruth.from_dict({"images": [], "categories": [], "annotations": []}).sizes.shape == (0, 2)
+
+
+def test_null_is_as_if_missing():
+    row = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 20, 10]}
+    nulls = dict.fromkeys(("area", "iscrowd", "difficult", "ignore"))
+    plain, null = (
+        GroundTruth.from_dict({"images": [{"id": 1, **size}], "categories": [{"id": 1}], "annotations": [annotation]})
+        for size, annotation in (({}, row), ({"width": None, "height": None}, {**row, **nulls}))
+    )
+    for field in dataclasses.fields(GroundTruth):
+        assert np.array_equal(getattr(null, field.name), getattr(plain, field.name)), field.name
+    assert null.area.tolist() == [200]

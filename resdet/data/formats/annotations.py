@@ -209,8 +209,9 @@ class DatasetBuilder:
         ]
 
     def _warn(self) -> None:
-        if suspicion := in_first_pixel(np.array(self._boxes).reshape(-1, 4), [size[2:] for size in self._images]):
-            warnings.warn(f"{self.source}: {suspicion}", stacklevel=4)
+        if in_first_pixel(np.array(self._boxes).reshape(-1, 4), np.array([image[2:] for image in self._images])):
+            question = "boxes are in pixels, are these fractions of the image?"
+            warnings.warn(f"{self.source}: every box lies within the first pixel; {question}", stacklevel=4)
         if twice := self._twice():
             image, box = twice[0]
             path = os.fsdecode(self._images[image][0])
@@ -237,11 +238,9 @@ class DatasetBuilder:
             )
 
 
-def in_first_pixel(boxes: NDArray[np.float64], sizes: Sequence[tuple[int, int]] | NDArray[Any]) -> str:
-    """The suspicion that boxes (N, 4) are fractions of images of these sizes and not pixels; "" where they are not."""
-    if not len(boxes) or boxes.max() > 1 or not np.isfinite(sizes).all() or np.min(sizes) <= 1:
-        return ""
-    return "every box lies within the first pixel; boxes are in pixels, are these fractions of the image?"
+def in_first_pixel(boxes: NDArray[np.float64], sizes: NDArray[Any]) -> bool:
+    """Whether all boxes (N, 4) lie in the first pixel of images of these sizes, as fractions taken for pixels do."""
+    return len(boxes) > 0 and bool(boxes.max() <= 1 and np.isfinite(sizes).all() and sizes.min() > 1)
 
 
 def missing_files(paths: Sequence[bytes]) -> list[int]:

@@ -120,6 +120,23 @@ def test_class_lists_with_a_second_column(root: Path) -> None:
     assert len(read_voc(root, "dog_all")) == 1
 
 
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [
+        ("<difficult>0</difficult>", False),
+        ("<difficult>1</difficult>", True),
+        ("<Difficult>1</Difficult>", True),
+        ("<difficult>True</difficult>", True),
+        ("<difficult>false</difficult>", False),
+        ("<difficult>Unspecified</difficult>", False),
+        ("<difficult/>", False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* read as difficult")
+def test_marks_of_difficult_objects(root: Path, mark: str, expected: bool) -> None:
+    assert read(root, an_image(an_object(difficult=mark))).difficult.tolist() == [expected]
+
+
 def test_boxes_from_0_are_clipped(root: Path) -> None:
     with pytest.warns(UserWarning, match=r"1 boxes reach out .* by 1 pixels at most: .*1\.xml: object 1"):
         dataset = read(root, an_image(an_object(box=(0, 0, 19, 9))))

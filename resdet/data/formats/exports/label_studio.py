@@ -50,10 +50,13 @@ def _pictures(tasks: list[Any], builder: DatasetBuilder) -> Iterator[Picture]:
                 continue
             sizes = [(item["original_height"], item["original_width"]) for item in results if "original_width" in item]
             height, width = map(int, sizes[0] if sizes else (0, 0))
+            named = {item["id"] for item in results if "id" in item and _classes(item["value"])}
             shapes = [
                 shape
                 for number, item in enumerate(results, 1)
-                if (shape := _shape(item, f"{where}: result {number}", (height or 1, width or 1), builder))
+                # a shape whose class was chosen in a second step is there twice, once without
+                if (_classes(item["value"]) or item.get("id") not in named)
+                and (shape := _shape(item, f"{where}: result {number}", (height or 1, width or 1), builder))
             ]
             image = _image(task.get("data", task))
             yield Picture(where, image, shapes, (height, width), fractions=not (height and width))
@@ -88,8 +91,8 @@ def _image(data: dict[str, Any]) -> str:
 
 def _shape(item: dict[str, Any], where: str, size: tuple[int, int], builder: DatasetBuilder) -> Shape | None:
     value = item["value"]
-    classes = next((value[key] for key in _LABELS if value.get(key)), None)
-    if not isinstance(value, dict) or not ({"width", "radiusX", "points"} & value.keys()):
+    classes = _classes(value)
+    if not {"width", "radiusX", "points"} & value.keys():
         if item.get("type") not in ("choices", "textarea", "rating", "taxonomy", "number"):  # those tell of the whole image
             builder.note(f"results of type {item.get('type', '?')!r:.40} are left out, for they are no shapes", where)
         return None
@@ -100,6 +103,11 @@ def _shape(item: dict[str, Any], where: str, size: tuple[int, int], builder: Dat
     if len(classes) > 1:
         builder.note("shapes have several classes, of which the first is used", where)
     return Shape(where, text(classes[0]), _box(value, size, where, builder))
+
+
+def _classes(value: dict[str, Any]) -> Any:
+    """The classes of a result's value; None where it has none."""
+    return next((value[key] for key in _LABELS if value.get(key)), None)
 
 
 def _box(value: dict[str, Any], size: tuple[int, int], where: str, builder: DatasetBuilder) -> Box:
