@@ -79,6 +79,10 @@ def _listed(root: Path, builder: DatasetBuilder) -> list[str]:
 
     keys: dict[str, None] = {}
     for key in read_image_set(Path(builder.source), annotated, builder.problems):
+        slashed = key.replace("\\", "/")
+        if slashed != key and not annotated(key):
+            builder.note("lines are written with backslashes", repr(key))
+            key = slashed  # noqa: PLW2901
         bare = str(PurePosixPath(key).with_suffix("")) if is_image_name(key) and not annotated(key) else key
         if bare in keys:
             builder.problems.append(f"{builder.source}: image {bare!r} is listed twice")
