@@ -150,8 +150,13 @@ def image_name(path: Path) -> str:
 
 
 def image_names(dataset: DetectionDataset) -> dict[int, str]:
-    """``image_name`` of every image, by its id."""
-    return {key: image_name(dataset.path(index)) for index, key in enumerate(dataset.image_ids)}
+    """``image_name`` of every image, by its id; where two would be the same, the paths from the folder of all of them on."""
+    paths = [dataset.path(index) for index in range(len(dataset))]
+    names = [image_name(path) for path in paths]
+    if len(set(names)) < len(names):
+        start = os.path.commonpath([path.parent for path in paths])
+        names = [path.relative_to(start).with_suffix("").as_posix() for path in paths]
+    return dict(zip(dataset.image_ids, names, strict=True))
 
 
 def _xml(root: Path, key: str) -> Path:
