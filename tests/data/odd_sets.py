@@ -143,6 +143,10 @@ ODD = [
     Odd("voc", "no image size", "that of the image's header", in_xml(XML_SIZE, ""),
         f"1 xml files without an image {FROM_HEADER}"),
     Odd("voc", "`a.jpg` in the image set", "`a`", lambda lab: lab.keys.__setitem__(0, "a.jpg"), "1 lines have the suffix"),
+    Odd("voc", "`x\\a` in the image set", "`x/a`", each(
+        moved("Annotations/a.xml", "Annotations/x/a.xml"), moved("JPEGImages/a.jpg", "JPEGImages/x/a.jpg"),
+        lambda lab: lab.keys.__setitem__(0, "x\\a"),
+    ), "1 lines are written with backslashes"),
     Odd("voc", "an image of another suffix", "the one image of this name", moved("JPEGImages/a.jpg", "JPEGImages/a.jpeg"),
         r"1 images are called otherwise .*a\.jpeg, not a\.jpg"),
     Odd("voc", "an image in other letters", "the one image of this name", moved("JPEGImages/a.jpg", "JPEGImages/A.JPG"),
@@ -186,6 +190,10 @@ ODD = [
         text("train.txt", "data/obj_train_data/a.jpg\ndata/obj_train_data/b.jpg\n"),
         text("data.yaml", "train: train.txt\nnames: [cat]\n"),
     ), "2 paths begin with a folder 'data' that is not there"),
+    Odd("yolo", "`images\\train\\a.jpg` in a list, `images\\train` in the yaml", "with slashes", each(
+        text("data.yaml", "train: [lists\\train.txt]\nnames: [cat]\n"),
+        text("lists/train.txt", "..\\images\\train\\a.jpg\n..\\images\\train\\b.jpg\n"),
+    ), "3 paths are written with backslashes"),
     Odd("yolo", "label files beside images in `images`", "those", each(
         *[moved(f"labels/train/{key}.txt", f"images/train/{key}.txt") for key in "ab"]
     ), "2 label files lie beside their images"),

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.formats.annotations import missing_files
+from resdet.data.formats.annotations import BoxWarning, missing_files
 from resdet.files import atomic_write, sha256_of
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 2  # raise it whenever a reader gives another result for the same file
+_VERSION = 3  # raise it whenever a reader gives another result for the same file
 _LARGE = 8 << 20  # bytes; reading a file of this size takes about a second
 # the errors that numpy and zipfile raise on damaged files
 _DAMAGE = (
@@ -56,26 +56,27 @@ def cached(folder: Path, source: Path, arguments: Sequence[Any], read: Callable[
     file = folder / f"{source.stem[:100]}-{place[:16]}.npz"
     kept = _load(file, key)
     if kept and not missing_files(kept[0].files.tolist()):
-        dataset, texts = kept
-        _warn(texts)
+        dataset, given = kept
+        _warn(given)
         return dataset
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             dataset = read()
         finally:
-            texts = [str(warning.message) for warning in caught]
-    _warn(texts)
-    _store(file, key, dataset, texts)
+            given = [(str(warning.message), issubclass(warning.category, BoxWarning)) for warning in caught]
+    _warn(given)
+    _store(file, key, dataset, given)
     return dataset
 
 
-def _warn(texts: Sequence[str]) -> None:
-    for text in texts:
-        warnings.warn(text, stacklevel=5)
+def _warn(given: Sequence[tuple[str, bool]]) -> None:
+    """Give warnings again: their texts, and whether they are of boxes."""
+    for text, of_boxes in given:
+        warnings.warn(text, BoxWarning if of_boxes else UserWarning, stacklevel=5)
 
 
-def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[str]] | None:
+def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[tuple[str, bool]]] | None:
     """The data set and the warnings in a cache file; None when the file is broken or does not belong to ``key``."""
     try:
         # opened here and not by numpy, because numpy leaves a damaged file open
@@ -95,9 +96,9 @@ def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[str]] | No
         return None
 
 
-def _store(file: Path, key: list[Any], dataset: DetectionDataset, texts: list[str]) -> None:
+def _store(file: Path, key: list[Any], dataset: DetectionDataset, given: list[tuple[str, bool]]) -> None:
     plain = {name: getattr(dataset, name) for name in _PLAIN}
-    about = json.dumps({"key": key, "plain": plain, "warnings": texts}).encode()
+    about = json.dumps({"key": key, "plain": plain, "warnings": given}).encode()
     arrays = {name: getattr(dataset, name) for name in _ARRAYS}
 
     def write(path: Path) -> None:

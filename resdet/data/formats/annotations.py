@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ _ENDLESS = 2**31
 
 
 class BoxWarning(UserWarning):
-    """Boxes that training clips or leaves out. ``resdet data check`` tells more of them."""
+    """Boxes that training clips or leaves out, or that look like a mistake. ``resdet data check`` tells more of them."""
 
 
 class DatasetBuilder:
@@ -209,33 +209,24 @@ class DatasetBuilder:
         ]
 
     def _warn(self) -> None:
-        if in_first_pixel(np.array(self._boxes).reshape(-1, 4), np.array([image[2:] for image in self._images])):
-            question = "boxes are in pixels, are these fractions of the image?"
-            warnings.warn(f"{self.source}: every box lies within the first pixel; {question}", stacklevel=4)
-        if twice := self._twice():
-            image, box = twice[0]
-            path = os.fsdecode(self._images[image][0])
-            warnings.warn(
-                f"{self.source}: {len(twice)} objects are given twice, with the same image, class and box, "
-                f"the first: {_show(box)} of {path}",
-                stacklevel=4,
-            )
         for what, (count, where) in self._notes.items():
             warnings.warn(f"{self.source}: {count} {what}, the first: {where.removeprefix(f'{self.source}: ')}", stacklevel=4)
+        for text in self._doubts_of_boxes():
+            warnings.warn(f"{self.source}: {text}", BoxWarning, stacklevel=4)
+
+    def _doubts_of_boxes(self) -> Iterator[str]:
+        if in_first_pixel(np.array(self._boxes).reshape(-1, 4), np.array([image[2:] for image in self._images])):
+            yield "every box lies within the first pixel; boxes are in pixels, are these fractions of the image?"
+        if twice := self._twice():
+            image, box = twice[0]
+            first = f"{_show(box)} of {os.fsdecode(self._images[image][0])}"
+            yield f"{len(twice)} objects are given twice, with the same image, class and box, the first: {first}"
         if self._empty:
-            warnings.warn(
-                f"{self.source}: {len(self._empty)} boxes without area are left out of training, the first: {self._empty[0]}",
-                BoxWarning,
-                stacklevel=4,
-            )
+            yield f"{len(self._empty)} boxes without area are left out of training, the first: {self._empty[0]}"
         if self._outside:
             overshoot, where = max(self._outside)
-            warnings.warn(
-                f"{self.source}: {len(self._outside)} boxes reach out of their images and were clipped, "
-                f"by {overshoot:.3g} pixels at most: {where}",
-                BoxWarning,
-                stacklevel=4,
-            )
+            count = len(self._outside)
+            yield f"{count} boxes reach out of their images and were clipped, by {overshoot:.3g} pixels at most: {where}"
 
 
 def in_first_pixel(boxes: NDArray[np.float64], sizes: NDArray[Any]) -> bool:

@@ -79,6 +79,10 @@ def _listed(root: Path, builder: DatasetBuilder) -> list[str]:
 
     keys: dict[str, None] = {}
     for key in read_image_set(Path(builder.source), annotated, builder.problems):
+        slashed = key.replace("\\", "/")
+        if slashed != key and not annotated(key):
+            builder.note("lines are written with backslashes", repr(key))
+            key = slashed  # noqa: PLW2901
         bare = str(PurePosixPath(key).with_suffix("")) if is_image_name(key) and not annotated(key) else key
         if bare in keys:
             builder.problems.append(f"{builder.source}: image {bare!r} is listed twice")
@@ -146,8 +150,13 @@ def image_name(path: Path) -> str:
 
 
 def image_names(dataset: DetectionDataset) -> dict[int, str]:
-    """``image_name`` of every image, by its id."""
-    return {key: image_name(dataset.path(index)) for index, key in enumerate(dataset.image_ids)}
+    """``image_name`` of every image, by its id; where two would be the same, the paths from the folder of all of them on."""
+    paths = [dataset.path(index) for index in range(len(dataset))]
+    names = [image_name(path) for path in paths]
+    if len(set(names)) < len(names):
+        start = os.path.commonpath([path.parent for path in paths])
+        names = [path.relative_to(start).with_suffix("").as_posix() for path in paths]
+    return dict(zip(dataset.image_ids, names, strict=True))
 
 
 def _xml(root: Path, key: str) -> Path:

@@ -92,7 +92,10 @@ def _usual_place(root: Path, split: str) -> str:
 
 def _placed(root: Path, name: str, where: str, builder: DatasetBuilder, path: Any = None) -> str:
     """Where a folder or file that a description or a list names lies, from ``root`` on: the first reading that is there."""
-    plain = str(PurePosixPath(spelled_here(root, name).removeprefix("../")))
+    spelled = spelled_here(root, name)
+    if spelled != name:
+        builder.note("paths are written with backslashes", f"{where}: {name!r:.80}")
+    plain = str(PurePosixPath(spelled.removeprefix("../")))
     for place, note in _readings(root, plain, path):
         if unsafe_name(place) is None and os.path.exists(root / place):  # noqa: PTH110
             if note:
@@ -151,6 +154,8 @@ def _listed(root: Path, place: str, before: dict[str, None], builder: DatasetBui
         if not line.strip():
             continue
         name, where = spelled_here(path.parent, line.strip()), f"{path}: line {number}"
+        if name != line.strip():
+            builder.note("paths are written with backslashes", where)
         image = str(PurePosixPath(place).parent / name)
         if unsafe_name(name) or not os.path.isfile(root / image):  # noqa: PTH113
             other = _placed(root, name, where, builder)

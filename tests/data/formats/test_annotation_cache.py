@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resdet.data.formats import annotation_cache, coco
-from resdet.data.formats.annotations import DatasetBuilder, missing_files
+from resdet.data.formats.annotations import BoxWarning, DatasetBuilder, missing_files
 from resdet.data.formats.coco import read_coco
 from resdet.errors import DataError
 from resdet.files import cache_folder
@@ -188,3 +188,15 @@ def test_outlines_take_no_memory(tiny_coco) -> None:
     assert json.loads(tiny_coco.annotations.read_text())["annotations"][0].keys() - parsed["annotations"][0].keys() == {
         "segmentation"
     }
+
+
+def test_warnings_of_boxes_stay_warnings_of_boxes(tiny_coco, tmp_path: Path, reads: list[Path]) -> None:
+    content = tiny_coco.read()
+    content["annotations"][0] |= {"bbox": [1, 1, 0, 3], "image_id": "1"}
+    tiny_coco.write(content)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read_coco(tiny_coco.images, tiny_coco.annotations, cache=tmp_path / "cache")
+        assert [each.category for each in caught] == [UserWarning, BoxWarning]
+    assert len(reads) == 1

@@ -10,6 +10,7 @@ from PIL import Image
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset
+from resdet.data.formats.voc import image_names
 from resdet.data.sources.detection import build_dataset
 from resdet.errors import DataError
 
@@ -71,6 +72,13 @@ def test_every_xml_is_read_with_the_nearest_image(layout: str, tmp_path: Path) -
     assert dataset.target(0).boxes.tolist() == [[2, 1, 8, 5]]
     assert len(dataset.labels) == len(expected)
     assert told == []
+
+
+def test_names_in_results_files_tell_images_apart(tmp_path: Path) -> None:
+    write(tmp_path, {name: xml() for name in ("train/a.xml", "train/a.jpg", "valid/a.xml", "valid/a.jpg")})
+    assert image_names(read("voc", tmp_path)[0]) == {1: "train/a", 2: "valid/a"}
+    write(tmp_path, {"valid/a.xml": "<project/>"})
+    assert image_names(read("voc", tmp_path)[0]) == {1: "a"}
 
 
 def test_what_is_left_out_of_a_folder_of_xml_files_is_counted(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from resdet.data.formats.exports.places import ImagePlaces
 from resdet.errors import DataError
 
 LARGEST = 1 << 30  # bytes of one export; its content takes several times as much memory
+_LONGEST = 2**31 - 1  # pixels
 # what code that takes an export to be as its program writes it raises on another
 _UNEXPECTED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -73,6 +74,9 @@ def dataset_of(
         if note:
             builder.note(note, picture.where)
         height, width = picture.size if min(picture.size) > 0 else (0, 0)
+        if max(height, width) > _LONGEST:
+            builder.problems.append(f"{picture.where}: an image's sides must be at most {_LONGEST} pixels")
+            height, width = 0, 0
         image = builder.add_image(picture.where, Path(root), file, builder.image_count + 1, height, width)
         height, width = builder.size(image)
         for shape in picture.shapes:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from test_exports import CVAT, HF, LABEL_STUDIO, OPEN_IMAGES, PASCAL, VIA, lines, problems, read, source
+from test_exports import CVAT, HF, LABEL_STUDIO, OPEN_IMAGES, PASCAL, VIA, lines, problems, read
 
 from resdet.data.formats.exports import pictures
-from resdet.data.formats.exports.labelme import read_labelme
 from resdet.data.formats.exports.shapes import around, around_ellipse, around_turned
-from resdet.errors import DataError
 
 
 def turned(points: np.ndarray, degrees: float, pivot: tuple[float, float]) -> list[float]:
@@ -229,6 +226,8 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "hf counts": ("hf_objects", spoiled(lines(HF), '"cat", "dog"', '"cat"'), "as many classes as boxes, got 1 and 2"),
     "hf keys": ("hf_objects", spoiled(lines(HF), '"bbox"', '"box"'), "objects must have 'bbox' and 'categories'"),
     "outside": ("csv", spoiled(PASCAL, "4,2,14,12", "94,2,99,12"), "box lies wholly outside its image of 40 x 20"),
+    "huge": ("csv", spoiled(PASCAL, "a.jpg,40,", f"a.jpg,{10**400},"), "line 2: xmin,ymin,xmax,ymax,height,width must be"),
+    "too long": ("csv", spoiled(PASCAL, "a.jpg,40,", f"a.jpg,{10**15},"), "sides must be at most 2147483647 pixels"),
     "reversed": ("cvat", spoiled(CVAT, 'xbr="14"', 'xbr="1"'), "box must have a positive width and height"),
     "NaN": ("via", json.dumps(VIA).replace('"x": 4', '"x": NaN'), "box must be finite"),
 }
@@ -247,53 +246,3 @@ def test_an_export_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(pictures, "LARGEST", 100)
     for form, text in (("csv", PASCAL), ("cvat", CVAT), ("via", json.dumps(VIA)), ("hf_objects", lines(HF))):
         assert "the most that is read of one export" in problems(tmp_path, form, "file", text)[0]
-
-
-LABELME_SHAPES = [
-    {"label": "cat", "points": [[9, 7], [9, 12]], "shape_type": "circle"},
-    {"label": "dog", "points": [[20, 5], [30, 5], [25, 15]]},
-    {"label": "nose", "points": [[3, 3]], "shape_type": "point"},
-]
-
-
-def test_labelme(tmp_path: Path) -> None:
-    source(tmp_path, "labelme")
-    (tmp_path / "photos" / "b.json").unlink()
-    content = {"shapes": LABELME_SHAPES, "imagePath": "..\\elsewhere\\old.jpg", "imageData": "AAAA"}
-    (tmp_path / "photos" / "a.json").write_text(json.dumps(content))
-    (tmp_path / "other.json").write_text("{}")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        dataset = read_labelme(tmp_path)
-    assert dataset.target(0).boxes.tolist() == [[4, 2, 14, 12], [20, 5, 30, 15]]
-    assert [str(each.message).split(": ", 1)[1].split(", the first")[0] for each in caught] == [
-        "1 json files are left out, for they have no 'shapes' as labelme's do",
-        "1 shapes of type 'circle' are read as the boxes around them",
-        "1 shapes of type 'polygon' are read as the boxes around them",
-        "1 shapes of type 'point' are left out, for they are no boxes",
-        "1 files belong to the image of their own name, for that of 'imagePath' is not there",
-    ]
-
-
-LABELME_BROKEN = {
-    "{": "a.json: is not JSON",
-    '{"shapes": 5}': "a.json: is not a file of labelme",
-    '{"shapes": [{"points": [[1, 2], [3, 4]]}], "imagePath": "a.jpg"}': "the key 'label' is missing",
-    '{"shapes": [{"label": "x", "points": [], "shape_type": "star"}], "imagePath": "a.jpg"}': "'star' is no type of shape",
-    '{"shapes": [{"label": "x", "points": [[1, 1], [900, 5]]}], "imagePath": "../../a.jpg", "imageWidth": 3}': "",
-    '{"shapes": [], "imagePath": "' + "x" * 5000 + '"}': "",
-}
-
-
-@pytest.mark.parametrize("text", LABELME_BROKEN, ids=range(len(LABELME_BROKEN)))
-@pytest.mark.filterwarnings("ignore:.*(images?|polygon|clipped)")
-def test_labelme_files_that_are_wrong(text: str, tmp_path: Path) -> None:
-    source(tmp_path, "labelme")
-    (tmp_path / "photos" / "a.json").write_text(text)
-    if not LABELME_BROKEN[text]:  # imagePath is no more than a hint
-        assert read_labelme(tmp_path).path(0) == tmp_path / "photos" / "a.jpg"
-        return
-    with pytest.raises(DataError) as caught:
-        read_labelme(tmp_path)
-    assert len(caught.value.problems) == 1
-    assert LABELME_BROKEN[text] in caught.value.problems[0]
