@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
 
+from resdet import system
 from resdet.data.download.archives import unpack
 from resdet.errors import ConfigError
 from resdet.files import cache_folder, sha256_of
@@ -43,6 +43,9 @@ def _unpacked(archive: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
             unpack(archive, Path(folder) / "files")
-            with contextlib.suppress(FileExistsError, NotADirectoryError):  # another process was sooner
-                (Path(folder) / "files").rename(target)
+            try:
+                system.replace(Path(folder) / "files", target)
+            except OSError:
+                if not target.is_dir():  # else another process was sooner
+                    raise
     return target
