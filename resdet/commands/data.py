@@ -1,4 +1,4 @@
-"""Make, download, convert, pack and check data sets, or measure their pixels."""
+"""Make, download, convert, split, check, view and mend data sets, or measure their pixels."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import argparse
 from resdet.commands.data_check import add_check_arguments, run_check
 from resdet.commands.data_convert import add_convert_arguments, run_convert
 from resdet.commands.data_download import add_download_arguments, run_download
+from resdet.commands.data_fix import add_fix_arguments, run_fix
+from resdet.commands.data_make import add_make_arguments, run_make
 from resdet.commands.data_shard import add_shard_arguments, run_shard
 from resdet.commands.data_split import add_split_arguments, run_split
 from resdet.commands.data_statistics import add_statistics_arguments, run_mean, run_pca
+from resdet.commands.data_stats import add_stats_arguments, run_stats
+from resdet.commands.data_view import add_view_arguments, run_view
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``data``."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="make|download|convert|shard|split|check|pca|mean")
-    make = actions.add_parser("make", help="write a synthetic data set", description="Write a synthetic data set.")
-    make.add_argument("kind", choices=["shapes"], help="shapes: textured shapes on cluttered ground, with boxes and crops")
-    make.add_argument("dest", metavar="DEST", help="a new or empty folder")
-    make.add_argument("--train", type=int, default=1000, metavar="N", help="training images (default: 1000)")
-    make.add_argument("--val", type=int, default=200, metavar="N", help="validation images (default: 200)")
-    make.add_argument("--size", type=int, default=160, metavar="S", help="longer side in pixels (default: 160)")
-    make.add_argument("--seed", type=int, default=0, metavar="K", help="another seed, other images (default: 0)")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="make|download|convert|shard|split|check|stats|view|fix|pca|mean"
+    )
+    text = "Write a synthetic data set."
+    add_make_arguments(actions.add_parser("make", help="write a synthetic data set", description=text))
     text = "Download, verify and unpack a published data set; continues after an interruption."
     add_download_arguments(actions.add_parser("download", help="fetch a published data set", description=text))
     text = "Write a detection set in another format; its images are linked or copied as they are."
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "Read every annotation and decode every image of a data set; tell every problem."
     check = actions.add_parser("check", help="tell every problem of a data set", description=text)
     add_check_arguments(check)
+    text = "Print the sizes of images, the classes and sizes of objects, and how well anchors fit them."
+    add_stats_arguments(actions.add_parser("stats", help="sizes, classes and anchors of a detection set", description=text))
+    text = "Draw photos with their boxes, as they are annotated and as training sees them."
+    add_view_arguments(actions.add_parser("view", help="draw a detection set", description=text))
+    text = "Write a copy of a detection set without what is wrong in it, and a table of the changes; never in place."
+    add_fix_arguments(actions.add_parser("fix", help="write a cleaned copy of a detection set", description=text))
     text = "Compute the principal components of the colours of a training set, for the colour noise of classifiers."
     pca = actions.add_parser("pca", help="principal components of a training set's colours", description=text)
     add_statistics_arguments(pca, "the JSON file to write, for data.pca")
@@ -42,28 +49,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make, download, convert, check or measure.
+    """Run one of the actions.
 
     Raises:
         ConfigError: on wrong arguments, options, or a destination that holds something.
         DataError: with every problem of every source.
     """
     actions = {
-        "make": _make,
+        "make": run_make,
         "download": run_download,
         "convert": run_convert,
         "shard": run_shard,
         "split": run_split,
         "check": run_check,
+        "stats": run_stats,
+        "view": run_view,
+        "fix": run_fix,
         "pca": run_pca,
         "mean": run_mean,
     }
     return actions[args.action](args)
-
-
-def _make(args: argparse.Namespace) -> int:
-    from resdet.data.synthetic.scenes import make_shapes
-
-    written = make_shapes(args.dest, train=args.train, val=args.val, size=args.size, seed=args.seed)
-    print(f"{args.dest}: {', '.join(f'{count} {what}' for what, count in written.items())}")
-    return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
+from resdet.errors import ResdetError
 
 if TYPE_CHECKING:
     from resdet.data.dataset import ClassificationDataset, DetectionDataset
@@ -43,15 +44,19 @@ def run_check(args: argparse.Namespace) -> int:
             return inspection.examine(option, source, dataset)
         return undecodable(dataset)
 
+    failure = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BoxWarning)  # the findings say the same, and where
             for option, dataset in checked(data.sources, data.names, examine):
                 classes = f": {_classes(dataset)}" if isinstance(dataset, DetectionDataset) else ""
                 print(f"{option}: {summary(dataset)}{classes}", flush=True)
-    finally:
-        for told in inspection.findings():
-            print(f"warning: {told}", file=sys.stderr)
+    except ResdetError as error:
+        failure = error
+    for told in inspection.findings():
+        print(f"warning: {told}", file=sys.stderr)
+    if failure:
+        raise failure
     return 0
 
 

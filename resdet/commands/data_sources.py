@@ -1,10 +1,9 @@
-"""Finds the data sets that the ``data`` commands read: those of a run file, or one that arguments describe."""
+"""Finds the data sets that the ``data`` commands read: those of a run file, of a path, or one that arguments describe."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resdet.commands.common import is_override
@@ -13,23 +12,7 @@ from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.config.schema import ClassificationDataConfig
-    from resdet.data.described import Source
-    from resdet.data.inspection.anchors import Scale
-
-
-@dataclass(frozen=True)
-class NamedData:
-    """The data that arguments name.
-
-    Attributes:
-        names: class names in label order; none when the files hold them.
-        sources: the sources by the names of their options.
-        scale: how large a network sees the images; of detection sets without a run file, that of its defaults.
-    """
-
-    names: Sequence[str]
-    sources: dict[str, Source]
-    scale: Scale
+    from resdet.data.named import NamedData
 
 
 def named_data(args: argparse.Namespace) -> NamedData:
@@ -37,28 +20,21 @@ def named_data(args: argparse.Namespace) -> NamedData:
 
     Raises:
         ConfigError: on wrong arguments or a wrong run file.
-        DataError: when nothing is found in the path.
+        DataError: when nothing is found at the path.
     """
     from resdet.config import load_config
-    from resdet.config.schema import DetectionRunConfig
-    from resdet.data.checked import sources_of
     from resdet.data.described import described_classification, described_detection
-    from resdet.data.found import find_data
-    from resdet.data.inspection.anchors import Scale
+    from resdet.data.named import alone, of_path, of_run_file
 
     paths = [text for text in args.overrides if not is_override(text)]
     _check_usage(args, paths)
     if args.config:
-        config = load_config(args.config, args.overrides)
-        scale = Scale.of(config.data, config.model) if isinstance(config, DetectionRunConfig) else Scale()
-        return NamedData(*sources_of(config.data), scale)
+        return of_run_file(load_config(args.config, args.overrides))
     if paths:
-        found = find_data(paths[0])
-        sources: dict[str, Source] = {f"data.train[{index}]": source for index, source in enumerate(found.train)}
-        return NamedData((), sources | ({"data.val": found.val} if found.val else {}), Scale())
+        return of_path(paths[0])
     describe = described_detection if args.format in DETECTION_FORMATS else described_classification
     words = {"annotations": args.annotations, "split": args.split, "images": args.images}
-    return NamedData((), {"data": describe(args.format, args.root, **words)}, Scale())
+    return alone({"data": describe(args.format, args.root, **words)})
 
 
 def classification_data(args: argparse.Namespace) -> ClassificationDataConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from resdet.config.schema import (
     ClassificationDataConfig,
@@ -33,7 +33,7 @@ def sources_of(
 
 
 def checked(
-    sources: dict[str, Source],
+    sources: Mapping[str, Source],
     names: Sequence[str] = (),
     examine: Examine = lambda option, source, dataset: undecodable(dataset),  # noqa: ARG005
 ) -> Iterator[tuple[str, DetectionDataset | ClassificationDataset]]:

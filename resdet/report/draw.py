@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from resdet.report.sheet import GAP, INK, PAPER, fitted
+from resdet.report.sheet import GAP, fitted, pair_sheet
 from resdet.structures import Detections, Target
 from resdet.structures.boxes import scale_boxes
 from resdet.structures.drawing import Color, caption_size, class_color, draw_boxes
@@ -63,23 +63,7 @@ def contact_sheet(
     shown = samples[: rows * columns]
     lines = [shown[start : start + columns] for start in range(0, len(shown), columns)]
     panels = [[panel for sample in line for panel in _pair(sample, cell, score)] for line in lines]
-    size = caption_size(cell, cell) + 2
-    font = ImageFont.load_default(size)
-    head = round(1.6 * size)
-    heights = [max(panel.height for panel in line) for line in panels]
-    width = 2 * columns * (cell + GAP) + GAP
-    sheet = Image.new("RGB", (width, head + sum(height + GAP for height in heights)), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    titles = ("ground truth", f"detections (score >= {score:g})")
-    for column in range(2 * columns):
-        x = GAP + column * (cell + GAP)
-        draw.text((x + cell / 2, head / 2), titles[column % 2], fill=INK, font=font, anchor="mm")
-    y = head
-    for line, height in zip(panels, heights, strict=True):
-        for column, panel in enumerate(line):
-            sheet.paste(panel, (GAP + column * (cell + GAP) + (cell - panel.width) // 2, y + (height - panel.height) // 2))
-        y += height + GAP
-    return sheet
+    return pair_sheet(panels, ("ground truth", f"detections (score >= {score:g})"), cell)
 
 
 def _pair(sample: Sample, cell: int, score: float) -> tuple[Image.Image, Image.Image]:

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.formats.annotations import BoxWarning, missing_files
+from resdet.data.formats.annotations import BoxWarning
+from resdet.data.formats.file_names import missing_files
 from resdet.files import atomic_write, sha256_of
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
-from resdet.data.formats.file_names import placed, same_stem, unsafe_name
+from resdet.data.formats.file_names import missing_files, placed, same_stem, unsafe_name
+from resdet.data.inspection.readings import mistaken
 from resdet.errors import DataError, did_you_mean
 from resdet.images import read_size
 
@@ -23,7 +24,6 @@ _SMALLEST_SIDE = 0.01
 ROUNDING = 1e-6
 _UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
 _SEARCHED = 20  # of so many missing files it is told which file beside them may be meant
-_MANY = 64  # a folder with at least so many images is listed at once
 # the side in pixels of an image whose size is not known, against which its objects are still read for their own problems
 _ENDLESS = 2**31
 
@@ -35,11 +35,12 @@ class BoxWarning(UserWarning):
 class DatasetBuilder:
     """Collects the images and objects of one source.
 
-    ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images.
+    ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images. ``centred``:
+    the files hold the centres of boxes, as YOLO's do.
     """
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, *, centred: bool = False) -> None:
+        self.source, self.centred = source, centred
         self.problems: list[str] = []
         self._images: list[tuple[bytes, int, int, int]] = []
         self._objects: list[tuple[int, int, bool, bool, bool, bool, float, int]] = []
@@ -47,6 +48,8 @@ class DatasetBuilder:
         self._files: list[tuple[str, bytes]] = []
         self._empty: list[str] = []
         self._outside: list[tuple[float, str]] = []
+        # boxes wholly outside: what is told of each, the box, and width and height of its image
+        self._astray: list[tuple[str, tuple[float, ...], tuple[int, int]]] = []
         self._notes: dict[str, tuple[int, str]] = {}
 
     def note(self, what: str, where: str) -> None:
@@ -123,9 +126,8 @@ class DatasetBuilder:
         elif width < 0 or height < 0:
             self.problems.append(f"{where}: box must have a positive width and height, got {_show(box)}")
         elif not empty and (x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0):
-            self.problems.append(
-                f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
-            )
+            text = f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
+            self._astray.append((text, box, (image_width, image_height)))
         else:
             overshoot = max(-x, -y, x + width - image_width, y + height - image_height)
             visible_width = min(x + width, image_width) - max(x, 0)
@@ -151,6 +153,7 @@ class DatasetBuilder:
         else:
             self.problems += missing
         self.problems += self._shared()
+        self.problems += self._far_outside()
         if not self._images and not self.problems:
             self.problems.append(f"{self.source}: holds no image")
         if self.problems:
@@ -208,6 +211,22 @@ class DatasetBuilder:
             if first.setdefault(path, where) is not where
         ]
 
+    def _far_outside(self) -> list[str]:
+        """A line for each box wholly outside its image, or a single one when all boxes fit in another convention."""
+        lines = [text for text, _, _ in self._astray]
+        if not lines:
+            return []
+        boxes = np.array([*self._boxes, *(box for _, box, _ in self._astray)], dtype=np.float64)
+        sizes = [self._images[image][:1:-1] for image, *_ in self._objects] + [size for _, _, size in self._astray]
+        reading = mistaken(boxes, np.array(sizes, dtype=np.int64), centred=self.centred)
+        if reading is None:
+            return lines
+        return [f"{lines[0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: write them as {self._convention}"]
+
+    @property
+    def _convention(self) -> str:
+        return "centre and size" if self.centred else "x, y, width, height"
+
     def _warn(self) -> None:
         for what, (count, where) in self._notes.items():
             warnings.warn(f"{self.source}: {count} {what}, the first: {where.removeprefix(f'{self.source}: ')}", stacklevel=4)
@@ -232,32 +251,6 @@ class DatasetBuilder:
 def in_first_pixel(boxes: NDArray[np.float64], sizes: NDArray[Any]) -> bool:
     """Whether all boxes (N, 4) lie in the first pixel of images of these sizes, as fractions taken for pixels do."""
     return len(boxes) > 0 and bool(boxes.max() <= 1 and np.isfinite(sizes).all() and sizes.min() > 1)
-
-
-def missing_files(paths: Sequence[bytes]) -> list[int]:
-    """The indices of the ``paths`` that are not files, in order.
-
-    A folder with many of them is listed at once: on a network file system that is faster than asking for each file.
-    """
-    folders: dict[bytes, list[int]] = {}
-    for index, path in enumerate(paths):
-        folders.setdefault(os.path.dirname(path), []).append(index)  # noqa: PTH120
-    missing: list[int] = []
-    for folder, indices in folders.items():
-        listed = _listed(folder) if len(indices) >= _MANY else set()
-        left = [index for index in indices if os.path.basename(paths[index]) not in listed]  # noqa: PTH119
-        # a file may exist although the list lacks it, when the file system ignores upper and lower case; unlike Path.is_file,
-        # os.path.isfile returns False and raises no error for a name that is too long
-        missing += [index for index in left if not os.path.isfile(paths[index])]  # noqa: PTH113
-    return sorted(missing)
-
-
-def _listed(folder: bytes) -> set[bytes]:
-    """The names of the files in a folder; none where it cannot be read."""
-    try:
-        return {entry.name for entry in os.scandir(folder) if entry.is_file()}
-    except OSError:
-        return set()
 
 
 def class_mismatch(found: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from resdet.system import unusable_name
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_MANY = 64  # a folder with at least so many images is listed at once
 _ODD = re.compile(r"[\\%]|^/")  # a name without any of these is looked up as it is
 
 
@@ -87,3 +88,29 @@ def same_stem(path: str | Path) -> list[str]:
         )
     except OSError:
         return []
+
+
+def missing_files(paths: Sequence[bytes]) -> list[int]:
+    """The indices of the ``paths`` that are not files, in order.
+
+    A folder with many of them is listed at once: on a network file system that is faster than asking for each file.
+    """
+    folders: dict[bytes, list[int]] = {}
+    for index, path in enumerate(paths):
+        folders.setdefault(os.path.dirname(path), []).append(index)  # noqa: PTH120
+    missing: list[int] = []
+    for folder, indices in folders.items():
+        listed = _listed(folder) if len(indices) >= _MANY else set()
+        left = [index for index in indices if os.path.basename(paths[index]) not in listed]  # noqa: PTH119
+        # a file may exist although the list lacks it, when the file system ignores upper and lower case; unlike Path.is_file,
+        # os.path.isfile returns False and raises no error for a name that is too long
+        missing += [index for index in left if not os.path.isfile(paths[index])]  # noqa: PTH113
+    return sorted(missing)
+
+
+def _listed(folder: bytes) -> set[bytes]:
+    """The names of the files in a folder; none where it cannot be read."""
+    try:
+        return {entry.name for entry in os.scandir(folder) if entry.is_file()}
+    except OSError:
+        return set()

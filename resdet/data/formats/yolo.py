@@ -46,7 +46,7 @@ def read_yolo(
     """
     root = Path(root)
     source, content = read_description(root, None if description is None else Path(description))
-    builder = DatasetBuilder(str(source))
+    builder = DatasetBuilder(str(source), centred=True)
     named = source != root
     found = class_names(content.get("names"), source, builder.problems) if named else list(names or ())
     images = images_of_split(root, source, content, split, builder) if split else every_image(root, builder)

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.inspection.finding import FIX, Finding, about_objects, limits, object_place
+from resdet.data.inspection.finding import Finding, about_objects, fixes, limits, object_place
 from resdet.data.inspection.readings import fractions, mistaken
 
 _FEW = 3  # boxes that stop a pixel outside the image; fewer are chance
 _MANY = 8  # boxes that stop a pixel inside the image where none reaches its edge
 _SPIKE = 3  # … and so many times more than stop a pixel further inside
+_BLOCK = 256  # objects that are compared with all others of their image at once
 _NEAR = 0.01  # pixels: what fractions written with six digits are off by
 
 
@@ -31,7 +32,7 @@ def box_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Fi
             dataset,
             _overshoot(dataset) > _NEAR,
             f"{{count}} of {len(dataset.boxes)} boxes leave their images, and all lie inside when read as {reading.text}",
-            f"{FIX}reads them so",
+            fixes(reading.kind, "reads them so"),
         )
     shifted = _off_by_one(dataset)
     return [
@@ -45,7 +46,7 @@ def box_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Fi
 
 def _fractions(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:
     message = "{count} boxes lie within the first pixel of their images: fractions of the image, read as pixels?"
-    remedy = f"{FIX}multiplies them by the image's sides"
+    remedy = fixes("boxes-as-fractions", "multiplies them by the image's sides")
     return about_objects("boxes-as-fractions", dataset, small, message, remedy)
 
 
@@ -58,18 +59,22 @@ def _outside(dataset: DetectionDataset) -> list[Finding]:
     row = int(np.where(rows, overshoot, 0).argmax())
     count = int(rows.sum())
     message = f"{count} boxes reach out of their images and were clipped, by {overshoot[row]:.3g} pixels at most"
-    return [Finding("box-outside", object_place(dataset, row), count, message, f"{FIX}clips them in the files too")]
+    return [
+        Finding("box-outside", object_place(dataset, row), count, message, fixes("box-outside", "clips them in the files too"))
+    ]
 
 
 def _without_area(dataset: DetectionDataset) -> list[Finding]:
     message = "{count} boxes without area are left out of training, the first"
-    return about_objects("box-without-area", dataset, dataset.empty, message, f"{FIX}removes them")
+    return about_objects("box-without-area", dataset, dataset.empty, message, fixes("box-without-area", "removes them"))
 
 
 def _of_one_pixel(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:
     rows = (dataset.boxes[:, 2:].min(1, initial=np.inf) <= 1) & ~dataset.empty & ~small
     message = "{count} boxes are a pixel wide or high at most (VOC's xmin = xmax is one pixel): clicks in place of boxes?"
-    return about_objects("box-of-one-pixel", dataset, rows, message, f"draw them again, or {FIX}removes them")
+    return about_objects(
+        "box-of-one-pixel", dataset, rows, message, f"draw them again, or {fixes('box-of-one-pixel', 'removes them')}"
+    )
 
 
 def _off_by_one(dataset: DetectionDataset) -> list[Finding]:
@@ -101,14 +106,18 @@ def _repeated(dataset: DetectionDataset) -> list[Finding]:
     twice, nearly, two_classes = repeats(dataset)
     return [
         *about_objects(
-            "object-twice", dataset, twice, "{count} objects repeat another of the same class and box", f"{FIX}removes them"
+            "object-twice",
+            dataset,
+            twice,
+            "{count} objects repeat another of the same class and box",
+            fixes("object-twice", "removes them"),
         ),
         *about_objects(
             "object-nearly-twice",
             dataset,
             nearly,
             "{count} objects overlap another of the same class by an IoU of 0.95 or more: labelled twice?",
-            f"{FIX}removes them",
+            fixes("object-nearly-twice", "removes them"),
         ),
         *about_objects(
             "box-of-two-classes",
@@ -132,22 +141,25 @@ def repeats(dataset: DetectionDataset) -> tuple[NDArray[np.bool_], NDArray[np.bo
         if len(rows) < 2:
             continue
         boxes, labels = dataset.boxes[rows], dataset.labels[rows]
-        earlier = np.tri(len(rows), k=-1, dtype=bool)
-        same_class = labels[:, None] == labels
-        same_box = np.abs(boxes[:, None] - boxes).max(2) < _NEAR
-        twice[rows] = (earlier & same_class & same_box).any(1)
-        nearly[rows] = (earlier & same_class & ~same_box & (_iou(boxes) >= 0.95)).any(1) & ~twice[rows]
-        two_classes[rows] = (earlier & ~same_class & same_box).any(1) & ~twice[rows]
-    return twice, nearly, two_classes
+        for start in range(0, len(rows), _BLOCK):  # an image may have thousands of objects
+            some = slice(start, start + _BLOCK)
+            earlier = np.arange(len(rows))[some, None] > np.arange(len(rows))
+            same_class = labels[some, None] == labels
+            same_box = np.abs(boxes[some, None] - boxes).max(2) < _NEAR
+            alike = _iou(boxes[some], boxes) >= 0.95
+            twice[rows[some]] = (earlier & same_class & same_box).any(1)
+            nearly[rows[some]] = (earlier & same_class & ~same_box & alike).any(1)
+            two_classes[rows[some]] = (earlier & ~same_class & same_box).any(1)
+    return twice, nearly & ~twice, two_classes & ~twice
 
 
-def _iou(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, N) of boxes ``x, y, width, height``; 0 for boxes without area."""
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    sides = np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None)
-    common = sides[..., 0] * sides[..., 1]
-    areas = boxes[:, 2] * boxes[:, 3]
-    return common / np.maximum(areas[:, None] + areas - common, 1e-9)
+def _iou(some: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, N) of boxes ``x, y, width, height``; 0 for boxes without area."""
+    ends = np.minimum((some[:, :2] + some[:, 2:])[:, None], boxes[:, :2] + boxes[:, 2:])
+    common = np.clip(ends - np.maximum(some[:, None, :2], boxes[:, :2]), 0, None).prod(2)
+    areas = some[:, 2:].prod(1)[:, None] + boxes[:, 2:].prod(1) - common
+    found: NDArray[np.float64] = common / np.maximum(areas, 1e-9)
+    return found
 
 
 def _overshoot(dataset: DetectionDataset) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.inspection.finding import FIX, Finding
+from resdet.data.inspection.finding import Finding, fixes
 
 _TIMES = 10  # a class is rare that has so many times fewer objects than the commonest
 _LONG = 6  # letters; shorter words that differ by a letter are often two words: cat, car
@@ -101,7 +101,12 @@ def similar_names(names: Sequence[str]) -> list[tuple[int, int]]:
 def _alike_names(dataset: DetectionDataset) -> list[Finding]:
     found = []
     for kind, pairs, text, remedy in (
-        ("class-names-same", same_names(dataset.names), "only in case, spaces or signs", f"{FIX}joins them"),
+        (
+            "class-names-same",
+            same_names(dataset.names),
+            "only in case, spaces or signs",
+            fixes("class-names-same", "joins them"),
+        ),
         (
             "class-names-similar",
             similar_names(dataset.names),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.images.likeness import alike
-from resdet.data.inspection.finding import FIX, Finding, image_place
+from resdet.data.inspection.finding import Finding, fixes, image_place
 from resdet.data.inspection.looks import Looks
 
 _ALL_ALIKE = 8  # images; among fewer, all may be alike
@@ -45,7 +45,9 @@ class Image(NamedTuple):
 
 def copy_findings(parts: Sequence[Part]) -> list[Finding]:
     """Images under two ids, copies of one file, and images that look alike, within training, validation, and across."""
-    images = [Image(part, int(index)) for part in parts for index in np.flatnonzero(part.looks.usable)]
+    # training first, so that an image of both is told as one of validation
+    ordered = sorted(parts, key=lambda part: part.validation)
+    images = [Image(part, int(index)) for part in ordered for index in np.flatnonzero(part.looks.usable)]
     if not images:
         return []
     digests = [image.part.looks.digests[image.number] for image in images]
@@ -75,7 +77,7 @@ _TEXTS = {
         ("file-in-train-and-val", "{} images of validation are in training", "split again: `resdet data split`"),
     ),
     "digest": (
-        ("image-twice", "{} images are copies of another", f"{FIX}removes them"),
+        ("image-twice", "{} images are copies of another", fixes("image-twice", "removes them")),
         ("image-in-train-and-val", "{} images of validation are copies of one in training", "split again: `resdet data split`"),
     ),
     "likeness": (

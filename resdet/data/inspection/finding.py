@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
 
-FIX = "`resdet data fix` "  # the beginning of a remedy that this command brings
+
+def fixes(kind: str, how: str) -> str:
+    """The remedy of findings that ``data fix`` mends; ``how`` says in what way."""
+    return f"`resdet data fix --kinds {kind}` {how}"
 
 
 @dataclass(frozen=True)

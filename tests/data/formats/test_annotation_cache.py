@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from resdet.data.formats import annotation_cache, coco
-from resdet.data.formats.annotations import BoxWarning, DatasetBuilder, missing_files
+from resdet.data.formats.annotations import BoxWarning, DatasetBuilder
 from resdet.data.formats.coco import read_coco
+from resdet.data.formats.file_names import missing_files
 from resdet.errors import DataError
 from resdet.files import cache_folder
 

@@ -73,7 +73,7 @@ OF_BOXES = {
     ),
     "swapped axes in COCO, far outside": Mistake(
         "coco",
-        r"outside its image",
+        r"outside its image of .*; all 90 boxes lie inside when read as y, x, height, width",
         r"annotation id 7",
         all_of(to_the_right, every(lambda x, y, w, h, wide, high: (y, x, h, w))),
         status=3,

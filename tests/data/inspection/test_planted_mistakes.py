@@ -10,6 +10,9 @@ from good_set import GoodSet
 from planted_boxes import OF_BOXES
 from planted_sets import OF_SETS
 
+import resdet.data.inspection
+from resdet.data.inspection.mend import KINDS
+
 MISTAKES = OF_BOXES | OF_SETS
 
 
@@ -43,3 +46,16 @@ def test_a_planted_mistake_is_told_with_its_place(name: str, tmp_path: Path, cap
 
 def test_there_are_many_mistakes() -> None:
     assert len(MISTAKES) >= 40
+
+
+def test_the_document_lists_every_kind_of_finding_and_what_is_mended() -> None:
+    folder = Path(resdet.data.inspection.__file__).parent
+    code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    kinds = set(re.findall(r'"((?:box|boxes|object|objects|class|image|images|file|anchors)-[a-z-]+)"', code))
+    document = Path(__file__).resolve().parents[3] / "docs" / "data.md"
+    table = document.read_text(encoding="utf-8").partition("\n| kind |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split("|") for line in table.splitlines()[2:]]
+    told = {kind: row[-1].strip() for row in rows for kind in re.findall(r"`([a-z-]+)`", row[0])}
+    assert set(told) == kinds
+    mended = {kind for kind, word in told.items() if word == "yes"} | {"image-twice"}
+    assert mended == set(KINDS)

@@ -1,0 +1,57 @@
+"""``data fix``: a cleaned copy of a detection set, and a table of what was changed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from resdet.commands.common import is_override
+from resdet.commands.data_arguments import add_source_arguments
+from resdet.commands.data_sources import named_data
+from resdet.errors import ConfigError
+
+
+def add_fix_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``data fix``."""
+    add_source_arguments(parser, detection=True)
+    parser.add_argument(
+        "--output", required=True, metavar="DEST", help="a new or empty folder; of several sets, one in it for each"
+    )
+    text = "mend only these kinds of findings (default: all that can be mended; a wrong one lists them)"
+    parser.add_argument("--kinds", nargs="+", default=[], metavar="KIND", help=text)
+
+
+def run_fix(args: argparse.Namespace) -> int:
+    """Write the cleaned copies, and print how much was changed in each.
+
+    Raises:
+        ConfigError: on wrong arguments or options, an unknown kind, or a destination that holds something.
+        DataError: with every problem of the annotations.
+    """
+    from resdet.data.check import summary
+    from resdet.data.convert.fixed import CHANGES, write_fixed
+    from resdet.data.inspection.mend import KINDS, counts_of
+
+    _take_others(args)
+    if unknown := [kind for kind in args.kinds if kind not in KINDS]:
+        raise ConfigError([f"--kinds must be of {', '.join(KINDS)}; got {kind!r}" for kind in unknown])
+    data = named_data(args)
+    parts = list(data.detection_sets())
+    for number, (option, dataset) in enumerate(parts):
+        name = "val" if option == "data.val" else f"train{number or ''}"
+        folder = Path(args.output).expanduser() / (name if len(parts) > 1 else "")
+        fixed = write_fixed(data.sources[option], dataset, folder, args.kinds)
+        print(f"{folder}: {summary(fixed.dataset)}, as {fixed.form}; {len(fixed.changes)} changes: {folder / CHANGES}")
+        for kind, count in counts_of(fixed.changes).items():
+            print(f"  {kind}: {count}")
+        for line in fixed.lost:
+            print(f"note: {line}", file=sys.stderr)
+    return 0
+
+
+def _take_others(args: argparse.Namespace) -> None:
+    """Give back what ``--kinds`` took beyond its words: a path, or key=value arguments."""
+    kinds = [word for word in args.kinds if not is_override(word) and not Path(word).exists()]
+    args.overrides = [*args.overrides, *(word for word in args.kinds if word not in kinds)]
+    args.kinds = kinds

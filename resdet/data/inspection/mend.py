@@ -1,0 +1,153 @@
+"""Mends what can be mended without a look at the photo; every change is noted. The data set itself stays as it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdet.data.dataset import DetectionDataset, subset
+from resdet.data.inspection.boxes import repeats
+from resdet.data.inspection.classes import object_counts, same_names
+from resdet.data.inspection.copies import later_copies
+from resdet.data.inspection.finding import limits, object_place
+from resdet.data.inspection.looks import Looks
+from resdet.data.inspection.readings import CONVENTIONS, fractions, mistaken
+
+Boxes = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+class Change(NamedTuple):
+    """One change: the kind of the finding that it mends, what was changed, and how."""
+
+    kind: str
+    where: str
+    before: str
+    after: str
+
+
+_OBJECT_COLUMNS = ("boxes", "labels", "crowd", "difficult", "ignore", "empty", "areas", "annotation_ids")
+_GONE = "removed"
+
+
+def mended(
+    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), *, centred: bool = False
+) -> tuple[DetectionDataset, list[Change]]:
+    """A copy of a data set without its findings of these kinds.
+
+    Args:
+        dataset: the data set.
+        looks: what its images are like.
+        kinds: of ``KINDS``; all when none are given.
+        centred: its files hold the centres of boxes, as YOLO's do.
+
+    Returns:
+        The mended data set, and what was changed.
+    """
+    changes: list[Change] = []
+    wanted = set(kinds or KINDS)
+    dataset = _read_otherwise(dataset, wanted, changes, centred=centred)
+    gone = {"image-unusable": ~looks.usable, "image-twice": later_copies(dataset, looks)}
+    kept = np.ones(len(dataset), bool)
+    for kind, images in gone.items():
+        if kind in wanted:
+            changes += [Change(kind, str(dataset.path(int(index))), "", _GONE) for index in np.flatnonzero(images & kept)]
+            kept &= ~images
+    dataset = subset(dataset, np.flatnonzero(kept).tolist())
+    if "class-names-same" in wanted:
+        dataset = _joined_classes(dataset, changes)
+    for kind, marked in _MARKED.items():
+        if kind in wanted:
+            dataset = _without(dataset, marked(dataset), kind, changes)
+    if "box-outside" in wanted:
+        dataset = _clipped(dataset, changes)
+    return dataset, changes
+
+
+def _read_otherwise(dataset: DetectionDataset, kinds: set[str], changes: list[Change], *, centred: bool) -> DetectionDataset:
+    """The boxes in the convention that they were written in."""
+    sizes = limits(dataset)
+    small = fractions(dataset.boxes, sizes)
+    if small.any():
+        if "boxes-as-fractions" not in kinds:
+            return dataset
+        boxes = np.where(small[:, None], dataset.boxes * np.concatenate([sizes, sizes], axis=1), dataset.boxes)
+        return _with_boxes(dataset, boxes, "boxes-as-fractions", changes)
+    reading = mistaken(dataset.boxes, sizes, centred=centred)
+    if reading is None or reading.kind not in kinds:
+        return dataset
+    return _with_boxes(dataset, reading.boxes(dataset.boxes), reading.kind, changes)
+
+
+def _clipped(dataset: DetectionDataset, changes: list[Change]) -> DetectionDataset:
+    sizes = limits(dataset)
+    low = np.clip(dataset.boxes[:, :2], 0, sizes)
+    high = np.clip(dataset.boxes[:, :2] + dataset.boxes[:, 2:], 0, sizes)
+    boxes = np.concatenate([low, high - low], axis=1)
+    inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < 1e-6  # rounding alone
+    return _with_boxes(dataset, np.where(inside[:, None], dataset.boxes, boxes), "box-outside", changes)
+
+
+def _with_boxes(dataset: DetectionDataset, boxes: Boxes, kind: str, changes: list[Change]) -> DetectionDataset:
+    """The data set with other boxes; areas that were those of the boxes are so afterwards."""
+    changed = (boxes != dataset.boxes).any(1)
+    changes += [
+        Change(kind, object_place(dataset, row), _shown(dataset.boxes[row]), _shown(boxes[row]))
+        for row in np.flatnonzero(changed).tolist()
+    ]
+    own = dataset.areas == dataset.boxes[:, 2] * dataset.boxes[:, 3]
+    areas = np.where(own, boxes[:, 2] * boxes[:, 3], dataset.areas)
+    return replace(dataset, boxes=boxes, areas=areas, empty=np.where(changed, (boxes[:, 2:] <= 0).any(1), dataset.empty))
+
+
+def _without(dataset: DetectionDataset, rows: Mask, kind: str, changes: list[Change]) -> DetectionDataset:
+    """The data set without the objects of the mask ``rows`` (N,)."""
+    changes += [
+        Change(kind, object_place(dataset, row), _shown(dataset.boxes[row]), _GONE) for row in np.flatnonzero(rows).tolist()
+    ]
+    offsets = np.concatenate([[0], np.cumsum(~rows)])[dataset.offsets]
+    return replace(dataset, offsets=offsets, **{name: getattr(dataset, name)[~rows] for name in _OBJECT_COLUMNS})
+
+
+def _joined_classes(dataset: DetectionDataset, changes: list[Change]) -> DetectionDataset:
+    """Classes whose names are the same but for case and signs become the one of them that has most objects."""
+    counts = object_counts(dataset)
+    becomes = np.arange(len(dataset.names))
+    for first, second in same_names(dataset.names):
+        a, b = becomes[first], becomes[second]
+        more, fewer = (a, b) if counts[a] >= counts[b] else (b, a)
+        becomes[becomes == fewer] = more
+    kept = [label for label in range(len(dataset.names)) if becomes[label] == label]
+    for label in np.flatnonzero(becomes != np.arange(len(becomes))).tolist():
+        new = dataset.names[becomes[label]]
+        changes.append(Change("class-names-same", f"{dataset.source}: {counts[label]} objects", dataset.names[label], new))
+    place = {label: number for number, label in enumerate(kept)}
+    return replace(
+        dataset,
+        names=tuple(dataset.names[label] for label in kept),
+        category_ids=tuple(dataset.category_ids[label] for label in kept),
+        labels=np.array([place[becomes[label]] for label in dataset.labels.tolist()], np.int64),
+    )
+
+
+def counts_of(changes: Sequence[Change]) -> dict[str, int]:
+    """How many changes there are of each kind."""
+    return dict(Counter(change.kind for change in changes))
+
+
+def _shown(box: Boxes) -> str:
+    return " ".join(f"{value:g}" for value in box)
+
+
+_MARKED: dict[str, Callable[[DetectionDataset], Mask]] = {
+    "box-without-area": lambda dataset: dataset.empty,
+    "box-of-one-pixel": lambda dataset: (dataset.boxes[:, 2:].min(1, initial=np.inf) <= 1) & ~dataset.empty,
+    "object-twice": lambda dataset: repeats(dataset)[0],
+    "object-nearly-twice": lambda dataset: repeats(dataset)[1],
+}
+KINDS = (*CONVENTIONS, "image-unusable", "image-twice", "class-names-same", *_MARKED, "box-outside")

@@ -1,0 +1,125 @@
+"""What is mended is gone afterwards, every change is told, and nothing else changes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from good_set import GoodSet
+from PIL import Image
+from planted_boxes import OF_BOXES
+from planted_sets import OF_SETS
+
+from resdet.cli import main
+from resdet.config.schema import DetectionSourceConfig
+from resdet.data.inspection.looks import look_at
+from resdet.data.inspection.mend import KINDS, mended
+from resdet.data.sources.detection import build_dataset
+
+# planted mistake -> the kind that mends it, and how many changes that takes; None: as many as were told
+MENDED = {
+    "fractions in COCO": ("boxes-as-fractions", 90),
+    "fractions in some of COCO": ("boxes-as-fractions", 1),
+    "fractions divided twice in YOLO": ("boxes-as-fractions", 90),
+    "corners in COCO": ("boxes-as-corners", None),
+    "corners in YOLO": ("boxes-as-corners", 90),
+    "left and top in YOLO": ("boxes-as-left-top", 90),
+    "centres in COCO": ("boxes-as-centres", 90),
+    "left of the image": ("box-outside", 1),
+    "above the image": ("box-outside", 1),
+    "below the image": ("box-outside", 1),
+    "a side of 0": ("box-without-area", 1),
+    "xmin = xmax in VOC": ("box-of-one-pixel", 1),
+    "an object twice in COCO": ("object-twice", 1),
+    "a row twice in YOLO": ("object-twice", 1),
+    "an object nearly twice": ("object-nearly-twice", 1),
+    "names that differ by case": ("class-names-same", 1),
+    "an image twice": ("image-twice", 1),
+}
+
+
+def planted(name: str, folder: Path) -> GoodSet:
+    mistake = (OF_BOXES | OF_SETS)[name]
+    good = GoodSet(folder, mistake.form)
+    mistake.before(good)
+    good.write()
+    mistake.after(good)
+    return good
+
+
+def source(good: GoodSet) -> list[str]:
+    where = ["--root", str(good.folder), "--split", "train"]
+    if good.form == "coco":
+        where = ["--root", str(good.folder / "images" / "train"), "--annotations", str(good.folder / "train.json")]
+    return ["--format", good.form, *where]
+
+
+def boxes_of(form: str, folder: Path) -> np.ndarray:
+    """All boxes ``x, y, width, height`` of a written copy, in order."""
+    where = {"root": str(folder), "split": "train"}
+    if form == "coco":
+        where = {"root": str(folder / "train"), "annotations": str(folder / "annotations" / "instances_train.json")}
+    return build_dataset([DetectionSourceConfig(form, **where)]).boxes
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_a_mistake_is_mended(name: str, tmp_path: Path, capsys) -> None:
+    kind, count = MENDED[name]
+    good = planted(name, tmp_path / "bad")
+    files = {path: path.read_bytes() for path in good.folder.rglob("*") if path.is_file()}
+    copy = tmp_path / "copy"
+    assert main(["data", "fix", *source(good), "--output", str(copy)]) == 0
+    capsys.readouterr()
+    with (copy / "changes.csv").open(encoding="utf-8", newline="") as file:
+        changes = list(csv.DictReader(file))
+    assert {change["kind"] for change in changes} == {kind}
+    assert count is None or len(changes) == count
+    assert all(change["where"] and change["after"] for change in changes)
+    assert {path: path.read_bytes() for path in files} == files  # never in place
+    where = {"coco": ["--root", str(copy / "train"), "--annotations", str(copy / "annotations" / "instances_train.json")]}
+    again = ["--format", good.form, *where.get(good.form, ["--root", str(copy), "--split", "train"])]
+    assert main(["data", "check", *again]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", [name for name in MENDED if MENDED[name][0].startswith("boxes-as") and "some" not in name])
+def test_misread_boxes_become_what_was_meant(name: str, tmp_path: Path) -> None:
+    good, meant = planted(name, tmp_path / "bad"), GoodSet(tmp_path / "good", "coco")
+    main(["data", "fix", *source(good), "--output", str(tmp_path / "copy")])
+    expected = np.array([thing.box for _, thing in meant.things], dtype=np.float64)
+    # decimal fractions times sides below 200: float64 keeps them to 1e-12
+    assert boxes_of(good.form, tmp_path / "copy") == pytest.approx(expected, abs=1e-9)
+
+
+def test_only_the_kinds_asked_for_are_mended(small_set) -> None:
+    dataset, changes = mended(small_set, look_at(small_set), ["box-outside"])
+    assert (len(dataset), changes) == (30, [])
+    assert (dataset.boxes == small_set.boxes).all()
+    small_set.path(2).write_bytes(b"no image")
+    Image.new("RGB", (124, 96)).save(small_set.path(4))
+    small_set.path(6).write_bytes(small_set.path(4).read_bytes())
+    looks = look_at(small_set)
+    dataset, changes = mended(small_set, looks)
+    assert [(change.kind, Path(change.where).name) for change in changes] == [
+        ("image-unusable", "train02.jpg"),
+        ("image-twice", "train06.jpg"),
+    ]
+    assert dataset.ids.tolist() == [key for key in range(1, 31) if key not in (3, 7)]
+    dataset, changes = mended(small_set, looks, ["image-twice"])
+    assert (len(dataset), len(changes)) == (29, 1)
+
+
+def test_unknown_kinds_are_told_with_the_known(tmp_path: Path, capsys) -> None:
+    assert main(["data", "fix", str(tmp_path), "--output", str(tmp_path / "x"), "--kinds", "boxes"]) == 2
+    assert capsys.readouterr().err == f"error: --kinds must be of {', '.join(KINDS)}; got 'boxes'\n"
+
+
+def test_a_path_with_two_parts_gives_two_folders(tmp_path: Path, capsys) -> None:
+    good = GoodSet(tmp_path / "good", "yolo")
+    good.write()
+    (good.folder / "run.yaml").unlink()
+    assert main(["data", "fix", str(good.folder), "--output", str(tmp_path / "copy")]) == 0
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["train", "val"]
+    assert capsys.readouterr().out.count(" 0 changes: ") == 2
