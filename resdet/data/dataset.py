@@ -181,7 +181,11 @@ def size_problem(path: Path, decoded: tuple[int, int], annotated: tuple[int, int
     """The message for an image whose (height, width) differ from its annotation; None when they agree."""
     if decoded == annotated:
         return None
-    turned = " (the annotation seems to belong to the image before its EXIF rotation)" if decoded == annotated[::-1] else ""
+    turned = (
+        " (the annotation seems to belong to the image before its EXIF rotation; if so, `resdet data fix` turns it)"
+        if decoded == annotated[::-1]
+        else ""
+    )
     return f"{path}: is {decoded[1]} x {decoded[0]} pixels, its annotation says {annotated[1]} x {annotated[0]}{turned}"
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from resdet.data.dataset import DetectionDataset, size_problem
 from resdet.data.images.likeness import fingerprint
 from resdet.data.loading.parallel import in_chunks
 from resdet.errors import DataError
 from resdet.images import greatest_of_16_bits, read_file, read_header, read_image
+
+# what makes a portrait of a landscape
+_SIDEWAYS = (Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,71 +28,83 @@ class Looks:
     Attributes:
         digests: M hashes of the files' bytes; empty for an image that cannot be used.
         fingerprints: uint64 (M,), of the pixels, see ``likeness``.
-        turned: bool (M,), the stored pixels lie otherwise than the upright image (EXIF).
-        sideways: bool (M,), of those the ones whose width and height change places.
+        turns: M, what turns the stored pixels upright by EXIF; None: they are.
         greatest: int64 (M,), the greatest value of an image of 16 bits; 0 for others.
         blank: bool (M,), all pixels are equal.
         problems: what is wrong with the images that cannot be used.
+        unturned: bool (M,), of those the ones that are annotated as they lie stored, before EXIF turns them.
     """
 
     digests: tuple[bytes, ...]
     fingerprints: NDArray[np.uint64]
-    turned: NDArray[np.bool_]
-    sideways: NDArray[np.bool_]
+    turns: tuple[Image.Transpose | None, ...]
     greatest: NDArray[np.int64]
     blank: NDArray[np.bool_]
     problems: tuple[str, ...]
+    unturned: NDArray[np.bool_]
 
     @property
     def usable(self) -> NDArray[np.bool_]:
         """The images that can be read and have the annotated size, bool (M,)."""
         return np.array([bool(digest) for digest in self.digests], bool)
 
+    @property
+    def turned(self) -> NDArray[np.bool_]:
+        """The images whose stored pixels lie otherwise than the upright ones, bool (M,)."""
+        return np.array([turn is not None for turn in self.turns], bool)
 
-_Row = tuple[bytes, int, bool, bool, int, bool]
-_UNUSABLE: _Row = (b"", 0, False, False, 0, False)
+    @property
+    def sideways(self) -> NDArray[np.bool_]:
+        """The images whose width and height are those of the stored pixels exchanged, bool (M,)."""
+        return np.array([turn in _SIDEWAYS for turn in self.turns], bool)
+
+
+class _Look(NamedTuple):
+    """The row of ``Looks`` of one image; that of an image that cannot be used, unless more is known."""
+
+    digest: bytes = b""
+    fingerprint: int = 0
+    turn: Image.Transpose | None = None
+    greatest: int = 0
+    blank: bool = False
+    unturned: bool = False
+    problems: tuple[str, ...] = ()
 
 
 def look_at(dataset: DetectionDataset) -> Looks:
     """Decode every image of a data set that lies in files."""
 
-    def rows_of(indices: Sequence[int]) -> tuple[list[_Row], list[str]]:
-        rows: list[_Row] = []
-        problems: list[str] = []
-        for index in indices:
-            try:
-                rows.append(_look(dataset, index))
-            except DataError as error:
-                rows.append(_UNUSABLE)
-                problems += error.problems
-        return rows, problems
+    def looks_of(indices: Sequence[int]) -> list[_Look]:
+        return [_look(dataset, index) for index in indices]
 
-    parts = list(in_chunks(rows_of, range(len(dataset))))
-    digests, prints, turned, sideways, greatest, blank = zip(*(row for rows, _ in parts for row in rows), strict=True)
+    rows = [row for part in in_chunks(looks_of, range(len(dataset))) for row in part]
     return Looks(
-        digests,
-        np.array(prints, np.uint64),
-        np.array(turned, bool),
-        np.array(sideways, bool),
-        np.array(greatest, np.int64),
-        np.array(blank, bool),
-        tuple(problem for _, problems in parts for problem in problems),
+        tuple(row.digest for row in rows),
+        np.array([row.fingerprint for row in rows], np.uint64),
+        tuple(row.turn for row in rows),
+        np.array([row.greatest for row in rows], np.int64),
+        np.array([row.blank for row in rows], bool),
+        tuple(problem for row in rows for problem in row.problems),
+        np.array([row.unturned for row in rows], bool),
     )
 
 
-def _look(dataset: DetectionDataset, index: int) -> _Row:
-    path = dataset.path(index)
-    content = read_file(path)
-    image = read_image(path, content)
-    if problem := size_problem(path, (image.height, image.width), dataset.size(index)):
-        raise DataError(problem)
+def _look(dataset: DetectionDataset, index: int) -> _Look:
+    path, size = dataset.path(index), dataset.size(index)
+    try:
+        content = read_file(path)
+        image = read_image(path, content)
+        _, turn = read_header(path, content)
+    except DataError as error:
+        return _Look(problems=error.problems)
+    if problem := size_problem(path, (image.height, image.width), size):
+        before = turn in _SIDEWAYS and (image.width, image.height) == size
+        return _Look(turn=turn, unturned=before, problems=(problem,))
     pixels = np.asarray(image)
-    upright, turn = read_header(path, content)
-    return (
+    return _Look(
         hashlib.blake2b(content, digest_size=16).digest(),
         fingerprint(pixels),
-        turn is not None,
-        turn is not None and turn.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270") and upright[0] != upright[1],
+        turn,
         greatest_of_16_bits(content),
         bool((pixels == pixels[0, 0]).all()),
     )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from resdet.data.dataset import DetectionDataset, subset
 from resdet.data.inspection.boxes import repeats
@@ -52,7 +53,11 @@ def mended(
     changes: list[Change] = []
     wanted = set(kinds or KINDS)
     dataset = _read_otherwise(dataset, wanted, changes, centred=centred)
-    gone = {"image-unusable": ~looks.usable, "image-twice": later_copies(dataset, looks)}
+    unusable = ~looks.usable
+    if "image-unturned" in wanted:
+        dataset = _turned(dataset, looks, changes)
+        unusable &= ~looks.unturned
+    gone = {"image-unusable": unusable, "image-twice": later_copies(dataset, looks)}
     kept = np.ones(len(dataset), bool)
     for kind, images in gone.items():
         if kind in wanted:
@@ -82,6 +87,35 @@ def _read_otherwise(dataset: DetectionDataset, kinds: set[str], changes: list[Ch
     if reading is None or reading.kind not in kinds:
         return dataset
     return _with_boxes(dataset, reading.boxes(dataset.boxes), reading.kind, changes)
+
+
+def _turned(dataset: DetectionDataset, looks: Looks, changes: list[Change]) -> DetectionDataset:
+    """The sizes and boxes of images that are annotated as they lie stored, as they are upright."""
+    boxes, sizes = dataset.boxes.copy(), dataset.sizes.copy()
+    for index in np.flatnonzero(looks.unturned).tolist():
+        rows = slice(dataset.offsets[index], dataset.offsets[index + 1])
+        boxes[rows] = upright_boxes(boxes[rows], dataset.size(index), looks.turns[index])
+        sizes[index] = sizes[index, ::-1]
+    return replace(_with_boxes(dataset, boxes, "image-unturned", changes), sizes=sizes)
+
+
+def upright_boxes(boxes: Boxes, size: tuple[int, int], turn: Image.Transpose | None) -> Boxes:
+    """Boxes (N, 4) ``x, y, width, height`` of an image of ``size`` (height, width), in the image that ``turn`` makes of it.
+
+    Raises:
+        ValueError: when the turn does not exchange width and height.
+    """
+    x, y, w, h = boxes.T
+    right, bottom = size[1] - x - w, size[0] - y - h
+    places = {
+        Image.Transpose.TRANSPOSE: (y, x),
+        Image.Transpose.TRANSVERSE: (bottom, right),
+        Image.Transpose.ROTATE_90: (y, right),  # counter-clockwise
+        Image.Transpose.ROTATE_270: (bottom, x),
+    }
+    if turn not in places:
+        raise ValueError(f"the turn must exchange width and height, got {turn}")
+    return np.stack([*places[turn], h, w], axis=1)
 
 
 def _clipped(dataset: DetectionDataset, changes: list[Change]) -> DetectionDataset:
@@ -150,4 +184,4 @@ _MARKED: dict[str, Callable[[DetectionDataset], Mask]] = {
     "object-twice": lambda dataset: repeats(dataset)[0],
     "object-nearly-twice": lambda dataset: repeats(dataset)[1],
 }
-KINDS = (*CONVENTIONS, "image-unusable", "image-twice", "class-names-same", *_MARKED, "box-outside")
+KINDS = (*CONVENTIONS, "image-unturned", "image-unusable", "image-twice", "class-names-same", *_MARKED, "box-outside")

@@ -23,7 +23,8 @@ def picture_findings(dataset: DetectionDataset, looks: Looks, *, annotated: bool
         annotated: its files give the images' sizes, so that a size that fits the upright image shows that its boxes do.
         max_side: the longer side in training at most, pixels.
     """
-    unsure = looks.turned & ~(looks.sideways & annotated)
+    square = dataset.sizes[:, 0] == dataset.sizes[:, 1]
+    unsure = looks.usable & looks.turned & ~(looks.sideways & ~square & annotated)
     pixels, longer = dataset.sizes.prod(1), dataset.sizes.max(1)
     deep = looks.greatest > 0
     dark = deep & (int(looks.greatest.max(initial=0)) < _DARK)

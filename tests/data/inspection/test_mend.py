@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from good_set import GoodSet
+from good_set import GoodSet, Thing, encoded
 from PIL import Image
 from planted_boxes import OF_BOXES
 from planted_sets import OF_SETS
@@ -123,3 +123,26 @@ def test_a_path_with_two_parts_gives_two_folders(tmp_path: Path, capsys) -> None
     assert main(["data", "fix", str(good.folder), "--output", str(tmp_path / "copy")]) == 0
     assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["train", "val"]
     assert capsys.readouterr().out.count(" 0 changes: ") == 2
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_photos_labelled_before_exif_turned_them_are_mended(orientation: int, tmp_path: Path, capsys) -> None:
+    good = GoodSet(tmp_path / "bad", "coco")
+    photo = good.train[0]
+    photo.things = [Thing(1, [20, 10, 40, 25])]
+    stored = np.zeros((photo.height, photo.width, 3), np.uint8)
+    stored[10:35, 20:60] = 255  # the object
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo.content = encoded(Image.fromarray(stored), "PNG", exif=exif)
+    photo.name = "train00.png"
+    good.write()
+    assert main(["data", "check", *source(good)]) == 3
+    assert "before its EXIF rotation; if so, `resdet data fix` turns it" in capsys.readouterr().err
+    assert main(["data", "fix", *source(good), "--output", str(tmp_path / "copy")]) == 0
+    images, annotations = tmp_path / "copy" / "train", tmp_path / "copy" / "annotations" / "instances_train.json"
+    dataset = build_dataset([DetectionSourceConfig("coco", str(images), str(annotations))])
+    assert len(dataset) == 30
+    image, target = dataset.load(0)
+    rows, columns = np.nonzero(np.asarray(image)[..., 0])
+    assert target.boxes.tolist() == [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
