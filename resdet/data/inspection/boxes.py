@@ -45,7 +45,7 @@ def box_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Fi
 
 
 def _fractions(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:
-    message = "{count} boxes lie within the first pixel of their images: fractions of the image, read as pixels?"
+    message = "{count} boxes lie within the first pixel of their images (fractions of the image, read as pixels?)"
     remedy = fixes("boxes-as-fractions", "multiplies them by the image's sides")
     return about_objects("boxes-as-fractions", dataset, small, message, remedy)
 
@@ -71,7 +71,7 @@ def _without_area(dataset: DetectionDataset) -> list[Finding]:
 
 def _of_one_pixel(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:
     rows = (dataset.boxes[:, 2:].min(1, initial=np.inf) <= 1) & ~dataset.empty & ~small
-    message = "{count} boxes are a pixel wide or high at most (VOC's xmin = xmax is one pixel): clicks in place of boxes?"
+    message = "{count} boxes are a pixel wide or high at most (VOC's xmin = xmax is one pixel; clicks in place of boxes?)"
     return about_objects(
         "box-of-one-pixel", dataset, rows, message, f"draw them again, or {fixes('box-of-one-pixel', 'removes them')}"
     )
@@ -96,7 +96,7 @@ def _off_by_one(dataset: DetectionDataset) -> list[Finding]:
         else:
             continue
         where = object_place(dataset, int(rows[stop.any(1).argmax()]))
-        message = f"{count} boxes {text}: do the files count pixels in another way?"
+        message = f"{count} boxes {text} (do the files count pixels in another way?)"
         return [Finding("boxes-off-by-one", where, count, message, "compare with `resdet data view`")]
     return []
 
@@ -116,7 +116,7 @@ def _repeated(dataset: DetectionDataset) -> list[Finding]:
             "object-nearly-twice",
             dataset,
             nearly,
-            "{count} objects overlap another of the same class by an IoU of 0.95 or more: labelled twice?",
+            "{count} objects overlap another of the same class by an IoU of 0.95 or more (labelled twice?)",
             fixes("object-nearly-twice", "removes them"),
         ),
         *about_objects(

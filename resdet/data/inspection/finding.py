@@ -34,8 +34,7 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        others = " and others" if self.count > 1 else ""
-        return f"{self.message}: {self.where}{others}; {self.remedy}"
+        return f"{self.message}: {self.where}; {self.remedy}"
 
 
 def object_place(dataset: DetectionDataset, row: int) -> str:

@@ -34,7 +34,7 @@ def picture_findings(dataset: DetectionDataset, looks: Looks, *, annotated: bool
             "image-turned",
             dataset,
             unsure,
-            "{count} images are turned upright by their EXIF mark: were they labelled so?",
+            "{count} images are turned upright by their EXIF mark (were they labelled so?)",
             "`resdet data view` shows whether the boxes fit",
         ),
         *_about(

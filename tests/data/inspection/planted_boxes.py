@@ -117,7 +117,7 @@ OF_BOXES = {
     ),
     "xmin = xmax in VOC": Mistake(
         "voc",
-        r"1 boxes are a pixel wide or high at most \(VOC's xmin = xmax is one pixel\)",
+        r"1 boxes are a pixel wide or high at most \(VOC's xmin = xmax is one pixel",
         THIRD,
         box(9, 9, 9, 9, raw=(40, 20, 40, 50)),
     ),
