@@ -17,6 +17,8 @@ from resdet.cli import main
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig
 from resdet.errors import ConfigError
+from resdet.models.registry import create_backbone
+from resdet.training.classification.task import classification_task
 
 # a narrow network with random weights, for no time at all
 QUICK = ["model.backbone.width=4", "model.backbone.weights=", "data.workers=0", "schedule.iterations=6", "data.crop=32"]
@@ -84,8 +86,15 @@ def test_one_command(
 
 
 def test_from_python_the_path_tells_the_task(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = dict(option.split("=") for option in QUICK)
-    run = resdet.train(data=crops(shapes, tmp_path / "mine"), output=tmp_path / "run", device="cpu", budget="10s", **options)
+    run = resdet.train(
+        data=crops(shapes, tmp_path / "mine"),
+        output=tmp_path / "run",
+        device="cpu",
+        budget="10s",
+        model={"backbone": {"width": 4, "weights": ""}},
+        schedule={"iterations": 6},
+        **{"data.crop": 32, "data.workers": 0},
+    )
     said = capsys.readouterr().out
     assert said.startswith(
         "task:  classification, for there are classes of whole images and no boxes\ndata:  folders of classes"
@@ -118,6 +127,26 @@ def test_a_classifier_is_fine_tuned_from_another(
         if not name.startswith("fc."):
             assert torch.equal(tensor, after.backbone.get_parameter(name)), name
     assert after.names == ("disk", "star")
+
+
+@pytest.mark.filterwarnings("ignore:.*shows what these weights want")
+def test_weights_without_bn_statistics_get_them_before_training(shapes: Path, tmp_path: Path) -> None:
+    """The network computes what its weights say, and normalizing by a batch, as training does, is nearly the same."""
+    torch.manual_seed(0)
+    network = create_backbone("resnet18", width=8, num_classes=8)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.bias, -1, 1)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    data = [f"data.{part}.root={shapes / 'crops' / part}" for part in ("train", "val")]
+    options = ["model.backbone.width=8", f"model.backbone.weights={tmp_path / 'weights.pth'}", "data.workers=0", *data]
+    config = load_config("demo_cls", options)
+    assert isinstance(config, ClassificationRunConfig)
+    model = classification_task(config, torch.device("cpu")).model
+    x = model.normalize(torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8))
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval().backbone(x), network.eval()(x), rtol=1e-3, atol=1e-3)
+    assert model.backbone.bn1.running_mean.abs().max() > 0.01
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,51 @@ def recompute_bn_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
     return images
 
 
+def statistics_are_folded(model: nn.Module) -> bool:
+    """Whether every ``nn.BatchNorm2d`` has mean 0 and variance 1, as in files that keep only scale and shift."""
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    return bool(norms) and all(
+        norm.running_mean is not None
+        and norm.running_var is not None
+        and bool((norm.running_mean == 0).all() and (norm.running_var == 1).all())
+        for norm in norms
+    )
+
+
+@torch.no_grad()
+def unfold_bn_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Give every ``nn.BatchNorm2d`` the statistics of its input, and change its scale and shift so that it computes the same.
+
+    Training normalizes by the batch, which is another function where the statistics were folded into scale and shift. In one
+    pass, in eval mode, each layer's input is measured, which no other layer's change alters.
+
+    Args:
+        model: takes what ``batches`` yields, on its own device; its training mode is left as it was.
+        batches: image tensors (N, …).
+    """
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None]
+    device = next(model.parameters()).device
+    moments = {norm: Moments.of(norm.num_features, device) for norm in norms}
+    hooks = [norm.register_forward_pre_hook(lambda norm, inputs: moments[norm].add(inputs[0])) for norm in norms]
+    try:
+        with kept_modes(model):
+            model.eval()
+            for batch in batches:
+                model(batch.to(device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for norm, seen in moments.items():
+        mean, variance = norm.running_mean, norm.running_var
+        if seen.count > 1 and mean is not None and variance is not None:
+            scale = norm.weight.to(seen.mean) / (variance.to(seen.mean) + norm.eps).sqrt()
+            new_variance = seen.squares / (seen.count - 1)
+            norm.bias.copy_(norm.bias.to(seen.mean) + scale * (seen.mean - mean.to(seen.mean)))
+            norm.weight.copy_(scale * (new_variance + norm.eps).sqrt())
+            mean.copy_(seen.mean)
+            variance.copy_(new_variance)
+
+
 @contextmanager
 def _observing(model: nn.Module, moments: dict[nn.BatchNorm2d, Moments]) -> Iterator[None]:
     """Let each norm normalize by the batch, leave its running statistics alone, and collect the moments of its input."""

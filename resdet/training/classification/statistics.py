@@ -1,11 +1,14 @@
-"""Recomputes the BN statistics of a trained classifier over its training images (paper, appendix A)."""
+"""BN statistics over training images: exact ones of a trained classifier (paper, appendix A), and missing ones of weights."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from resdet.config.schema import ClassificationRunConfig
 from resdet.data.dataset import ClassificationDataset
@@ -14,11 +17,14 @@ from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import ClassificationView
 from resdet.data.sources.classification import build_classification_dataset, build_train_transform
 from resdet.engine.task import Results
-from resdet.models.backbones.bn_statistics import recompute_bn_statistics
+from resdet.models.backbones.bn_statistics import recompute_bn_statistics, unfold_bn_statistics
 from resdet.models.build import load_model
 from resdet.models.classifier import Classifier
 from resdet.models.model_file import write_model
 from resdet.training.classification.evaluation import ClassifierEvaluation
+
+_log = logging.getLogger(__name__)
+_UNFOLDED = 512  # images on which missing BN statistics are measured
 
 
 def refresh_classifier(config: ClassificationRunConfig, device: torch.device) -> Results:
@@ -47,13 +53,24 @@ def refresh_classifier(config: ClassificationRunConfig, device: torch.device) ->
 
 def recompute_statistics(model: Classifier, view: ClassificationView, config: ClassificationRunConfig, images: int) -> None:
     """Compute exact BN statistics over so many training images, augmented as in training, in parts of a batch."""
-    device = next(model.parameters()).device
+    recompute_bn_statistics(model, _some(view, config, images, next(model.parameters()).device))
+
+
+def unfold_statistics(model: Classifier, view: ClassificationView, config: ClassificationRunConfig) -> None:
+    """Give BN statistics to a network whose weights came without: of some training images, with the function as it was."""
+    images = min(_UNFOLDED, len(view))
+    unfold_bn_statistics(model, _some(view, config, images, next(model.parameters()).device))
+    _log.info(
+        "%s: has no BN statistics, which training needs: measured on %d training images", config.model.backbone.weights, images
+    )
+
+
+def _some(view: ClassificationView, config: ClassificationRunConfig, images: int, device: torch.device) -> Iterator[Tensor]:
     # another seed than in training, so that these are not the first training batches again
     chosen = next(endless_batches(len(view), min(images, len(view)), config.run.seed + 1))
     part = max(2, config.run.batch // config.run.accumulate)
     keys = [chosen[first : first + part] for first in range(0, len(chosen), part)]
-    batches = train_loader(view, keys, config.data.workers)
-    recompute_bn_statistics(model, (loaded.images.to(device) for loaded in batches))
+    return (loaded.images.to(device) for loaded in train_loader(view, keys, config.data.workers))
 
 
 def training_view(config: ClassificationRunConfig, dataset: ClassificationDataset) -> ClassificationView:

@@ -21,11 +21,12 @@ from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
 from resdet.errors import ConfigError
 from resdet.inference.dense import training_window
+from resdet.models.backbones.bn_statistics import statistics_are_folded
 from resdet.models.build import start_classifier
 from resdet.models.classifier import Classifier, classification_step
 from resdet.training.card import model_card
 from resdet.training.classification.evaluation import ClassifierEvaluation
-from resdet.training.classification.statistics import recompute_statistics, training_view
+from resdet.training.classification.statistics import recompute_statistics, training_view, unfold_statistics
 
 
 class ClassificationTask(Task[Classifier, ClassificationBatch]):
@@ -113,7 +114,10 @@ def classification_task(
         evaluation = ClassifierEvaluation(config.data, config.test, dataset.names, val)
     seed_everything(config.run.seed)
     model = start_classifier(config.model, dataset.names, build_mean_image(config.data, dataset)).to(device)
-    return ClassificationTask(config, dataset, model, evaluation)
+    task = ClassificationTask(config, dataset, model, evaluation)
+    if config.model.backbone.weights and statistics_are_folded(model):
+        unfold_statistics(model, task.view, config)
+    return task
 
 
 def _check_batches(config: ClassificationRunConfig, model: Classifier, dataset: int) -> None:

@@ -25,6 +25,7 @@ from resdet.training.plan.facts import ClassFacts, class_facts_of
 from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
 from resdet.training.plan.splitting_classes import split_classes
 from resdet.training.plan.timing import Timing, time_classification
+from resdet.training.schedule import scaled_rate
 
 MODELS = ("r18", "r50")
 # passes over the training images after which a fine-tuned classifier no longer gains, on a guess
@@ -70,14 +71,13 @@ def plan_classification(
     facts = class_facts_of(dataset)
     tell(f"train: {facts.images} images of {named_classes(dataset.names)}")
     name = f"finetune_cls_{model or ('r18' if device.type == 'cpu' else 'r50')}"
-    base = cast(ClassificationRunConfig, load_config(name))
     fixed = {"data.train": _given(train), "data.val": _given(val), "output": str(folder)}
 
     def config_with(options: Mapping[str, Any]) -> ClassificationRunConfig:
         given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in {**fixed, **options}.items()]
         return cast(ClassificationRunConfig, load_config(name, [*given, *overrides]))
 
-    options, timing = _sized(facts, dataset, device, budget, images, base, config_with)
+    options, timing = _sized(facts, dataset, device, budget, images, load_config(name).run.batch, config_with)
     config = config_with({**options, **_schedule(facts, config_with(options), timing, budget, images)})
     for line in _described(config, timing, facts, images, device):
         tell(line)
@@ -138,16 +138,15 @@ def _sized(
     device: torch.device,
     budget: float,
     images: int,
-    base: ClassificationRunConfig,
+    most: int,
     config_with: Callable[[Mapping[str, Any]], ClassificationRunConfig],
 ) -> tuple[dict[str, Any], Timing]:
     """The options that depend on the size of the picture, and the time of a step with them.
 
-    The size is the wanted one, or the largest smaller one at which there is time for enough steps. The learning rate is the
-    run file's for its batch, and smaller in proportion for a smaller one.
+    The size is the wanted one, or the largest smaller one at which enough steps fit into the time. ``most`` limits the batch.
     """
-    batch = config_with({"run.batch": choose_classes.batch_of(facts, base.run.batch)}).run.batch
-    fixed = {"run.batch": batch, "optimizer.lr": float(f"{base.optimizer.lr * batch / base.run.batch:.2g}")}
+    fixed = {"run.batch": choose_classes.batch_of(facts, most)}
+    batch = config_with(fixed).run.batch
 
     def options_at(side: int) -> dict[str, Any]:
         return {**fixed, "data.crop": side, "data.test_short_side": choose_classes.side_for_testing(side)}
@@ -195,7 +194,7 @@ def _described(
         f"about {spelled(seconds)} on {machine(device)} ({timing.step:.2g} s a step)"
     )
     yield (
-        f"       {passes:.1f} passes over the images, learning rate {config.optimizer.lr:g}, "
+        f"       {passes:.1f} passes over the images, learning rate {scaled_rate(config.optimizer, batch):.2g}, "
         f"{evaluations} evaluation{'s' if evaluations != 1 else ''}"
     )
     yield f"       all of it is in {Path(config.output) / 'config.yaml'}, the run file for the next time"

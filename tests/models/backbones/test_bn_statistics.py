@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError
-from resdet.models.backbones.bn_statistics import recompute_bn_statistics
+from resdet.models.backbones.bn_statistics import recompute_bn_statistics, statistics_are_folded, unfold_bn_statistics
 from resdet.models.registry import create_backbone
 
 
-def _oracle(model: nn.Module, batches: list[Tensor]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _oracle(model: nn.Module, batches: list[Tensor], *, training: bool = True) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Keep every input of every norm in float64, then take numpy's mean and unbiased variance."""
     seen: dict[str, list[np.ndarray]] = {}
     for name, part in model.named_modules():
@@ -21,7 +23,7 @@ def _oracle(model: nn.Module, batches: list[Tensor]) -> dict[str, tuple[np.ndarr
             part.register_forward_pre_hook(
                 lambda _, inputs, name=name: seen[name].append(inputs[0].detach().numpy().astype(np.float64).copy())
             )
-    model.train()
+    model.train(training)
     with torch.no_grad():
         for batch in batches:
             model(batch)
@@ -39,9 +41,9 @@ def test_equals_the_moments_of_all_images(dtype: torch.dtype, tolerance: float, 
     model = create_backbone("resnet18", width=4, num_classes=3).to(dtype)
     # an offset a hundred times the spread: a sum of squares would lose its digits here
     batches = [torch.randn(size, 3, 64, 48, dtype=dtype) + 100 for size in sizes]
-    copy = create_backbone("resnet18", width=4, num_classes=3).to(dtype)
-    copy.load_state_dict(model.state_dict())
-    expected = _oracle(copy, batches)
+    other = create_backbone("resnet18", width=4, num_classes=3).to(dtype)
+    other.load_state_dict(model.state_dict())
+    expected = _oracle(other, batches)
     assert recompute_bn_statistics(model, iter(batches)) == sum(sizes)
     for name, (mean, variance) in expected.items():
         norm = model.get_submodule(name)
@@ -105,3 +107,31 @@ def test_a_failure_leaves_the_statistics_and_the_modes_alone() -> None:
 def test_fewer_than_two_images_are_refused(batches: list[Tensor], count: int) -> None:
     with pytest.raises(ConfigError, match=f"at least 2 images, got {count}"):
         recompute_bn_statistics(create_backbone("resnet18", width=4), batches)
+
+
+def _folded(dtype: torch.dtype) -> nn.Module:
+    """A network with any scales and shifts, and no statistics."""
+    torch.manual_seed(0)
+    model = create_backbone("resnet18", width=4, num_classes=3).to(dtype)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, 0.3, 0.9)
+            nn.init.uniform_(part.bias, -0.5, 0.5)
+    return model
+
+
+def test_unfolded_statistics_are_those_of_the_images_and_the_function_stays() -> None:
+    model = _folded(torch.float64).train()
+    assert statistics_are_folded(model)
+    batches = [torch.randn(size, 3, 64, 48, dtype=torch.float64) for size in (4, 3)]
+    before = [model.eval()(batch) for batch in batches]
+    expected = _oracle(copy.deepcopy(model), batches, training=False)
+    unfold_bn_statistics(model.train(), iter(batches))
+    assert model.training
+    assert not statistics_are_folded(model)
+    for batch, logits in zip(batches, before, strict=True):
+        torch.testing.assert_close(model.eval()(batch), logits, rtol=1e-10, atol=1e-10)
+    for name, (mean, variance) in expected.items():
+        norm = model.get_submodule(name)
+        np.testing.assert_allclose(norm.running_mean.numpy(), mean, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(norm.running_var.numpy(), variance, rtol=1e-10)

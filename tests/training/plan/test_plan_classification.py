@@ -18,6 +18,7 @@ from resdet.errors import ConfigError, DataError
 from resdet.training.plan import choose_classes, classification, plan_classification, planned_run
 from resdet.training.plan.facts import ClassFacts
 from resdet.training.plan.timing import Timing
+from resdet.training.schedule import scaled_rate
 
 Planned = Callable[..., tuple[ClassificationRunConfig, list[str]]]
 
@@ -148,7 +149,11 @@ def test_what_is_chosen_can_be_overridden(tmp_path: Path, planned: Planned) -> N
     for name in ("cat", "dog"):
         photos(tmp_path / "pets" / name, 30)
     config, _ = planned(tmp_path / "pets", "data.crop=96", "run.batch=8", "schedule.iterations=3")
-    assert (config.data.crop, config.run.batch, config.schedule.iterations, config.optimizer.lr) == (96, 8, 3, 0.0025)
+    assert (config.data.crop, config.run.batch, config.schedule.iterations) == (96, 8, 3)
+    assert scaled_rate(config.optimizer, 8) == 0.01 * 8 / 32
+    config, lines = planned(tmp_path / "pets", "optimizer.lr=0.5")
+    assert scaled_rate(config.optimizer, config.run.batch) == 0.5
+    assert "learning rate 0.5," in lines[-2]
     assert planned(tmp_path / "pets", model="r50")[0].model.backbone.name == "resnet50"
     with pytest.raises(ConfigError, match="--model must be one of r18, r50 for a classifier, got 'r101'"):
         planned(tmp_path / "pets", model="r101")
