@@ -21,10 +21,8 @@ def summary(run: Run, config: RunFile) -> Iterator[str]:
     device = f"cpu, {threads} thread{'s' if threads > 1 else ''}" if run.device.type == "cpu" else str(run.device)
     batch, optimizer = config.run.batch, config.optimizer
     yield f"device: {device}"
-    yield (
-        f"steps: {run.iterations:,} of {batch} images, {run.iterations * batch / max(run.task.samples, 1):.1f} passes over the "
-        "training set"
-    )
+    passes, images = run.iterations * batch / max(run.task.samples, 1), "images" if batch > 1 else "image"
+    yield f"steps: {run.iterations:,} of {batch} {images}, {passes:.1f} passes over the training set"
     rate = run.schedule.lr
     scaled = f" ({optimizer.lr:g} for {optimizer.base_batch} images)" if optimizer.base_batch else ""
     yield f"learning rate: {rate:g}{scaled}"

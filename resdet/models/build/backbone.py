@@ -10,7 +10,7 @@ from torch import nn
 
 from resdet.config.schema import BackboneConfig
 from resdet.models.backbones.resnet import ResNet
-from resdet.models.backbones.weights import load_backbone_weights
+from resdet.models.backbones.weights import LoadReport, load_backbone_weights
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d, looks_unloaded
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
@@ -29,9 +29,9 @@ def build_backbone(
         ConfigError: unknown backbone, or weights that do not fit it.
         DataError: a weights file that cannot be read.
     """
-    resnet, pixels, doubt = _load_backbone(config, num_classes, norm)
-    if doubt:
-        warnings.warn(doubt, stacklevel=2)
+    resnet, pixels, report = _load_backbone(config, num_classes, norm)
+    if report and report.doubt:
+        warnings.warn(report.doubt, stacklevel=2)
     return resnet, pixels
 
 
@@ -40,10 +40,10 @@ def build_frozen_backbone(config: BackboneConfig) -> tuple[ResNet, PixelConventi
 
     Warns as ``build_backbone`` does, and when BN is frozen at statistics that were never loaded: such a network hardly trains.
     """
-    resnet, pixels, doubt = _load_backbone(config, 1, FrozenBatchNorm2d)
-    warned = [doubt] if doubt else []
+    resnet, pixels, report = _load_backbone(config, 1, FrozenBatchNorm2d)
+    warned = [report.doubt] if report and report.doubt else []
     if looks_unloaded(resnet):
-        origin = f"{config.weights} holds no BN statistics" if config.weights else "no backbone weights are given"
+        origin = f"{report.path} holds no BN statistics" if report else "no backbone weights are given"
         warned.insert(
             0,
             f"frozen BN has mean 0 and variance 1 in every layer ({origin}): right only where the statistics were folded "
@@ -56,8 +56,8 @@ def build_frozen_backbone(config: BackboneConfig) -> tuple[ResNet, PixelConventi
 
 def _load_backbone(
     config: BackboneConfig, num_classes: int, norm: Callable[[int], nn.Module]
-) -> tuple[ResNet, PixelConvention, str]:
-    """What ``build_backbone`` gives, and the warning that it utters."""
+) -> tuple[ResNet, PixelConvention, LoadReport | None]:
+    """What ``build_backbone`` gives, and what became of the weights; None without any."""
     resnet = create_backbone(
         config.name,
         num_classes=num_classes,
@@ -69,7 +69,7 @@ def _load_backbone(
     )
     pixels = PIXEL_CONVENTIONS.get(config.pixels)
     if not config.weights:
-        return resnet, pixels or PIXEL_CONVENTIONS["torchvision"], ""
+        return resnet, pixels or PIXEL_CONVENTIONS["torchvision"], None
     report = load_backbone_weights(resnet, config.weights, pixels=pixels, stride_in_1x1=config.stride_in_1x1)
-    _log.info("backbone %s from %s:\n%s", config.name, config.weights, report.table())
-    return resnet, report.pixels, report.doubt
+    _log.info("backbone %s from %s:\n%s", config.name, report.path, report.table())
+    return resnet, report.pixels, report

@@ -1,5 +1,6 @@
 """Pretrained weights are found where this and other toolkits keep them, and a missing file says how to get them."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 import torch
 from narrow_networks import narrow_network
 
+from resdet.config.schema import BackboneConfig
 from resdet.errors import ConfigError
 from resdet.models.backbones.weights import find_weights, load_backbone_weights
 from resdet.models.backbones.weights.find import existing_weights
 from resdet.models.backbones.weights.published import PUBLISHED_WEIGHTS
+from resdet.models.build.backbone import build_backbone
 from resdet.models.registry import create_backbone
 
 OURS, TORCH = "caches/resdet/weights", "caches/torch/hub/checkpoints"
@@ -87,7 +90,10 @@ def test_variables_of_other_toolkits_move_their_caches(home: Path, monkeypatch: 
     assert find_weights("resnet34") is None
 
 
-def test_a_run_file_s_weights_come_from_a_cache_where_the_project_has_none(home: Path) -> None:
+@pytest.mark.filterwarnings("ignore:.*what these weights want")
+def test_a_run_file_s_weights_come_from_a_cache_where_the_project_has_none(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     network = create_backbone("resnet18", num_classes=3)
     (home / TORCH).mkdir(parents=True)
     torch.save(network.state_dict(), home / TORCH / "resnet18-f37072fd.pth")
@@ -95,6 +101,9 @@ def test_a_run_file_s_weights_come_from_a_cache_where_the_project_has_none(home:
     report = load_backbone_weights(other, "datasets/weights/resnet18.pth", pixels=None, stride_in_1x1=False)
     assert report.path == home / TORCH / "resnet18-f37072fd.pth"
     assert torch.equal(other.conv1.weight, network.conv1.weight)
+    with caplog.at_level(logging.INFO, "resdet.models.build.backbone"):
+        build_backbone(BackboneConfig("resnet18", "datasets/weights/resnet18.pth"), 3)
+    assert caplog.messages[0].startswith(f"backbone resnet18 from {home / TORCH / 'resnet18-f37072fd.pth'}:")
 
 
 def test_a_missing_file_says_where_it_was_looked_for_and_how_to_get_it(home: Path) -> None:
