@@ -22,13 +22,14 @@ def test_coco_to_yolo_to_voc_and_their_checks(tiny_coco, tmp_path: Path, capsys:
     assert err == "note: 1 crowds were left out\nnote: the ids of images, categories and annotations are lost\n"
     yolo = ("--format", "yolo", "--root", tmp_path / "y", "--split", "val")
     summary = "6 images (1 without objects), 10 objects (0 crowds, 0 difficult), 2 classes"
-    assert run(capsys, "check", *yolo) == (0, f"data: {summary}\n", "")
+    counted = (0, f"data: {summary}: box 5, disk 5\n")
+    assert run(capsys, "check", *yolo)[:2] == counted
     assert run(capsys, "convert", *yolo, "--to", "voc", tmp_path / "v") == (
         0,
         f"{tmp_path / 'v'}: {summary}, as voc 'val'\n",
         "",
     )
-    assert run(capsys, "check", "--format", "voc", "--root", tmp_path / "v", "--split", "val") == (0, f"data: {summary}\n", "")
+    assert run(capsys, "check", "--format", "voc", "--root", tmp_path / "v", "--split", "val")[:2] == counted
     boxes = [dataset.boxes.round(9).tolist() for dataset in (read_yolo(tmp_path / "y", "val"), read_voc(tmp_path / "v", "val"))]
     assert boxes[0] == boxes[1]
 
@@ -37,7 +38,7 @@ def test_a_subset_by_name_and_by_id(tiny_coco, tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "some.txt").write_text("000002\n5\n")
     source = ("--format", "coco", "--root", tiny_coco.images, "--annotations", tiny_coco.annotations)
     summary = "2 images (1 without objects), 2 objects (0 crowds, 0 difficult), 2 classes"
-    assert run(capsys, "check", *source, "--images", tmp_path / "some.txt")[:2] == (0, f"data: {summary}\n")
+    assert run(capsys, "check", *source, "--images", tmp_path / "some.txt")[:2] == (0, f"data: {summary}: box 1, disk 1\n")
     status, out, _ = run(
         capsys, "convert", *source, "--only", tmp_path / "some.txt", "--to", "coco", "--images", "copy", tmp_path / "c"
     )

@@ -116,8 +116,8 @@ DATA = [
             ]
         ),
         3,
-        r"annotation id 1: box lies wholly outside its image of 64 x 48 pixels",
         r"annotation id 2: box must have a positive width and height",
+        r"annotation id 1: box lies wholly outside its image of 64 x 48 pixels",
     ),
     row(
         "unknown category id",
