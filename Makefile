@@ -1,4 +1,5 @@
-# make demo    train and evaluate a small detector on generated data, draw what it finds (15 to 20 minutes on 2 cores)
+# make demo    train and evaluate a small detector on generated data, draw what it finds (10 minutes on 2 cores)
+# make demo-photos PHOTOS=FOLDER   the same on your own photos with boxes, in half an hour or BUDGET=1h
 # make test    the tests
 # make test-kernels   the numeric tests with the kernels of other CPUs, see docs/testing.md; with SHORT=1 in three minutes
 # make mutants MODULE=resdet/ops/nms.py   whether the tests notice small mistakes in a module or a folder, see docs/testing.md
@@ -30,7 +31,7 @@ export OMP_WAIT_POLICY := passive
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: venv demo test test-kernels mutants lint clean
+.PHONY: venv demo demo-photos test test-kernels mutants lint clean
 
 venv: $(RUNTIME)
 
@@ -45,16 +46,27 @@ $(VENV)/.development: pyproject.toml setup.py | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
 	@touch $(VENV)/.runtime $@
 
+# the detector of the demo begins with the demo's own narrow classifier, not with ImageNet's weights
+DEMO_DET = model.backbone.width=32 model.backbone.weights=demo/cls/model.safetensors model.freeze_at=1 \
+	model.roi.positive_fraction=0.5 run.batch=4 optimizer.lr=0.02
+
 demo: $(RUNTIME)
 	@rm -rf demo
 	$(PY) -m resdet data make shapes demo/data --train 1000 --val 200 --size 224 --seed 0
 	$(PY) -m resdet train-cls --config demo_cls
-	$(PY) -m resdet train-det --config demo_det
+	$(PY) -m resdet train-det --data demo/data --output demo/det --budget 6min $(DEMO_DET)
 	@echo
 	@echo "Numbers:     demo/det/metrics.json (the table above), demo/cls/metrics.json"
 	@echo "Pictures:    demo/det/report/detections.png (beside the ground truth), demo/det/report/curves.png, demo/cls/report/curves.png"
 	@echo "Next:        $(PY) -m resdet predict --weights demo/det/model.safetensors demo/data/images/val --output demo/predict"
-	@echo "Your photos: docs/own_data.md; then $(PY) -m resdet train-det --config mine.yaml"
+	@echo "Your photos: make demo-photos PHOTOS=FOLDER, which is $(PY) -m resdet train-det --data FOLDER; docs/own_data.md"
+
+demo-photos: $(RUNTIME)
+	@test -n "$(PHOTOS)" || { echo "make demo-photos PHOTOS=FOLDER, a folder of photos with boxes; BUDGET=1h for another time than 30min"; exit 2; }
+	$(PY) -m resdet train-det --data "$(PHOTOS)" --output demo/photos $(if $(BUDGET),--budget $(BUDGET))
+	@echo
+	@echo "Pictures:    demo/photos/report/detections.png (beside the ground truth), demo/photos/report/curves.png"
+	@echo "Next:        $(PY) -m resdet predict --weights demo/photos/model.safetensors OTHER_PHOTOS --output demo/photos/found"
 
 test: $(DEVELOPMENT)
 	@mkdir -p build
