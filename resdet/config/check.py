@@ -177,7 +177,9 @@ def _inconsistent_schedule(config: RunFile) -> Iterator[str]:
         yield "give either option 'schedule.warmup_iterations' or 'schedule.warmup_until_error', got both"
     if schedule.warmup_until_error and not isinstance(config, ClassificationRunConfig):
         yield "option 'schedule.warmup_until_error' is for classifiers; detectors and localizers have no training error"
-    if schedule.policy == "plateau" and not (config.run.eval_every and config.data.val.root):
+    train = config.data.train
+    files = train if isinstance(train, list) else train.root  # without any, training and validation have data sets of one's own
+    if schedule.policy == "plateau" and not (config.run.eval_every and (config.data.val.root or not files)):
         yield (
             "option 'schedule.policy' plateau needs evaluations: set 'run.eval_every', in iterations, and 'data.val.root', "
             f"got {config.run.eval_every} and {config.data.val.root!r}"

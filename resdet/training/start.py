@@ -20,6 +20,7 @@ from resdet.engine.run import Hook, Run
 from resdet.engine.run_folder import RunFolder, open_run
 from resdet.engine.task import Task
 from resdet.engine.train_loop import train
+from resdet.errors import ConfigError
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
@@ -102,6 +103,8 @@ def started(
 def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Run:
     """A run put together from its parts, before anything is loaded from its folder; arguments are those of ``train_task``."""
     options, optimizer, model = config.run, config.optimizer, task.model
+    if config.schedule.policy == "plateau" and not task.evaluates:
+        raise ConfigError("option 'schedule.policy' plateau needs a validation set, 'data.val' has none")
     schedule, rate = in_iterations(config.schedule, task.samples, options.batch), scaled_rate(optimizer, options.batch)
     precision = Precision(options.precision, device)
     if options.channels_last:

@@ -138,6 +138,17 @@ def test_a_data_set_of_ones_own_takes_the_place_of_files_that_a_run_file_names(f
     assert run.metrics == {}
 
 
+def test_the_plateau_schedule_follows_a_validation_set_of_ones_own(
+    files: dict[str, Any], run_file: Path, tmp_path: Path
+) -> None:
+    own = Pictures(files)
+    plateau = {"schedule.policy": "plateau", "schedule.patience": 1, "schedule.threshold": 2, "run.eval_every": 1}
+    run = resdet.train(run_file, data={"train": own, "val": own}, output=tmp_path / "run", device="cpu", **plateau)
+    assert run.lr < run.config.optimizer.lr  # no score rises by 2
+    with pytest.raises(ConfigError, match=r"plateau needs a validation set, 'data\.val' has none"):
+        resdet.train(run_file, data={"train": own}, output=tmp_path / "alone", device="cpu", **plateau)
+
+
 def test_a_hook_ends_a_run_evaluated_and_saved(files: dict[str, Any], run_file: Path, tmp_path: Path) -> None:
     run = resdet.train(
         run_file, data={"train": [files], "val": files}, output=tmp_path / "out", device="cpu", hooks=[Watching(end=3)]
