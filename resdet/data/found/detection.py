@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.formats.file_names import is_image_name
-from resdet.data.found.kinds import kind_of, looks_like_labels
+from resdet.data.found.kinds import beginning, kind_of, looks_like_labels
 from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
 from resdet.errors import DataError
 from resdet.files import walk_files
 
 _MOST_LOOKED_AT = 200_000
+_NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')  # of an image, as JSON
 
 
 @dataclass(frozen=True)
@@ -212,13 +214,19 @@ def _files_of_images(folder: Path) -> Iterator[str]:
 
 
 def _first_images(file: Path) -> list[str]:
-    """The names of some images of a COCO file; none when it cannot be read, which its reader will tell."""
+    """The names of some images of a COCO file; none when it cannot be read, which its reader will tell.
+
+    They stand near its beginning as a rule; only where they do not, the whole file is parsed.
+    """
     try:
-        content = json.loads(file.read_bytes())
-        rows = content["images"][:20]
-        return [str(row["file_name"]).replace("\\", "/") for row in rows]
+        names = [json.loads(name) for name in _NAME.findall(beginning(file))[:20]]
+        return [name.replace("\\", "/") for name in names or _image_names(file)]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
+
+
+def _image_names(file: Path) -> list[str]:
+    return [str(row["file_name"]) for row in json.loads(file.read_bytes())["images"][:20]]
 
 
 def _nothing(place: Path) -> str:
