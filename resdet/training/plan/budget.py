@@ -1,13 +1,10 @@
-"""Reads and writes lengths of time as people do: "30min", "1h30min"."""
+"""Reads lengths of time as people write them: "30min", "1h30min"."""
 
 from __future__ import annotations
 
 import re
 
 from resdet.errors import ConfigError
-from resdet.training.durations import spelled
-
-__all__ = ["parse_budget", "spelled"]
 
 _UNITS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|min|m|s)")

@@ -18,8 +18,8 @@ from resdet.data.formats.folder import FileDataset
 from resdet.data.found import FoundClasses, find_classes
 from resdet.data.sources.classification import build_classification_dataset
 from resdet.errors import ConfigError, DataError
+from resdet.training.durations import spelled
 from resdet.training.plan import choose_classes
-from resdet.training.plan.budget import spelled
 from resdet.training.plan.choose import iterations_within
 from resdet.training.plan.facts import ClassFacts, class_facts_of
 from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
@@ -66,8 +66,7 @@ def plan_classification(
         lines.append(line)
         say(line)
 
-    train, val = _parts(find_classes(path), folder, tell)
-    dataset, images = _read(train), len(_read(val))
+    train, val, dataset, images = _parts(find_classes(path), folder, tell)
     facts = class_facts_of(dataset)
     tell(f"train: {facts.images} images of {named_classes(dataset.names)}")
     name = f"finetune_cls_{model or ('r18' if device.type == 'cpu' else 'r50')}"
@@ -86,8 +85,11 @@ def plan_classification(
 
 def _parts(
     found: FoundClasses, folder: Path, tell: Callable[[str], None]
-) -> tuple[ClassificationSourceConfig, ClassificationSourceConfig]:
-    """The sources for training and for validation; what is odd about their classes is told."""
+) -> tuple[ClassificationSourceConfig, ClassificationSourceConfig, FileDataset, int]:
+    """The sources for training and for validation, the training images, and the number of validation images.
+
+    What is odd about their classes is told.
+    """
     tell(f"data:  {found.layout}")
     for note in found.notes:
         tell(f"note:  {note}")
@@ -96,27 +98,31 @@ def _parts(
         raise DataError(f"{found.train.root}: has one class, {dataset.names[0]}; a classifier needs two or more")
     if found.val is None:
         train, val = split_classes(dataset, Path(found.train.root), folder / "split")
-        where = f"; lists in {folder / 'split'}"
-        tell(f"split: {len(_read(train))} images for training, {len(_read(val))} for validation{where}")
+        dataset, tests = _read(train), _read(val)
+        tell(f"split: {len(dataset)} images for training, {len(tests)} for validation; lists in {folder / 'split'}")
     else:
-        train, val = found.train, found.val
-        if alone := [name for name in _read(val).names if name not in dataset.names]:
+        train, val, tests = found.train, found.val, _read(found.val)
+        if alone := [name for name in tests.names if name not in dataset.names]:
             raise DataError(
                 f"{_place(val)}: class {', '.join(alone[:_SHOWN])} is not among the {len(dataset.names)} classes of "
                 f"{_place(train)}: a spelling? Rename it, add images of it there, or take it out here"
             )
-    counts, tested = (Counter(source.labels.tolist()) for source in (_read(train), _read(val, dataset.names)))
-    single = [name for label, name in enumerate(dataset.names) if counts[label] == 1]
-    untested = [name for label, name in enumerate(dataset.names) if not tested[label]]
+    counts, tested = _class_counts(dataset), _class_counts(tests)
+    single = [name for name in dataset.names if counts[name] == 1]
+    untested = [name for name in dataset.names if not tested[name]]
     if single:
         tell(f"note:  one image to train on: {_few(single)}; add some, for one is hardly learnt from")
     if untested:
         tell(f"note:  no image to validate on: {_few(untested)}; how well these are learnt is not measured: add images")
-    return train, val
+    return train, val, dataset, len(tests)
 
 
-def _read(source: ClassificationSourceConfig, names: Sequence[str] | None = None) -> FileDataset:
-    return cast(FileDataset, build_classification_dataset(source, names))  # folders and lists are files
+def _class_counts(dataset: FileDataset) -> Counter[str]:
+    return Counter(dataset.names[label] for label in dataset.labels.tolist())
+
+
+def _read(source: ClassificationSourceConfig) -> FileDataset:
+    return cast(FileDataset, build_classification_dataset(source))  # folders and lists are files
 
 
 def _place(source: ClassificationSourceConfig) -> str:

@@ -16,8 +16,8 @@ from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.found import FoundData, find_data
 from resdet.data.sources.detection import build_dataset, read_sources
 from resdet.errors import ConfigError
+from resdet.training.durations import spelled
 from resdet.training.plan import choose
-from resdet.training.plan.budget import spelled
 from resdet.training.plan.facts import DataFacts, facts_of
 from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
 from resdet.training.plan.splitting import split_source

@@ -11,8 +11,8 @@ import torch
 from torchvision.ops import box_iou
 
 from resdet.errors import ConfigError
+from resdet.training.durations import spelled
 from resdet.training.plan import choose, parse_budget
-from resdet.training.plan.budget import spelled
 from resdet.training.plan.facts import DataFacts
 
 
