@@ -64,6 +64,8 @@ def inconsistent(config: RunFile) -> Iterator[str]:
     yield from _inconsistent_schedule(config)
     for prefix, source in _sources(config):
         yield from of_other_formats(source, prefix)
+    if config.run.cuda_graphs and not isinstance(config, ClassificationRunConfig):
+        yield "option 'run.cuda_graphs' is for classifiers, whose batches are all of one shape"
     if isinstance(config, DetectionRunConfig):
         yield from _inconsistent_detection(config)
     elif isinstance(config, LocalizationRunConfig):
@@ -136,6 +138,14 @@ def _inconsistent_classification(config: ClassificationRunConfig) -> Iterator[st
     for name, alpha in (("mixup", config.regularization.mixup), ("cutmix", config.regularization.cutmix)):
         if 0 < alpha < 1e-3:
             yield f"option 'regularization.{name}' must be 0 or at least 0.001, got {alpha}"
+    data, run = config.data, config.run
+    if data.resident and (data.short_side or data.lighting or data.crop_from != "short_side"):
+        yield (
+            "option 'data.resident' is for crops that are neither resized nor coloured: it needs 'data.short_side' [], "
+            f"'data.lighting' 0 and 'data.crop_from' short_side, got {data.short_side}, {data.lighting:g} and {data.crop_from}"
+        )
+    if run.cuda_graphs and run.batch % run.accumulate:
+        yield f"option 'run.accumulate' must divide 'run.batch' {run.batch} with 'run.cuda_graphs', got {run.accumulate}"
     if config.test.flip and config.test.views != "dense":
         yield f"option 'test.flip' goes with 'test.views' dense, got {config.test.views!r}"
 

@@ -145,6 +145,11 @@ class ClassificationDataConfig:
         "installed, at 1/2, 1/4 or 1/8 of their size where that is enough, with linear resizing: other pixels, much sooner",
         choices=("exact", "fast"),
     )
+    resident: bool = option(
+        False,
+        "keep all training images on the device and cut the crops there: for small images of one size, such as CIFAR's, on a "
+        "GPU; the crops are others than those of workers",
+    )
     workers: int = option(2, "processes that read images", low=0)
 
 

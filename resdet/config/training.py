@@ -105,6 +105,9 @@ class RunConfig:
     precision: str = option("fp32", "number format of the convolutions (autocast)", choices=("fp32", "bf16", "fp16"))
     channels_last: bool = option(False, "memory layout of images and weights: channels innermost")
     compile: bool = option(False, "let torch.compile fuse the network's operations; the first steps take minutes")
+    cuda_graphs: bool = option(
+        False, "classifiers on a GPU: record the passes through the network once and replay them: small networks train sooner"
+    )
     checkpoint_activations: bool = option(
         False, "keep only the residual blocks' inputs for the way back, and run the blocks once more: less memory, more time"
     )

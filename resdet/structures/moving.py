@@ -11,4 +11,6 @@ def moved(x: Tensor, device: object) -> Tensor:
     if device is None:
         return x
     place = torch.device(device)  # type: ignore[call-overload]
-    return x.to(place, non_blocking=place.type == "cuda")
+    if place.type != "cuda" or x.is_cuda:
+        return x.to(place)
+    return (x if x.is_pinned() else x.pin_memory()).to(place, non_blocking=True)  # of other memory the copy is waited for

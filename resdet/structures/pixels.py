@@ -50,13 +50,12 @@ class PixelConvention:
                 images' size, else its mean colour.
         """
         pixels = images.flip(-3) if self.order == "BGR" else images
-        mean = images.new_tensor(self.mean, dtype=torch.float32).view(3, 1, 1)
+        mean = _colour(self.mean, images.device)
         if mean_image is not None:
             mean = (mean_image.flip(-3) if self.order == "BGR" else mean_image) * (self.range / 255)
             if mean.shape[-2:] != images.shape[-2:]:
                 mean = mean.mean((-2, -1), keepdim=True)
-        std = images.new_tensor(self.std, dtype=torch.float32).view(3, 1, 1)
-        return (pixels.to(torch.float32) * (self.range / 255) - mean) / std
+        return (pixels.to(torch.float32) * (self.range / 255) - mean) / _colour(self.std, images.device)
 
     def with_mean_of(self, mean_image: Tensor) -> PixelConvention:
         """This convention with the mean colour of ``mean_image``, float32 RGB (3, h, w) in [0, 255], as its mean."""
@@ -79,6 +78,11 @@ class PixelConvention:
             return cls(str(values["order"]), tuple(values["mean"]), tuple(values["std"]), float(values["range"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"pixel convention: needs order, mean, std and range, got {values!r}") from error
+
+
+def _colour(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """Three numbers as float32 (3, 1, 1), written by the device itself: a copy to a GPU would wait for it."""
+    return torch.cat([torch.full((1, 1, 1), value, dtype=torch.float32, device=device) for value in values])
 
 
 PIXEL_CONVENTIONS: dict[str, PixelConvention] = {

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from resdet.config import config_to_yaml
+from resdet.config.schema import ClassificationRunConfig
 from resdet.engine.averaging import moving_average
+from resdet.engine.graphs import replay
 from resdet.engine.keep import keep
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.precision import Precision
@@ -111,6 +113,8 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Ru
         model.to(memory_format=torch.channels_last)
     average = moving_average(model, options.ema) if options.ema else None
     _prepare(model, options)
+    if options.cuda_graphs:
+        _replay(model, config, precision)
     return Run(
         0,
         schedule.iterations,
@@ -143,6 +147,13 @@ def _prepare(model: nn.Module, options: RunConfig) -> None:
     if options.compile:
         for part in convolutions(model):
             part.compile()
+
+
+def _replay(model: nn.Module, config: RunFile, precision: Precision) -> None:
+    """Record the passes of a classifier's backbone on a batch, see ``replay``; the check of the config allows no other task."""
+    if isinstance(model, Classifier) and isinstance(config, ClassificationRunConfig):
+        images, crop = config.run.batch // config.run.accumulate, config.data.crop
+        replay(model.backbone, torch.zeros(images, 3, crop, crop, device=precision.device), precision)
 
 
 def convolutions(model: nn.Module) -> tuple[nn.Module, ...]:

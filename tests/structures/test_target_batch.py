@@ -23,6 +23,7 @@ def test_objects_and_ignored_ones_are_apart_with_empty_boxes_behind() -> None:
     assert batch.boxes.tolist() == [[a, b], [nothing, nothing], [c, nothing]]
     assert batch.labels.tolist() == [[3, 4], [0, 0], [5, 0]]
     assert batch.counts == [2, 0, 1]
+    assert batch.largest_labels == [4, -1, 5]
     assert batch.ignore.tolist() == [[crowd], [nothing], [nothing]]
     assert batch.sizes == [(64, 96)] * 3
     assert batch.paths == ["one.jpg", "", "three.jpg"]

@@ -32,12 +32,10 @@ class LoadedBatch:
         return [replace(self, **{name: value[piece] for name, value in columns.items()}) for piece in pieces(len(self), parts)]
 
     def to(self: LoadedBatchT, device: object) -> LoadedBatchT:
-        """The same batch with its tensors on ``device``."""
+        """The same batch with its tensors on ``device``, except those of targets, which ``TargetBatch`` moves all at once."""
 
         def move(value: Tensor | Target) -> Tensor | Target:
-            if isinstance(value, Target):
-                return value.to(device)
-            return moved(value, device)
+            return value if isinstance(value, Target) else moved(value, device)
 
         return replace(self, **{name: _each(move, value) for name, value in vars(self).items()})
 

@@ -21,6 +21,7 @@ from resdet.models.detection.postprocess import Postprocess
 from resdet.models.detection.sampler import sample
 from resdet.ops.precision import at_least_float32
 from resdet.structures import Detections, TargetBatch
+from resdet.structures.moving import moved
 
 
 class BoxPredictor(nn.Module):
@@ -160,7 +161,7 @@ class RoIHeads(nn.Module):
             keep_best=False,
             ignore=targets.ignore,
         )
-        lengths = torch.tensor([len(boxes) for boxes in own], device=matches.device)
+        lengths = moved(torch.tensor([len(boxes) for boxes in own]), matches.device)
         padding = torch.arange(candidates.shape[1], device=matches.device) >= lengths[:, None]
         matches = matches.masked_fill(padding, BETWEEN)
         image, region = sample(
@@ -175,10 +176,9 @@ class RoIHeads(nn.Module):
         return Regions(list(boxes), labels, targets.boxes[owner, row], targets.sizes)
 
     def _check_labels(self, targets: TargetBatch) -> None:
-        largest = int(targets.labels.max()) if targets.labels.numel() else 0
-        if largest >= self.num_classes:
-            path = targets.paths[int(targets.labels.amax(1).argmax())]
-            raise ValueError(f"{path}: label {largest}, but the detector has {self.num_classes} classes")
+        for path, largest in zip(targets.paths, targets.largest_labels, strict=True):
+            if largest >= self.num_classes:
+                raise ValueError(f"{path}: label {largest}, but the detector has {self.num_classes} classes")
 
     def losses(self, features: Tensor, regions: Regions) -> dict[str, Tensor]:
         """Cross-entropy over the regions and smooth L1 over the positives' true-class deltas, {"loss_roi_cls", "loss_roi_box"}.

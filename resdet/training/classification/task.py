@@ -14,8 +14,9 @@ from resdet.config.schema import ClassificationRunConfig
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.data.loading.loader import train_loader
+from resdet.data.loading.resident import ResidentImages
 from resdet.data.loading.samplers import endless_batches
-from resdet.data.sources.classification import build_classification_dataset, build_mean_image
+from resdet.data.sources.classification import build_classification_dataset, build_mean_image, build_train_transform
 from resdet.data.transforms.mixing import build_mixing
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
@@ -67,6 +68,9 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         """Squares of images with their labels."""
         run, pin = self.config.run, next(self.model.parameters()).is_cuda
         keys = endless_batches(self.samples, run.batch, run.seed, start=start)
+        if self.config.data.resident:
+            transform, device = build_train_transform(self.config.data), next(self.model.parameters()).device
+            return ResidentImages(self.view.dataset, transform, run.seed, device).batches(keys)
         return train_loader(self.view, keys, self.config.data.workers, pin=pin)
 
     def step(self, network: Classifier, batch: ClassificationBatch) -> Mapping[str, Tensor]:
