@@ -30,7 +30,7 @@ def run_split(args: argparse.Namespace) -> int:
         raise ConfigError(f"{', '.join(there)}: there already; name another folder")
     from resdet.data.found import find_data
     from resdet.data.sources.detection import read_sources
-    from resdet.training.plan.splitting import split_source
+    from resdet.data.splitting import split_source
 
     found = find_data(args.path)
     print(f"data:  {found.layout}")

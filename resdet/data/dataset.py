@@ -20,7 +20,7 @@ from PIL import Image
 from resdet.data.images.photo import Photo
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
-from resdet.images import read_file, read_image
+from resdet.images import read_image
 from resdet.structures import Target
 
 ImageT = TypeVar("ImageT", Image.Image, Photo)
@@ -128,8 +128,7 @@ class DetectionDataset(SharedArrays):
 
     def photo(self, index: int) -> tuple[Photo, Target]:
         """The same as ``load``, but the image is not decoded yet; errors in its pixels are raised when they are decoded."""
-        path = self.path(index)
-        return self._sized(index, Photo(path, read_file(path)))
+        return self._sized(index, Photo.of(self.path(index)))
 
     def _sized(self, index: int, image: ImageT) -> tuple[ImageT, Target]:
         path = self.path(index)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.images.jpeg import decode_jpeg, header, jpeg_size
-from resdet.images import read_header, read_image
+from resdet.images import read_file, read_header, read_image
 
 _SHRINKS = (8, 4, 2)
 # enlarging half the pixels a side by a twentieth is as close to the antialiased view as shrinking all by 1.9 (ImageNet photos)
@@ -43,6 +43,11 @@ class Photo:
             (self.height, self.width), self._turn = self._stored, None
         else:
             (self.height, self.width), self._turn = read_header(path, content)
+
+    @classmethod
+    def of(cls, path: Path) -> Photo:
+        """The photo of a file; a DataError when it cannot be read."""
+        return cls(path, read_file(path))
 
     def exact(self) -> Image.Image:
         """The whole image, as ``read_image`` decodes it; errors are the same."""

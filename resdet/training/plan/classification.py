@@ -17,13 +17,13 @@ from resdet.config.schema import ClassificationRunConfig, ClassificationSourceCo
 from resdet.data.formats.folder import FileDataset
 from resdet.data.found import FoundClasses, find_classes
 from resdet.data.sources.classification import build_classification_dataset
+from resdet.data.splitting import split_classes
 from resdet.errors import ConfigError, DataError
 from resdet.training.durations import spelled
 from resdet.training.plan import choose_classes
 from resdet.training.plan.choose import iterations_within
 from resdet.training.plan.facts import ClassFacts, class_facts_of
 from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
-from resdet.training.plan.splitting_classes import split_classes
 from resdet.training.plan.timing import Timing, time_classification
 from resdet.training.schedule import scaled_rate
 

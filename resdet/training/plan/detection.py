@@ -15,12 +15,12 @@ from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.found import FoundData, find_data
 from resdet.data.sources.detection import build_dataset, read_sources
+from resdet.data.splitting import split_source
 from resdet.errors import ConfigError
 from resdet.training.durations import spelled
 from resdet.training.plan import choose
 from resdet.training.plan.facts import DataFacts, facts_of
 from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
-from resdet.training.plan.splitting import split_source
 from resdet.training.plan.timing import Timing, time_detection
 
 MODELS = ("r18", "r50", "r101")

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
 from resdet.data.images.photo import Photo
 from resdet.errors import DataError
-from resdet.images import read_file
 
 _LOOKED_AT = 200  # images whose size is read
 
@@ -87,16 +86,10 @@ def class_facts_of(dataset: ClassificationDataset) -> ClassFacts:
     problems: list[str] = []
     for index in np.unique(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype(int)).tolist():
         try:
-            photo = photo_of(dataset, index)
+            photo = Photo.of(dataset.path(index))
             sides.append(min(photo.height, photo.width))
         except DataError as error:  # training will tell when it comes to this image
             problems += error.problems
     if not sides:
         raise DataError(problems[:5])
     return ClassFacts(dict(zip(dataset.names, labels.tolist(), strict=True)), float(np.median(sides)))
-
-
-def photo_of(dataset: ClassificationDataset, index: int) -> Photo:
-    """An image that is not decoded yet; a DataError names a file that cannot be read."""
-    path = dataset.path(index)
-    return Photo(path, read_file(path))

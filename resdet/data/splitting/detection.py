@@ -7,12 +7,10 @@ from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, classes_of_images
-from resdet.data.split import groups_of, split_groups
+from resdet.data.splitting.groups import SHARE, groups_of, split_groups
+from resdet.data.splitting.looks import looks
 from resdet.errors import DataError
 from resdet.files import write_text
-from resdet.training.plan.looks import looks
-
-SHARE = 0.2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+SHARE = 0.2  # of the images is for validation, where nothing else is said
 # what exports put behind a photo's name when they change it: one photo, several files
 _VARIANT = re.compile(r"(?:[._-]jpe?g|[._-]png)?\.rf\.[0-9a-f]+$|[_-](?:aug|flip|rot|copy)[a-z]*[_-]?\d*$", re.IGNORECASE)
 _FRAME = re.compile(r"^(.*?)[ ._-]*(?:frame|frm|img_f|_f)[ ._-]*\d+$", re.IGNORECASE)
 
 
 def split_groups(
-    groups: Sequence[Hashable], classes: Sequence[Collection[int]], share: float = 0.2, seed: int = 0
+    groups: Sequence[Hashable], classes: Sequence[Collection[int]], share: float = SHARE, seed: int = 0
 ) -> tuple[list[int], list[int]]:
     """Split images so that each class has about its share in both parts, and no group is in both.
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from resdet.config.schema import ClassificationSourceConfig
 from resdet.data.dataset import ClassificationDataset
-from resdet.data.split import groups_of, split_groups
+from resdet.data.images.photo import Photo
+from resdet.data.splitting.groups import SHARE, groups_of, split_groups
+from resdet.data.splitting.looks import looks
 from resdet.errors import DataError
 from resdet.files import write_text
-from resdet.training.plan.facts import photo_of
-from resdet.training.plan.looks import looks
-from resdet.training.plan.splitting import SHARE
 
 
 def split_classes(
@@ -41,7 +40,7 @@ def split_classes(
     """
     paths = [dataset.path(index) for index in range(len(dataset))]
     labels = [dataset.label(index) for index in range(len(dataset))]
-    groups = groups_of(paths, looks(len(dataset), lambda index: photo_of(dataset, index)))
+    groups = groups_of(paths, looks(len(dataset), lambda index: Photo.of(dataset.path(index))))
     parts = split_groups(groups, [{label} for label in labels], share, seed)
     if not parts[1] or len({labels[index] for index in parts[0]}) < len(set(labels)):
         raise DataError(

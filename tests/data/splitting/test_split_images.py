@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resdet.data.split import groups_of, split_groups
+from resdet.data.splitting.groups import groups_of, split_groups
 
 
 @given(
