@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -26,6 +27,11 @@ class Stage:
     options: tuple[str, ...] = ()
 
 
+# modules that the package and its tests import
+NEEDED = (
+    "torch", "torchvision", "numpy", "PIL", "cv2", "pycocotools", "hotcoco", "yaml", "omegaconf", "safetensors", "defusedxml",
+    "rich", "matplotlib", "tensorboard", "pytest", "hypothesis",
+)  # fmt: skip
 # by priority: what comes late may find no time
 STAGES = (
     Stage("tests", 100, "check.py"),
@@ -42,6 +48,15 @@ STAGES = (
 def main() -> int:
     args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
+    site = args.output / "site"
+    if args.wheels:
+        wheels = sorted(str(path) for path in args.wheels.glob("*.whl"))
+        install = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--upgrade", "--target", str(site)]
+        subprocess.run([*install, *wheels], check=True)
+    sys.path.append(str(site))  # to look for the modules as the stages will
+    if gone := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        print(f"not installed: {', '.join(gone)}; --wheels DIR takes them from wheels")
+        return 1
     began, failed = time.monotonic(), []
     for stage in STAGES:
         path = args.output / f"{stage.name}.json"
@@ -67,6 +82,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "gpu", metavar="DIR", help="default: runs/gpu")
     parser.add_argument("--limit", type=float, default=480, metavar="SECONDS", help="for all stages (default: 480)")
     parser.add_argument("--cifar10", type=Path, metavar="DIR", help="CIFAR-10's files; without them the steps are only timed")
+    parser.add_argument(
+        "--wheels", type=Path, metavar="DIR", help="packages to install below --output, where there is no network"
+    )
     parser.add_argument("--stage", nargs="+", choices=[stage.name for stage in STAGES], help="only these")
     parser.add_argument("--again", nargs="+", default=[], metavar="STAGE", help="repeat these")
     parser.add_argument("--rehearse", action="store_true", help="tiny sizes on the CPU: whether it runs")
@@ -79,7 +97,7 @@ def run(stage: Stage, path: Path, seconds: float, args: argparse.Namespace) -> b
     command += ["--rehearse"] if args.rehearse else []
     command += ["--cifar10", str(args.cifar10)] if args.cifar10 else []
     path.unlink(missing_ok=True)
-    folders = [ROOT, ROOT / "benchmarks", ROOT / "tests", *filter(None, [os.environ.get("PYTHONPATH")])]
+    folders = [ROOT, ROOT / "benchmarks", ROOT / "tests", *filter(None, [os.environ.get("PYTHONPATH")]), args.output / "site"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
     log, began = path.with_suffix(".log"), time.monotonic()
     with log.open("w", encoding="utf-8") as out:

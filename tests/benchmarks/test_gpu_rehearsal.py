@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ def test_a_stage(stage: str, tmp_path: Path) -> None:
     assert found["title"] in (tmp_path / "README.md").read_text()
     again = start(tmp_path, "--rehearse", "--stage", stage)
     assert "done before" in again.stdout
+
+
+def test_a_wheel_is_installed_below_the_output(tmp_path: Path) -> None:
+    wheels, output = tmp_path / "wheels", tmp_path / "out"
+    wheels.mkdir()
+    with zipfile.ZipFile(wheels / "only_here-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("only_here.py", "")
+        wheel.writestr("only_here-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: only-here\nVersion: 1.0\n")
+        wheel.writestr("only_here-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("only_here-1.0.dist-info/RECORD", "")
+    done = start(output, "--wheels", str(wheels), "--limit", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (output / "site" / "only_here.py").is_file()
 
 
 def test_without_a_gpu_a_stage_says_so(tmp_path: Path) -> None:
