@@ -1,8 +1,12 @@
 """Batch normalization, residual blocks and whole residual networks, written a second time as plain functions.
 
 Nothing here is a module: a network is its state dict ("layer1.0.conv1.weight", …), and each function below is a formula of the
-papers on tensors and torch.nn.functional's convolution. The tests hold the modules of resdet to it. To learn how a residual
-network works, read it from top to bottom.
+papers on tensors and torch.nn.functional's convolution. The tests hold the modules of resdet to it: values, gradients and
+running statistics. To learn how a residual network works, read it from top to bottom::
+
+    network = torchvision.models.resnet18(weights="DEFAULT").eval()
+    layers = Layers(dict(network.state_dict()), training=False)
+    logits = residual_network(images, layers, block="basic", blocks=(2, 2, 2, 2), option="B", stem="imagenet")
 
 "paper" is He et al. 2015 (Deep Residual Learning), "v2" is He et al. 2016 (Identity Mappings).
 """

@@ -6,7 +6,6 @@ import itertools
 
 import pytest
 import torch
-from functional_reference import Layers, block_strides, post_activation_block, pre_activation_block, residual_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from residual_blocks import residual_block
@@ -18,6 +17,7 @@ from resdet.models.backbones.preact_blocks import PreactBlock
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import freeze_batch_norm
+from resdet.reference import Layers, block_strides, post_activation_block, pre_activation_block, residual_network
 
 
 def _randomize(module: nn.Module) -> None:
