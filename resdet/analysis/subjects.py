@@ -101,6 +101,15 @@ def spread_test_batches(config: ClassificationRunConfig, model: Classifier, imag
     return train_loader(view, chunks, config.data.workers)
 
 
+def one_batch(batches: Iterator[ClassificationBatch]) -> ClassificationBatch:
+    """All batches as one; a ValueError when there is none."""
+    parts = list(batches)
+    if not parts:
+        raise ValueError("one_batch needs at least one batch, got none")
+    images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
+    return ClassificationBatch(images, labels, tuple(path for part in parts for path in part.paths))
+
+
 def _untrained(config: ClassificationRunConfig) -> Classifier:
     """The network as training would begin with it."""
     dataset = build_classification_dataset(config.data.train)

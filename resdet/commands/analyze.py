@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(OPTIONS),
         help="degradation: training and test error of plain and residual nets of several depths; shortcuts: the same for "
         "options A, B, C and none; gradients: the gradient norm of every layer; responses: the standard deviation of every "
-        "layer's response; lesion: the error after blocks are dropped",
+        "layer's response; lesion, permutation: the error after blocks are dropped, or change places; paths: the gradient "
+        "along paths of every length; diff: the first layer in which two networks differ",
     )
     parser.add_argument("--config", metavar="FILE", help="a run file, or the name of a shipped one (not with --runs)")
     parser.add_argument("--output", required=True, metavar="DIR", help="where picture, table, conclusion and trained runs go")
@@ -45,13 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runs", nargs="+", metavar="DIR", help="degradation, shortcuts: finished run folders; nothing is trained"
     )
-    group.add_argument("--weights", nargs="+", metavar="FILE", help="gradients, responses, lesion: trained networks")
+    group.add_argument("--weights", nargs="+", metavar="FILE", help="all but degradation and shortcuts: trained networks")
     group.add_argument("--batches", type=number_from(1), metavar="N", help="gradients: batches averaged over (default: 5)")
     group.add_argument(
-        "--images", type=number_from(0), metavar="N", help="responses, lesion: test images; 0: all (default: 1000)"
+        "--images", type=number_from(0), metavar="N", help="test images; 0: all (default: 1000; paths: 100, diff: 4)"
     )
     group.add_argument(
-        "--draws", type=number_from(1), metavar="N", help="lesion: random choices of several blocks (default: 5)"
+        "--draws",
+        type=number_from(1),
+        metavar="N",
+        help="lesion, permutation: random choices of several blocks, paths: of paths of a length (default: 5; paths: 20)",
     )
     group.add_argument(
         "--all-convolutions", action="store_true", default=None, help="responses: not only the 3x3 layers, also the other ones"
@@ -75,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
         "gradients": analyze_networks.analyze_gradients,
         "responses": analyze_networks.analyze_responses,
         "lesion": analyze_networks.analyze_lesions,
+        "permutation": analyze_networks.analyze_permutations,
+        "paths": analyze_networks.analyze_paths,
+        "diff": analyze_networks.analyze_differences,
     }
     analysis = analyses[args.analysis](args)
     print(f"written: {', '.join(map(str, write_analysis(args.output, analysis)))}", file=sys.stderr)

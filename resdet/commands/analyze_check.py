@@ -14,6 +14,9 @@ OPTIONS = {
     "gradients": ("networks", "iterations", "weights", "batches"),
     "responses": ("networks", "weights", "images", "all_convolutions"),
     "lesion": ("networks", "weights", "images", "draws"),
+    "permutation": ("networks", "weights", "images", "draws"),
+    "paths": ("networks", "weights", "images", "draws"),
+    "diff": ("networks", "weights", "images"),
 }
 LISTS = ("networks", "weights", "runs")
 
@@ -38,9 +41,12 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.weights and args.iterations:
         problems.append("--iterations trains --networks; it does not go with --weights")
     needed = {"degradation": ("networks", "runs"), "gradients": ("networks", "weights"), "responses": ("networks", "weights")}
-    one_of = {**needed, "lesion": ("weights",)}.get(args.analysis, ())
+    alone = dict.fromkeys(("lesion", "permutation", "diff"), ("weights",))
+    one_of = {**needed, **alone, "paths": ("networks", "weights")}.get(args.analysis, ())
     if one_of and not any(getattr(args, name) for name in one_of):
         problems.append(f"analyze {args.analysis} needs {' or '.join(f'--{name}' for name in one_of)}")
+    if args.analysis == "diff" and len(args.weights) not in (0, 2):
+        problems.append(f"analyze diff compares two files of --weights, got {len(args.weights)}")
     for name in LISTS:
         items = getattr(args, name)
         if len(set(items)) < len(items) and not (name == "networks" and args.weights):

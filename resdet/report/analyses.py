@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+from resdet.analysis.differences import LayerDifference, conclude_differences
 from resdet.analysis.gradients import GradientProfile, conclude_gradients
 from resdet.analysis.lesion import LesionProfile, conclude_lesions
+from resdet.analysis.paths import PathProfile, conclude_paths
+from resdet.analysis.permutation import PermutationProfile, conclude_permutations
 from resdet.analysis.responses import ResponseProfile, conclude_responses
 from resdet.analysis.training_curves import TrainedNet, conclude_degradation, conclude_shortcuts
 from resdet.report.analysis_files import Analysis, Cell
 from resdet.report.analysis_plots import plot_gradients, plot_lesions, plot_responses, plot_training
+from resdet.report.path_plots import plot_differences, plot_paths, plot_permutations
 
 
 def degradation_analysis(nets: Mapping[str, TrainedNet]) -> Analysis:
@@ -57,6 +61,49 @@ def lesion_analysis(profiles: Sequence[LesionProfile]) -> Analysis:
     """The analysis of the errors of networks without some of their blocks."""
     rows = [row for profile in profiles for row in _lesion_rows(profile)]
     return Analysis("lesion", rows, conclude_lesions(profiles), partial(plot_lesions, profiles))
+
+
+def path_analysis(profiles: Sequence[PathProfile]) -> Analysis:
+    """The analysis of the paths of networks by length."""
+    rows: list[dict[str, Cell]] = [
+        {
+            "network": profile.network,
+            "blocks": each.blocks,
+            "paths": str(each.paths),  # a text: 2^54 paths are more than a spreadsheet's numbers hold
+            "norm": each.norm,
+            "error": each.error,
+            "gradient": each.gradient,
+        }
+        for profile in profiles
+        for each in profile.lengths
+    ]
+    return Analysis("paths", rows, conclude_paths(profiles), partial(plot_paths, profiles))
+
+
+def permutation_analysis(profiles: Sequence[PermutationProfile]) -> Analysis:
+    """The analysis of the errors of networks whose blocks have changed places."""
+    rows: list[dict[str, Cell]] = [
+        {"network": profile.network, "swaps": swaps, "tau": tau, "error": error}
+        for profile in profiles
+        for swaps, tau, error in ((0, 1.0, profile.intact), *profile.swapped)
+    ]
+    return Analysis("permutation", rows, conclude_permutations(profiles), partial(plot_permutations, profiles))
+
+
+def difference_analysis(differences: Sequence[LayerDifference]) -> Analysis:
+    """The analysis of where two networks part."""
+    rows: list[dict[str, Cell]] = [
+        {
+            "first": each.names[0],
+            "second": each.names[1],
+            "kind": each.kind,
+            "taken": each.taken,
+            "given": each.given,
+            "reasons": "; ".join(each.reasons),
+        }
+        for each in differences
+    ]
+    return Analysis("diff", rows, conclude_differences(differences), partial(plot_differences, differences))
 
 
 def _numbers(net: TrainedNet) -> dict[str, Cell]:

@@ -217,6 +217,28 @@ def test_lesion(analyze: Analyze, weights: Callable[..., str], tmp_path: Path) -
     assert conclusion.count("the loss of a block") == 2
 
 
+def test_permutation_and_paths(analyze: Analyze, weights: Callable[..., str], tmp_path: Path) -> None:
+    file = ["--weights", weights("cifar_resnet14"), "--networks", "cifar_resnet14"]
+    assert analyze("permutation", *file, "--images", "10", "--draws", "2") == 0
+    rows, conclusion = results(tmp_path / "out", "permutation")
+    assert [row["swaps"] for row in rows] == ["0", "1", "1", "2", "2"]
+    assert "after 1 swap of blocks" in conclusion
+    assert analyze("paths", *file, "--images", "4", "--draws", "2") == 0
+    rows, conclusion = results(tmp_path / "out", "paths")
+    assert [row["paths"] for row in rows] == ["1", "6", "15", "20", "15", "6", "1"]
+    assert conclusion.startswith("cifar_resnet14: 90 % of its 2^6 paths go through")
+    assert analyze("paths", "--networks", "cifar_resnet8", "--images", "2") == 0
+
+
+def test_diff(analyze: Analyze, weights: Callable[..., str], tmp_path: Path) -> None:
+    networks, file = ["--networks", "cifar_resnet14", "cifar_resnet14"], weights("cifar_resnet14")
+    other = shutil.copy(file, tmp_path / "other.pth")
+    assert analyze("diff", "--weights", file, str(other), *networks) == 0
+    rows, conclusion = results(tmp_path / "out", "diff")
+    assert {row["given"] for row in rows} == {"0.0"}
+    assert conclusion.startswith("the 27 layers give the same")
+
+
 def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None:
     found = []
     for state, seed in ((1, 0), (2, 0), (2, 1)):
@@ -230,6 +252,9 @@ def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None
     ("arguments", "problem"),
     [
         (["lesion"], "analyze lesion needs --weights"),
+        (["permutation"], "analyze permutation needs --weights"),
+        (["diff", "--weights", "a"], "analyze diff compares two files of --weights, got 1"),
+        (["paths"], "analyze paths needs --networks or --weights"),
         (["responses"], "analyze responses needs --networks or --weights"),
         (["degradation"], "analyze degradation needs --networks or --runs"),
         (["lesion", "--weights", "a", "--batches", "2"], "--batches does not go with analyze lesion"),
