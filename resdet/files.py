@@ -94,16 +94,37 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a header and rows as CSV (RFC 4180: lines end in CR LF; None is an empty cell), atomically."""
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, exact: bool = False) -> None:
+    """Write a header and rows as CSV (RFC 4180: lines end in CR LF; None is an empty cell), atomically.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+
+    Args:
+        path: the file.
+        header: the names of the columns.
+        rows: the cells.
+        exact: for programs that want every text as it is.
+    """
+
+    def cells(row: Sequence[object]) -> Sequence[object]:
+        return row if exact else [_no_formula(cell) if isinstance(cell, str) else cell for cell in row]
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(header)
-            table.writerows(rows)
+            table.writerow(cells(header))
+            table.writerows(map(cells, rows))
 
     atomic_write(path, write)
+
+
+def _no_formula(text: str) -> str:
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    with contextlib.suppress(ValueError):  # -1.5 is a number
+        float(text)
+        return text
+    return f"'{text}"
 
 
 def identity(path: str | Path) -> tuple[object, int]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from resdet.console import say
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def move_aside(output: str | Path) -> None:
     from resdet.engine.run_folder import set_aside
 
     if moved := set_aside(output):
-        print(f"{output}: the run that was there is in {moved} now", file=sys.stderr)
+        say(f"{output}: the run that was there is in {moved} now", error=True)
 
 
 def separate_overrides(args: argparse.Namespace, *lists: str) -> None:
@@ -151,5 +151,5 @@ def print_results(results: Results) -> None:
     from resdet.report.tables import metrics_table
 
     if results.metrics:
-        print(metrics_table(results.metrics))
-        print(f"written: {', '.join(map(str, results.files))}", file=sys.stderr)
+        say(metrics_table(results.metrics), lines=True)
+        say(f"written: {', '.join(map(str, results.files))}", error=True)

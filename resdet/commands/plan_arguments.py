@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from resdet.commands.common import move_aside
+from resdet.console import say
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,5 +56,5 @@ def planned_config(args: argparse.Namespace, task: str) -> RunFile:
         budget=parse_budget(args.budget or "30min"),
         overrides=args.overrides,
         resume=args.resume,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=lambda line: say(line, error=True),
     )
