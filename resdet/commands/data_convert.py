@@ -36,6 +36,7 @@ def run_convert(args: argparse.Namespace) -> int:
         DataError: with every problem of the source, or names that the format cannot hold.
     """
     from resdet.data.check import summary
+    from resdet.data.convert.unread import unread_fields
     from resdet.data.convert.write import convert_dataset
     from resdet.data.described import described_detection
     from resdet.data.sources.detection import build_dataset
@@ -45,6 +46,6 @@ def run_convert(args: argparse.Namespace) -> int:
     split = args.target_split or args.split or Path(args.annotations).stem.removeprefix("instances_")
     lost = convert_dataset(dataset, args.to, Path(args.dest).expanduser(), split, copy_images=args.images == "copy")
     say(f"{args.dest}: {summary(dataset)}, as {args.to} {split!r}")
-    for line in lost:
+    for line in [*lost, *unread_fields(source, dataset)]:
         say(f"note: {line}", error=True)
     return 0
