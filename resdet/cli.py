@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from resdet.console import show_every_character
+from resdet.console import plain, say, show_every_character, silence
 from resdet.errors import ConfigError, ResdetError, did_you_mean
 from resdet.system import give_missing_kernels_to_cpu, reader_has_left
 from resdet.version import __version__
@@ -54,12 +53,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     give_missing_kernels_to_cpu()
     given = sys.argv[1:] if argv is None else argv
     if not given:
-        print(_overview(), end="", file=sys.stderr)
+        say(_overview(), error=True, lines=True, end="")
         return ConfigError.exit_status
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(handlers=[_log_handler()])
     logging.getLogger("resdet").setLevel(logging.INFO)
     name, *arguments = given
     return _guarded(name, arguments)
+
+
+def _log_handler() -> logging.Handler:
+    """Prints log lines to standard error, with text from files made plain."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PlainFormatter("%(message)s"))
+    return handler
+
+
+class _PlainFormatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it so
+        return plain(super().formatMessage(record))
 
 
 def _guarded(name: str, arguments: Sequence[str]) -> int:
@@ -70,29 +81,29 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
             try:
                 return _run(name, arguments)
             finally:
-                print(end="", flush=True)  # now: when Python ends, it would complain of a reader that has left
+                say("", end="")  # flushes now: when Python ends, it would complain of a reader that has left
     except ResdetError as error:
         for problem in error.problems[:_SHOWN]:
-            print(f"error: {problem}", file=sys.stderr)
+            say(f"error: {problem}", error=True)
         if len(error.problems) > _SHOWN:
-            print(f"error: … and {len(error.problems) - _SHOWN} more", file=sys.stderr)
+            say(f"error: … and {len(error.problems) - _SHOWN} more", error=True)
         return error.exit_status
     except OSError as error:
         if reader_has_left(error):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence(sys.stdout)
             return ResdetError.exit_status
         if error.strerror is None:  # not the system's word on a file or a disk
             raise
-        print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+        say(f"error: {error.filename or 'writing'}: {error.strerror}", error=True)
         return ResdetError.exit_status
     except (RuntimeError, MemoryError) as error:
         reason = _want_of_memory(error) or _unknown_home(error)
         if not reason:
             raise
-        print(f"error: {reason}", file=sys.stderr)
+        say(f"error: {reason}", error=True)
         return ResdetError.exit_status
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        say("error: interrupted", error=True)
         return _INTERRUPTED
 
 
@@ -113,10 +124,10 @@ def _unknown_home(error: Exception) -> str:
 
 def _run(name: str, arguments: Sequence[str]) -> int:
     if name in ("-h", "--help"):
-        print(_overview(), end="")
+        say(_overview(), lines=True, end="")
         return 0
     if name in ("-V", "--version"):
-        print(f"resdet {__version__}")
+        say(f"resdet {__version__}")
         return 0
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}{did_you_mean(name, list(COMMANDS))}")
@@ -157,4 +168,4 @@ def _summary(command: ModuleType) -> str:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     # one line; where in the code a warning was raised says nothing to a user
-    print(f"warning: {message}", file=sys.stderr)
+    say(f"warning: {message}", error=True)

@@ -1,12 +1,19 @@
-"""Text for terminals and files that cannot hold every character."""
+"""Text for terminals: of any characters, and such that none of them does more than show."""
 
 from __future__ import annotations
 
 import codecs
 import io
+import os
+import re
+import sys
 from typing import TextIO
 
+from resdet.system import reader_has_left
+
 _HANDLER = "resdet.spelled"
+# controls, line ends of any kind, and marks that turn the direction of writing, with which text can pretend to be another
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SPELLED = {
     "×": "x", "·": "*", "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "≥": ">=", "≤": "<=", "±": "+-", "²": "^2",
     "³": "^3",
@@ -24,6 +31,39 @@ def show_every_character(*streams: TextIO | None) -> None:
         # those of Python itself, of which the last is that of stderr
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape", "backslashreplace"):
             stream.reconfigure(errors=_HANDLER)
+
+
+def plain(text: str) -> str:
+    """Text from a file as one line that a terminal only shows: control characters and line ends become Python's escapes."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n") -> None:
+    """Print to standard output or (``error``) to standard error what may hold text from files, see ``plain``.
+
+    A reader that has left, as ``| head`` does, is no failure: what follows is not printed.
+
+    Args:
+        text: one line; with ``lines`` several, whose parts from files must be plain already where they could hold line ends.
+        error: print to standard error.
+        lines: keep line ends.
+        end: what follows the text.
+    """
+    shown = "\n".join(map(plain, text.split("\n"))) if lines else plain(text)
+    stream = sys.stderr if error else sys.stdout
+    try:
+        print(shown, end=end, file=stream, flush=True)
+    except OSError as problem:
+        if not reader_has_left(problem):
+            raise
+        silence(stream)
+
+
+def silence(stream: TextIO) -> None:
+    """Let a stream whose reader has left lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _spell(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -37,6 +37,12 @@ class TrainingError(ResdetError):
     exit_status = 1
 
 
+class PredictionError(ResdetError):
+    """A network whose answers are no numbers, with weights of absurd size for instance."""
+
+    exit_status = 1
+
+
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, or the list of them when none is near."""
     return near_miss(name, known) or (f" (known: {', '.join(sorted(known))})" if known else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
 import math
@@ -16,13 +17,17 @@ from typing import Any
 from resdet import system
 from resdet.errors import DataError
 
+# how file systems say that a file has one name alone
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
-def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
+
+def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Path | None = None) -> None:
     """Call ``write(temporary_path)``, then fsync it and rename it to ``path``: the file is old or new, never between.
 
     Args:
         path: the file to make; its folder is made when missing.
         write: fills the temporary file, which lies in the same folder.
+        previous: what the file that is replaced is called from then on, in the same folder; None: it goes.
 
     Raises:
         OSError: when the folder cannot be written; the temporary file is removed.
@@ -40,11 +45,28 @@ def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
         os.umask(umask)
         with contextlib.suppress(PermissionError):  # a file system without permissions may refuse
             temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from a shared group
+        if previous is not None and path.exists():
+            _also_called(path, previous)
         system.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):  # gone, or still open where Windows then keeps it: the first error is what counts
             temporary.unlink()
         raise
+
+
+def _also_called(path: Path, other: Path) -> None:
+    """Give a file a second name, in place of what was called so; where file systems have no second names, the name alone."""
+    spare = other.with_name(f".{other.name}.link")
+    spare.unlink(missing_ok=True)
+    try:
+        os.link(path, spare)  # not by Path.hardlink_to, whose arguments are the other way round
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        system.replace(path, other)
+        return
+    system.replace(spare, other)
+    spare.unlink(missing_ok=True)  # still there where both names meant this file already
 
 
 def cache_folder() -> Path:
@@ -72,16 +94,37 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a header and rows as CSV (RFC 4180: lines end in CR LF; None is an empty cell), atomically."""
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, exact: bool = False) -> None:
+    """Write a header and rows as CSV (RFC 4180: lines end in CR LF; None is an empty cell), atomically.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+
+    Args:
+        path: the file.
+        header: the names of the columns.
+        rows: the cells.
+        exact: for programs that want every text as it is.
+    """
+
+    def cells(row: Sequence[object]) -> Sequence[object]:
+        return row if exact else [_no_formula(cell) if isinstance(cell, str) else cell for cell in row]
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(header)
-            table.writerows(rows)
+            table.writerow(cells(header))
+            table.writerows(map(cells, rows))
 
     atomic_write(path, write)
+
+
+def _no_formula(text: str) -> str:
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    with contextlib.suppress(ValueError):  # -1.5 is a number
+        float(text)
+        return text
+    return f"'{text}"
 
 
 def identity(path: str | Path) -> tuple[object, int]:

@@ -6,10 +6,10 @@ Each analysis writes NAME.png, NAME.csv and NAME.txt into the output folder, and
 from __future__ import annotations
 
 import argparse
-import sys
 
 from resdet.commands.analyze_check import LISTS, OPTIONS, check_arguments, number_from
 from resdet.commands.common import add_device_argument, separate_overrides
+from resdet.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +84,6 @@ def run(args: argparse.Namespace) -> int:
         "diff": analyze_networks.analyze_differences,
     }
     analysis = analyses[args.analysis](args)
-    print(f"written: {', '.join(map(str, write_analysis(args.output, analysis)))}", file=sys.stderr)
-    print(analysis.conclusion)
+    say(f"written: {', '.join(map(str, write_analysis(args.output, analysis)))}", error=True)
+    say(analysis.conclusion, lines=True)
     return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from resdet.bench.caps import CAPS
 from resdet.bench.page import BEGIN, END
+from resdet.console import say
 from resdet.errors import ConfigError, ResdetError
 
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.list:
         return _measure(args, scripts, collected)
     width = max(map(len, scripts))
-    print("\n".join(f"{name:{width}}  {summary(path)}" for name, path in scripts.items()))
+    say("\n".join(f"{name:{width}}  {summary(path)}" for name, path in scripts.items()), lines=True)
     return 0
 
 
@@ -58,7 +58,7 @@ def _write_page(args: argparse.Namespace, collected: Path) -> int:
     if args.names or args.list or args.quick or args.threads or args.repeats or args.isa:
         raise ConfigError("--page goes with --output and --also alone: it runs nothing")
     write_page(Path(args.page), read_all_runs([*map(Path, args.also), collected]))
-    print(f"written: {Path(args.page)}", file=sys.stderr)
+    say(f"written: {Path(args.page)}", error=True)
     return 0
 
 
@@ -69,8 +69,8 @@ def _measure(args: argparse.Namespace, scripts: Mapping[str, Path], collected: P
     found, failed = measure(
         scripts, args.names, collected, threads=args.threads or [], repeats=args.repeats, quick=args.quick, isa=args.isa
     )
-    print(table(found))
-    print(f"written: {collected}", file=sys.stderr)
+    say(table(found), lines=True)
+    say(f"written: {collected}", error=True)
     if failed:
         raise ResdetError(failed)
     return 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from resdet.console import say
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ def add_train_arguments(parser: argparse.ArgumentParser, *, config: bool = True)
     add_config_arguments(parser, required=config)
     parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
     parser.add_argument(
+        "--restart", action="store_true", help="move a run in the output folder aside, to DIR.1 and so on, and begin anew"
+    )
+    parser.add_argument(
+        "--accept-data-change",
+        action="store_true",
+        help="with --resume: go on even though the training images or their annotations have changed",
+    )
+    parser.add_argument(
         "--change",
         nargs="+",
         default=[],
@@ -71,10 +80,31 @@ def changed_options(args: argparse.Namespace) -> list[str]:
     Raises:
         ConfigError: when the run is not to be resumed.
     """
+    if args.resume and args.restart:
+        raise ConfigError("--restart begins anew and --resume goes on: give one of them")
+    if args.accept_data_change and not args.resume:
+        raise ConfigError("--accept-data-change is for a run that goes on: give --resume with it")
     if args.change and not args.resume:
         raise ConfigError(f"--change changes a run that goes on: give --resume with it, got --change {' '.join(args.change)}")
     args.overrides = [*args.overrides, *args.change]
     return [text.partition("=")[0] for text in args.change]
+
+
+def trained(args: argparse.Namespace, config: RunFile, change: Collection[str]) -> Results:
+    """Train as the arguments of a training command say, and return the results of the run."""
+    from resdet.training.train import train_config
+
+    return train_config(
+        config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change
+    ).results
+
+
+def move_aside(output: str | Path) -> None:
+    """What ``--restart`` does with the folder of a run before a new one begins; it says where the run is now."""
+    from resdet.engine.run_folder import set_aside
+
+    if moved := set_aside(output):
+        say(f"{output}: the run that was there is in {moved} now", error=True)
 
 
 def separate_overrides(args: argparse.Namespace, *lists: str) -> None:
@@ -111,6 +141,8 @@ def run_config(args: argparse.Namespace, expected: type[ConfigT]) -> ConfigT:
         raise ConfigError(f"{args.config}: 'task' is {config.task}; its command is {command}")
     if args.output:
         config.output = args.output
+    if getattr(args, "restart", False):
+        move_aside(config.output)
     return config
 
 
@@ -119,5 +151,5 @@ def print_results(results: Results) -> None:
     from resdet.report.tables import metrics_table
 
     if results.metrics:
-        print(metrics_table(results.metrics))
-        print(f"written: {', '.join(map(str, results.files))}", file=sys.stderr)
+        say(metrics_table(results.metrics), lines=True)
+        say(f"written: {', '.join(map(str, results.files))}", error=True)

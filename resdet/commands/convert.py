@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from resdet.console import say
+
 _SOURCES = ("auto", "torchvision", "timm", "caffe2", "detectron2")
 _PIXELS = ("torchvision", "msra", "detectron", "detectron2", "torchvision_bgr", "unit", "symmetric", "msra_rgb")
 
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         pixels=CONVENTIONS[args.pixels] if args.pixels else None,
         stride_in_1x1=None if args.stride is None else args.stride == "1x1",
     )
-    print(converted.report.table())
-    print("\n".join(f"{name:<12}{fact}" for name, fact in converted.facts().items()))
-    print(f"written: {Path(args.destination)}")
+    say(converted.report.table(), lines=True)
+    say("\n".join(f"{name:<12}{fact}" for name, fact in converted.facts().items()), lines=True)
+    say(f"written: {Path(args.destination)}")
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
+from resdet.console import say
 from resdet.errors import ResdetError
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def run_check(args: argparse.Namespace) -> int:
             warnings.simplefilter("ignore", BoxWarning)  # the findings say the same, and where
             for option, dataset in checked(data.sources, data.names, examine):
                 classes = f": {_classes(dataset)}" if isinstance(dataset, DetectionDataset) else ""
-                print(f"{option}: {summary(dataset)}{classes}", flush=True)
+                say(f"{option}: {summary(dataset)}{classes}")
     except ResdetError as error:
         failure = error
     for told in inspection.findings():
-        print(f"warning: {told}", file=sys.stderr)
+        say(f"warning: {told}", error=True)
     if failure:
         raise failure
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from resdet.commands.data_arguments import add_described_detection_arguments
+from resdet.console import say
 from resdet.data.convert import FORMATS
 
 
@@ -36,6 +36,7 @@ def run_convert(args: argparse.Namespace) -> int:
         DataError: with every problem of the source, or names that the format cannot hold.
     """
     from resdet.data.check import summary
+    from resdet.data.convert.unread import unread_fields
     from resdet.data.convert.write import convert_dataset
     from resdet.data.described import described_detection
     from resdet.data.sources.detection import build_dataset
@@ -44,7 +45,7 @@ def run_convert(args: argparse.Namespace) -> int:
     dataset = build_dataset([source], option="data")
     split = args.target_split or args.split or Path(args.annotations).stem.removeprefix("instances_")
     lost = convert_dataset(dataset, args.to, Path(args.dest).expanduser(), split, copy_images=args.images == "copy")
-    print(f"{args.dest}: {summary(dataset)}, as {args.to} {split!r}")
-    for line in lost:
-        print(f"note: {line}", file=sys.stderr)
+    say(f"{args.dest}: {summary(dataset)}, as {args.to} {split!r}")
+    for line in [*lost, *unread_fields(source, dataset)]:
+        say(f"note: {line}", error=True)
     return 0

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from resdet.console import say
+
 _NAMES = ("voc2007", "voc2012", "coco2017")
 
 
@@ -30,7 +32,7 @@ def run_download(args: argparse.Namespace) -> int:
     folder = Path(args.dest or dataset.folder).expanduser()
     progress = TransferProgress()
     download(dataset, folder, progress.show)
-    print(f"{folder}: {args.name} is complete")
+    say(f"{folder}: {args.name} is complete")
     return 0
 
 
@@ -50,4 +52,4 @@ class TransferProgress:
         self._shown = key
         amount = f" {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else f" {done / 1e6:.1f} MB" if done else ""
         last = not live or step != "fetching" or done == total
-        print(f"{name}: {step}{amount}", file=sys.stderr, end="\n" if last else "\r", flush=True)
+        say(f"{name}: {step}{amount}", error=True, end="\n" if last else "\r")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from resdet.commands.common import is_override
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
+from resdet.console import say
 from resdet.errors import ConfigError
 
 
@@ -42,11 +42,11 @@ def run_fix(args: argparse.Namespace) -> int:
         name = "val" if option == "data.val" else f"train{number or ''}"
         folder = Path(args.output).expanduser() / (name if len(parts) > 1 else "")
         fixed = write_fixed(data.sources[option], dataset, folder, args.kinds)
-        print(f"{folder}: {summary(fixed.dataset)}, as {fixed.form}; {len(fixed.changes)} changes: {folder / CHANGES}")
+        say(f"{folder}: {summary(fixed.dataset)}, as {fixed.form}; {len(fixed.changes)} changes: {folder / CHANGES}")
         for kind, count in counts_of(fixed.changes).items():
-            print(f"  {kind}: {count}")
+            say(f"  {kind}: {count}")
         for line in fixed.lost:
-            print(f"note: {line}", file=sys.stderr)
+            say(f"note: {line}", error=True)
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from resdet.console import say
+
 
 def add_make_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``data make``."""
@@ -20,5 +22,5 @@ def run_make(args: argparse.Namespace) -> int:
     from resdet.data.synthetic.scenes import make_shapes
 
     written = make_shapes(args.dest, train=args.train, val=args.val, size=args.size, seed=args.seed)
-    print(f"{args.dest}: {', '.join(f'{count} {what}' for what, count in written.items())}")
+    say(f"{args.dest}: {', '.join(f'{count} {what}' for what, count in written.items())}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from resdet.console import say
 from resdet.errors import ConfigError
 
 _MIB = 1 << 20
@@ -45,5 +46,5 @@ def run_shard(args: argparse.Namespace) -> int:
     dataset = build_classification_dataset(source, option="data")
     split, folder = args.target_split or args.split, Path(args.dest).expanduser()
     count = write_shards(dataset, Path(args.root).expanduser(), folder, split, args.size * _MIB)
-    print(f"{args.dest}: {summary(dataset)}, {count} shards; format: shards, root: {args.dest}, split: {split}")
+    say(f"{args.dest}: {summary(dataset)}, {count} shards; format: shards, root: {args.dest}, split: {split}")
     return 0

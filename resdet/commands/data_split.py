@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from resdet.console import say
 from resdet.errors import ConfigError
 
 
@@ -33,12 +34,12 @@ def run_split(args: argparse.Namespace) -> int:
     from resdet.data.splitting import split_source
 
     found = find_data(args.path)
-    print(f"data:  {found.layout}")
+    say(f"data:  {found.layout}")
     if len(found.train) > 1:
         raise ConfigError(
             f"{args.path} holds {len(found.train)} annotation files: name one of them, {found.train[0].annotations}"
         )
     split = split_source(found.train[0], read_sources(found.train)[0], dest, share=args.share, seed=args.seed)
     for part, images in zip((split.train, split.val), split.images, strict=True):
-        print(f"{part.images}: {images} images")
+        say(f"{part.images}: {images} images")
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import classification_data
+from resdet.console import say
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ def run_pca(args: argparse.Namespace) -> int:
     statistics = color_statistics(dataset, args.images)
     components = statistics.components
     write_components(args.output, statistics)
-    print(f"{data.train.root}: {statistics.images} images, colours in [0, 1]")
-    print(f"{'':12}{'R':>9}{'G':>9}{'B':>9}")
-    print(_row("mean", statistics.mean))
-    print(_row("std", statistics.std))
+    say(f"{data.train.root}: {statistics.images} images, colours in [0, 1]")
+    say(f"{'':12}{'R':>9}{'G':>9}{'B':>9}")
+    say(_row("mean", statistics.mean))
+    say(_row("std", statistics.std))
     for number, value in enumerate(components.eigenvalues):
         column = [row[number] for row in components.eigenvectors]
-        print(f"{_row(f'component {number + 1}', column)}   eigenvalue {value:.4f}")
-    print(f"written: {args.output}; data.pca={args.output} makes it the colour noise of a run", file=sys.stderr)
+        say(f"{_row(f'component {number + 1}', column)}   eigenvalue {value:.4f}")
+    say(f"written: {args.output}; data.pca={args.output} makes it the colour noise of a run", error=True)
     return 0
 
 
@@ -61,12 +61,12 @@ def run_mean(args: argparse.Namespace) -> int:
     data, dataset = _training_set(args)
     statistics = pixel_statistics(dataset, build_test_transform(data), args.images)
     write_mean_image(args.output, statistics, data.train.root)
-    print(f"{data.train.root}: {statistics.images} images, {data.crop} x {data.crop} pixels")
-    print(f"{'':12}{'R':>9}{'G':>9}{'B':>9}")
+    say(f"{data.train.root}: {statistics.images} images, {data.crop} x {data.crop} pixels")
+    say(f"{'':12}{'R':>9}{'G':>9}{'B':>9}")
     for scale, digits in ((255, 2), (1, 4)):
         for name, values in (("mean", statistics.mean), ("std", statistics.std)):
-            print(_row(name, [value * scale / 255 for value in values], digits) + f"   in [0, {scale}]")
-    print(f"written: {args.output}; data.mean_image={args.output} makes a run subtract it", file=sys.stderr)
+            say(_row(name, [value * scale / 255 for value in values], digits) + f"   in [0, {scale}]")
+    say(f"written: {args.output}; data.mean_image={args.output} makes a run subtract it", error=True)
     return 0
 
 

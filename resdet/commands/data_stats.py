@@ -6,6 +6,7 @@ import argparse
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
+from resdet.console import say
 
 
 def add_stats_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,6 @@ def run_stats(args: argparse.Namespace) -> int:
 
     data = named_data(args)
     for option, dataset in data.detection_sets():
-        print(f"{option}: {summary(dataset)}, at shorter side {data.scale.short_side}\n")
-        print(f"{dataset_text(dataset, data.scale)}\n")
+        say(f"{option}: {summary(dataset)}, at shorter side {data.scale.short_side}\n", lines=True)
+        say(f"{dataset_text(dataset, data.scale)}\n", lines=True)
     return 0

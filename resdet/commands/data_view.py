@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
+from resdet.console import say
 from resdet.errors import ConfigError
 
 
@@ -39,6 +39,6 @@ def run_view(args: argparse.Namespace) -> int:
     sheet, shown = dataset_sheet(dataset, data.transform, count=args.count, seed=args.seed)
     save_picture(sheet, Path(args.output).expanduser())
     for index in shown:
-        print(dataset.path(index))
-    print(f"written: {args.output}", file=sys.stderr)
+        say(str(dataset.path(index)))
+    say(f"written: {args.output}", error=True)
     return 0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from resdet.commands.common import print_results, separate_overrides
 from resdet.commands.evaluate_arguments import add_arguments
-from resdet.commands.score import score_results
+from resdet.commands.score import score_folder, score_results
+from resdet.engine.run_lock import not_in_training
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
         others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
         if not all(files) or any(others) or args.precision != "fp32":
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
-        return score_results(args)
+        with not_in_training(score_folder(args)):
+            return score_results(args)
     if not args.config:
         raise ConfigError(
             "eval needs --config and --weights, or --config and --predictions, or --ground-truth and --detections"
@@ -46,7 +48,8 @@ def _evaluate(args: argparse.Namespace) -> Results:
     shares = _shares(args.shares, len(members))
     _check(args, config)
     if args.predictions:
-        return _score_predictions(args, config, shares, folder)
+        with not_in_training(folder):
+            return _score_predictions(args, config, shares, folder)
     options = EvaluationOptions(
         device=args.device,
         shares=shares,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 
+from resdet.console import say
 from resdet.errors import ConfigError
 
 
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.images and not args.weights:
         raise ConfigError("--images measures what the weights of --weights want: give both")
-    print("\n\n".join(list(_asked(args)) or _everything()))
+    say("\n\n".join(list(_asked(args)) or _everything()), lines=True)
     return 0
 
 

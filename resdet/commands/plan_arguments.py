@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
+from resdet.commands.common import move_aside
+from resdet.console import say
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def planned_config(args: argparse.Namespace, task: str) -> RunFile:
     """The config of the run that is planned for ``--data``; the plan goes to the error output."""
     from resdet.inference.device import select_device
     from resdet.training.plan import parse_budget, planned_run
+    from resdet.training.plan.run import run_folder
 
+    if args.restart:
+        move_aside(run_folder(args.data, args.output))
     return planned_run(
         args.data,
         task=task,
@@ -52,5 +56,5 @@ def planned_config(args: argparse.Namespace, task: str) -> RunFile:
         budget=parse_budget(args.budget or "30min"),
         overrides=args.overrides,
         resume=args.resume,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=lambda line: say(line, error=True),
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resdet.commands.common import add_inference_arguments
 from resdet.commands.predict_arguments import detector_options, find_inputs, separate_arguments
-from resdet.errors import ConfigError, DataError
+from resdet.console import say
+from resdet.errors import ConfigError, DataError, PredictionError
 
 if TYPE_CHECKING:
     from resdet.inference.classifier import ImageClassifier
@@ -66,14 +66,20 @@ def run(args: argparse.Namespace) -> int:
         answers = (_detect(model, source, target, args.score_thresh) for source, target in pairs)
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
+    stopped = None
     for some in answers:
         try:
             for row in some:
                 rows.append(row)  # noqa: PERF402  (those before an error stay)
         except DataError as error:
             problems += error.problems
+        except PredictionError as error:
+            stopped = error
+            break
     write_json(output / "predictions.json", rows)
-    print(f"{len(files) - len(problems)} of {len(files)} files done, written: {output}", file=sys.stderr)
+    if stopped:
+        raise stopped
+    say(f"{len(files) - len(problems)} of {len(files)} files done, written: {output}", error=True)
     if problems:
         raise DataError(problems)
     return 0
@@ -83,7 +89,7 @@ def _classify(model: ImageClassifier, files: Sequence[Path]) -> Iterator[dict[st
     from resdet.report.predictions import classification_row
 
     for found in model.stream(files):
-        print(f"{found.path}: {found[0].name} {found[0].score:.3f}")
+        say(f"{found.path}: {found[0].name} {found[0].score:.3f}")
         yield classification_row(found)
 
 
@@ -95,11 +101,11 @@ def _detect(model: Detector, source: Path, target: Path, score_thresh: float) ->
     if not is_video_name(source):
         for found in results:
             save_picture(found.draw(), target)
-            print(f"{source}: {found.summary()}")
+            say(f"{source}: {found.summary()}")
             yield detection_row(found)
         return
     with VideoFile(target, frame_rate(source)) as video:
         for found in results:
             video.write(found.draw())
             yield detection_row(found)
-    print(f"{source}: {video.frames} frames")
+    say(f"{source}: {video.frames} frames")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from resdet.console import say
 from resdet.errors import ConfigError
 
 
@@ -24,6 +24,13 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="", metavar="NAME", help="of a VOC folder: the image set that was detected on")
     parser.add_argument("--metric", default="coco", choices=("coco", "voc07", "voc10"), help="of results files (default: coco)")
+
+
+def score_folder(args: argparse.Namespace) -> Path:
+    """Where the numbers of results files go."""
+    first = Path(args.detections[0])
+    # a separate folder, because the metrics.json of the run that made the detections lies beside them
+    return Path(args.output) if args.output else (first if first.is_dir() else first.parent) / "eval"
 
 
 def score_results(args: argparse.Namespace) -> int:
@@ -46,9 +53,7 @@ def score_results(args: argparse.Namespace) -> int:
         )
     else:
         metrics = score_files(truth, files[0], args.metric, args.evaluator)
-    first = Path(files[0])
-    # a separate folder, because the metrics.json of the run that made the detections lies beside them
-    folder = Path(args.output) if args.output else (first if first.is_dir() else first.parent) / "eval"
-    print(metrics_table(metrics))
-    print(f"written: {write_metrics(folder, metrics)}", file=sys.stderr)
+    written = write_metrics(score_folder(args), metrics)
+    say(metrics_table(metrics), lines=True)
+    say(f"written: {written}", error=True)
     return 0

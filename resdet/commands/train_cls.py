@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config, trained
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
 from resdet.errors import ConfigError
 
@@ -24,21 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, recompute BN statistics, evaluate, and leave a run folder."""
     check_plan_arguments(args)
+    if args.recompute_bn and args.restart:
+        raise ConfigError("--recompute-bn is for the run in the output folder, which --restart would move aside")
     if args.data and args.recompute_bn:
         raise ConfigError("--recompute-bn goes with --config, the config.yaml of a run folder")
     from resdet.config.schema import ClassificationRunConfig
     from resdet.inference.device import select_device
     from resdet.training.classification.statistics import refresh_classifier
-    from resdet.training.train import train_config
 
     change = changed_options(args)
     if args.data:
-        config = planned_config(args, "classification")
-        print_results(train_config(config, device=args.device, resume=args.resume, change=change).results)
+        print_results(trained(args, planned_config(args, "classification"), change))
         return 0
     config = run_config(args, ClassificationRunConfig)
     if args.recompute_bn:
         print_results(refresh_classifier(config, select_device(args.device)))
     else:
-        print_results(train_config(config, device=args.device, resume=args.resume, change=change).results)
+        print_results(trained(args, config, change))
     return 0

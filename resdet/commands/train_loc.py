@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config, trained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train one stage, evaluate, and leave a run folder."""
     from resdet.config.schema import LocalizationRunConfig
-    from resdet.training.train import train_config
 
     change = changed_options(args)
-    config = run_config(args, LocalizationRunConfig)
-    print_results(train_config(config, device=args.device, resume=args.resume, change=change).results)
+    print_results(trained(args, run_config(args, LocalizationRunConfig), change))
     return 0

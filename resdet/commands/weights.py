@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+from resdet.console import say
+
 # those of resdet.models.backbones.weights.published, which would import torch
 NAMES = (
     "resnet18",
@@ -53,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
         if published.detector:
             source, path = path, folder / f"{args.name}.safetensors"
             try:
-                print(convert_file(source, path).report.table())
+                say(convert_file(source, path).report.table(), lines=True)
             finally:  # a broken file must not be taken for a fetched one by the next call
                 source.unlink()
-    print(f"{args.name} is here: {option}={path}")
+    say(f"{args.name} is here: {option}={path}")
     return 0

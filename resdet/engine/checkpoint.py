@@ -1,8 +1,11 @@
-"""Saves the training state in one file, replaced as a whole, from which a run continues bit for bit."""
+"""Saves the training state in one file, replaced as a whole, from which a run continues bit for bit.
+
+With the state its checksums are kept, of each tensor and of all other values, and compared on every reading; files of earlier
+releases have none. The state before it stays beside it, in case the disk damages one.
+"""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +15,10 @@ from torch import Tensor, nn
 
 from resdet.errors import ConfigError, DataError, TrainingError
 from resdet.files import atomic_write
+from resdet.models.intact import checksums, damage, text_checksum
 
 _FORMAT = "resdet training state 1"
+_LAYOUT = {"iteration": int, "model": Mapping, "optimizer": dict, "extra": dict}
 _SHOWN = 10
 
 
@@ -56,11 +61,14 @@ class Checkpointer:
 
         Raises:
             ConfigError: when the file belongs to another model.
-            DataError: when it cannot be read.
+            DataError: when it cannot be read or is damaged; it names the state before it, where that is a good one.
         """
         if not self.path.exists():
             return 0
-        self.saved, self.extra = load_state(self.path, self.model, self.optimizer, self.parts)
+        try:
+            self.saved, self.extra = load_state(self.path, self.model, self.optimizer, self.parts)
+        except DataError as error:
+            raise DataError([*error.problems, *_offered(previous_state(self.path), self.path)]) from error
         return self.saved
 
     def save(self, iteration: int) -> None:
@@ -80,6 +88,20 @@ class Checkpointer:
         self.saved = iteration
 
 
+def previous_state(path: Path) -> Path:
+    """Where the state before that in ``path`` is."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def _offered(previous: Path, path: Path) -> list[str]:
+    """A line that offers the state before, when there is a good one."""
+    try:
+        iteration = _read(previous)["iteration"]
+    except (ConfigError, DataError):
+        return []
+    return [f"{previous} holds the state of iteration {iteration}: to continue from it, rename it to {path.name}"]
+
+
 def save_state(
     path: Path,
     model: nn.Module,
@@ -89,6 +111,8 @@ def save_state(
     parts: Mapping[str, Stateful] | None = None,
 ) -> None:
     """Write model, optimizer, iteration, ``extra`` and the states of ``parts`` to one file, atomically.
+
+    The file that it replaces stays beside it, see ``previous_state``.
 
     Raises:
         TypeError: when ``extra`` holds something that reading without pickle would refuse, a NumPy scalar for instance.
@@ -102,7 +126,8 @@ def save_state(
         "extra": extra or {},
         "parts": {name: part.state_dict() for name, part in (parts or {}).items()},
     }
-    atomic_write(path, lambda temporary: torch.save(state, temporary))
+    state["checksums"] = _sums(state)
+    atomic_write(path, lambda temporary: torch.save(state, temporary), previous_state(path))
 
 
 def load_state(
@@ -141,12 +166,56 @@ def _read(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can make the unpickler raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: not a readable training state: {reason}") from error
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise DataError(f"{path}: not a training state of this version ({_FORMAT!r})")
+    wrong = [name for name, kind in _LAYOUT.items() if not isinstance(state.get(name), kind)]
+    if wrong:
+        raise DataError(f"{path}: not a whole training state: it lacks {', '.join(wrong)}, or has something else there")
+    if "checksums" in state and (problems := _damage(state, state.pop("checksums"))):
+        raise DataError([f"{path}: {problem}" for problem in problems])
     return state
+
+
+def _sums(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The checksums of a state: of each tensor, and of everything else."""
+    tensors, values = _parts(state)
+    return {"tensors": checksums(tensors), "values": text_checksum(values)}
+
+
+def _damage(state: Mapping[str, Any], written: Any) -> list[str]:
+    tensors, values = _parts(state)
+    if not isinstance(written, dict) or not isinstance(written.get("tensors"), dict):
+        return ["its checksums are damaged"]
+    other = [] if written.get("values") == text_checksum(values) else ["its numbers and names differ from what was written"]
+    return damage(tensors, written["tensors"]) + other
+
+
+def _parts(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
+    """The tensors of nested containers by their paths, and all else as a text."""
+    tensors: dict[str, Tensor] = {}
+    lines: list[str] = []
+
+    def walk(value: Any, name: str) -> None:
+        if isinstance(value, Tensor):
+            tensors[name] = value
+        elif isinstance(value, Mapping):
+            lines.append(f"{name} {[*value]!r}")
+            for key, item in value.items():
+                walk(item, f"{name}/{key}" if name else str(key))
+        elif isinstance(value, (list, tuple)):
+            lines.append(f"{name} {len(value)}")
+            for index, item in enumerate(value):
+                walk(item, f"{name}/{index}")
+        else:
+            lines.append(f"{name} {value!r}")
+
+    walk(state, "")
+    return tensors, "\n".join(lines)
 
 
 def _model_problems(saved: dict[str, Tensor], model: nn.Module) -> Iterator[str]:

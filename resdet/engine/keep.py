@@ -7,6 +7,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
+from resdet.data.marks import changes, image_marks
 from resdet.engine.best import metric_score
 from resdet.engine.checkpoint import Checkpointer, Stateful
 from resdet.engine.checkpoint_hooks import CheckpointHook, EvalHook, last_evaluation, note_evaluation
@@ -15,6 +18,7 @@ from resdet.engine.hooks import AverageHook, LogHook, ScheduleHook
 from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
 from resdet.engine.progress import make_display
 from resdet.engine.run import Run
+from resdet.engine.task import Task
 from resdet.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -29,6 +33,7 @@ def keep(
     machine: Mapping[str, str],
     best: str = "",
     early_stopping: int = 0,
+    accept_data: bool = False,
 ) -> None:
     """Load the state in a run's folder, and add the hooks that log, evaluate and save the run.
 
@@ -42,18 +47,20 @@ def keep(
         machine: other facts that the last bits of the weights depend on; a resumed run reports when they have changed.
         best: the number of ``metrics.json`` that scores an evaluation, see ``metric_score``; "": the task's own.
         early_stopping: evaluations without a gain that end the run; 0: it is not ended.
+        accept_data: go on with training images other than those that the run began with.
 
     Raises:
         ConfigError, DataError: when the state belongs to another model or other data, is of a later iteration than the run's
-            last, or is damaged; when there is nothing to evaluate for ``early_stopping``.
+            last, is damaged, or is gone while its model is there; when there is nothing to evaluate for ``early_stopping``.
     """
     task, files = run.task, run.files
     if early_stopping and not task.evaluates:
         raise ConfigError("option 'run.early_stopping' needs a validation set, 'data.val' has none")
+    files.refuse_lost_state()
     parts: dict[str, Stateful] = {"precision": run.precision} | ({"average": run.average} if run.average else {})
     checkpoint = Checkpointer(files.state, task.model, run.optimizer, parts)
     run.iteration = checkpoint.load()
-    _check_data(checkpoint, task.data)
+    _check_data(checkpoint, task, accept=accept_data)
     if files.changes and run.iteration > run.iterations:
         raise ConfigError(f"{files.state}: {run.iteration} steps are taken already, the schedule has {run.iterations} now")
     files.take_changes()
@@ -102,14 +109,38 @@ def keep(
     run.hooks.append(CheckpointHook(checkpoint, lambda path: task.save(run.model, path), files.model, every=checkpoint_every))
 
 
-def _check_data(checkpoint: Checkpointer, data: Mapping[str, Any]) -> None:
-    """Raise a ConfigError that names every difference between the data of the run before and now."""
-    before = checkpoint.extra.setdefault("data", dict(data))
-    changed = [key for key in data if before.get(key) != data[key]]
-    if changed:
+def _check_data(checkpoint: Checkpointer, task: Task[Any, Any], *, accept: bool) -> None:
+    """Compare the data with those that the run began with, and note them.
+
+    Raises:
+        ConfigError: with every difference, unless the run shall ``accept`` them; then they are logged.
+    """
+    before = checkpoint.extra.get("data", {})
+    found = [
+        f"trained on {key} {before[key]!r}, the data has {now!r} now"
+        for key, now in task.data.items()
+        if _other(before, key, now)
+    ]
+    images = task.images_in_use()
+    if images is not None:
+        marks = image_marks(images)
+        if "marks" in checkpoint.extra:  # a state of an earlier release has none
+            found += changes(checkpoint.extra["marks"].numpy(), marks, images.path)
+        checkpoint.extra["marks"] = torch.from_numpy(marks)
+    if found and not accept:
         raise ConfigError(
-            [f"{checkpoint.path}: trained on {key} {before.get(key)!r}, the data has {data[key]!r} now" for key in changed]
+            [
+                *(f"{checkpoint.path}: {line}" for line in found),
+                "with --accept-data-change the run goes on with the data as they are now",
+            ]
         )
+    for line in found:
+        _log.warning("%s: %s", checkpoint.path, line)
+    checkpoint.extra["data"] = dict(task.data)
+
+
+def _other(before: Mapping[str, Any], key: str, now: Any) -> bool:
+    return key in before and before[key] != now
 
 
 def _tell_changes(run: Run) -> None:

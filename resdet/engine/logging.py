@@ -96,6 +96,14 @@ def drop_lines_after(path: Path, iteration: int) -> float | None:
     return math.nan if scores[-1] is None else float(scores[-1])
 
 
+def has_evaluation(path: Path) -> bool:
+    """Whether a JSON lines file, if there is one, holds the line of an evaluation."""
+    if not path.exists():
+        return False
+    records = map(_record, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return any(record is not None and "eval" in record for record in records)
+
+
 def _record(line: str) -> dict[str, Any] | None:
     try:
         record = json.loads(line)

@@ -14,12 +14,14 @@ import yaml
 from resdet.config import config_from_dict, config_to_dict
 from resdet.config.old_names import with_new_names
 from resdet.config.schema import RUN_CONFIGS
+from resdet.engine.checkpoint import previous_state
+from resdet.engine.logging import has_evaluation
 from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
 from resdet.files import write_text
 
 # the files worth keeping, of a run and of its steps; a run without any of them ended before its first checkpoint
-_FILES = ("state.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
+_FILES = ("state.pt", "state.previous.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
 _PRODUCTS = (*_FILES, *(f"step*/{name}" for name in _FILES))
 # an option that the run may decide itself, with the values that leave the decision to the run
 _CHOSEN = {"run.kernels": ("auto", "<absent>")}
@@ -72,6 +74,19 @@ class RunFolder:
     def metrics(self) -> Path:
         """The numbers of the last evaluation."""
         return self.folder / "metrics.json"
+
+    def refuse_lost_state(self) -> None:
+        """Raise a ConfigError when a run saved its state here, as its other files show, and that is gone."""
+        kept = previous_state(self.state)
+        left = [path for path in (self.model, self.best, self.metrics, kept) if path.exists()]
+        if has_evaluation(self.log):  # before which the state is saved
+            left.append(self.log)
+        if self.state.exists() or not left:
+            return
+        ways = [f"rename {kept.name}, the state before, to {self.state.name}"] if kept in left else []
+        ways += [f"put {self.state.name} back", "pass --restart, which moves what is there aside"]
+        names = ", ".join(path.name for path in left)
+        raise ConfigError(f"{self.state} is gone, training would begin anew and overwrite {names}: {', or '.join(ways)}")
 
     def take_changes(self) -> None:
         """Write the changed config, and keep the one before it as ``config.1.yaml``, ``config.2.yaml``, …."""
@@ -127,6 +142,27 @@ def refuse_used(folder: str | Path) -> None:
     if holds_run(folder):
         free = next(name for number in itertools.count(2) if not (name := folder.with_name(f"{folder.name}_{number}")).exists())
         raise ConfigError(f"{folder} holds a run; pass --resume to continue it or choose another --output, such as {free}")
+
+
+def set_aside(folder: str | Path) -> Path | None:
+    """Move a run folder with all that is in it to the next free name, ``runs/mine.1`` of ``runs/mine``.
+
+    Returns:
+        Where it is now; None: there was no run, and nothing was moved.
+
+    Raises:
+        ConfigError: another process is training there, or it cannot be moved.
+    """
+    folder = Path(folder)
+    if not (holds_run(folder) or (folder / "config.yaml").exists()):
+        return None
+    target = next(path for number in itertools.count(1) if not (path := folder.with_name(f"{folder.name}.{number}")).exists())
+    try:
+        with held(folder):
+            folder.rename(target)
+    except OSError as error:
+        raise ConfigError(f"--restart: {folder} cannot be moved to {target}: {error.strerror}") from error
+    return target
 
 
 def holds_run(folder: str | Path) -> bool:

@@ -17,6 +17,17 @@ _own: set[tuple[int, str]] = set()
 
 
 @contextlib.contextmanager
+def not_in_training(folder: Path) -> Iterator[None]:
+    """Keep results out of a folder in which another process trains, as ``held`` does; a folder without a run needs no lock.
+
+    Raises:
+        ConfigError: when another process holds the folder.
+    """
+    with held(folder) if (folder / ".lock").exists() else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder, which is made when missing, by a lock on the file ``.lock`` in it.
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from resdet.data.marks import Images
 from resdet.models.model_file import ModelCard, write_model
 
 
@@ -89,6 +90,10 @@ class Task(Protocol[ModelT, BatchT]):
         names = list(self.data.get("names", ()))
         shown = f": {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else ""
         return {"images": f"{self.data.get('images', self.samples):,}", "classes": f"{len(names)}{shown}"}
+
+    def images_in_use(self) -> Images | None:
+        """The training images, by whose marks a resumed run tells whether they have changed; None: they have none."""
+        return None
 
     def finish(self, model: ModelT, folder: Path) -> Results:
         """Do the remaining work when training has ended: the last evaluation, its files and pictures."""

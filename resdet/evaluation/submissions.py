@@ -29,7 +29,7 @@ def write_kaggle(path: str | Path, images: Sequence[str], found: Sequence[Locali
         class_ids: the number of each label.
     """
     rows = ([name, _line(each, class_ids)] for name, each in zip(images, found, strict=True))
-    write_csv(path, _COLUMNS, rows)
+    write_csv(path, _COLUMNS, rows, exact=True)
 
 
 def write_ilsvrc(path: str | Path, images: Sequence[str], found: Sequence[Localization], class_ids: Sequence[int]) -> None:

@@ -13,10 +13,12 @@ from resdet.data.loading.loader import test_loader
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.errors import ConfigError
 from resdet.inference.dense import score_map, training_window
+from resdet.inference.finite import about, check_finite
 from resdet.inference.mode import evaluating
 from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
 from resdet.inference.views import ViewedImages, Views
 from resdet.models.classifier import Classifier
+from resdet.models.intact import all_finite
 from resdet.ops.precision import in_float64
 from resdet.structures import Classification
 from resdet.structures.pictures import ImageInput
@@ -83,7 +85,9 @@ class ImageClassifier:
         pixels = torch.stack([self.transform(each.image) for each in opened])
         device = next(self.model.parameters()).device
         with evaluating(self.model):
-            best = self.model(pixels.to(device)).float().softmax(1).topk(min(top, len(self.names)))
+            scores = self.model(pixels.to(device)).float().softmax(1)
+        _check_scores(scores, [each.path or each.image_id for each in opened])
+        best = scores.topk(min(top, len(self.names)))
         rows = zip(best.indices.tolist(), best.values.tolist(), opened, strict=True)
         return [
             Classification(tuple(labels), tuple(scores), self.names, each.image_id, each.path, each.kept)
@@ -113,16 +117,28 @@ def classify_dataset(
 
     Raises:
         DataError: for an image that cannot be read.
+        PredictionError: for one whose scores are NaN or infinite.
     """
     dense = views.kind == "dense"
     window = training_window(model.backbone.spec, views.crop) if dense else None
     side = max(views.crop, *views.short_sides) if dense else views.crop
     batch = max(1, _PIXELS // (side**2 * (10 if views.kind == "ten_crop" else 1)))
+    first = 0
     for loaded in test_loader(ViewedImages(dataset, views), workers, min(batch, _IMAGES)):
         for alike in loaded:
             with evaluating(model):
                 probabilities = view_probabilities(model, alike.scales, window)
+            _check_scores(probabilities, [dataset.path(first + place) for place in range(len(probabilities))])
+            first += len(probabilities)
             yield probabilities.float().cpu(), alike.labels
+
+
+def _check_scores(scores: Tensor, images: Sequence[object]) -> None:
+    """A PredictionError that names the first of N images whose row of ``scores`` (N, K) has NaN or infinity."""
+    if not all_finite(scores):
+        first = int((~scores.isfinite().all(1)).int().argmax())
+        with about(images[first]):
+            check_finite(scores[first], "the scores")
 
 
 def view_probabilities(model: Classifier, scales: Sequence[Tensor], window: int | None = None) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
+from resdet.inference.finite import about
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.inference.refinement import refine
@@ -125,7 +126,8 @@ class Detector:
         empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), size)
         pixels, _ = self.transform(image, empty)
         pyramid = self.pyramid(image) if self.pyramid else []
-        found = detect_image(self.models, pixels, self.improvements, pyramid=pyramid)
+        with about(opened.path or opened.image_id):
+            found = detect_image(self.models, pixels, self.improvements, pyramid=pyramid)
         return replace(_on_original(found, size), image_id=opened.image_id, path=opened.path, image=opened.kept)
 
 
@@ -147,14 +149,15 @@ def detect_batches(
     improvements = improvements or Improvements()
     for batch in batches:
         for index, (image, target) in enumerate(zip(batch.images, batch.targets, strict=True)):
-            found = detect_image(
-                models,
-                image,
-                improvements,
-                shares=shares,
-                pyramid=batch.pyramid[index] if batch.pyramid else [],
-                proposals=batch.proposals[index] if batch.proposals else None,
-            )
+            with about(target.path or target.image_id):
+                found = detect_image(
+                    models,
+                    image,
+                    improvements,
+                    shares=shares,
+                    pyramid=batch.pyramid[index] if batch.pyramid else [],
+                    proposals=batch.proposals[index] if batch.proposals else None,
+                )
             yield replace(_on_original(found, batch.original_sizes[index]), image_id=target.image_id)
 
 
@@ -177,6 +180,9 @@ def detect_image(
         shares: the weight of each network in the mean; equal ones when not given.
         pyramid: the same picture at increasing sizes, uint8 (3, H_i, W_i); empty: one scale, the image's.
         proposals: regions float32 (R, 4) ``xyxy`` in pixels of the image; those of the networks' RPNs when None.
+
+    Raises:
+        PredictionError: when scores are NaN or infinite.
     """
     first, size = models[0], (int(image.shape[-2]), int(image.shape[-1]))
     with evaluating(nn.ModuleList(models)):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from resdet.data.loading.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
+from resdet.inference.finite import about, check_finite
 from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.inference.mode import evaluating
 from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
@@ -113,7 +114,8 @@ class Localizer:
 
     def _find(self, opened: OpenedImage, labels: Sequence[int]) -> Detections:
         size = (opened.image.height, opened.image.width)
-        boxes, scores = self.localize(opened.image, labels)
+        with about(opened.path or opened.image_id):
+            boxes, scores = self.localize(opened.image, labels)
         found = Detections(boxes, scores, torch.tensor(labels, dtype=torch.int64), size, self.names, opened.image_id)
         order = scores.argsort(descending=True, stable=True)
         return replace(found, path=opened.path, image=opened.kept)[order]
@@ -131,6 +133,7 @@ class Localizer:
 
         Raises:
             ValueError: a label out of range.
+            PredictionError: scores that are NaN or infinite.
         """
         if not classes:
             return torch.zeros(0, 4), torch.zeros(0)
@@ -222,6 +225,7 @@ def _predicted(rpn: PerClassRPN, view: ImagePart, classes: Sequence[int]) -> tup
     """Boxes (Q, A, 4) in pixels of the image, and probabilities (Q, A), of all A anchors."""
     device = rpn.anchors.cell.device
     logits, deltas, anchors = rpn(view.pixels[None].to(device), torch.tensor([list(classes)], dtype=torch.int64, device=device))
+    check_finite(logits, "the RPN's scores")
     return view.on_image(rpn.coder.decode(deltas[0], anchors)), torch.sigmoid(logits[0])
 
 
@@ -231,7 +235,7 @@ def _refined_by(model: RegionLocalizer, image: Image.Image, references: Tensor, 
         return references, references.new_zeros(0)
     squares = torch.stack([warp_region(image, tuple(box), model.regions.side) for box in references.tolist()])
     boxes, scores = model.refine(squares.to(device), labels.to(device), references.to(device))
-    return boxes.cpu(), scores.cpu()
+    return boxes.cpu(), check_finite(scores, "the scores of regions").cpu()
 
 
 def _mean(members: Sequence[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from resdet.inference.finite import check_finite
 from resdet.inference.multi_scale import Level, merged_features
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.faster_rcnn import FasterRCNN
@@ -79,8 +80,11 @@ class NetworkScorer:
 
     def propose(self) -> Tensor:
         """The RPN's regions on the image, at its own size."""
-        proposals, _ = self.model.rpn(self.own.features, [self.size])
-        return proposals[0]
+        rpn = self.model.rpn
+        logits, deltas, anchors = rpn.predict(self.own.features)
+        check_finite(logits, "the RPN's scores")
+        ((proposals, _),) = rpn.propose(logits, deltas, anchors, [self.size], rpn.test_filter)
+        return proposals
 
     def score(self, regions: Tensor) -> ScoredRegions:
         """The region classifier's word; with global context, the whole image is one more region."""
@@ -90,7 +94,7 @@ class NetworkScorer:
             (whole,) = whole_image_boxes([self.size], regions)
             features = join_context(features, self._features(whole), [len(regions)])
         logits, deltas = heads.predictor(features)
-        return ScoredRegions(*heads.scored_boxes(logits, deltas, regions))
+        return ScoredRegions(*heads.scored_boxes(check_finite(logits, "the scores of regions"), deltas, regions))
 
     def _features(self, regions: Tensor) -> Tensor:
         return merged_features(self.model.roi_heads, self.levels, regions, self.size)

@@ -1,11 +1,13 @@
 """Model files: safetensors with a JSON card, enough to run alone.
 
-The card lies in the file's metadata under the key ``resdet``.
+The card lies in the file's metadata under the key ``resdet``, with a checksum of itself and of every tensor, which are compared
+on every reading. Files of releases before these have none.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from resdet.errors import ConfigError, DataError
 from resdet.files import atomic_write
+from resdet.models.intact import checksums, damage, text_checksum, unusable
 
 FORMAT = 1
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -49,7 +52,10 @@ def write_model(path: str | Path, state: dict[str, Tensor], card: ModelCard) -> 
     """Write tensors and card to ``path``, atomically."""
     # copies: safetensors refuses tensors that share memory, as those of some files do
     tensors = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in state.items()}
-    metadata = {"resdet": json.dumps(asdict(card))}
+    values = asdict(card)
+    # beside the card's values and not under a key of its own: safetensors writes several keys in any order
+    sums = {"card": text_checksum(json.dumps(values)), "tensors": checksums(tensors)}
+    metadata = {"resdet": json.dumps({**values, "checksums": sums})}
     atomic_write(path, lambda temporary: save_file(tensors, temporary, metadata))
 
 
@@ -58,13 +64,20 @@ def read_model(path: str | Path) -> tuple[dict[str, Tensor], ModelCard]:
 
     Raises:
         ConfigError: no such file, a safetensors file without a card, or one of a newer format.
-        DataError: not a safetensors file, or a truncated one.
+        DataError: not a safetensors file, a truncated one, or one that differs from what was written; it names the tensors.
     """
     return _read(Path(path), tensors=True)
 
 
 def load_tensors(model: ModuleT, path: str | Path, state: dict[str, Tensor]) -> ModuleT:
-    """The network that a file's card describes, with the file's tensors, in eval mode; a ConfigError where they do not fit."""
+    """The network that a file's card describes, with the file's tensors, in eval mode.
+
+    Raises:
+        ConfigError: where they do not fit.
+        DataError: where they are NaN or infinite, or a variance is below 0.
+    """
+    if problems := unusable(state):
+        raise DataError([f"{path}: {problem}" for problem in problems])
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -119,15 +132,16 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
         raise DataError(f"{path}: not a safetensors model file: {error}") from error
     if "resdet" not in metadata:
         raise ConfigError(f"{path}: holds weights without a resdet card; name it as `model.backbone.weights` of a run file")
-    return state, _checked_card(path, metadata["resdet"])
+    return state, _checked_card(path, metadata["resdet"], state if tensors else None)
 
 
-def _checked_card(path: Path, text: str) -> ModelCard:
+def _checked_card(path: Path, text: str, state: Mapping[str, Tensor] | None) -> ModelCard:
     try:
         values = json.loads(text)
         # before the keys are looked at: a newer format may have others
         if values.get("format", FORMAT) > FORMAT:
             raise ConfigError(f"{path}: model file format {values['format']}, this version reads up to {FORMAT}")
+        check_sums(path, values, state)
         card = ModelCard(**values)
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{path}: its model card cannot be read: {error}") from error
@@ -135,3 +149,26 @@ def _checked_card(path: Path, text: str) -> ModelCard:
     if wrong:
         raise DataError([f"{path}: its model card: {name!r} must be a {_KINDS[name].__name__}" for name in wrong])
     return card
+
+
+def check_sums(path: str | Path, values: dict[str, Any], state: Mapping[str, Tensor] | None) -> None:
+    """Take the checksums out of a card, and compare them with the rest of the file.
+
+    Args:
+        path: the file, for messages.
+        values: what its metadata hold; those of earlier releases have no checksums.
+        state: its tensors; None: the card alone is compared.
+
+    Raises:
+        DataError: with every difference.
+    """
+    if "checksums" not in values:
+        return
+    sums = values.pop("checksums")
+    if not isinstance(sums, dict) or not isinstance(sums.get("tensors"), dict):
+        raise DataError(f"{path}: its checksums cannot be read")
+    problems = [] if sums.get("card") == text_checksum(json.dumps(values)) else ["its model card differs from what was written"]
+    if state is not None:
+        problems += damage(state, sums["tensors"])
+    if problems:
+        raise DataError([f"{path}: {problem}; the file must be written or copied again" for problem in problems])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resdet.console import plain
+
 # the lines of the official tools' summary: metric, kind, IoU, area, detections for each image
 _COCO_LINES = (
     ("AP", "Average Precision", "(AP)", "0.50:0.95", "all", 100),
@@ -100,6 +102,7 @@ def _side_by_side(header: Sequence[str], rows: Sequence[Sequence[str]], width: i
     """A table split into as many tables side by side as fit into ``width`` letters; first cells align left, others right."""
     if not rows:
         return ""
+    rows = [list(map(plain, row)) for row in rows]  # names of classes come from files
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     across = max(1, min(-(-len(rows) // 10), (width + 4) // (sum(widths) + 2 * len(widths) + 2)))
     down = -(-len(rows) // across)

@@ -10,11 +10,13 @@ from typing import Any
 from resdet.config import load_config
 from resdet.data.own import IndexedDataset
 from resdet.engine.run import Hook, Run
+from resdet.engine.run_folder import set_aside
 from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.inference.device import select_device
 from resdet.training.evaluate import EvaluationOptions, evaluate_files
 from resdet.training.plan import parse_budget, planned_run
+from resdet.training.plan.run import run_folder
 from resdet.training.train import train_config
 
 
@@ -25,7 +27,9 @@ def train(
     output: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
+    restart: bool = False,
     change: Mapping[str, Any] | None = None,
+    accept_data_change: bool = False,
     hooks: Sequence[Hook] = (),
     task: str | None = None,
     model: str | Mapping[str, Any] | None = None,
@@ -44,7 +48,9 @@ def train(
         output: the run folder; None: that of the config.
         device: auto, cpu, cuda or mps.
         resume: continue the run in the folder.
+        restart: move a run that is in the folder aside, to the next free name, and begin anew.
         change: options that are different from here on when the run is resumed, such as ``{"schedule.iterations": 20000}``.
+        accept_data_change: let a resumed run go on with other training images than it began with.
         hooks: your own hooks, in addition to those that log, evaluate and save.
         task: for a planned run: ``"detection"`` or ``"classification"``; None: a detector where there are annotations of
             boxes, else a classifier.
@@ -63,11 +69,15 @@ def train(
         options, model = {**options, "model": model}, None
     if change and not resume:
         raise ConfigError("train: 'change' changes a run that goes on: give resume=True with it")
+    if restart and resume:
+        raise ConfigError("train: 'restart' begins anew and 'resume' goes on: give one of them")
     changes = list(_overrides(change or {}))
     names = [text.partition("=")[0] for text in changes]
     if isinstance(data, (str, Path)):
         if config is not None:
             raise ConfigError("train: 'data' is a path, which goes without a config; with one, give its options as a mapping")
+        if restart:
+            set_aside(run_folder(data, output))
         chosen = planned_run(
             data,
             task=task,
@@ -78,7 +88,7 @@ def train(
             overrides=[*_overrides(options), *changes],
             resume=resume,
         )
-        return train_config(chosen, device=device, resume=resume, hooks=hooks, change=names)
+        return train_config(chosen, device=device, resume=resume, hooks=hooks, change=names, accept_data=accept_data_change)
     if config is None or any(value is not None for value in (task, model, budget)):
         raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
     given = dict(data or {})
@@ -87,7 +97,17 @@ def train(
     described = load_config(config, overrides)
     if output is not None:
         described.output = str(output)
-    return train_config(described, device=device, resume=resume, hooks=hooks, own=own or None, change=names)
+    if restart:
+        set_aside(described.output)
+    return train_config(
+        described,
+        device=device,
+        resume=resume,
+        hooks=hooks,
+        own=own or None,
+        change=names,
+        accept_data=accept_data_change,
+    )
 
 
 def evaluate(

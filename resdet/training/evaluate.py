@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.engine.run_lock import not_in_training
 from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.evaluation.classification import evaluate_predictions
@@ -61,15 +62,18 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
         options: the options of the evaluation.
 
     Raises:
-        ConfigError, DataError: for files that do not fit the config or each other, and for every problem of the data.
+        ConfigError, DataError: for files that do not fit the config or each other, and for every problem of the data; when
+            another process trains in the folder.
+        PredictionError: for a model whose scores are NaN or infinite.
     """
     device = select_device(options.device)
-    if isinstance(config, DetectionRunConfig):
-        return _evaluate_detectors(config, weights, folder, options, device)
-    if isinstance(config, ClassificationRunConfig):
-        return _evaluate_classifiers(config, weights, folder, options, device)
-    localizer = load_localizers(weights, device, config=config.model, crop=config.data.crop)
-    return evaluate_localizer(config.data, config.classes, localizer, options.classifiers, device, folder)
+    with not_in_training(folder):
+        if isinstance(config, DetectionRunConfig):
+            return _evaluate_detectors(config, weights, folder, options, device)
+        if isinstance(config, ClassificationRunConfig):
+            return _evaluate_classifiers(config, weights, folder, options, device)
+        localizer = load_localizers(weights, device, config=config.model, crop=config.data.crop)
+        return evaluate_localizer(config.data, config.classes, localizer, options.classifiers, device, folder)
 
 
 def evaluate_prediction_files(files: Sequence[str], shares: Sequence[float], folder: Path) -> Results:

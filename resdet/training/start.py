@@ -50,6 +50,7 @@ def train_task(
     resume: bool = False,
     hooks: Sequence[Hook] = (),
     change: Collection[str] = (),
+    accept_data: bool = False,
 ) -> Run:
     """Train a task in the run folder of ``config``, from the state in the folder to the end.
 
@@ -60,11 +61,12 @@ def train_task(
         resume: continue the run in the folder.
         hooks: your own hooks, in addition to those that log, evaluate and save.
         change: options in which the resumed run may differ from the run in the folder.
+        accept_data: let the resumed run go on with other training images than it began with.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
-    with started(config, task, device, resume=resume, hooks=hooks, change=change) as run:
+    with started(config, task, device, resume=resume, hooks=hooks, change=change, accept_data=accept_data) as run:
         train(run)
         run.finish()
     draw_curves(run.files)
@@ -80,6 +82,7 @@ def started(
     resume: bool = False,
     hooks: Sequence[Hook] = (),
     change: Collection[str] = (),
+    accept_data: bool = False,
 ) -> Iterator[Run]:
     """A run in its folder, ready to train; the context keeps other processes out. Arguments are those of ``train_task``."""
     run = assembled(config, task, device)
@@ -96,6 +99,7 @@ def started(
             machine=machine_notes(config),
             best=options.best,
             early_stopping=options.early_stopping,
+            accept_data=accept_data,
         )
         for line in summary(run, config):
             _log.info("%s", line)

@@ -35,6 +35,7 @@ def train_config(
     hooks: Sequence[Hook] = (),
     own: Mapping[str, IndexedDataset] | None = None,
     change: Collection[str] = (),
+    accept_data: bool = False,
 ) -> Run:
     """Do everything that a config describes in its output folder: train, evaluate, draw.
 
@@ -45,6 +46,7 @@ def train_config(
         hooks: your own hooks, in addition to those that log, evaluate and save.
         own: data sets "train" and "val" that replace the config's files.
         change: options in which the resumed run may differ from the run in the folder.
+        accept_data: let the resumed run go on with other training images than it began with.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
@@ -59,10 +61,10 @@ def train_config(
             raise ConfigError("--change is for a run of one training, option 'training' is alternating")
         if own:
             raise ConfigError("data sets of one's own are trained on jointly, option 'training' is alternating")
-        run = train_alternating(config, where, resume=resume, hooks=hooks)
+        run = train_alternating(config, where, resume=resume, hooks=hooks, accept_data=accept_data)
     else:
         task = build_task(config, where, resume=resume, own=own)
-        run = train_task(config, task, where, resume=resume, hooks=hooks, change=change)
+        run = train_task(config, task, where, resume=resume, hooks=hooks, change=change, accept_data=accept_data)
     run.again = functools.partial(train_config, config, device=device, resume=True, own=own)
     return run
 

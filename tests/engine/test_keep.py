@@ -69,4 +69,5 @@ def test_other_data_is_refused(tmp_path: Path) -> None:
     assert caught.value.problems == (
         f"{tmp_path / 'state.pt'}: trained on images 8, the data has 9 now",
         f"{tmp_path / 'state.pt'}: trained on classes 3, the data has 4 now",
+        "with --accept-data-change the run goes on with the data as they are now",
     )

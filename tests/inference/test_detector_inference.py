@@ -41,6 +41,7 @@ class WholeImage(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[tuple[torch.Size, bool, bool]] = []
+        self.rpn = OneRegion()
         postprocess = build_postprocess(DetectionTestConfig())
         self.roi_heads = build_roi_heads(RoIConfig(), nn.Conv2d(1, 1, 1), 1, 1.0, postprocess)  # type: ignore[arg-type]
         self.roi_heads.pooler, self.roi_heads.res5, self.roi_heads.predictor = AnyRegion(), nn.Identity(), Undecided()
@@ -49,8 +50,19 @@ class WholeImage(nn.Module):
         self.seen += [(image.shape, self.training, torch.is_grad_enabled()) for image in images]
         return images
 
-    def rpn(self, features: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[list[Tensor], dict[str, Tensor]]:
-        return [torch.tensor([[0.0, 0.0, width, height]]) for height, width in sizes], {}
+
+class OneRegion:
+    """Proposes the whole image."""
+
+    test_filter = None
+
+    def predict(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.zeros(1, 1), torch.zeros(1, 1, 4), torch.zeros(1, 4)
+
+    def propose(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor, sizes: Sequence[tuple[int, int]], keep: None
+    ) -> list[tuple[Tensor, Tensor]]:
+        return [(torch.tensor([[0.0, 0.0, width, height]]), logits[0]) for height, width in sizes]
 
 
 class AnyRegion(nn.Module):

@@ -20,7 +20,17 @@ from resdet.data.synthetic.shapes import CLASS_NAMES
 from resdet.inference.detector import Detector
 
 NUMBERS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
-RUN_FILES = {".lock", "config.yaml", "log.jsonl", "metrics.json", "model.safetensors", "best.safetensors", "state.pt", "report"}
+RUN_FILES = {
+    ".lock",
+    "config.yaml",
+    "log.jsonl",
+    "metrics.json",
+    "model.safetensors",
+    "best.safetensors",
+    "state.pt",
+    "state.previous.pt",
+    "report",
+}
 
 
 @dataclass(frozen=True)

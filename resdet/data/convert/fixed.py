@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from resdet.config.schema import DetectionSourceConfig
 from resdet.data.convert import FORMATS
+from resdet.data.convert.unread import unread_fields
 from resdet.data.convert.write import convert_dataset
 from resdet.data.dataset import DetectionDataset
 from resdet.data.described import Source
@@ -26,7 +28,7 @@ class Fixed(NamedTuple):
         dataset: the mended data set.
         changes: what was changed.
         form: the format that was written.
-        lost: lines on what that format cannot hold.
+        lost: lines on what that format cannot hold, or what is not read.
     """
 
     dataset: DetectionDataset
@@ -56,4 +58,5 @@ def write_fixed(source: Source, dataset: DetectionDataset, folder: Path, kinds: 
     # a folder of YOLO has splits of these names alone
     lost = convert_dataset(fixed, form, folder, split if form != "yolo" or split in SPLITS else "train")
     write_csv(folder / CHANGES, Change._fields, changes)
-    return Fixed(fixed, changes, form, lost)
+    unread = unread_fields(source, dataset) if isinstance(source, DetectionSourceConfig) else []
+    return Fixed(fixed, changes, form, [*lost, *unread])

@@ -16,6 +16,7 @@ from resdet.data.loading.batches import ClassificationBatch
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.resident import ResidentImages
 from resdet.data.loading.samplers import endless_batches
+from resdet.data.marks import Images
 from resdet.data.sources.classification import build_classification_dataset, build_mean_image, build_train_transform
 from resdet.data.transforms.mixing import build_mixing
 from resdet.engine.seed import seed_everything
@@ -53,6 +54,7 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         _check_batches(config, model, len(dataset))
         data, rules = config.data, config.regularization
         self.config = config
+        self.dataset = dataset
         self.model = model
         self.evaluation = evaluation
         self.view = training_view(config, dataset)
@@ -85,6 +87,10 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         if self.config.run.val_loss:
             metrics["val_loss"] = {"loss": metrics["nll"]}
         return metrics
+
+    def images_in_use(self) -> Images:
+        """The images that are trained on."""
+        return self.dataset
 
     def score(self, metrics: dict[str, Any]) -> float:
         """1 minus the top-1 error; NaN when there is none."""

@@ -66,7 +66,12 @@ _FINISHED = "steps.json"  # the SHA-256 of the model of every finished step
 
 
 def train_alternating(
-    config: DetectionRunConfig, device: torch.device, *, resume: bool = False, hooks: Sequence[Hook] = ()
+    config: DetectionRunConfig,
+    device: torch.device,
+    *,
+    resume: bool = False,
+    hooks: Sequence[Hook] = (),
+    accept_data: bool = False,
 ) -> Run:
     """Take the four steps, continuing each one where it stopped, then evaluate the detector.
 
@@ -75,6 +80,7 @@ def train_alternating(
         device: the device to train on.
         resume: continue the run in the output folder.
         hooks: called in every step.
+        accept_data: let a step that is resumed go on with other training images than it began with.
 
     Returns:
         The finished run of the whole detector, in the output folder.
@@ -94,7 +100,7 @@ def train_alternating(
             own = _step_config(config, folder, step, number)
             task = _step_task(own, step, images, finished, device)
             # the step belongs to the run that was opened above, whether the step has begun or not
-            train_task(own, task, device, resume=True, hooks=hooks)
+            train_task(own, task, device, resume=True, hooks=hooks, accept_data=accept_data)
             finished[step.name] = sha256_of(_model_file(folder, step.name))
             write_json(folder / _FINISHED, finished)
         detector = DetectionTask(config, images, _load(folder, STEPS[-1].name, config).to(device), evaluation)

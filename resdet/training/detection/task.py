@@ -14,6 +14,7 @@ from resdet.config.schema import DetectionRunConfig
 from resdet.data.dataset import DetectionDataset
 from resdet.data.inspection.anchors import Scale, recall, resized_boxes
 from resdet.data.loading.batches import DetectionBatch
+from resdet.data.marks import Images
 from resdet.data.proposals import Proposals
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
@@ -87,6 +88,10 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         shares = [f"{recall(boxes, scale.sizes, scale.ratios, iou):.0%} have one of IoU {iou:g} or more" for iou in (0.5, 0.7)]
         anchors = f"{len(scale.sizes) * len(scale.ratios)} a position; of the objects {', '.join(shares)}"
         return {**super().facts(), "objects": f"{len(boxes):,}", "anchors": anchors}
+
+    def images_in_use(self) -> Images:
+        """The images that are trained on."""
+        return self.images.dataset
 
     def score(self, metrics: dict[str, Any]) -> float:
         """VOC's mAP when it is measured, else COCO's AP; NaN when there is none."""

@@ -28,6 +28,7 @@ from resdet.evaluation.predictions import Predictions, average_predictions, clas
 from resdet.evaluation.submissions import read_class_ids, read_submission, write_ilsvrc, write_kaggle
 from resdet.files import atomic_write, identity
 from resdet.inference.classifier import classify_dataset
+from resdet.inference.finite import about
 from resdet.inference.load import is_model_file, load_foreign_classifier
 from resdet.inference.views import Views
 from resdet.models.build import load_model
@@ -147,7 +148,8 @@ class LocalizationEvaluation:
         asked = list(dict.fromkeys([*guessed, label] if label != UNLABELLED else guessed))
         if not asked:
             return Localization()
-        boxes, scores = localizer.localize(self.dataset.load(index), asked)
+        with about(self.dataset.path(index)):
+            boxes, scores = localizer.localize(self.dataset.load(index), asked)
         boxes, scores = boxes.cpu(), scores.cpu()
         guesses = None
         if self.predictions is not None:

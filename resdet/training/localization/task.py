@@ -19,6 +19,7 @@ from resdet.data.loading.loader import train_loader
 from resdet.data.loading.region_crops import NEGATIVE, RegionView, region_batches
 from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import LocalizationView
+from resdet.data.marks import Images
 from resdet.data.sources.localization import build_localization_transform
 from resdet.engine.run_folder import open_run
 from resdet.engine.seed import seed_everything
@@ -71,6 +72,10 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         if self.evaluation is None:
             return {}
         return self.evaluation.run(make_localizer([model], self.config.model.test, self.config.data.crop))
+
+    def images_in_use(self) -> Images:
+        """The images that are trained on."""
+        return self.images.dataset
 
     def score(self, metrics: dict[str, Any]) -> float:
         """1 minus the localization error of the true class; NaN when there is none."""

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.weights.unpickle import read_pickle
+from resdet.models.intact import all_finite
+from resdet.models.model_file import check_sums
 
 _OPTION = "option 'model.backbone.weights'"
 # what public files wrap a state dict in: DataParallel's name, our classifier's attribute
@@ -57,7 +59,7 @@ def read_weights(path: str | Path) -> WeightsFile:
         raise ConfigError(f"{_OPTION}: no such file: {path}")
     content, card = _read_safetensors(path) if _is_safetensors(path) else (_read_foreign(path), None)
     state = _rename({key: _full_precision(value) for key, value in content.items()})
-    broken = [key for key, value in state.items() if not bool(torch.isfinite(value).all())]
+    broken = [key for key, value in state.items() if value.is_floating_point() and not all_finite(value)]
     if broken:
         raise DataError(
             f"{path}: NaN or infinity in {', '.join(broken[:5])}" + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
@@ -77,6 +79,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | N
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
         card = json.loads(metadata["resdet"]) if "resdet" in metadata else None
+        if isinstance(card, dict):
+            check_sums(path, card, tensors)
         tensors.pop("mean_image", None)  # a classifier's per-pixel mean; its mean colour stands in the card
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a safetensors file, or a truncated one: {_line(error)}") from error
