@@ -189,6 +189,36 @@ def test_a_broken_pickle_is_bad_data(tmp_path: Path, data: bytes) -> None:
         read_pickled(tmp_path, data)
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"ccollections\nOrderedDict\n((((I1\ntI2\ntltR.", "a key that is no name"),
+        (b"cbuiltins\nset\n(((I1\ntltR.", "a set of something else than names and numbers"),
+        (_array(b"(I1\nt").replace(b"(I0\ntVb\n", b"(I1\ntVb\n"), "an array that is not empty at first"),
+        (_array(b"(I1\nt").replace(b"(I0\ntVb\n", b"(I0\ntVi\n"), "an array that is not empty at first"),
+        (_array(b"(I1\nt")[:-1] + b"(I1\n(I1\ntNI00\nC\x04abcdtb.", "an array that is filled twice"),
+        (_array(b"(I-1\nt"), "an array's shape is integers"),
+        (_array(b"(I1\nt", raw=b"N"), "bytes are wanted, got NoneType"),
+        (b"cnumpy.core.numeric\n_frombuffer\n(C\x04abcdNNNtR.", "an array's order is C or F, got NoneType"),
+        (b"cnumpy.core.multiarray\nscalar\n(I1\nC\x01atR.", "a dtype is wanted, got int"),
+        (b"]Nb.", "a tuple is wanted, got NoneType"),
+        (b"K\x01K\x02\x93.", "a name that is no string"),
+        (b"Snot quoted\n.", "a string without quotes"),
+        (b"\x86.", "an empty stack"),
+        (b"\x80", "1 bytes wanted, 0 are left"),
+        (b"\xff", r"no opcode b'\xff'"),
+        (b"]]\x85]s.", "a list where a dict is filled"),
+        (b"}]Ns.", "a list as a key"),
+    ],
+)
+def test_what_is_broken_is_told(tmp_path: Path, data: bytes, reason: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_pickled(tmp_path, data)
+    place, _, told = str(caught.value).partition(f" of {len(data)}: ")
+    assert " a broken or truncated pickle, at byte " in place
+    assert told == reason
+
+
 def test_bombs_stay_small(tmp_path: Path) -> None:
     # 2**60 elements for whoever looks at each; a memo of four thousand million entries; a hundred thousand levels
     doubled = b"]" + b"2\x86" * 60 + b"."
