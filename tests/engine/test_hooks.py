@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from hook_parts import Lines, at
 
 from resdet.engine.hooks import LogHook
+from resdet.engine.run import Progress
 
 CPU = torch.device("cpu")
 
@@ -16,6 +18,22 @@ CPU = torch.device("cpu")
 )
 def test_due(every: int, due: list[int]) -> None:
     assert [iteration for iteration in range(11) if at(iteration).due(every)] == due
+
+
+def test_what_a_run_says_before_its_first_step() -> None:
+    progress = vars(Progress(3, 10))
+    assert math.isnan(progress.pop("score"))  # there was no evaluation
+    assert progress == {
+        "iteration": 3,
+        "iterations": 10,
+        "lr": 0,
+        "losses": {},
+        "data_time": 0,
+        "step_time": 0,
+        "stopping": False,
+        "metrics": {},
+    }
+    assert progress["stopping"] is False
 
 
 def test_log_lines_average_their_window() -> None:
