@@ -7,7 +7,8 @@ import pytest
 import torch
 from hook_parts import Lines, at
 
-from resdet.engine.hooks import LogHook
+from resdet.engine.hooks import LogHook, ScheduleHook
+from resdet.engine.lr_schedule import LearningRate, Plateau, WarmupUntilError
 from resdet.engine.run import Progress
 
 CPU = torch.device("cpu")
@@ -62,6 +63,18 @@ def test_every_line_has_the_times_of_its_own_steps() -> None:
         progress.step_time, progress.data_time = step_time, data_time
         hook.after_step(progress)
     assert [(record["time"], record["data_time"]) for record in lines.records] == [(2.0, 0.375), (15.0, 2.0)]
+
+
+def test_the_learning_rate_hears_of_every_step_and_every_evaluation() -> None:
+    schedule = LearningRate(0.1, Plateau(patience=1), WarmupUntilError())
+    hook = ScheduleHook(schedule)
+    progress = at(1, score=0.5)
+    progress.losses["error"] = 0.25
+    hook.after_step(progress)
+    hook.after_step(progress)
+    hook.after_evaluation(progress)
+    assert schedule.state["warmup"]["errors"] == [0.25, 0.25]
+    assert schedule.state["policy"]["best"] == 0.5
 
 
 def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

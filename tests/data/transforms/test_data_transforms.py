@@ -11,7 +11,7 @@ from resdet.data.transforms.classification import ClassificationTestTransform, C
 from resdet.data.transforms.detection import DetectionTestTransform, DetectionTrainTransform
 from resdet.data.transforms.lighting import ColorComponents
 from resdet.data.transforms.localization import LocalizationTrainTransform
-from resdet.data.transforms.sizes import resize_short_side, resized_size
+from resdet.data.transforms.sizes import random_area, resize_short_side, resized_size
 from resdet.errors import DataError
 from resdet.structures import Target
 
@@ -197,6 +197,20 @@ def test_a_crop_by_area_is_torchvisions(seed: int, pad: int, area: tuple[float, 
         expected = expected.flip(-1)
     assert torch.equal(found, expected)
     assert found.is_contiguous()
+
+
+@pytest.mark.parametrize("size", [(40, 50), (4, 60), (61, 4), (1, 1), (1, 50), (30, 7)], ids=str)
+@pytest.mark.parametrize("area", [(0.08, 1.0), (0.9, 1.0), (1.0, 1.0)], ids=str)
+def test_windows_by_area_are_torchvisions_too_where_none_fits(size: tuple[int, int], area: tuple[float, float]) -> None:
+    oracle = v2.RandomResizedCrop(24, scale=area, ratio=(3 / 4, 4 / 3))
+    for seed in range(20):
+        torch.manual_seed(seed)
+        window = random_area(size, area)
+        torch.manual_seed(seed)
+        expected = oracle.make_params([torch.zeros(3, *size)])
+        left, top = expected["left"], expected["top"]
+        assert window == (left, top, left + expected["width"], top + expected["height"])
+        assert all(type(side) is int for side in window)
 
 
 def test_a_crop_by_area_of_a_small_image_is_enlarged() -> None:
