@@ -98,13 +98,14 @@ def sample(mutants: Iterable[Mutant], count: int, seed: int) -> list[Mutant]:
 
 
 def chosen_tests(root: Path, module: str) -> list[str]:
-    """The test files of a module, those that name it first: of the folder that mirrors its own, and of its package."""
+    """The test files of a module: those of its package that name it, of the folder that mirrors its own, and of all files."""
     package, parents = Path(module).parts[1], Path(module).parent.parts[1:]
     mirrors = (root.joinpath("tests", *parents[:depth]) for depth in range(len(parents), 0, -1))
     folder = next(path for path in mirrors if path.is_dir())
     name = re.compile(rf"\b{re.escape('.'.join(Path(module).with_suffix('').parts))}\b")
     naming = [path for path in sorted((root / "tests" / package).rglob("test_*.py")) if name.search(path.read_text("utf-8"))]
-    return [str(path.relative_to(root)) for path in dict.fromkeys([*naming, *sorted(folder.glob("test_*.py"))])]
+    found = [*naming, *sorted(folder.glob("test_*.py")), root / "tests" / "test_portable_source.py"]
+    return [str(path.relative_to(root)) for path in dict.fromkeys(found)]
 
 
 def equivalent() -> set[tuple[str, str]]:
@@ -197,10 +198,10 @@ class Trial:
             run.join()
 
     @cache  # noqa: B019 - lives as long as the program
-    def limit(self, tests: tuple[str, ...]) -> float:
-        """Seconds that these tests may take, by what they take on the package as it is."""
+    def limit(self, tests: frozenset[str]) -> float:
+        """Seconds that these tests may take in any order, by what they take on the package as it is."""
         began = time.perf_counter()
-        if not self.passes(tests):
+        if not self.passes(sorted(tests)):
             raise SystemExit(f"{self.said.read_text('utf-8')}\nThe tests fail before anything is changed.")
         return max(_PATIENCE * (time.perf_counter() - began), _SECONDS)
 
@@ -208,8 +209,8 @@ class Trial:
         """One of ``OUTCOMES``."""
         if (mutant.module, mutant.diff) in equivalent():
             return "equivalent"
-        tests, path = tuple(chosen_tests(self.folder, mutant.module)), self.folder / mutant.module
-        seconds, source = self.limit(tests), path.read_text("utf-8")
+        tests, path = chosen_tests(self.folder, mutant.module), self.folder / mutant.module
+        seconds, source = self.limit(frozenset(tests)), path.read_text("utf-8")
         try:
             _write(path, mutant.text)
             return "survived" if self.passes(tests, seconds) else "killed"

@@ -68,6 +68,7 @@ def test_a_module_is_tried_by_what_names_it_and_by_its_folder() -> None:
     assert first == sorted(first, reverse=True)
     assert first[0]
     assert len(names) == len(set(names))
+    assert names[-1] == "tests/test_portable_source.py"
 
 
 @pytest.mark.parametrize(

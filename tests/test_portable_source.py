@@ -91,7 +91,7 @@ def vague_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         owner = node.func.value.id if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) else ""
-        given = {keyword.arg for keyword in node.keywords}
+        given = {keyword.arg for keyword in node.keywords if not _is_none(keyword.value)}
         if name in ("open", "fdopen") and owner not in ("Image", "tarfile", "zipfile", "os", "webbrowser", "zipped", "member"):
             place = 0 if isinstance(node.func, ast.Attribute) else 1
             modes = [*node.args[place : place + 1], *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
@@ -106,6 +106,10 @@ def vague_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, name
         elif name in ("run", "Popen", "check_output") and {"text", "universal_newlines"} & given and "encoding" not in given:
             yield node.lineno, f"subprocess.{name} of text"
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def found_in(find, path: Path) -> list[str]:
@@ -156,6 +160,7 @@ def test_the_search_leaves_what_all_have(line: str) -> None:
     [
         *("open(a)", "open(a, 'w', encoding='utf-8')", "path.open('a', encoding='utf-8')", "path.open()", "path.read_text()"),
         *("path.write_text(a, encoding='utf-8')", "subprocess.run(a, text=True)", "path.open(mode='w')"),
+        *("path.read_text(encoding=None)", "open(a, 'w', encoding='utf-8', newline=None)"),
     ],
 )
 def test_the_search_finds_vague_texts(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,25 @@ def test_a_finished_run_goes_on(tmp_path: Path) -> None:
     assert lines[4] == {"iteration": 4, "change": {"optimizer.lr": [0.01, 0.5], "schedule.iterations": [4, 6]}}
     trained(folder, ("schedule.iterations",), schedule__iterations=7, optimizer__lr=0.5)
     assert sorted(path.name for path in folder.glob("config*")) == ["config.1.yaml", "config.2.yaml", "config.yaml"]
+
+
+def test_what_is_changed_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "run"
+    with caplog.at_level(logging.INFO, "resdet.engine.keep"):
+        trained(folder)
+        assert caplog.messages == []
+        trained(folder, ("schedule.iterations", "optimizer.lr"), schedule__iterations=6, optimizer__lr=0.5)
+    assert caplog.messages == [
+        f"{folder}: from iteration 4 on optimizer.lr is 0.5, it was 0.01",
+        f"{folder}: from iteration 4 on schedule.iterations is 6, it was 4",
+        f"{folder}: from here on this is not, bit for bit, the run that either config describes",
+    ]
+
+
+def test_a_finished_run_may_change_without_going_on(tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    assert trained(tmp_path / "run", ("optimizer.lr",), optimizer__lr=0.5).iteration == 4
+    assert log(tmp_path / "run")[-1] == {"iteration": 4, "change": {"optimizer.lr": [0.01, 0.5]}}
 
 
 def test_it_goes_on_as_a_run_of_the_longer_schedule_would(tmp_path: Path) -> None:

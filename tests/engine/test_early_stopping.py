@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from toy_run import toy_batches, toy_model, toy_step
 
 from resdet.engine.early_stopping import EarlyStopping
 from resdet.engine.keep import keep
-from resdet.engine.lr_schedule import LearningRate
+from resdet.engine.lr_schedule import LearningRate, Plateau
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.run import Run
 from resdet.engine.run_folder import open_run
@@ -48,6 +49,19 @@ def test_so_many_evaluations_without_a_gain_end_a_run(scores: list[float], patie
     assert ends_at(scores, patience) == end
 
 
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.3, 0.3], "2: 1 evaluations without a score above 0.3000"),
+        ([math.nan], "1: 1 evaluations without a score above any number"),
+    ],
+)
+def test_the_end_is_told(scores: list[float], said: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "resdet.engine.early_stopping"):
+        ends_at(scores, 1)
+    assert caplog.messages == [f"early stopping after iteration {said}"]
+
+
 class ScoredTask(PlainTask):
     """The toy run's, whose evaluations have the scores that it is given."""
 
@@ -70,7 +84,7 @@ class ScoredTask(PlainTask):
 
 def trained(folder: Path, scores: list[float], **options: Any) -> Run:
     """Begin or resume a run of 10 steps with evaluations after every one."""
-    task = ScoredTask(scores)
+    task, schedule = ScoredTask(scores), options.pop("schedule", LearningRate(0.1))
     with open_run(folder, "run: toy\n", resume=True) as files:
         run = Run(
             0,
@@ -78,7 +92,7 @@ def trained(folder: Path, scores: list[float], **options: Any) -> Run:
             task=task,
             network=task.model,
             optimizer=build_sgd(task.model, lr=0.1, momentum=0.9, weight_decay=0.0),
-            schedule=LearningRate(0.1),
+            schedule=schedule,
             files=files,
         )
         keep(run, log_every=0, checkpoint_every=5, eval_every=1, machine={}, **options)
@@ -100,6 +114,15 @@ def test_evaluations_before_a_resume_count(tmp_path: Path) -> None:
     assert trained(tmp_path, [0.1, 0.1], early_stopping=4).iteration == 5
 
 
+def test_the_learning_rate_hears_of_every_evaluation_once(tmp_path: Path) -> None:
+    """The last one is in the log, but not in the state, which was saved before it."""
+    for scores in ([0.9] + [0.1] * 9, [], []):
+        run = trained(tmp_path, scores, schedule=LearningRate(0.1, Plateau(0.1, patience=1)))
+        assert run.schedule.state["policy"] == {"best": 0.9, "waited": 0, "drops": 9}
+    state = torch.load(tmp_path / "state.pt", weights_only=True)["extra"]["schedule"]["policy"]
+    assert state["drops"] == 8
+
+
 def test_the_best_by_another_number_forgets_the_best_so_far(tmp_path: Path) -> None:
     run = trained(tmp_path, [5.0, *[9.0] * 5], early_stopping=5, best="loss")
     assert (run.iteration, run.score) == (6, -9.0)
@@ -110,7 +133,8 @@ def test_the_best_by_another_number_forgets_the_best_so_far(tmp_path: Path) -> N
     assert torch.load(tmp_path / "state.pt", weights_only=True)["extra"]["best_score"] == 4.0  # before the last evaluation
 
 
-def test_without_evaluations_there_is_nothing_to_end_it(tmp_path: Path) -> None:
+def test_without_evaluations_there_is_nothing_to_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where the run's folder would be made
     task = PlainTask(toy_model(), toy_step, toy_batches)
     run = plain_run(task, build_sgd(task.model, lr=0.1, momentum=0.9, weight_decay=0.0), LearningRate(0.1), iterations=1)
     with pytest.raises(ConfigError, match=r"option 'run\.early_stopping' needs a validation set"):

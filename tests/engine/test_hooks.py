@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
 from hook_parts import Lines, at
 
-from resdet.engine.hooks import LogHook
+from resdet.engine.hooks import LogHook, ScheduleHook
+from resdet.engine.lr_schedule import LearningRate, Plateau, WarmupUntilError
+from resdet.engine.run import Progress
 
 CPU = torch.device("cpu")
 
@@ -16,6 +19,22 @@ CPU = torch.device("cpu")
 )
 def test_due(every: int, due: list[int]) -> None:
     assert [iteration for iteration in range(11) if at(iteration).due(every)] == due
+
+
+def test_what_a_run_says_before_its_first_step() -> None:
+    progress = vars(Progress(3, 10))
+    assert math.isnan(progress.pop("score"))  # there was no evaluation
+    assert progress == {
+        "iteration": 3,
+        "iterations": 10,
+        "lr": 0,
+        "losses": {},
+        "data_time": 0,
+        "step_time": 0,
+        "stopping": False,
+        "metrics": {},
+    }
+    assert progress["stopping"] is False
 
 
 def test_log_lines_average_their_window() -> None:
@@ -44,6 +63,18 @@ def test_every_line_has_the_times_of_its_own_steps() -> None:
         progress.step_time, progress.data_time = step_time, data_time
         hook.after_step(progress)
     assert [(record["time"], record["data_time"]) for record in lines.records] == [(2.0, 0.375), (15.0, 2.0)]
+
+
+def test_the_learning_rate_hears_of_every_step_and_every_evaluation() -> None:
+    schedule = LearningRate(0.1, Plateau(patience=1), WarmupUntilError())
+    hook = ScheduleHook(schedule)
+    progress = at(1, score=0.5)
+    progress.losses["error"] = 0.25
+    hook.after_step(progress)
+    hook.after_step(progress)
+    hook.after_evaluation(progress)
+    assert schedule.state["warmup"]["errors"] == [0.25, 0.25]
+    assert schedule.state["policy"]["best"] == 0.5
 
 
 def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

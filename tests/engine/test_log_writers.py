@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,22 @@ def test_lines_past_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     assert path.read_text() == ""
 
 
+def test_the_score_at_the_checkpoint_is_the_last_that_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    for scores, expected in (([0.5, 0.25], 0.25), ([0.5, None], math.nan), ([1], 1.0)):
+        path.write_text("".join(json.dumps({**eval_line(8), "score": score}) + "\n" for score in scores))
+        assert drop_lines_after(path, 8) == pytest.approx(expected, nan_ok=True)
+        assert drop_lines_after(path, 9) is None
+
+
+def test_a_last_line_that_was_cut_within_a_letter_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    whole = (json.dumps(train_line(4)) + "\n").encode()
+    path.write_bytes(whole + '{"iteration": 8, "ä'.encode()[:-1])
+    assert drop_lines_after(path, 8) is None
+    assert path.read_bytes() == whole
+
+
 def test_nothing_to_drop(tmp_path: Path) -> None:
     assert drop_lines_after(tmp_path / "log.jsonl", 0) is None
     assert list(tmp_path.iterdir()) == []
@@ -64,7 +81,9 @@ def test_damage_before_the_last_line(tmp_path: Path, bad: str) -> None:
 def test_tensorboard_events_read_back(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    for start, lines in ((0, [train_line(4), eval_line(4), train_line(8)]), (4, [train_line(8)])):
+    no_numbers = {"iteration": 4, "ratio": float("nan"), "done": True, "note": "x"}
+    # what came after the checkpoint of 4 is hidden, from the next step on
+    for start, lines in ((0, [train_line(4), eval_line(4), no_numbers, train_line(5), train_line(8)]), (4, [train_line(8)])):
         log = TensorBoardLog(tmp_path, start)
         for line in lines:
             log.write(line)

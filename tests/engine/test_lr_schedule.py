@@ -116,6 +116,7 @@ def test_warmup_until_the_training_error_falls() -> None:
         assert schedule(iteration) == pytest.approx(0.01), iteration
         schedule.after_step({"loss": 1.0, "error": 0.7})
     assert schedule(351) == pytest.approx(0.1)
+    assert schedule.state == {"warmup": {"errors": [], "done": True}}  # a checkpoint keeps no errors that nobody asks for
     schedule.after_step({"error": 1.0})
     assert schedule(352) == pytest.approx(0.1)  # for good
     assert schedule(400) == pytest.approx(0.01)

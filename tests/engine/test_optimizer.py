@@ -45,6 +45,18 @@ def test_decay_can_spare_norms_and_biases() -> None:
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(before)
 
 
+def test_a_step_is_one_pass_where_torch_has_a_kernel_for_it() -> None:
+    plain, elsewhere, complex_numbers = nn.Linear(2, 2), nn.Linear(2, 2, device="meta"), nn.Linear(2, 2, dtype=torch.complex64)
+    for model, fused in (
+        (plain, True),
+        (elsewhere, False),
+        (complex_numbers, False),
+        (nn.Sequential(plain, elsewhere), False),
+        (nn.Sequential(plain, nn.Linear(2, 2, dtype=torch.float64)), True),
+    ):
+        assert build_sgd(model, 0.1, 0.9, 1e-4).defaults["fused"] is fused
+
+
 def test_resuming_with_another_memory_layout_changes_no_number() -> None:
     torch.manual_seed(0)
     model = nn.Conv2d(3, 4, 3, bias=False)

@@ -70,3 +70,5 @@ def test_fp16_training_is_refused_where_torch_cannot_scale(monkeypatch: pytest.M
         monkeypatch.setattr(torch, "_amp_foreach_non_finite_check_and_unscale_", check)
         with pytest.raises(ConfigError, match="'precision' fp16: this torch cannot scale losses on mps; bf16 or fp32 will do"):
             Precision("fp16", METAL)
+        for name in ("fp32", "bf16"):  # which scale nothing
+            assert Precision(name, METAL).state_dict() == {}

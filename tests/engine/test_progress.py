@@ -54,6 +54,20 @@ def test_plain_display_prints_log_lines_only() -> None:
     ]
 
 
+def test_a_line_is_seen_at_once() -> None:
+    class Piped(io.StringIO):
+        """What has been flushed is what the reader of a pipe sees."""
+
+        seen = ""
+
+        def flush(self) -> None:
+            self.seen = self.getvalue()
+
+    stream = Piped()
+    PlainDisplay(stream).write(RECORD)
+    assert stream.seen == f"20/0  {TEXT}\n"
+
+
 def test_live_display_draws_one_line_and_gives_the_terminal_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +87,25 @@ def test_live_display_draws_one_line_and_gives_the_terminal_back(
     assert "iteration 20: evaluation score 0.5000" in text
     assert text.rstrip().endswith("\x1b[?25h")  # the cursor is shown again
     assert capsys.readouterr().out == "a result\n"
+
+
+def test_live_display_shows_the_loss_of_each_step_until_a_line_comes() -> None:
+    stream = Terminal()
+    display = LiveDisplay(stream)
+    display.start(0, 10)
+    display.step(1, 2.5)
+    display.close()
+    assert "1/10" in stream.getvalue()
+    assert "loss 2.5000" in stream.getvalue()
+    stream = Terminal()
+    display = LiveDisplay(stream)
+    display.start(20, 100)
+    display.write(RECORD)
+    display.step(21, 9.0)
+    display.close()
+    assert "21/100" in stream.getvalue()
+    assert "loss 1.5000" in stream.getvalue()
+    assert "loss 9.0000" not in stream.getvalue()
 
 
 def test_live_display_may_be_closed_before_it_starts() -> None:

@@ -13,9 +13,9 @@ from torch import Tensor
 from resdet.data.dataset import subset
 from resdet.data.formats.coco import read_coco
 from resdet.data.loading.views import DetectionView
-from resdet.data.proposals import read_proposals, read_provenance
+from resdet.data.proposals import Proposals, make_proposals, read_proposals, read_provenance
 from resdet.data.transforms.detection import DetectionTestTransform
-from resdet.engine.proposal_cache import cached_proposals, dataset_fingerprint
+from resdet.engine.proposal_cache import cached_proposals, cached_shards, dataset_fingerprint
 
 WHERE = {"model": "abc", "filter": {"post_nms": 2}}
 
@@ -68,6 +68,18 @@ def test_each_file_is_told(tmp_path: Path, view: DetectionView, caplog: pytest.L
     assert told == [f"{tmp_path / 'cache'}: proposals of {count}/6 images" for count in (4, 6)]
 
 
+def test_a_file_is_of_a_thousand_images(tmp_path: Path) -> None:
+    def extract(indices: Sequence[int]) -> Proposals:
+        return make_proposals(
+            [7 * index for index in indices], [torch.zeros(0, 4)] * len(indices), [torch.zeros(0)] * len(indices)
+        )
+
+    found = cached_shards(tmp_path, range(0, 7 * 1001, 7), extract, WHERE)
+    assert found.image_ids.tolist() == list(range(0, 7 * 1001, 7))
+    kept = {path.name: read_provenance(path)["images"] for path in tmp_path.iterdir()}
+    assert kept == {"00000.safetensors": [0, 999], "00001.safetensors": [1000, 1000]}
+
+
 def test_what_is_there_is_not_made_again(tmp_path: Path, view: DetectionView) -> None:
     first = cached(tmp_path, Network(), view)
     network = Network()
@@ -98,7 +110,8 @@ def test_proposals_of_something_else_are_made_anew(
     with caplog.at_level(logging.WARNING):
         cached(tmp_path, network, view, {**WHERE, **change})
     assert network.asked == 6
-    assert f"00000.safetensors: made anew, for it is of another {word}" in caplog.text
+    paths = [tmp_path / "cache" / f"0000{number}.safetensors" for number in range(2)]
+    assert caplog.messages == [f"{path}: made anew, for it is of another {word}" for path in paths]
     assert read_provenance(tmp_path / "cache" / "00000.safetensors") == {**WHERE, **change, "images": [0, 3]}
 
 
@@ -118,7 +131,9 @@ def test_other_images_under_the_same_word_and_damage_are_made_anew(
     with caplog.at_level(logging.WARNING):
         cached(tmp_path, network, other)
     assert network.asked == 2
-    assert "00001.safetensors: not a readable proposals.safetensors" in caplog.text
+    told = caplog.messages[-1]
+    assert told.startswith(f"{path}: not a readable proposals.safetensors")
+    assert told.endswith("; made anew")
 
 
 def test_the_fingerprint_tells_images_apart(view: DetectionView) -> None:

@@ -14,7 +14,11 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toy_run import toy_training
+from plain_task import PlainTask, plain_run
+from toy_run import toy_batches, toy_model, toy_step, toy_training
+
+from resdet.engine.lr_schedule import LearningRate
+from resdet.errors import ConfigError
 
 CLOCKED = {"time", "data_time", "eta", "memory"}
 
@@ -88,6 +92,12 @@ def test_resuming_a_finished_run_changes_nothing(unbroken: Path) -> None:
     before = log(unbroken), leaves(torch.load(unbroken / "state.pt", weights_only=True))
     toy_training(unbroken)
     assert (log(unbroken), leaves(torch.load(unbroken / "state.pt", weights_only=True))) == before
+
+
+def test_a_run_of_a_task_says_how_it_is_resumed() -> None:
+    run = plain_run(PlainTask(toy_model(), toy_step, toy_batches), None, LearningRate(0.1), iterations=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^nowhere: begun from a task, not from a run file: .* again with resume=True$"):
+        run.resume()
 
 
 @pytest.mark.slow

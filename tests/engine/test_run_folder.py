@@ -37,12 +37,20 @@ def test_resume_without_a_run_begins_one(tmp_path: Path) -> None:
     assert not open_run(tmp_path, "run: {}\n", resume=True).resumed
 
 
-@pytest.mark.parametrize("name", ["state.pt", "model.safetensors", "best.safetensors", "metrics.json"])
+@pytest.mark.parametrize("name", ["state.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json"])
 def test_folder_of_another_run(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(ConfigError, match="holds a run; pass --resume to continue it or choose another --output"):
         open_run(tmp_path, "run: {}\n", resume=False)
     assert (tmp_path / name).read_bytes() == b""
+
+
+def test_the_next_free_name_is_offered(tmp_path: Path) -> None:
+    for name in ("run", "run_2", "run_3"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "run" / "state.pt").touch()
+    with pytest.raises(ConfigError, match=rf"choose another --output, such as {tmp_path / 'run_4'}$"):
+        open_run(tmp_path / "run", "run: {}\n", resume=False)
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -71,6 +79,46 @@ def test_resume_with_the_same_config_or_another_pace(tmp_path: Path) -> None:
     assert open_run(tmp_path, config_to_yaml(config()), resume=True).resumed
     run = open_run(tmp_path, config_to_yaml(changed), resume=True)
     assert run.config.read_text() == config_to_yaml(changed)
+
+
+def test_evaluations_are_no_matter_of_pace_where_the_learning_rate_follows_them(tmp_path: Path) -> None:
+    before, now = config(), config(eval_every=11)
+    before.schedule.policy = now.schedule.policy = "plateau"
+    open_run(tmp_path, config_to_yaml(before), resume=False)
+    (tmp_path / "state.pt").touch()
+    with pytest.raises(ConfigError, match=r"option 'run\.eval_every' is \d+ there and 11 now$"):
+        open_run(tmp_path, config_to_yaml(now), resume=True)
+
+
+def test_kernels_that_the_run_chose_itself_may_be_said(tmp_path: Path) -> None:
+    ways = {kernels: config() for kernels in ("auto", "torch", "onednn")}
+    for kernels, made in ways.items():
+        made.run.kernels = kernels
+    texts = {kernels: config_to_yaml(made) for kernels, made in ways.items()}
+    open_run(tmp_path, texts["auto"], resume=False)
+    (tmp_path / "state.pt").touch()
+    for kernels in ("torch", "auto", "onednn"):
+        assert open_run(tmp_path, texts[kernels], resume=True).resumed
+    with pytest.raises(ConfigError, match=r"option 'run\.kernels' is 'onednn' there and 'torch' now$"):
+        open_run(tmp_path, texts["torch"], resume=True)
+
+
+def test_what_may_change_is_an_option_or_all_of_a_section_or_a_list(tmp_path: Path) -> None:
+    open_run(tmp_path, config_to_yaml(config()), resume=False)
+    (tmp_path / "state.pt").touch()
+    changed = config()
+    changed.data.train[1].root, changed.model.rpn.nms_thresh = "c", 0.6
+    differences = {"data.train[1].root": ("b", "c"), "model.rpn.nms_thresh": (0.7, 0.6)}
+    for change in (["data.train", "model"], ["data", "model.rpn.nms_thresh"], ["data.train[1]", "model.rpn"]):
+        with opened_run(tmp_path, config_to_yaml(changed), resume=True, change=change) as run:
+            assert run.changes == differences
+            assert run.changed_config == config_to_yaml(changed)
+    for change in (["data.train[0]", "model"], ["data.tra", "model"], ["data.train[1].roo", "model"]):
+        with (
+            pytest.raises(ConfigError, match=r"option 'data\.train\[1\]\.root' is 'b' there and 'c' now$"),
+            opened_run(tmp_path, config_to_yaml(changed), resume=True, change=change),
+        ):
+            pass
 
 
 def test_resume_with_another_config_names_every_difference(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation import Predictions, average_predictions, read_predictions, write_predictions
-from resdet.evaluation.predictions import class_difference, normalized_shares
+from resdet.evaluation.predictions import class_difference, normalized_shares, shown
 
 NAMES = ("cat", "dog", "crane", "crane")
 
@@ -95,6 +95,12 @@ def test_broken_arrays(tmp_path: Path, change: dict[str, Any], messages: list[st
     for problem, message in zip(error.value.problems, messages, strict=True):
         assert problem.startswith(f"{tmp_path / 'p.npz'}: ")
         assert message in problem
+
+
+@pytest.mark.parametrize(("row", "text"), [([], ""), ([0.5, 1 / 3], "0.5, 0.333333"), ([1] * 4, "1, 1, 1, 1")])
+def test_the_first_numbers_of_a_row(row: list[float], text: str) -> None:
+    assert shown(np.array(row)) == text
+    assert shown(np.array([1, 2, 3, 4, 5])) == "1, 2, 3, 4, …"
 
 
 def test_half_precision_and_rounded_sums_are_read(tmp_path: Path) -> None:

@@ -99,6 +99,14 @@ def test_a_text_of_another_length(tmp_path: Path) -> None:
         read_submission(tmp_path / "none.txt", IMAGES, NAMES, IDS)
 
 
+def test_texts_that_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + b"7 0 0 1 1\n" * 3)
+    assert [each.guesses.labels.tolist() for each in read_submission(path, IMAGES, NAMES, IDS)] == [[0]] * 3
+    path.write_bytes(b"\xef\xbb\xbfn01\nn03\nn02\n")
+    assert read_class_ids(path, NAMES) == [1, 3, 2]
+
+
 def test_class_ids_are_line_numbers(tmp_path: Path) -> None:
     path = tmp_path / "synsets.txt"
     path.write_text("n09 other\nn03 c\n\nn01 a, b\nn02\n")

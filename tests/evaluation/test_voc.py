@@ -102,6 +102,13 @@ def test_golden(case):
         assert devkit(ground_truth, detections, 1, metric, 0.5) == pytest.approx(expected, rel=0, abs=1e-12, nan_ok=True)
 
 
+def test_two_empty_boxes_do_not_overlap() -> None:
+    nothing = [5, 5, 4, 4]  # neither width nor height
+    with np.errstate(all="raise"):
+        found = evaluate_voc(gt(A, nothing), dt((nothing, 0.9), (A, 0.8)), "voc10")
+    assert found.mean_ap == pytest.approx(0.25)  # a half of the objects, at a precision of a half
+
+
 def test_the_mean_leaves_out_classes_without_objects():
     found = evaluate_voc(gt(A, (B, {"category_id": 2}), names=("cat", "dog", "cow")), dt((A, 0.9)), "voc10")
     assert found.mean_ap == pytest.approx(0.5)

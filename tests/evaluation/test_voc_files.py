@@ -68,6 +68,12 @@ def test_blank_lines_and_space_around_lines_are_nothing(tmp_path: Path) -> None:
     assert read_voc_results([tmp_path], "val", IMAGES, CLASSES)["image_id"] == [2, 1]
 
 
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    paths = write_voc_results(tmp_path, "val", columns(ROWS), IMAGES, CLASSES)
+    paths[0].write_bytes(b"\xef\xbb\xbf" + paths[0].read_bytes())
+    assert read_voc_results([tmp_path], "val", IMAGES, CLASSES)["image_id"] == [2, 1]
+
+
 number = st.floats(-1e4, 1e4, width=32)
 
 
@@ -94,6 +100,7 @@ BAD_LINES = {
     "000005 nan 1 1 5 5": "must be 'image score xmin ymin xmax ymax'",
     "000005 0.5 1 inf 5 5": "must be 'image score xmin ymin xmax ymax'",
     "000005 0.5 9 1 5 5": "xmax >= xmin - 1",
+    "000005 0.5 1 9 5 5": "ymax >= ymin - 1",
     "5 0.5 1 1 5 5": "image '5' is not in the image set 'val'",
 }
 

@@ -16,6 +16,7 @@ from resdet.config import config_from_dict, config_to_dict
 from resdet.config.schema import ClassifierConfig
 from resdet.errors import ConfigError
 from resdet.inference.detector import Detector, Improvements
+from resdet.inference.load import load_detector
 from resdet.models.build import build_classifier
 from resdet.models.model_file import ModelCard, write_model
 
@@ -90,8 +91,9 @@ def test_a_file_s_own_options_and_others_in_their_place(files: Path) -> None:
 
 
 def test_options_by_their_old_names(files: Path) -> None:
-    with pytest.warns(UserWarning, match=r"^'model\.test\.nms_iou' is now called 'nms_thresh'$"):
-        detector = loaded(files / "a.safetensors", test={"nms_iou": 0.3})
+    with pytest.warns(UserWarning, match=r"^'model\.test\.nms_iou' is now called 'nms_thresh'$") as caught:
+        detector = load_detector(files / "a.safetensors", device="cpu", test={"nms_iou": 0.3})
+    assert [warning.filename for warning in caught] == [__file__]
     assert detector.models[0].roi_heads.postprocess.nms_thresh == 0.3
 
 
@@ -101,6 +103,9 @@ def test_the_first_file_says_how_pictures_are_resized(files: Path) -> None:
     ):
         detector = loaded(files / "a.safetensors", files / "large.safetensors")
     assert (detector.transform.short_side, detector.transform.max_side) == (64, 96)
+    with pytest.warns(UserWarning, match="large") as caught:
+        load_detector([files / "a.safetensors", files / "large.safetensors"], device="cpu")
+    assert [warning.filename for warning in caught] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded(files / "a.safetensors", files / "own.safetensors")

@@ -31,7 +31,7 @@ from resdet.engine.precision import Precision
 from resdet.engine.train_loop import train
 from resdet.errors import ConfigError
 from resdet.inference import device as devices
-from resdet.inference.classifier import view_probabilities
+from resdet.inference.classifier import ImageClassifier, view_probabilities
 from resdet.inference.detector import Improvements, detect_image
 from resdet.inference.device import select_device
 from resdet.inference.load_localizer import make_localizer
@@ -74,11 +74,13 @@ def test_auto_leaves_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert select_device("auto") == torch.device("cpu")
 
 
-@pytest.mark.parametrize(("built", "reason"), [(True, "needs an Apple GPU and a newer macOS"), (False, "is built without it")])
+@pytest.mark.parametrize(
+    ("built", "reason"), [(True, "it needs an Apple GPU and a newer macOS"), (False, "this torch is built without it")]
+)
 def test_one_that_is_not_there_is_refused(built: bool, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: built)
-    with pytest.raises(ConfigError, match=f"device 'mps': torch sees no Apple GPU on this machine: .*{reason}"):
+    with pytest.raises(ConfigError, match=f"^device 'mps': torch sees no Apple GPU on this machine: {reason}$"):
         select_device("mps")
 
 
@@ -255,6 +257,15 @@ def classifier() -> Classifier:
 
 def batches(count: int = 2) -> Iterator[Tensor]:
     return (torch.stack([picture(4 * number + place, 48, 48) for place in range(4)]) for number in range(count))
+
+
+def test_classifiers(classifier: Classifier) -> None:
+    image = Image.fromarray(picture(0, 48, 60).permute(1, 2, 0).numpy())
+    expected = ImageClassifier(classifier, short_side=40, crop=32).predict(image)
+    with metal() as gpu:
+        found = ImageClassifier(copy.deepcopy(classifier).to(gpu), short_side=40, crop=32).predict(image)
+    assert found.labels == expected.labels
+    assert found.scores == pytest.approx(expected.scores, rel=1e-5)
 
 
 def test_views_of_a_classifier(classifier: Classifier) -> None:

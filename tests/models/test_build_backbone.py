@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from rounding import assert_near, network
-from small_networks import detector, detector_config, written
+from small_networks import NAMES, detector, detector_config, written
 
 from resdet.config.schema import BackboneConfig, ClassifierConfig
 from resdet.errors import ConfigError
-from resdet.models.build import build_backbone, build_classifier
+from resdet.models.build import build_backbone, build_classifier, build_detector
+from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:frozen BN has mean 0")  # nothing is trained here
@@ -47,3 +48,16 @@ def test_weights_of_a_detector_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "det.safetensors", detector(), detector_config())
     with pytest.raises(ConfigError, match=r"det\.safetensors: holds a detector; option 'model\.backbone\.weights' takes"):
         build_backbone(BackboneConfig("resnet18", width=4, weights=str(path)), 3)
+
+
+def test_weights_that_do_not_show_what_they_want_are_told_to_the_one_who_asks(tmp_path: Path) -> None:
+    torch.save(create_backbone("resnet18", num_classes=3, width=4).state_dict(), tmp_path / "w.pth")
+    with pytest.warns(UserWarning, match=r"w\.pth: neither a card nor BN statistics nor its name shows what these") as caught:
+        build_backbone(BackboneConfig("resnet18", width=4, weights=str(tmp_path / "w.pth")), 3)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_frozen_statistics_that_were_never_loaded_are_told_to_the_one_who_asks() -> None:
+    with pytest.warns(UserWarning, match=r"^frozen BN has mean 0 and variance 1 in every layer") as caught:
+        build_detector(detector_config(), NAMES)
+    assert [warning.filename for warning in caught] == [__file__]

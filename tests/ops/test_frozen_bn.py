@@ -51,6 +51,11 @@ def test_half_precision_stays_half_precision() -> None:
     assert FrozenBatchNorm2d(3)(torch.randn(1, 3, 2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
+def test_it_shows_its_channels_and_eps() -> None:
+    assert repr(FrozenBatchNorm2d(3)) == "FrozenBatchNorm2d(3, eps=1e-05)"
+    assert repr(freeze_batch_norm(_trained_norm(5))) == "FrozenBatchNorm2d(5, eps=0.001)"
+
+
 def test_loads_a_batch_norms_state_and_drops_its_counter() -> None:
     norm = _trained_norm()
     network = nn.Sequential(FrozenBatchNorm2d(5).double())

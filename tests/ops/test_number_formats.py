@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
+from fake_metal import METAL
 
 from resdet.errors import ConfigError
 from resdet.ops.precision import at_least_float32, in_float64, number_format
@@ -45,6 +47,24 @@ def test_bfloat16_is_asked_of_the_gpu_that_computes(monkeypatch: pytest.MonkeyPa
         number_format("bf16", SECOND)
     assert number_format("fp16", SECOND) == torch.float16
     assert number_format("fp32", SECOND) == torch.float32
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_an_apple_gpu_is_asked_for_a_number(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def zeros(*shape: int, **options: Any) -> torch.Tensor:
+        asked.append((shape, options))
+        raise TypeError("No such numbers.\nA second line.")
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    assert number_format("fp32", METAL) == torch.float32
+    assert number_format(name, CPU) == number_format(name, torch.device("meta")) == dtype
+    assert asked == []
+    with pytest.raises(ConfigError) as caught:
+        number_format(name, METAL)
+    assert caught.value.problems == (f"'precision' {name}: mps has no such numbers here (No such numbers.); fp32 will do",)
+    assert asked == [((1,), {"dtype": dtype, "device": METAL})]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

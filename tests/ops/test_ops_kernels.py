@@ -36,6 +36,13 @@ def test_the_fastest_way(costs: dict[str, float], expected: str, monkeypatch: py
     assert ask(Kernels(), time) == expected
 
 
+def test_what_was_measured_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    time = running_clock(monkeypatch, torch=[9, 0.25, 0.125], onednn=0.0625)
+    with caplog.at_level(logging.DEBUG, "resdet.ops.kernels"):
+        ask(Kernels(), time)
+    assert caplog.messages == [f"{QUESTION}: onednn of torch 125 ms, onednn 62.5 ms"]
+
+
 @pytest.mark.parametrize(("cost", "rounds"), [(1e-6, 7), (1e-3, 7), (0.021, 5), (0.04, 3), (10.0, 3)])
 def test_slow_ways_run_a_few_times_only(cost: float, rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     time = running_clock(monkeypatch, torch=cost, onednn=cost)

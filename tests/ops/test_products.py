@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import platform
 from collections.abc import Iterator
 from typing import Any
 
@@ -266,6 +267,14 @@ def test_without_onednn_there_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_numbers_are_torch_s(dtype: torch.dtype) -> None:
     assert not onednn_works(dtype, CPU)
     assert dtype == torch.int8 or only_torch(dtype)
+
+
+def test_a_processor_that_onednn_is_made_for_is_offered_it() -> None:
+    """Other tests skip what is not offered, so that a mistake in the question itself would hide all the others."""
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
+        pytest.skip("a torch without oneDNN, or a processor that it is not made for")
+    assert onednn_works(torch.float32, CPU)
+    assert onednn_works(torch.bfloat16, CPU) == has_bfloat16()
 
 
 def test_another_device_is_torch_s() -> None:

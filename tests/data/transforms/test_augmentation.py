@@ -208,6 +208,17 @@ def test_what_torchvision_would_hear_of_at_the_first_use_is_told_at_once(name: s
         build_augmentation([{"name": name, **arguments}])
 
 
+def test_overlaps_that_are_never_reached_are_refused_in_words() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_augmentation([{"name": "RandomIoUCrop", "sampler_options": [0.3, 0.5]}], "data.val.transforms")
+    (problem,) = caught.value.problems
+    assert problem == (
+        "option 'data.val.transforms[0]': RandomIoUCrop: sampler_options must hold a value of at least 1, which leaves the "
+        "image as it is; got {'sampler_options': [0.3, 0.5]}"
+    )
+    assert build_augmentation([{"name": "RandomIoUCrop", "sampler_options": [0.3, 1]}]).transforms
+
+
 def test_building_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     build("RandomPhotometricDistort", p=0.5)

@@ -10,7 +10,8 @@ from torchvision.transforms.v2 import functional as F
 from resdet.data.transforms.classification import ClassificationTestTransform, ClassificationTrainTransform
 from resdet.data.transforms.detection import DetectionTestTransform, DetectionTrainTransform
 from resdet.data.transforms.lighting import ColorComponents
-from resdet.data.transforms.sizes import resize_short_side, resized_size
+from resdet.data.transforms.localization import LocalizationTrainTransform
+from resdet.data.transforms.sizes import random_area, resize_short_side, resized_size
 from resdet.errors import DataError
 from resdet.structures import Target
 
@@ -92,6 +93,22 @@ def test_short_sides_are_drawn_from_the_list() -> None:
     transform = DetectionTrainTransform((32, 48, 64), 1000, 0.5)
     sizes = [transform(*painted(50, 60, (1, 2, 30, 40)))[1].size for _ in range(60)]
     assert {min(size) for size in sizes} == {32, 48, 64}
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.25, 0.5, 1 - 2**-24])
+def test_a_flip_has_its_probability_to_the_last_number_that_is_drawn(drawn: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``torch.rand`` draws from [0, 1): never 1, but 0 at times."""
+    image, target = painted(20, 20, (0, 0, 10, 10))  # the flip has its light on the right
+    monkeypatch.setattr(torch, "rand", lambda _: torch.tensor(drawn))
+    for hflip in (0.0, 0.25, 0.5, 1.0):
+        flips = drawn < hflip
+        detected, moved = DetectionTrainTransform((20,), 100, hflip)(image, target)
+        classified = ClassificationTrainTransform(20, (), 0, hflip, 0.0)(image)
+        localized, seen = LocalizationTrainTransform(20, (), hflip, 0.0)(image, target.boxes)
+        for pixels in (detected, classified, localized):
+            assert (pixels[0, 0, 0], pixels[0, 0, 19]) == ((0, 255) if flips else (255, 0))
+        for boxes in (moved.boxes, seen):
+            assert boxes.tolist() == [[10, 0, 20, 10] if flips else [0, 0, 10, 10]]
 
 
 def test_what_has_a_default_is_given_by_name() -> None:
@@ -180,6 +197,20 @@ def test_a_crop_by_area_is_torchvisions(seed: int, pad: int, area: tuple[float, 
         expected = expected.flip(-1)
     assert torch.equal(found, expected)
     assert found.is_contiguous()
+
+
+@pytest.mark.parametrize("size", [(40, 50), (4, 60), (61, 4), (1, 1), (1, 50), (30, 7)], ids=str)
+@pytest.mark.parametrize("area", [(0.08, 1.0), (0.9, 1.0), (1.0, 1.0)], ids=str)
+def test_windows_by_area_are_torchvisions_too_where_none_fits(size: tuple[int, int], area: tuple[float, float]) -> None:
+    oracle = v2.RandomResizedCrop(24, scale=area, ratio=(3 / 4, 4 / 3))
+    for seed in range(20):
+        torch.manual_seed(seed)
+        window = random_area(size, area)
+        torch.manual_seed(seed)
+        expected = oracle.make_params([torch.zeros(3, *size)])
+        left, top = expected["left"], expected["top"]
+        assert window == (left, top, left + expected["width"], top + expected["height"])
+        assert all(type(side) is int for side in window)
 
 
 def test_a_crop_by_area_of_a_small_image_is_enlarged() -> None:

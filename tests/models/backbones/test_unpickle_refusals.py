@@ -49,7 +49,7 @@ def _attacks(trace: Path) -> dict[str, tuple[bytes, str]]:
         "getattr": (b"cbuiltins\ngetattr\n(" + module + f"Vsystem\ntR(V{touch}\ntR.".encode(), "builtins.getattr"),
         "STACK_GLOBAL": (stack_global, "os.system"),
         "STACK_GLOBAL with dots": (dotted, "os.path.os.system"),
-        "INST": (f"(V{touch}\nios\nsystem\n.".encode(), "INST"),
+        "INST": (f"(V{touch}\nios\nsystem\n.".encode(), "it makes an instance (INST) at byte"),
         "OBJ": (b"(cos\nsystem\n" + f"V{touch}\no.".encode(), "os.system"),
         "numpy.save": (_call("numpy", "memmap", str(trace), "u1", "w+")[:-3] + b"I0\n(I1\nttR.", "numpy.memmap"),
         "runstring": (
@@ -61,7 +61,7 @@ def _attacks(trace: Path) -> dict[str, tuple[bytes, str]]:
             b"cnumpy.core.multiarray\nscalar\n(" + _call("os", "system", touch)[:-1] + b"tR.",
             "os.system",
         ),
-        "an extension": (b"\x80\x02\x82\xf0" + f"(V{touch}\ntR.".encode(), "EXT1"),
+        "an extension": (b"\x80\x02\x82\xf0" + f"(V{touch}\ntR.".encode(), "it uses a registered extension (EXT1) at byte"),
         "a state": (b"}" + _call("os", "system", touch)[:-1] + b"b.", "os.system"),
     }
 
@@ -94,15 +94,15 @@ def test_an_attack_is_refused_by_name_and_has_not_run(tmp_path: Path, extension:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"ccollections\nOrderedDict\n(t\x81.", "NEWOBJ"),
-        (b"(ccollections\nOrderedDict\no.", "OBJ"),
-        (b"ccollections\nOrderedDict\n(t}\x92.", "NEWOBJ_EX"),
-        (b"\x83\x01\x00.", "EXT2"),
-        (b"\x84\x01\x00\x00\x00.", "EXT4"),
-        (b"Pstorage\n.", "PERSID"),
-        (b"Vstorage\nQ.", "BINPERSID"),
-        (b"\x97.", "NEXT_BUFFER"),
-        (b"C\x01a\x98.", "READONLY_BUFFER"),
+        (b"ccollections\nOrderedDict\n(t\x81.", "it makes an instance (NEWOBJ) at byte"),
+        (b"(ccollections\nOrderedDict\no.", "it makes an instance (OBJ) at byte"),
+        (b"ccollections\nOrderedDict\n(t}\x92.", "it makes an instance (NEWOBJ_EX) at byte"),
+        (b"\x83\x01\x00.", "it uses a registered extension (EXT2) at byte"),
+        (b"\x84\x01\x00\x00\x00.", "it uses a registered extension (EXT4) at byte"),
+        (b"Pstorage\n.", "it refers to an object outside of the file (PERSID) at byte"),
+        (b"Vstorage\nQ.", "it refers to an object outside of the file (BINPERSID) at byte"),
+        (b"\x97.", "it refers to a buffer outside of the file (NEXT_BUFFER) at byte"),
+        (b"C\x01a\x98.", "it refers to a buffer outside of the file (READONLY_BUFFER) at byte"),
         (b"ccollections\nOrderedDict\n)b.", "sets the state of collections.OrderedDict"),
         (b"])b.", "sets the state of a list"),
         (b"])R.", "calls a list"),
@@ -187,6 +187,36 @@ def test_the_array_that_the_broken_ones_start_from_is_read(tmp_path: Path) -> No
 def test_a_broken_pickle_is_bad_data(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(DataError, match=r"weights\.pkl: (a broken or truncated pickle, at byte \d+|cannot be read without)"):
         read_pickled(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"ccollections\nOrderedDict\n((((I1\ntI2\ntltR.", "a key that is no name"),
+        (b"cbuiltins\nset\n(((I1\ntltR.", "a set of something else than names and numbers"),
+        (_array(b"(I1\nt").replace(b"(I0\ntVb\n", b"(I1\ntVb\n"), "an array that is not empty at first"),
+        (_array(b"(I1\nt").replace(b"(I0\ntVb\n", b"(I0\ntVi\n"), "an array that is not empty at first"),
+        (_array(b"(I1\nt")[:-1] + b"(I1\n(I1\ntNI00\nC\x04abcdtb.", "an array that is filled twice"),
+        (_array(b"(I-1\nt"), "an array's shape is integers"),
+        (_array(b"(I1\nt", raw=b"N"), "bytes are wanted, got NoneType"),
+        (b"cnumpy.core.numeric\n_frombuffer\n(C\x04abcdNNNtR.", "an array's order is C or F, got NoneType"),
+        (b"cnumpy.core.multiarray\nscalar\n(I1\nC\x01atR.", "a dtype is wanted, got int"),
+        (b"]Nb.", "a tuple is wanted, got NoneType"),
+        (b"K\x01K\x02\x93.", "a name that is no string"),
+        (b"Snot quoted\n.", "a string without quotes"),
+        (b"\x86.", "an empty stack"),
+        (b"\x80", "1 bytes wanted, 0 are left"),
+        (b"\xff", r"no opcode b'\xff'"),
+        (b"]]\x85]s.", "a list where a dict is filled"),
+        (b"}]Ns.", "a list as a key"),
+    ],
+)
+def test_what_is_broken_is_told(tmp_path: Path, data: bytes, reason: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_pickled(tmp_path, data)
+    place, _, told = str(caught.value).partition(f" of {len(data)}: ")
+    assert " a broken or truncated pickle, at byte " in place
+    assert told == reason
 
 
 def test_bombs_stay_small(tmp_path: Path) -> None:

@@ -92,3 +92,19 @@ def test_no_statistics_are_no_evidence() -> None:
     assert input_scale({**state, "bn1.running_var": torch.ones(4) - 1e-5}) is None
     assert input_scale({**state, "bn1.running_var": torch.full((4,), 2.0)}) is not None
     assert input_scale({**state, "bn1.running_var": torch.zeros(4)}) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conv1.weight": torch.ones(4, 147)},
+        {"conv1.weight": torch.ones(4, 3, 0, 7)},
+        {"conv1.weight": torch.ones(0, 3, 7, 7), "bn1.running_var": torch.ones(0)},
+        {"bn1.running_var": torch.full((5,), 2.0)},
+        {"bn1.running_var": torch.full((1,), 2.0)},
+        {"bn1.running_var": torch.full((4, 1), 2.0)},
+    ],
+    ids=lambda change: str({name: tuple(value.shape) for name, value in change.items()}),
+)
+def test_first_layers_of_odd_shapes_are_no_evidence(change: dict[str, Tensor]) -> None:
+    assert input_scale({**narrow_state(), "bn1.running_var": torch.full((4,), 2.0), **change}) is None
