@@ -1,13 +1,16 @@
-"""A small data set, and a run file of it."""
+"""A small data set, a run file of it, and weights of untrained networks."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from resdet.cli import main
+from resdet.models.registry import create_backbone
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +33,15 @@ def config(shapes: Path, tmp_path: Path) -> Path:
     )
     path.write_text(json.dumps({"task": "detection", "data": {"train": [train], "val": val}}))
     return path
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Callable[[str], str]:
+    """Writes the foreign weights file of an untrained network."""
+
+    def write(name: str, classes: int = 10) -> str:
+        torch.manual_seed(0)
+        torch.save(create_backbone(name, num_classes=classes, width=4).state_dict(), tmp_path / f"{name}.pth")
+        return str(tmp_path / f"{name}.pth")
+
+    return write

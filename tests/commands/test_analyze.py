@@ -21,7 +21,6 @@ from resdet.commands import analyze_training
 from resdet.config import config_to_yaml
 from resdet.config.schema import ClassificationRunConfig
 from resdet.engine.task import Results
-from resdet.models.registry import create_backbone
 
 Analyze = Callable[..., int]
 CLASSES = [f"class{number}" for number in range(10)]
@@ -78,18 +77,6 @@ def trained(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def analyze(config: Path, tmp_path: Path) -> Analyze:
     return lambda name, *arguments: main([*command(name, config, tmp_path / "out"), *arguments])
-
-
-@pytest.fixture
-def weights(tmp_path: Path) -> Callable[[str], str]:
-    """Writes the foreign weights file of an untrained network."""
-
-    def write(name: str, classes: int = 10) -> str:
-        torch.manual_seed(0)
-        torch.save(create_backbone(name, num_classes=classes, width=4).state_dict(), tmp_path / f"{name}.pth")
-        return str(tmp_path / f"{name}.pth")
-
-    return write
 
 
 def results(folder: Path, name: str) -> tuple[list[dict[str, str]], str]:
