@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
 import glob
+import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 from resdet.commands.common import is_override
 from resdet.errors import ConfigError
+
+FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
+
+
+def check_predict_arguments(args: argparse.Namespace) -> None:
+    """Raise a ConfigError with every argument of ``predict`` that is out of range; ``args.format`` becomes a list."""
+    args.format = [name for name in args.format.split(",") if name]
+    problems = [f"--format must be of {', '.join(FORMATS)}, got {name!r}" for name in args.format if name not in FORMATS]
+    if not args.format:
+        problems.append("--format names no format")
+    if not 0 <= args.score_thresh <= 1:
+        problems.append(f"--score-thresh must be in [0, 1], got {args.score_thresh}")
+    for name, low in (("max_det", 1), ("short_side", 16), ("every", 1)):
+        value = getattr(args, name)
+        if value is not None and value < low:
+            problems.append(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
+    if problems:
+        raise ConfigError(problems)
 
 
 def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
@@ -53,27 +73,56 @@ def detector_options(overrides: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def find_inputs(paths: Sequence[str]) -> list[Path]:
+class Input(NamedTuple):
+    """A file to predict.
+
+    Attributes:
+        path: the file.
+        place: its path below the folder that was given, or its name: the place of its results in the output folder.
+    """
+
+    path: Path
+    place: PurePath
+
+
+def find_inputs(paths: Sequence[str]) -> list[Input]:
     """The files that the arguments mean, sorted within a folder or glob.
+
+    A folder means its pictures and videos, with those of the folders in it; a ``.txt`` file is a list of paths, one a line,
+    from the working folder; ``-`` is such a list on standard input.
 
     Raises:
         ConfigError: for each argument that means no file.
     """
     from resdet.inference.sources import folder_files
 
-    files: list[Path] = []
+    files: list[Input] = []
     problems: list[str] = []
     for given in paths:
         path = Path(given)
         try:
-            found = folder_files(path) if path.is_dir() else [path] if path.is_file() else _matching(given)
+            if given == "-" or (path.suffix.lower() == ".txt" and path.is_file()):
+                files += _listed(given)
+            elif path.is_dir():
+                files += [Input(file, file.relative_to(path)) for file in folder_files(path)]
+            else:
+                files += [Input(file, PurePath(file.name)) for file in ([path] if path.is_file() else _matching(given))]
         except ConfigError as error:
             problems += error.problems
-        else:
-            files += found
     if problems:
         raise ConfigError(problems)
     return files
+
+
+def _listed(given: str) -> list[Input]:
+    try:
+        text = sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{given}: cannot be read as a list of files: {error}") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ConfigError(f"{'standard input' if given == '-' else given}: names no file")
+    return [Input(Path(line), PurePath(Path(line).name)) for line in lines]
 
 
 def _matching(pattern: str) -> list[Path]:

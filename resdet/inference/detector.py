@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from resdet.data.loading.batches import DetectionBatch
@@ -18,6 +19,7 @@ from resdet.inference.multi_scale import ImagePyramid
 from resdet.inference.refinement import refine
 from resdet.inference.regions import Ensemble, NetworkScorer, RegionScorer, WithMirrorImage
 from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
+from resdet.inference.tiles import Tiles, detect_in_tiles
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import FileVersion
 from resdet.structures import Detections, Target, clip_boxes
@@ -59,6 +61,7 @@ class Detector:
         short_side: pictures are resized to this shorter side, pixels …
         max_side: … unless the longer side would exceed this, pixels.
         improvements: what is done beyond one pass.
+        tiles: windows in which pictures larger than one are searched too.
         file: the model file of a network that was loaded and prepared. Preparing changes the tensors, so ``save`` reads them
             from the file.
     """
@@ -69,10 +72,12 @@ class Detector:
         short_side: int,
         max_side: int,
         improvements: Improvements | None = None,
+        tiles: Tiles | None = None,
         file: FileVersion | None = None,
     ) -> None:
         self.models = [model.eval() for model in models]
         self.improvements = improvements or Improvements()
+        self.tiles = tiles
         self.file = file
         self.transform = DetectionTestTransform(short_side, max_side)
         self.pyramid = self.improvements.pyramid(short_side, max_side)
@@ -121,14 +126,16 @@ class Detector:
         return stream_results(images, lambda some: [self._detect(each).above(score_thresh) for each in some], color=color)
 
     def _detect(self, opened: OpenedImage) -> Detections:
-        image = opened.image
+        with about(opened.path or opened.image_id):
+            found = detect_in_tiles(self._search, opened.image, self.tiles) if self.tiles else self._search(opened.image)
+        return replace(found, image_id=opened.image_id, path=opened.path, image=opened.kept)
+
+    def _search(self, image: Image.Image) -> Detections:
         size = (image.height, image.width)
         empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), size)
         pixels, _ = self.transform(image, empty)
         pyramid = self.pyramid(image) if self.pyramid else []
-        with about(opened.path or opened.image_id):
-            found = detect_image(self.models, pixels, self.improvements, pyramid=pyramid)
-        return replace(_on_original(found, size), image_id=opened.image_id, path=opened.path, image=opened.kept)
+        return _on_original(detect_image(self.models, pixels, self.improvements, pyramid=pyramid), size)
 
 
 def detect_batches(

@@ -91,7 +91,14 @@ def load_detector(
             warnings.warn(f"{each}: pictures are resized to {sizes[0]}, as {paths[0]} says, not to {own}", stacklevel=2)
     changed = [replace(config, test=options) for config in configs]
     models = load_detectors(paths, changed, where, precision=precision, compiled=compiled)
-    return Detector(*models, **sizes[0], improvements=improvements_of(options), file=file if len(paths) == 1 else None)
+    short_side, max_side = sizes[0]["short_side"], sizes[0]["max_side"]
+    return Detector(
+        *models,
+        short_side=short_side,
+        max_side=max_side,
+        improvements=improvements_of(options),
+        file=file if len(paths) == 1 else None,
+    )
 
 
 def load_classifier(path: str | Path, *, device: str = "auto") -> ImageClassifier:

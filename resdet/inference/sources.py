@@ -14,6 +14,7 @@ from torch import Tensor
 
 from resdet.data.formats.file_names import is_image_name
 from resdet.errors import ConfigError, DataError
+from resdet.files import walk_files
 from resdet.inference.video import is_video_name, video_frames
 from resdet.structures.pictures import ImageInput, check_color, to_image
 
@@ -75,8 +76,13 @@ def shaped(images: ImageSource, results: Iterator[ResultT]) -> ResultT | list[Re
 
 
 def folder_files(folder: str | Path) -> list[Path]:
-    """The pictures and videos of a folder, sorted by name, without those of folders in it; a ConfigError when there is none."""
-    files = sorted(item for item in Path(folder).iterdir() if is_image_name(item.name) or is_video_name(item))
+    """The pictures and videos of a folder and of all folders in it, sorted by path; a ConfigError when there is none.
+
+    Hidden files and folders are left out.
+    """
+    found = map(Path, walk_files(folder))
+    visible = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    files = sorted(path for path in visible if is_image_name(path.name) or is_video_name(path))
     if not files:
         raise ConfigError(f"{folder}: holds no image or video")
     return files
@@ -117,7 +123,7 @@ def _pictures(source: ImageInput, color: str) -> Iterator[OpenedImage]:
         image = to_image(source, color)
         yield OpenedImage(image, 0, "", image)
     elif is_video_name(source):
-        for number, image in enumerate(video_frames(source)):
+        for number, image in video_frames(source):
             yield OpenedImage(image, number, str(source), image)
     else:
         yield OpenedImage(to_image(source), str(source), str(source), None)

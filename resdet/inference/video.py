@@ -20,8 +20,12 @@ def is_video_name(name: str | Path) -> bool:
     return Path(name).suffix.lower() in _SUFFIXES
 
 
-def video_frames(path: str | Path) -> Iterator[Image.Image]:
-    """The frames of a video in RGB, one read at a time; a DataError when there is none that can be read."""
+def video_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Every so many frames of a video, from the first on, with their numbers, RGB, one read at a time.
+
+    Raises:
+        DataError: when there is no frame that can be read.
+    """
     if not os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name too long)
         raise DataError(f"{path}: no such video file")
     capture = cv2.VideoCapture(str(path))
@@ -29,9 +33,13 @@ def video_frames(path: str | Path) -> Iterator[Image.Image]:
         there, frame = capture.read()
         if not there:
             raise DataError(f"{path}: no frame of this video can be read")
+        number = 0
         while there:
-            yield Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-            there, frame = capture.read()
+            yield number, Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            number += every
+            there = all(capture.grab() for _ in range(every - 1))  # the frames between are not decoded
+            if there:
+                there, frame = capture.read()
     finally:
         capture.release()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
@@ -17,24 +17,22 @@ from resdet.inference.video import is_video_name
 from resdet.structures import Classification, Detections
 
 
-def distinct_targets(files: Sequence[Path], output: Path) -> list[Path]:
-    """The path of each annotated picture: its own name in ``output``, with a number when two would share a name.
-
-    The suffix is that of the format written: pictures stay JPEG or PNG, others become PNG, videos MP4.
-    """
+def distinct_names(places: Sequence[PurePath]) -> list[str]:
+    """A name for each file, with ``/`` for folders and no suffix: its own place, with a number when two would share a name."""
     taken: set[str] = set()
-    targets = []
-    for file in files:
-        suffix = _written_suffix(file)
-        name, number = f"{file.stem}{suffix}", 2
+    names = []
+    for place in places:
+        stem = place.with_suffix("").as_posix()
+        name, number = stem, 2
         while name.lower() in taken:
-            name, number = f"{file.stem}_{number}{suffix}", number + 1
+            name, number = f"{stem}_{number}", number + 1
         taken.add(name.lower())
-        targets.append(output / name)
-    return targets
+        names.append(name)
+    return names
 
 
-def _written_suffix(file: Path) -> str:
+def written_suffix(file: Path) -> str:
+    """The suffix of an annotated picture or video: pictures stay JPEG or PNG, others become PNG, videos MP4."""
     if is_video_name(file):
         return ".mp4"
     return file.suffix if file.suffix.lower() in (".jpg", ".jpeg", ".png") else ".png"

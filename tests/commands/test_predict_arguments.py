@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+from pathlib import Path, PurePath
 
 import pytest
 
-from resdet.commands.predict_arguments import detector_options, find_inputs, separate_arguments
+from resdet.commands.predict_arguments import Input, detector_options, find_inputs, separate_arguments
 from resdet.errors import ConfigError
 
 
@@ -19,16 +20,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(folder: Path, *given: str) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in find_inputs([str(folder / each) for each in given])]
+    return [file.path.relative_to(folder).as_posix() for file in find_inputs([str(folder / each) for each in given])]
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([""], ["a.png", "b.JPG", "c.mp4"]),
-        (["sub"], ["sub/d.jpg"]),
-        (["sub", "a.png"], ["sub/d.jpg", "a.png"]),
-        (["notes.txt"], ["notes.txt"]),
+        ([""], ["a.png", "b.JPG", "c.mp4", "sub/d.jpg", "sub/deeper/e.webp"]),
+        (["sub"], ["sub/d.jpg", "sub/deeper/e.webp"]),
+        (["sub", "a.png"], ["sub/d.jpg", "sub/deeper/e.webp", "a.png"]),
+        (["sub/d.jpg"], ["sub/d.jpg"]),
         (["*.png"], ["a.png"]),
         (["*"], ["a.png", "b.JPG", "c.mp4", "notes.txt"]),
         (["**/*.jpg"], ["sub/d.jpg"]),
@@ -49,7 +50,30 @@ def test_a_file_whose_name_looks_like_a_glob_is_itself(folder: Path) -> None:
 
 def test_relative_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    assert find_inputs(["sub", "*.png"]) == [Path("sub/d.jpg"), Path("a.png")]
+    assert find_inputs(["sub", "*.png"]) == [
+        Input(Path("sub/d.jpg"), PurePath("d.jpg")),
+        Input(Path("sub/deeper/e.webp"), PurePath("deeper/e.webp")),
+        Input(Path("a.png"), PurePath("a.png")),
+    ]
+
+
+def test_hidden_files_are_left_out(folder: Path) -> None:
+    for name in (".a.png", "sub/.cache/b.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert names(folder, "sub") == ["sub/d.jpg", "sub/deeper/e.webp"]
+    assert names(folder, "")[0] == "a.png"
+
+
+def test_lists_of_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "list.txt").write_text(f"{folder}/a.png\n\n  {folder}/sub/d.jpg \n")
+    assert names(folder, "list.txt") == ["a.png", "sub/d.jpg"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("x/y.jpg\n"))
+    assert find_inputs(["-"]) == [Input(Path("x/y.jpg"), PurePath("y.jpg"))]
+    for content, problem in ((b"\n", "names no file"), (b"\xff", "cannot be read as a list of files")):
+        (folder / "list.txt").write_bytes(content)
+        with pytest.raises(ConfigError, match=problem):
+            find_inputs([str(folder / "list.txt")])
 
 
 def test_every_argument_that_means_nothing_is_named(folder: Path) -> None:

@@ -21,11 +21,20 @@ def clip(tmp_path: Path) -> Path:
 
 def test_all_frames_in_order_and_in_rgb(clip: Path) -> None:
     for source in (clip, str(clip)):
-        frames = list(video_frames(source))
+        numbers, frames = zip(*video_frames(source), strict=True)
+        assert numbers == (0, 1, 2)
         assert [(frame.mode, frame.size) for frame in frames] == [("RGB", (64, 48))] * 3
         for frame, color in zip(frames, COLORS, strict=True):
             # JPEG keeps one colour but for a few steps
             assert np.abs(np.asarray(frame, int).mean((0, 1)) - color).max() < 8
+
+
+@pytest.mark.parametrize(("every", "numbers"), [(2, [0, 2]), (3, [0]), (5, [0])])
+def test_every_so_many_frames(clip: Path, every: int, numbers: list[int]) -> None:
+    frames = list(video_frames(clip, every))
+    assert [number for number, _ in frames] == numbers
+    for number, frame in frames:
+        assert np.abs(np.asarray(frame, int).mean((0, 1)) - COLORS[number]).max() < 8
 
 
 def test_frames_are_read_one_at_a_time(clip: Path) -> None:

@@ -44,8 +44,9 @@ def test_the_confusion_file_is_quoted(tmp_path: Path) -> None:
     write_confusion(tmp_path / "c.csv", matrix, names)
     with (tmp_path / "c.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert header == ["true \\ predicted", *names]
-    assert [row[0] for row in rows] == names
+    shown = [*names[:3], "'=1+1"]  # which a spreadsheet must not compute
+    assert header == ["true \\ predicted", *shown]
+    assert [row[0] for row in rows] == shown
     assert [[int(cell) for cell in row[1:]] for row in rows] == matrix.tolist()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
@@ -18,51 +18,53 @@ from resdet.report.predictions import (
     VideoFile,
     classification_row,
     detection_row,
-    distinct_targets,
+    distinct_names,
     refuse_to_overwrite,
     save_picture,
+    written_suffix,
 )
 from resdet.structures import Classification, Detections
 
 
-def test_targets_keep_their_names() -> None:
-    assert distinct_targets([Path("x/a.jpg"), Path("y/b.jpg")], Path("out")) == [Path("out/a.jpg"), Path("out/b.jpg")]
+def test_files_keep_their_place() -> None:
+    assert distinct_names([PurePath("x/a.jpg"), PurePath("b.tar.png"), PurePath("bare")]) == ["x/a", "b.tar", "bare"]
 
 
 def test_equal_names_are_numbered() -> None:
-    files = [Path("x/a.jpg"), Path("y/a.jpg"), Path("z/A.JPG"), Path("z/a_2.jpg"), Path("a.png")]
-    targets = [path.name for path in distinct_targets(files, Path("out"))]
-    assert targets == ["a.jpg", "a_2.jpg", "A_3.JPG", "a_2_2.jpg", "a.png"]
+    files = [PurePath(name) for name in ("a.jpg", "a.png", "A.JPG", "a_2.jpg", "z/a.jpg")]
+    assert distinct_names(files) == ["a", "a_2", "A_3", "a_2_2", "z/a"]
 
 
-def test_names_say_the_format_that_is_written() -> None:
+def test_suffixes_say_the_format_that_is_written() -> None:
     files = ["a.png", "a.gif", "a.tiff", "clip.mp4", "clip.AVI", "photo.JPEG", "two.dots.webp", "bare"]
-    targets = [path.name for path in distinct_targets([Path(name) for name in files], Path("out"))]
-    assert targets == ["a.png", "a_2.png", "a_3.png", "clip.mp4", "clip_2.mp4", "photo.JPEG", "two.dots.png", "bare.png"]
+    expected = [".png", ".png", ".png", ".mp4", ".mp4", ".JPEG", ".png", ".png"]
+    assert [written_suffix(Path(name)) for name in files] == expected
 
 
 @given(
-    st.lists(st.sampled_from(["a.jpg", "A.jpg", "a_2.jpg", "a.png", "a.gif", "a.mp4", "a.avi", "b", "a_2_2.jpg"]), max_size=12)
+    st.lists(
+        st.sampled_from(["a.jpg", "A.jpg", "a_2.jpg", "a.png", "a.gif", "a.mp4", "x/a.avi", "b", "a_2_2.jpg"]), max_size=12
+    )
 )
-def test_no_two_files_are_written_to_one(given: list[str]) -> None:
+def test_no_two_files_have_one_name(given: list[str]) -> None:
     """On no file system, also where names differ in case only."""
-    targets = distinct_targets([Path(str(number)) / name for number, name in enumerate(given)], Path("out"))
-    assert len({str(path).lower() for path in targets}) == len(given)
-    assert {path.parent for path in targets} <= {Path("out")}
+    names = distinct_names([PurePath(name) for name in given])
+    assert len({name.lower() for name in names}) == len(given)
+    assert [PurePath(name).parent for name in names] == [PurePath(name).parent for name in given]
 
 
 def test_inputs_are_not_overwritten(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (3, 3)).save(tmp_path / name)
     files = [tmp_path / "a.png", tmp_path / "b.png"]
-    refuse_to_overwrite(files, distinct_targets(files, tmp_path / "out"))
+    refuse_to_overwrite(files, [tmp_path / "out" / file.name for file in files])
     with pytest.raises(ConfigError) as caught:
-        refuse_to_overwrite(files, distinct_targets(files, tmp_path / ".." / tmp_path.name))
+        refuse_to_overwrite(files, [tmp_path / ".." / tmp_path.name / file.name for file in files])
     assert [problem.rpartition(" ")[2] for problem in caught.value.problems] == ["a.png", "b.png"]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").hardlink_to(tmp_path / "b.png")  # another name of an input
     with pytest.raises(ConfigError, match=r"--output .*out: would overwrite the input a\.png"):
-        refuse_to_overwrite(files, distinct_targets(files, tmp_path / "out"))
+        refuse_to_overwrite(files, [tmp_path / "out" / file.name for file in files])
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.PNG", "PNG"), ("a.jpg", "JPEG"), ("a.JPEG", "JPEG")])
@@ -79,7 +81,7 @@ def test_a_video_is_written_frame_by_frame(tmp_path: Path) -> None:
         for level in (60, 180):
             video.write(Image.new("RGB", (64, 48), (level, 20, 20)))
     assert video.frames == 2
-    frames = list(video_frames(target))
+    frames = [frame for _, frame in video_frames(target)]
     assert [frame.size for frame in frames] == [(64, 48)] * 2
     for frame, level in zip(frames, (60, 180), strict=True):
         # what MPEG-4 loses of one colour is a few steps

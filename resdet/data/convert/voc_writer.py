@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -51,20 +52,41 @@ def _fits(name: str) -> bool:
 
 
 def _annotation(dataset: DetectionDataset, index: int, file: str) -> ET.ElementTree[ET.Element]:
+    height, width = dataset.size(index)
+    rows = range(dataset.offsets[index], dataset.offsets[index + 1])
+    objects = [
+        {
+            "name": dataset.names[dataset.labels[row]],
+            "difficult": int(dataset.difficult[row] or dataset.crowd[row]),
+            "box": dataset.boxes[row].tolist(),
+        }
+        for row in rows
+    ]
+    return annotation_tree(file, (width, height), objects)
+
+
+def annotation_tree(file: str, size: tuple[int, int], objects: Sequence[Mapping[str, Any]]) -> ET.ElementTree[ET.Element]:
+    """VOC's XML of an image.
+
+    Args:
+        file: the name of the image file.
+        size: its (width, height), pixels.
+        objects: for each its "box" ``x, y, width, height`` in continuous pixels, which becomes whole ones, and its other
+            elements by name, "name" and "difficult" among them.
+    """
     root = ET.Element("annotation")
     _add(root, "folder", IMAGES)
     _add(root, "filename", file)
-    size = ET.SubElement(root, "size")
-    height, width = dataset.size(index)
-    for tag, value in (("width", width), ("height", height), ("depth", 3)):
-        _add(size, tag, value)
-    for row in range(dataset.offsets[index], dataset.offsets[index + 1]):
+    parts = ET.SubElement(root, "size")
+    for tag, value in (("width", size[0]), ("height", size[1]), ("depth", 3)):
+        _add(parts, tag, value)
+    for each in objects:
         item = ET.SubElement(root, "object")
-        _add(item, "name", dataset.names[dataset.labels[row]])
-        _add(item, "difficult", int(dataset.difficult[row] or dataset.crowd[row]))
+        for tag, value in each.items():
+            if tag != "box":
+                _add(item, tag, value)
         box = ET.SubElement(item, "bndbox")
-        corners = _pixels(dataset.boxes[row].tolist(), (width, height))
-        for tag, corner in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
+        for tag, corner in zip(("xmin", "ymin", "xmax", "ymax"), _pixels(each["box"], size), strict=True):
             _add(box, tag, corner)
     ET.indent(root)
     return ET.ElementTree(root)

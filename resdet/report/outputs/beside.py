@@ -1,0 +1,77 @@
+"""Formats that write files for each picture."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from resdet.data.convert.voc_writer import annotation_tree
+from resdet.files import atomic_write, write_text
+from resdet.images import read_image
+from resdet.report.outputs.output import Output
+from resdet.report.predictions import save_picture
+from resdet.structures import Detections
+
+
+class YoloFiles(Output):
+    """``yolo/labels/NAME.txt``: class, centre, width and height as fractions, confidence; ``yolo/classes.txt``: the names."""
+
+    def add(self, found: Detections, name: str) -> None:
+        """See ``Output``."""
+        height, width = found.size
+        lines = []
+        for (x1, y1, x2, y2), score, label, _ in found:
+            numbers = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height, score)
+            lines.append(" ".join(map(repr, (label, *numbers))) + "\n")
+        write_text(self.folder / "yolo" / "labels" / f"{name}.txt", "".join(lines))
+
+    def close(self) -> None:
+        """See ``Output``."""
+        write_text(self.folder / "yolo" / "classes.txt", "".join(f"{' '.join(name.split())}\n" for name in self.names))
+
+
+class VocFiles(Output):
+    """``voc/Annotations/NAME.xml``: whole pixels counted from 1; scores in ``<confidence>``, which VOC's readers pass over."""
+
+    def add(self, found: Detections, name: str) -> None:
+        """See ``Output``."""
+        height, width = found.size
+        objects = [
+            {"name": each.name, "difficult": 0, "confidence": each.score, "box": _corner_and_size(each.box)} for each in found
+        ]
+        tree = annotation_tree(PurePosixPath(found.path or name).name, (width, height), objects)
+        path = self.folder / "voc" / "Annotations" / f"{name}.xml"
+        atomic_write(path, lambda temporary: tree.write(temporary, encoding="utf-8"))
+
+    def close(self) -> None:
+        """See ``Output``."""
+
+
+class Crops(Output):
+    """``crops/CLASS/NAME_NUMBER.png``: each object cut out of its picture, best first."""
+
+    def add(self, found: Detections, name: str) -> None:
+        """See ``Output``."""
+        if not len(found):
+            return
+        picture = found.image or read_image(found.path)
+        for number, each in enumerate(found, 1):
+            folder = re.sub(r"[^\w.-]+", "_", each.name).strip(".") or "_"
+            target = self.folder / "crops" / folder / f"{name}_{number}.png"
+            save_picture(_crop(picture, each.box), Path(target))
+
+    def close(self) -> None:
+        """See ``Output``."""
+
+
+def _crop(picture: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+    """The whole pixels that a box touches, one at least."""
+    x1, y1 = int(box[0]), int(box[1])
+    return picture.crop((x1, y1, max(x1 + 1, -int(-box[2] // 1)), max(y1 + 1, -int(-box[3] // 1))))
+
+
+def _corner_and_size(box: tuple[float, float, float, float]) -> list[float]:
+    x1, y1, x2, y2 = box
+    return [x1, y1, x2 - x1, y2 - y1]

@@ -1,0 +1,140 @@
+"""What ``predict --format`` writes, read back: by COCO's tools, by our readers, by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import defusedxml.ElementTree
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+
+from resdet.config.schema import DetectionSourceConfig
+from resdet.data.sources.detection import build_dataset
+from resdet.report.outputs import OUTPUTS, Output
+from resdet.structures import Detections
+
+NAMES = ("cat", "=dog")
+BOXES = [[1.5, 2.25, 11.0, 20.75], [30.0, 10.0, 60.0, 47.5]]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+@pytest.fixture
+def found(picture: Path) -> Detections:
+    return Detections(
+        torch.tensor(BOXES), torch.tensor([0.875, 0.5]), torch.tensor([1, 0]), (48, 64), NAMES, str(picture), str(picture)
+    )
+
+
+def written(name: str, folder: Path, *given: tuple[Detections, str]) -> Path:
+    output: Output = OUTPUTS[name](folder, NAMES)
+    for found, place in given:
+        output.add(found, place)
+    output.close()
+    return folder
+
+
+def frame(found: Detections) -> Detections:
+    return Detections(found.boxes[:0], found.scores[:0], found.labels[:0], found.size, NAMES, 12, "clip.mp4")
+
+
+def test_coco_results_are_loaded_by_cocos_tools(found: Detections, picture: Path, tmp_path: Path) -> None:
+    folder = written("coco", tmp_path / "out", (found, "a"), (frame(found), "clip_000012"), (found, "b"))
+    coco = COCO(str(folder / "coco" / "images.json"))
+    results = coco.loadRes(str(folder / "coco" / "results.json"))
+    assert [(image["id"], image["file_name"], image.get("frame")) for image in coco.loadImgs([1, 2, 3])] == [
+        (1, str(picture), None),
+        (2, "clip.mp4", 12),
+        (3, str(picture), None),
+    ]
+    rows = results.loadAnns(results.getAnnIds(imgIds=[3]))
+    assert [(coco.cats[row["category_id"]]["name"], row["bbox"], row["score"]) for row in rows] == [
+        ("=dog", [1.5, 2.25, 9.5, 18.5], 0.875),
+        ("cat", [30.0, 10.0, 30.0, 37.5], 0.5),
+    ]
+
+
+def test_yolo_labels_are_read_back(found: Detections, tmp_path: Path) -> None:
+    folder = written("yolo", tmp_path / "out", (found, "sub/a"), (frame(found), "empty")) / "yolo"
+    assert (folder / "classes.txt").read_text() == "cat\n=dog\n"
+    assert (folder / "labels" / "empty.txt").read_text() == ""
+    for line, box, label, score in zip(
+        (folder / "labels" / "sub" / "a.txt").read_text().splitlines(), BOXES, (1, 0), (0.875, 0.5), strict=True
+    ):
+        number, x, y, width, height, confidence = map(float, line.split())
+        assert (number, confidence) == (label, score)
+        corners = [64 * (x - width / 2), 48 * (y - height / 2), 64 * (x + width / 2), 48 * (y + height / 2)]
+        assert corners == pytest.approx(box, abs=1e-9)
+
+
+def test_voc_files_are_read_back(found: Detections, picture: Path, tmp_path: Path) -> None:
+    folder = written("voc", tmp_path / "out", (found, "a")) / "voc"
+    root = defusedxml.ElementTree.parse(folder / "Annotations" / "a.xml").getroot()
+    assert [float(item.findtext("confidence")) for item in root.iter("object")] == [0.875, 0.5]
+    (folder / "JPEGImages").mkdir()
+    (folder / "JPEGImages" / "a.png").write_bytes(picture.read_bytes())
+    dataset = build_dataset([DetectionSourceConfig("voc", str(folder))], None)
+    assert [dataset.names[label] for label in dataset.labels] == ["=dog", "cat"]
+    # to the nearest edge of a pixel
+    assert dataset.boxes.tolist() == [[2, 2, 9, 19], [30, 10, 30, 38]]
+
+
+def test_a_table_for_people(found: Detections, picture: Path, tmp_path: Path) -> None:
+    folder = written("csv", tmp_path / "out", (found, "a"), (frame(found), "b"))
+    with (folder / "detections.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["'=dog", "cat"]  # a spreadsheet must not compute a name
+    assert [[float(row[side]) for side in ("x1", "y1", "x2", "y2")] for row in rows] == BOXES
+    assert {(row["file"], row["frame"]) for row in rows} == {(str(picture), "")}
+
+
+def test_label_studio_tasks(found: Detections, picture: Path, tmp_path: Path) -> None:
+    folder = written("labelstudio", tmp_path / "out", (found, "a"), (frame(found), "b"))
+    tasks = json.loads((folder / "labelstudio.json").read_text())
+    assert [task["data"]["image"] for task in tasks] == [f"/data/local-files/?d={picture}", "/data/local-files/?d=clip.mp4"]
+    prediction = tasks[0]["predictions"][0]
+    assert prediction["score"] == 0.875
+    assert tasks[1]["predictions"][0]["result"] == []
+    for region, (x1, y1, x2, y2), name in zip(prediction["result"], BOXES, ("=dog", "cat"), strict=True):
+        value = region["value"]
+        assert (region["type"], value["rectanglelabels"]) == ("rectanglelabels", [name])
+        assert [value["x"] * 0.64, value["y"] * 0.48] == pytest.approx([x1, y1])
+        assert [value["width"] * 0.64, value["height"] * 0.48] == pytest.approx([x2 - x1, y2 - y1])
+
+
+def test_label_studios_export_of_it_is_a_data_set(found: Detections, picture: Path, tmp_path: Path) -> None:
+    """Accepted as they are, the predictions become annotations, which our reader takes."""
+    folder = written("labelstudio", tmp_path / "out", (found, "a"))
+    tasks = json.loads((folder / "labelstudio.json").read_text())
+    for task in tasks:
+        task["annotations"] = [{"result": task.pop("predictions")[0]["result"]}]
+        task["data"]["image"] = f"/data/local-files/?d={picture.name}"
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    dataset = build_dataset([DetectionSourceConfig("label_studio", str(tmp_path), str(tmp_path / "export.json"))], None)
+    expected = [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in BOXES]
+    assert dataset.boxes.tolist() == [pytest.approx(box) for box in expected]
+
+
+def test_crops_are_the_pixels_of_the_boxes(found: Detections, picture: Path, tmp_path: Path) -> None:
+    folder = written("crops", tmp_path / "out", (found, "sub/a"), (frame(found), "b"))
+    crops = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    assert crops == ["crops/_dog/sub/a_1.png", "crops/cat/sub/a_2.png"]
+    pixels = np.asarray(Image.open(picture))
+    assert np.array_equal(np.asarray(Image.open(folder / crops[0])), pixels[2:21, 1:11])
+    assert np.array_equal(np.asarray(Image.open(folder / crops[1])), pixels[10:48, 30:60])
+
+
+def test_rows(found: Detections, picture: Path, tmp_path: Path) -> None:
+    rows = json.loads((written("json", tmp_path / "out", (found, "a")) / "predictions.json").read_text())
+    assert [each["box"] for each in rows[0]["detections"]] == BOXES
+    assert (rows[0]["file"], rows[0]["width"], rows[0]["height"]) == (str(picture), 64, 48)
