@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,18 +11,18 @@ from typing import Any, cast
 
 import torch
 
-from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, ClassificationSourceConfig
 from resdet.data.formats.folder import FileDataset
 from resdet.data.found import FoundClasses, find_classes
 from resdet.data.sources.classification import build_classification_dataset
 from resdet.data.splitting import split_classes
-from resdet.errors import ConfigError, DataError
+from resdet.errors import DataError
 from resdet.training.durations import spelled
 from resdet.training.plan import choose_classes
 from resdet.training.plan.choose import iterations_within
+from resdet.training.plan.draft import Draft
 from resdet.training.plan.facts import ClassFacts, class_facts_of
-from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
+from resdet.training.plan.run import STARTING, Plan, machine, named_classes
 from resdet.training.plan.timing import Timing, time_classification
 from resdet.training.schedule import scaled_rate
 
@@ -57,30 +56,16 @@ def plan_classification(
     Raises:
         ConfigError, DataError: with every problem of the path, the data, the options or the weights.
     """
-    if model is not None and model not in MODELS:
-        raise ConfigError(f"--model must be one of {', '.join(MODELS)} for a classifier, got {model!r}")
-    folder = run_folder(path, output)
-    lines: list[str] = []
-
-    def tell(line: str) -> None:
-        lines.append(line)
-        say(line)
-
-    train, val, dataset, images = _parts(find_classes(path), folder, tell)
+    draft = Draft(path, output, what="classifier", model=model, models=MODELS, device=device, overrides=overrides, say=say)
+    train, val, dataset, images = _parts(find_classes(path), draft.folder, draft.tell)
     facts = class_facts_of(dataset)
-    tell(f"train: {facts.images} images of {named_classes(dataset.names)}")
-    name = f"finetune_cls_{model or ('r18' if device.type == 'cpu' else 'r50')}"
-    fixed = {"data.train": _given(train), "data.val": _given(val), "output": str(folder)}
-
-    def config_with(options: Mapping[str, Any]) -> ClassificationRunConfig:
-        given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in {**fixed, **options}.items()]
-        return cast(ClassificationRunConfig, load_config(name, [*given, *overrides]))
-
-    options, timing = _sized(facts, dataset, device, budget, images, load_config(name).run.batch, config_with)
-    config = config_with({**options, **_schedule(facts, config_with(options), timing, budget, images)})
+    draft.tell(f"train: {facts.images} images of {named_classes(dataset.names)}")
+    draft.fixed |= {"data.train": _given(train), "data.val": _given(val)}
+    options, timing = _sized(facts, dataset, device, budget, images, draft.untouched().run.batch, draft.config)
+    config = draft.config({**options, **_schedule(facts, draft.config(options), timing, budget, images)})
     for line in _described(config, timing, facts, images, device):
-        tell(line)
-    return Plan(config, lines)
+        draft.tell(line)
+    return Plan(config, draft.lines)
 
 
 def _parts(

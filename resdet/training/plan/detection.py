@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-from resdet.config import load_config
 from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.found import FoundData, find_data
 from resdet.data.sources.detection import build_dataset, read_sources
 from resdet.data.splitting import split_source
-from resdet.errors import ConfigError
 from resdet.training.durations import spelled
 from resdet.training.plan import choose
+from resdet.training.plan.draft import Draft
 from resdet.training.plan.facts import DataFacts, facts_of
-from resdet.training.plan.run import STARTING, Plan, machine, named_classes, run_folder
+from resdet.training.plan.run import STARTING, Plan, machine, named_classes
 from resdet.training.plan.timing import Timing, time_detection
 
 MODELS = ("r18", "r50", "r101")
@@ -52,30 +50,16 @@ def plan_detection(
     Raises:
         ConfigError, DataError: with every problem of the path, the data, the options or the weights.
     """
-    if model is not None and model not in MODELS:
-        raise ConfigError(f"--model must be one of {', '.join(MODELS)}, got {model!r}")
-    folder = run_folder(path, output)
-    lines: list[str] = []
-
-    def tell(line: str) -> None:
-        lines.append(line)
-        say(line)
-
-    train, val, dataset, images = _parts(find_data(path), folder, tell)
+    draft = Draft(path, output, what="detector", model=model, models=MODELS, device=device, overrides=overrides, say=say)
+    train, val, dataset, images = _parts(find_data(path), draft.folder, draft.tell)
     facts = facts_of(dataset)
-    tell(f"train: {facts.images} images, {facts.objects} objects of {named_classes(facts.classes)}")
-    name = f"finetune_{model or ('r18' if device.type == 'cpu' else 'r50')}"
-    fixed = {"data.train": train, "data.val": val, "data.names": list(dataset.names), "output": str(folder)}
-
-    def config_with(options: Mapping[str, Any]) -> DetectionRunConfig:
-        given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in {**fixed, **options}.items()]
-        return cast(DetectionRunConfig, load_config(name, ["data.val=null", *given, *overrides]))
-
-    options, timing = _sized(facts, dataset, device, budget, images, config_with)
-    config = config_with({**options, **_schedule(facts, config_with(options), timing, budget, images)})
+    draft.tell(f"train: {facts.images} images, {facts.objects} objects of {named_classes(facts.classes)}")
+    draft.fixed |= {"data.train": train, "data.val": val, "data.names": list(dataset.names)}
+    options, timing = _sized(facts, dataset, device, budget, images, draft.config)
+    config = draft.config({**options, **_schedule(facts, draft.config(options), timing, budget, images)})
     for line in _described(config, timing, images, device):
-        tell(line)
-    return Plan(config, lines)
+        draft.tell(line)
+    return Plan(config, draft.lines)
 
 
 def _parts(

@@ -105,7 +105,7 @@ def test_models(model: str | None, name: str, tiny_coco: Any, tmp_path: Path) ->
 
 
 def test_another_model_is_an_error(tiny_coco: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--model must be one of r18, r50, r101, got 'r34'"):
+    with pytest.raises(ConfigError, match="--model must be one of r18, r50, r101 for a detector, got 'r34'"):
         planned(tiny_coco, tmp_path / "run", model="r34")
 
 
