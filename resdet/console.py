@@ -54,13 +54,14 @@ def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n")
     try:
         print(shown, end=end, file=stream, flush=True)
     except OSError as problem:
-        if not reader_has_left(problem):
+        # of standard error nothing can be told where it cannot be written: its terminal was closed, or its disk is full
+        if not error and not reader_has_left(problem):
             raise
         silence(stream)
 
 
 def silence(stream: TextIO) -> None:
-    """Let a stream whose reader has left lead nowhere."""
+    """Let a stream that nobody reads any more lead nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict every path; a file that cannot be read is named at the end, the others are done."""
-    from resdet.files import write_json
+    from resdet.files import remove_unfinished, write_json
     from resdet.inference.classifier import ImageClassifier
     from resdet.inference.load import load
     from resdet.inference.localizer import Localizer
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     test = detector_options(overrides)
     files = find_inputs(paths)
     output = Path(args.output)
+    remove_unfinished(output)
     targets = distinct_targets(files, output)
     model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test)
     if isinstance(model, Localizer):

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resdet.errors import ConfigError, did_you_mean
+from resdet.files import regular
 from resdet.shipped import shipped_folder
 
 
@@ -74,7 +75,7 @@ def _beside(path: Path, base: str) -> Iterator[Path]:
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

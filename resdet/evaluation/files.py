@@ -13,6 +13,7 @@ from resdet.data.formats.annotations import in_first_pixel
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation.detections import DetectionColumns
 from resdet.evaluation.ground_truth import Floats, GroundTruth
+from resdet.files import regular
 
 Truth: TypeAlias = GroundTruth | Mapping[str, Any] | str | Path
 
@@ -74,7 +75,7 @@ def _naming(path: str | Path) -> Iterator[None]:
 
 def _read_json(path: str | Path) -> Any:
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(regular(path).read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # a JSONDecodeError gives line and column

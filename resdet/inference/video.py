@@ -10,6 +10,7 @@ import cv2
 from PIL import Image
 
 from resdet.errors import DataError
+from resdet.files import regular
 
 _SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _RATE = 25.0  # frames a second, where a file does not say
@@ -24,6 +25,10 @@ def video_frames(path: str | Path) -> Iterator[Image.Image]:
     """The frames of a video in RGB, one read at a time; a DataError when there is none that can be read."""
     if not os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name too long)
         raise DataError(f"{path}: no such video file")
+    try:
+        regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     capture = cv2.VideoCapture(str(path))
     try:
         there, frame = capture.read()

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError, DataError
-from resdet.files import atomic_write
+from resdet.files import atomic_write, regular
 from resdet.models.intact import checksums, damage, text_checksum, unusable
 
 FORMAT = 1
@@ -125,7 +125,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such model file")
     try:
-        with safe_open(path, framework="pt") as opened:
+        with safe_open(regular(path), framework="pt") as opened:
             metadata = opened.metadata() or {}
             state = {key: opened.get_tensor(key) for key in opened.keys()} if tensors else {}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resdet.errors import ConfigError, DataError
+from resdet.files import regular
 from resdet.report.figures import add_legend, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def read_log(path: str | Path) -> Log:
         DataError: when it holds no step, or a line that is no record, naming file and line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        text = regular(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     log = Log()

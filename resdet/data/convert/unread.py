@@ -22,7 +22,7 @@ _READ = {
 _READ_OF_IMAGE = {"folder", "filename", "path", "size", "object"}
 _READ_OF_OBJECT = {"name", "bndbox", "difficult"}
 # what programs write where there is nothing to tell
-_NOTHING = (None, "", [], {}, 0)
+_NOTHING: tuple[Any, ...] = (None, "", [], {}, 0)
 _NOTHING_OF_VOC = ("", "0", "unspecified", "unknown")
 
 

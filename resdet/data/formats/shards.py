@@ -26,6 +26,7 @@ from resdet.data.formats.annotations import class_mismatch
 from resdet.data.formats.file_names import unsafe_name
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
+from resdet.files import regular
 from resdet.images import read_image
 
 KIND = "resdet shards 1"
@@ -79,7 +80,7 @@ class ShardDataset(SharedArrays):
         file, size = os.fsdecode(self.files[self.shards[index]]), int(self.sizes[index])
         try:
             # we open the file again for each image, so that processes share nothing and nothing stays open
-            with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
+            with open(regular(file), "rb", buffering=0) as opened:  # noqa: PTH123
                 opened.seek(int(self.offsets[index]) - BLOCK)
                 block = opened.read(BLOCK + size)
         except OSError as error:
@@ -142,7 +143,7 @@ def wrong_file(path: Path, size: int) -> list[str]:
 def _read_index(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The common values of an index and its columns, both checked."""
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(regular(path), framework="numpy") as file:
             about = json.loads((file.metadata() or {}).get("index", "null"))
             columns = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except FileNotFoundError as error:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from resdet.errors import DataError
+from resdet.files import regular
 
 DESCRIPTION = "data.yaml"
 _DESCRIPTIONS = (DESCRIPTION, "data.yml", "dataset.yaml", "obj.data")
@@ -76,7 +77,7 @@ def shown_briefly(value: Any) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
+        content = yaml.load(regular(path).read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
@@ -99,7 +100,7 @@ def _darknet(path: Path) -> dict[str, Any]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        return [line.strip() for line in regular(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

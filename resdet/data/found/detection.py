@@ -14,7 +14,7 @@ from resdet.data.formats.file_names import is_image_name
 from resdet.data.found.kinds import beginning, kind_of, looks_like_labels
 from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
 from resdet.errors import DataError
-from resdet.files import walk_files
+from resdet.files import regular, walk_files
 
 _MOST_LOOKED_AT = 200_000
 _NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')  # of an image, as JSON
@@ -98,7 +98,7 @@ def _yolo(root: Path, description: Path) -> FoundData:
     import yaml
 
     try:
-        content = yaml.safe_load(description.read_bytes())
+        content = yaml.safe_load(regular(description).read_bytes())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{description}: is not YAML: {' '.join(str(error).split())}") from error
     named = {key for key in ("train", "val", "test") if isinstance(content, dict) and content.get(key)}
@@ -226,7 +226,7 @@ def _first_images(file: Path) -> list[str]:
 
 
 def _image_names(file: Path) -> list[str]:
-    return [str(row["file_name"]) for row in json.loads(file.read_bytes())["images"][:20]]
+    return [str(row["file_name"]) for row in json.loads(regular(file).read_bytes())["images"][:20]]
 
 
 def _nothing(place: Path) -> str:

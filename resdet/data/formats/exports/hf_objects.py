@@ -11,6 +11,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Picture, Shape, bounded, dataset_of, expecting, text
 from resdet.errors import DataError
+from resdet.files import regular
 
 _CLASSES = ("categories", "category", "labels", "label", "category_id", "class")
 _BOXES = ("bbox", "bboxes", "boxes")
@@ -37,7 +38,7 @@ def read_hf_objects(root: str | Path, annotations: str | Path, names: Sequence[s
 
 def _pictures(path: Path, builder: DatasetBuilder) -> Iterator[Picture]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = regular(path).read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
