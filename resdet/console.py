@@ -11,6 +11,7 @@ from typing import TextIO
 
 from resdet.system import reader_has_left
 
+_LONGEST = 4000
 _HANDLER = "resdet.spelled"
 # controls, line ends of any kind, and marks that turn the direction of writing, with which text can pretend to be another
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -36,6 +37,11 @@ def show_every_character(*streams: TextIO | None) -> None:
 def plain(text: str) -> str:
     """Text from a file as one line that a terminal only shows: control characters and line ends become Python's escapes."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def shortened(text: str) -> str:
+    """A message without most of what makes it longer than 4,000 letters: a name of a class may have a hundred thousand."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n") -> None:

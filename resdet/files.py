@@ -209,11 +209,23 @@ def read_json(path: str | Path, each_object: Callable[[dict[str, Any]], Any] | N
         DataError: the file cannot be read, or is not JSON.
     """
     try:
-        return json.loads(regular(path).read_bytes(), object_hook=each_object)
+        return parse_json(regular(path).read_bytes(), each_object)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: is not JSON: {error}") from error
+
+
+def parse_json(text: str | bytes, each_object: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """The value of a JSON text; ``each_object`` is as for ``read_json``.
+
+    Raises:
+        ValueError: it is not JSON, is nested deeper than Python follows, or has a number of more than 4,300 digits.
+    """
+    try:
+        return json.loads(text, object_hook=each_object)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def json_ready(value: Any) -> Any:

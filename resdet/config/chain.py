@@ -17,6 +17,8 @@ from resdet.errors import ConfigError, did_you_mean
 from resdet.files import regular
 from resdet.shipped import shipped_folder
 
+_LARGEST = 1 << 20  # bytes of a run file
+
 
 def find_config(name: str | Path) -> Path:
     """The file that ``name`` means: the path itself, or ``name[.yaml]`` in ``configs/`` here or among the shipped files.
@@ -75,7 +77,9 @@ def _beside(path: Path, base: str) -> Iterator[Path]:
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
-        text = regular(path).read_text(encoding="utf-8")
+        if regular(path).stat().st_size > _LARGEST:  # of which the parser would take minutes
+            raise ConfigError(f"{path}: must be at most {_LARGEST >> 20} MiB for a run file, got {path.stat().st_size} bytes")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

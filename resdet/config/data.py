@@ -80,7 +80,7 @@ class DetectionDataConfig:
         "installed, at 1/2, 1/4 or 1/8 of their size where that is enough, with linear resizing: other pixels, much sooner",
         choices=("exact", "fast"),
     )
-    workers: int = option(2, "processes that read images", low=0)
+    workers: int = option(2, "processes that read images", low=0, high=1024)
 
 
 @dataclass
@@ -145,7 +145,7 @@ class ClassificationDataConfig:
         "installed, at 1/2, 1/4 or 1/8 of their size where that is enough, with linear resizing: other pixels, much sooner",
         choices=("exact", "fast"),
     )
-    workers: int = option(2, "processes that read images", low=0)
+    workers: int = option(2, "processes that read images", low=0, high=1024)
 
 
 @dataclass

@@ -34,7 +34,7 @@ from resdet.data.formats.coco_rows import REGION
 from resdet.data.loading.shared import SharedArrays
 from resdet.data.problems import Problems
 from resdet.errors import DataError
-from resdet.files import atomic_write, read_json, regular
+from resdet.files import atomic_write, parse_json, read_json, regular
 
 _FORMAT = 1
 _METADATA = "resdet_proposals"
@@ -118,7 +118,7 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: not a readable proposals.safetensors: {error}") from error
     try:
-        values = json.loads(metadata or "null")
+        values = parse_json(metadata or "null")
     except ValueError:
         values = None
     if not isinstance(values, dict) or values.get("format") != _FORMAT:

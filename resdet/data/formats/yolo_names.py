@@ -12,6 +12,7 @@ from resdet.errors import DataError
 from resdet.files import regular
 
 DESCRIPTION = "data.yaml"
+LARGEST_DESCRIPTION = 4 << 20  # bytes
 _DESCRIPTIONS = (DESCRIPTION, "data.yml", "dataset.yaml", "obj.data")
 _LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "data/obj.names", "labels.txt")
 
@@ -77,7 +78,9 @@ def shown_briefly(value: Any) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(regular(path).read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
+        if regular(path).stat().st_size > LARGEST_DESCRIPTION:  # of which the parser would take minutes
+            raise DataError(f"{path}: must be at most {LARGEST_DESCRIPTION >> 20} MiB, got {path.stat().st_size} bytes")
+        content = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
