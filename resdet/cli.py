@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from resdet.console import plain, say, show_every_character, silence
+from resdet.console import plain, say, shortened, show_every_character, silence
 from resdet.errors import ConfigError, ResdetError, did_you_mean
 from resdet.system import give_missing_kernels_to_cpu, reader_has_left
 from resdet.version import __version__
@@ -84,7 +84,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
                 say("", end="")  # flushes now: when Python ends, it would complain of a reader that has left
     except ResdetError as error:
         for problem in error.problems[:_SHOWN]:
-            say(f"error: {problem}", error=True)
+            say(f"error: {shortened(problem)}", error=True)
         if len(error.problems) > _SHOWN:
             say(f"error: … and {len(error.problems) - _SHOWN} more", error=True)
         return error.exit_status
@@ -168,4 +168,4 @@ def _summary(command: ModuleType) -> str:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     # one line; where in the code a warning was raised says nothing to a user
-    say(f"warning: {message}", error=True)
+    say(f"warning: {shortened(str(message))}", error=True)

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from resdet.system import reader_has_left
 
+_LONGEST = 4000
 _HANDLER = "resdet.spelled"
 # controls, line ends of any kind, and marks that turn the direction of writing, with which text can pretend to be another
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -38,6 +39,11 @@ def plain(text: str) -> str:
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def shortened(text: str) -> str:
+    """A message without most of what makes it longer than 4,000 letters: a name of a class may have a hundred thousand."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+
+
 def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n") -> None:
     """Print to standard output or (``error``) to standard error what may hold text from files, see ``plain``.
 
@@ -54,13 +60,14 @@ def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n")
     try:
         print(shown, end=end, file=stream, flush=True)
     except OSError as problem:
-        if not reader_has_left(problem):
+        # of standard error nothing can be told where it cannot be written: its terminal was closed, or its disk is full
+        if not error and not reader_has_left(problem):
             raise
         silence(stream)
 
 
 def silence(stream: TextIO) -> None:
-    """Let a stream whose reader has left lead nowhere."""
+    """Let a stream that nobody reads any more lead nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_KNOWN = 200  # names that a message lists
+_LONGEST, _COMPARED = 100, 2000  # letters of a name, and names, among which a near one is looked for
+
 
 class ResdetError(Exception):
     """A failure to be shown to the user as text, without a traceback."""
@@ -45,12 +48,17 @@ class PredictionError(ResdetError):
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, or the list of them when none is near."""
-    return near_miss(name, known) or (f" (known: {', '.join(sorted(known))})" if known else "")
+    if near := near_miss(name, known):
+        return near
+    more = f", … and {len(known) - _KNOWN} more" if len(known) > _KNOWN else ""
+    return f" (known: {', '.join(sorted(known)[:_KNOWN])}{more})" if known else ""
 
 
 def near_miss(name: str, known: Sequence[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, "" when none is near."""
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=1)
+    # names of classes come from files: a hundred thousand letters, or as many names, would take hours
+    short = [each for each in known if len(each) <= _LONGEST][:_COMPARED] if len(name) <= _LONGEST else []
+    near = difflib.get_close_matches(name, short, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -9,7 +9,9 @@ import hashlib
 import json
 import math
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,16 @@ from typing import Any
 from resdet import system
 from resdet.errors import DataError
 
+_SPECIAL = (
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_MADE_UP = ("/proc/", "/sys/")
+# how files are called while they are written, so that one whose writer was killed can be told from all others
+_UNFINISHED = ".resdet-unfinished"
+_ABANDONED_S = 3600.0  # nobody has written to such a file for so long
 # how file systems say that a file has one name alone
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -34,7 +46,7 @@ def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Pa
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -54,6 +66,23 @@ def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Pa
         raise
 
 
+def remove_unfinished(folder: Path, *, own: bool = False) -> list[Path]:
+    """Remove the files of ``atomic_write`` whose writers were killed, and return them.
+
+    Args:
+        folder: the folder, not those in it.
+        own: nobody else can be writing there, for this process holds its lock; else only files are removed to which nobody has
+            written for an hour.
+    """
+    removed = []
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
+            if own or time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
 def _also_called(path: Path, other: Path) -> None:
     """Give a file a second name, in place of what was called so; where file systems have no second names, the name alone."""
     spare = other.with_name(f".{other.name}.link")
@@ -67,6 +96,22 @@ def _also_called(path: Path, other: Path) -> None:
         return
     system.replace(spare, other)
     spare.unlink(missing_ok=True)  # still there where both names meant this file already
+
+
+def regular(path: str | Path) -> Path:
+    """The path of a file that can be read to its end; asked before opening, which alone may wait for ever or wake a device.
+
+    Raises:
+        OSError: there is nothing, or a FIFO, a socket, a device or a file of /proc, which the system makes up while it is read.
+    """
+    path = Path(path)
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # a folder is told of by whoever opens it
+        kind = next((name for test, name in _SPECIAL if test(status.st_mode)), "something else")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+    if status.st_size == 0 and os.path.realpath(path).startswith(_MADE_UP):
+        raise OSError(errno.EINVAL, "it is made up by the system, not a file", str(path))
+    return path
 
 
 def cache_folder() -> Path:
@@ -83,7 +128,7 @@ def write_text(path: str | Path, text: str) -> None:
 def sha256_of(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with regular(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -164,11 +209,23 @@ def read_json(path: str | Path, each_object: Callable[[dict[str, Any]], Any] | N
         DataError: the file cannot be read, or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_bytes(), object_hook=each_object)
+        return parse_json(regular(path).read_bytes(), each_object)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: is not JSON: {error}") from error
+
+
+def parse_json(text: str | bytes, each_object: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """The value of a JSON text; ``each_object`` is as for ``read_json``.
+
+    Raises:
+        ValueError: it is not JSON, is nested deeper than Python follows, or has a number of more than 4,300 digits.
+    """
+    try:
+        return json.loads(text, object_hook=each_object)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def json_ready(value: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from resdet.errors import DataError
+from resdet.files import regular
 
 # those that PIL decodes itself: EPS, for one, would start an external program
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -31,7 +32,7 @@ def read_file(path: str | Path) -> bytes:
     """The content of an image file, not decoded; a DataError names a file that cannot be read."""
     path = Path(path)
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -57,7 +58,7 @@ def read_image(path: str | Path, content: bytes | None = None, shrink: int = 1) 
     path = Path(path)
     Image.init()  # PIL loads some of its decoders late, and knows no format by name before
     try:
-        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(regular(path) if content is None else io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(image)
             if shrink > 1:
                 image.draft(None, (max(1, image.width // shrink), max(1, image.height // shrink)))
@@ -93,7 +94,7 @@ def read_header(path: str | Path, content: bytes | None = None) -> tuple[tuple[i
     path = Path(path)
     Image.init()
     try:
-        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(regular(path) if content is None else io.BytesIO(content), formats=_FORMATS) as image:
             orientation = _orientation(image)
             size = (image.width, image.height) if orientation in _ON_THEIR_SIDE else (image.height, image.width)
             return size, _UPRIGHT.get(orientation)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _PATIENCE_S = 10.0
+_PR_SET_PDEATHSIG = 1  # of Linux' sys/prctl.h
 # what Windows says of a file that a program has open: access denied, sharing violation, lock violation, mapped section
 _IN_USE = (5, 32, 33, 1224)
 # Windows takes these for devices, whatever follows the first dot, and cannot spell the characters
@@ -105,9 +106,23 @@ class _ProcessMemory(ctypes.Structure):
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """What asks a program to end, as far as this system has it: Ctrl-C first, a scheduler's SIGTERM, Windows' Ctrl-Break."""
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    """What asks a program to end, as far as this system has it.
+
+    Ctrl-C first, a scheduler's SIGTERM, the SIGHUP of a terminal that was closed, Windows' Ctrl-Break.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process, even where it is stopped, when the one that started it ends; elsewhere nothing."""
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    with contextlib.suppress(OSError, AttributeError):  # a libc without prctl
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended meanwhile
+        os._exit(1)
 
 
 def give_missing_kernels_to_cpu() -> None:

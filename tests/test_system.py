@@ -168,10 +168,11 @@ def test_without_any_way_peak_memory_is_unknown(monkeypatch: pytest.MonkeyPatch)
 
 def test_signals_are_those_that_the_system_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "SIGBREAK", raising=False)
-    assert system.stop_signals() == (signal.SIGINT, signal.SIGTERM)
+    assert system.stop_signals() == (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
-    assert system.stop_signals() == (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    assert system.stop_signals() == (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     monkeypatch.delattr(signal, "SIGTERM")
+    monkeypatch.delattr(signal, "SIGHUP")
     monkeypatch.delattr(signal, "SIGBREAK")
     assert system.stop_signals() == (signal.SIGINT,)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -88,15 +87,6 @@ def changed_options(args: argparse.Namespace) -> list[str]:
         raise ConfigError(f"--change changes a run that goes on: give --resume with it, got --change {' '.join(args.change)}")
     args.overrides = [*args.overrides, *args.change]
     return [text.partition("=")[0] for text in args.change]
-
-
-def trained(args: argparse.Namespace, config: RunFile, change: Collection[str]) -> Results:
-    """Train as the arguments of a training command say, and return the results of the run."""
-    from resdet.training.train import train_config
-
-    return train_config(
-        config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change
-    ).results
 
 
 def move_aside(output: str | Path) -> None:

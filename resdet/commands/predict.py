@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from resdet.commands.common import add_inference_arguments
 from resdet.commands.predict_arguments import (
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict every path; a file that cannot be read is named at the end, the others are done."""
     from resdet.commands.predict_files import as_asked, classify_files, search_files
+    from resdet.files import remove_unfinished
     from resdet.inference.classifier import ImageClassifier
     from resdet.inference.load import load
     from resdet.inference.localizer import Localizer
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     weights, paths, overrides = separate_arguments(args.weights, args.paths)
     test = detector_options(overrides)
     files = find_inputs(paths)
+    remove_unfinished(Path(args.output))
     model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test)
     if isinstance(model, Localizer):
         raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")

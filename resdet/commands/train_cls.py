@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config, trained
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
 from resdet.errors import ConfigError
 
@@ -31,14 +31,13 @@ def run(args: argparse.Namespace) -> int:
     from resdet.config.schema import ClassificationRunConfig
     from resdet.inference.device import select_device
     from resdet.training.classification.statistics import refresh_classifier
+    from resdet.training.train import train_config
 
     change = changed_options(args)
-    if args.data:
-        print_results(trained(args, planned_config(args, "classification"), change))
-        return 0
-    config = run_config(args, ClassificationRunConfig)
     if args.recompute_bn:
-        print_results(refresh_classifier(config, select_device(args.device)))
-    else:
-        print_results(trained(args, config, change))
+        print_results(refresh_classifier(run_config(args, ClassificationRunConfig), select_device(args.device)))
+        return 0
+    config = planned_config(args, "classification") if args.data else run_config(args, ClassificationRunConfig)
+    run = train_config(config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change)
+    print_results(run.results)
     return 0

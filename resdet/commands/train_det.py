@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config, trained
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
 
 
@@ -19,7 +19,9 @@ def run(args: argparse.Namespace) -> int:
     check_plan_arguments(args)
     change = changed_options(args)
     from resdet.config.schema import DetectionRunConfig
+    from resdet.training.train import train_config
 
     config = planned_config(args, "detection") if args.data else run_config(args, DetectionRunConfig)
-    print_results(trained(args, config, change))
+    run = train_config(config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change)
+    print_results(run.results)
     return 0

@@ -14,7 +14,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resdet.errors import ConfigError, did_you_mean
+from resdet.files import regular
 from resdet.shipped import shipped_folder
+
+_LARGEST = 1 << 20  # bytes of a run file
 
 
 def find_config(name: str | Path) -> Path:
@@ -74,6 +77,8 @@ def _beside(path: Path, base: str) -> Iterator[Path]:
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
+        if regular(path).stat().st_size > _LARGEST:  # of which the parser would take minutes
+            raise ConfigError(f"{path}: must be at most {_LARGEST >> 20} MiB for a run file, got {path.stat().st_size} bytes")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error

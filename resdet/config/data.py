@@ -80,7 +80,7 @@ class DetectionDataConfig:
         "installed, at 1/2, 1/4 or 1/8 of their size where that is enough, with linear resizing: other pixels, much sooner",
         choices=("exact", "fast"),
     )
-    workers: int = option(2, "processes that read images", low=0)
+    workers: int = option(2, "processes that read images", low=0, high=1024)
 
 
 @dataclass
@@ -150,7 +150,7 @@ class ClassificationDataConfig:
         "keep all training images on the device and cut the crops there: for small images of one size, such as CIFAR's, on a "
         "GPU; the crops are others than those of workers",
     )
-    workers: int = option(2, "processes that read images", low=0)
+    workers: int = option(2, "processes that read images", low=0, high=1024)
 
 
 @dataclass

@@ -62,7 +62,7 @@ class LocalizationDataConfig:
     )
     hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)
     lighting: float = option(0.1, "standard deviation of the PCA colour noise; 0: none", low=0)
-    workers: int = option(2, "processes that read images", low=0)
+    workers: int = option(2, "processes that read images", low=0, high=1024)
 
 
 @dataclass

@@ -58,7 +58,7 @@ class ScheduleConfig:
 class PhaseConfig:
     """How long one half of alternating training takes; what is 0 or empty is that of ``run`` and ``schedule``."""
 
-    batch: int = option(0, "images an optimizer step", low=0)
+    batch: int = option(0, "images an optimizer step", low=0, high=10**6)
     iterations: int = option(0, "optimizer steps", low=0, high=10**9)
     milestones: list[int] = option([], "iterations at which the learning rate is multiplied by gamma", low=1)
 
@@ -84,7 +84,7 @@ class RegularizationConfig:
 class RunConfig:
     """The run itself."""
 
-    batch: int = option(16, "images an optimizer step", low=1)
+    batch: int = option(16, "images an optimizer step", low=1, high=10**6)
     accumulate: int = option(1, "parts that a batch is computed in, one after the other, to save memory", low=1)
     seed: int = option(0, "seed of everything random", low=0, high=2**63 - 1)
     log_every: int = option(20, "iterations between log lines", low=1)

@@ -34,7 +34,7 @@ from resdet.data.formats.coco_rows import REGION
 from resdet.data.loading.shared import SharedArrays
 from resdet.data.problems import Problems
 from resdet.errors import DataError
-from resdet.files import atomic_write, read_json
+from resdet.files import atomic_write, parse_json, read_json, regular
 
 _FORMAT = 1
 _METADATA = "resdet_proposals"
@@ -113,12 +113,12 @@ def write_proposals(path: str | Path, proposals: Proposals, provenance: Mapping[
 def read_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance in a ``proposals.safetensors``; a DataError when it is not such a file or cannot be read."""
     try:
-        with safe_open(path, framework="np") as opened:
+        with safe_open(regular(path), framework="np") as opened:
             metadata = (opened.metadata() or {}).get(_METADATA)
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: not a readable proposals.safetensors: {error}") from error
     try:
-        values = json.loads(metadata or "null")
+        values = parse_json(metadata or "null")
     except ValueError:
         values = None
     if not isinstance(values, dict) or values.get("format") != _FORMAT:

@@ -23,7 +23,7 @@ from resdet.data.loading.parallel import in_chunks
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.data.transforms.lighting import ColorComponents
 from resdet.errors import DataError
-from resdet.files import atomic_write, write_json
+from resdet.files import atomic_write, regular, write_json
 
 Transform = Callable[[Image.Image], Tensor]
 # a count, the sums of values, the sums of their squares or products, and what could not be read
@@ -167,7 +167,7 @@ def read_mean_image(path: str | Path, crop: int) -> Tensor:
         DataError: the file cannot be read, holds no tensor ``mean``, or one of another shape or dtype or out of range.
     """
     try:
-        with safe_open(Path(path), framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             names = list(file.keys())
             # a copy: the tensor itself would keep the file open
             mean = file.get_tensor("mean").clone() if "mean" in names else None

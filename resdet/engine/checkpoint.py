@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError, DataError, TrainingError
-from resdet.files import atomic_write
+from resdet.files import atomic_write, regular
 from resdet.models.intact import checksums, damage, text_checksum
 
 _FORMAT = "resdet training state 1"
@@ -163,7 +163,7 @@ def load_state(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(regular(path), map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except MemoryError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resdet.errors import DataError
-from resdet.files import json_ready, write_text
+from resdet.files import json_ready, parse_json, write_text
 
 
 class LogWriter(Protocol):
@@ -106,7 +106,7 @@ def has_evaluation(path: Path) -> bool:
 
 def _record(line: str) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return None
     return record if isinstance(record, dict) and isinstance(record.get("iteration"), int) else None

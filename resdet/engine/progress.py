@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import sys
 from typing import Any, Protocol, TextIO
@@ -56,7 +57,14 @@ class PlainDisplay:
         """Leave the stream as it is."""
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        with contextlib.suppress(OSError):  # the terminal was closed, or the disk of the file is full: training goes on
+            print(text, file=self._stream, flush=True)
+
+
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        """Show no more; rich itself would end the program."""
+        self.quiet = True
 
 
 class LiveDisplay:
@@ -65,14 +73,15 @@ class LiveDisplay:
     def __init__(self, stream: TextIO) -> None:
         columns = (MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
         # standard output is for results only
-        self._progress = Progress(*columns, console=Console(file=stream), redirect_stdout=False, refresh_per_second=4)
+        self._progress = Progress(*columns, console=_Screen(file=stream), redirect_stdout=False, refresh_per_second=4)
         self._task = self._progress.add_task("", total=None)
         self._logged = False
 
     def start(self, iteration: int, iterations: int) -> None:
         """Show the line."""
         self._progress.update(self._task, completed=iteration, total=iterations)
-        self._progress.start()
+        with contextlib.suppress(OSError):
+            self._progress.start()
 
     def step(self, iteration: int, loss: float) -> None:
         """Count the step, and show its loss until the first log line comes."""
@@ -83,14 +92,17 @@ class LiveDisplay:
     def write(self, record: dict[str, Any]) -> None:
         """Show the numbers of the line, or print those of an evaluation."""
         if "eval" in record:
-            self._progress.console.print(f"iteration {record['iteration']}: {describe(record)}", markup=False, highlight=False)
+            text = f"iteration {record['iteration']}: {describe(record)}"
+            with contextlib.suppress(OSError):
+                self._progress.console.print(text, markup=False, highlight=False)
         else:
             self._progress.update(self._task, description=describe(record, each_loss=False))
             self._logged = True
 
     def close(self) -> None:
         """Draw the line a last time and give the terminal back."""
-        self._progress.stop()
+        with contextlib.suppress(OSError):
+            self._progress.stop()
 
 
 def describe(record: dict[str, Any], each_loss: bool = True) -> str:

@@ -18,7 +18,7 @@ from resdet.engine.checkpoint import previous_state
 from resdet.engine.logging import has_evaluation
 from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
-from resdet.files import write_text
+from resdet.files import remove_unfinished, write_text
 
 # the files worth keeping, of a run and of its steps; a run without any of them ended before its first checkpoint
 _FILES = ("state.pt", "state.previous.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
@@ -117,6 +117,7 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool, change: Collect
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(held(folder))
+            remove_unfinished(folder, own=True)
             if not resume:
                 refuse_used(folder)
             run = RunFolder(folder, resumed=holds_run(folder))

@@ -13,9 +13,10 @@ from resdet.system import stop_signals
 
 
 class StopSignals:
-    """Inside this context the first SIGINT or SIGTERM only sets ``received``; one more SIGINT raises KeyboardInterrupt.
+    """Inside this context the first SIGINT, SIGTERM or SIGHUP only sets ``received``; one more SIGINT raises KeyboardInterrupt.
 
-    On Windows, where no program can send SIGTERM, Ctrl-Break (SIGBREAK) takes its place.
+    A SIGHUP that is ignored already, as under ``nohup``, stays so. On Windows, where no program can send SIGTERM, Ctrl-Break
+    (SIGBREAK) takes its place.
 
     The former handlers are restored when the context ends. Outside the main thread Python allows no handlers, so none are set.
     """
@@ -27,6 +28,8 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in stop_signals():
+                if number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._former[number] = signal.signal(number, self._handle)
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from resdet.data.formats.annotations import in_first_pixel
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation.detections import DetectionColumns
 from resdet.evaluation.ground_truth import Floats, GroundTruth
+from resdet.files import parse_json, regular
 
 Truth: TypeAlias = GroundTruth | Mapping[str, Any] | str | Path
 
@@ -74,10 +74,10 @@ def _naming(path: str | Path) -> Iterator[None]:
 
 def _read_json(path: str | Path) -> Any:
     try:
-        return json.loads(Path(path).read_bytes())
+        return parse_json(regular(path).read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # a JSONDecodeError gives line and column
+    except ValueError as error:  # a JSONDecodeError gives line and column
         raise DataError(f"{path}: not JSON: {error}") from error
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resdet.errors import ConfigError, DataError
-from resdet.files import atomic_write
+from resdet.files import atomic_write, regular
 
 Probabilities = npt.NDArray[np.float32]
 _ARRAYS = {"probabilities": ("f", 2), "labels": ("i", 1), "names": ("U", 1), "files": ("U", 1)}  # kind of dtype, axes
@@ -67,7 +67,7 @@ def read_predictions(path: str | Path) -> Predictions:
     if not path.is_file():
         raise ConfigError(f"{path}: no such predictions file")
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
+        with regular(path).open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             found = {name: content[name] for name in _ARRAYS if name in content}
     # raised for a file that is no zip, a bare array (which is no context manager), pickles, a damaged member
     except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from resdet.data.formats.coco_rows import is_number
 from resdet.data.problems import Problems, shown
 from resdet.errors import ConfigError, did_you_mean
-from resdet.files import write_text
+from resdet.files import regular, write_text
 
 # adding 1 to a small coordinate rounds it, so that an empty box may come back a little reversed; pixels
 _ROUNDING = 1e-6
@@ -156,7 +156,7 @@ def _files_by_class(paths: Sequence[str | Path], split: str) -> dict[str, Path]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

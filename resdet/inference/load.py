@@ -16,6 +16,7 @@ from resdet.config.old_names import with_new_names
 from resdet.config.schema import ClassifierConfig, DetectionTestConfig, DetectorConfig, LocalizerConfig, LocalizerTestConfig
 from resdet.errors import ConfigError, DataError
 from resdet.evaluation.predictions import class_difference
+from resdet.files import regular
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements
 from resdet.inference.device import select_device
@@ -224,7 +225,7 @@ def is_model_file(path: str | Path) -> bool:
     if not path.is_file():
         raise ConfigError(f"{path}: no such model file")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             return "resdet" in (file.metadata() or {})
     except (SafetensorError, OSError):
         return path.suffix == ".safetensors"

@@ -10,6 +10,7 @@ import cv2
 from PIL import Image
 
 from resdet.errors import DataError
+from resdet.files import regular
 
 _SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _RATE = 25.0  # frames a second, where a file does not say
@@ -28,6 +29,10 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, Image.
     """
     if not os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name too long)
         raise DataError(f"{path}: no such video file")
+    try:
+        regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     capture = cv2.VideoCapture(str(path))
     try:
         there, frame = capture.read()

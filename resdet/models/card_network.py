@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from resdet.config import config_from_dict, config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.old_names import with_new_names
 from resdet.config.schema import ClassifierConfig, DetectorConfig
-from resdet.errors import ConfigError
+from resdet.errors import ConfigError, DataError
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard
+from resdet.models.registry import backbone_numbers
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
+_SPARE = 10_000  # numbers of a backbone's classifier, which detectors leave out
 _log = logging.getLogger(__name__)
 NetworkT = TypeVar("NetworkT", FasterRCNN, Classifier, PerClassRPN, RegionLocalizer)
 _MODEL_CONFIGS: dict[str, type[DetectorConfig | ClassifierConfig | LocalizerConfig]] = {
@@ -68,6 +73,47 @@ def card_config(path: str | Path, card: ModelCard) -> Any:
 @functools.cache  # a card is read more than once on the way to a network
 def _say(note: str) -> None:
     _log.info(note)
+
+
+def card_pixels(path: str | Path, card: ModelCard) -> PixelConvention:
+    """The pixel convention of a model file's card; a DataError that names the file where there is none."""
+    try:
+        return PixelConvention.from_dict(card.pixels)
+    except (ConfigError, DataError, TypeError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: its card: {error}") from error
+
+
+def check_size(path: str | Path, config: Any, names: Sequence[str], state: Mapping[str, Tensor]) -> None:
+    """Check, before it is built, that the network of a card is not larger than the tensors in its file.
+
+    Args:
+        path: the file, for messages.
+        config: what its card says, of ``card_config``.
+        names: the card's class names.
+        state: the file's tensors.
+
+    Raises:
+        DataError: it has more classes or anchors than any tensor has rows, or more numbers than all tensors together.
+    """
+    rows = max((len(tensor) for tensor in state.values() if tensor.ndim and tensor.numel()), default=0)
+    counts = {"classes": len(names)}
+    if hasattr(config, "anchors"):
+        counts["anchors a position"] = len(config.anchors.sizes) * len(config.anchors.ratios)
+    for what, count in counts.items():
+        if count > rows:
+            raise DataError(f"{path}: its card describes {count} {what}, its tensors have {rows} rows at most")
+    name = config.backbone.name
+    layers = name.removeprefix(name.rstrip("0123456789")) if name.startswith("cifar_") else ""
+    if len(layers) < 10 and int(layers or 0) > len(state):  # the registry tells of more digits
+        raise DataError(f"{path}: its card describes a network of {layers} layers, it holds {len(state)} tensors")
+    if config.backbone.width == 0 and not layers:
+        return  # one of the usual networks
+    held = sum(tensor.numel() for tensor in state.values())
+    wanted = backbone_numbers(
+        config.backbone.name, width=config.backbone.width, shortcut=config.backbone.shortcut, num_classes=1
+    )
+    if wanted > held + _SPARE:
+        raise DataError(f"{path}: its card describes a network of {wanted} numbers, its tensors hold {held}")
 
 
 def with_card(model: NetworkT, config: DetectorConfig | ClassifierConfig | LocalizerConfig) -> NetworkT:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError, DataError
-from resdet.files import atomic_write
+from resdet.files import atomic_write, parse_json, regular
 from resdet.models.intact import checksums, damage, text_checksum, unusable
 
 FORMAT = 1
@@ -125,11 +125,13 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such model file")
     try:
-        with safe_open(path, framework="pt") as opened:
+        with safe_open(regular(path), framework="pt") as opened:
             metadata = opened.metadata() or {}
             state = {key: opened.get_tensor(key) for key in opened.keys()} if tensors else {}  # noqa: SIM118  (no mapping)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: not a safetensors model file: {error}") from error
+    # a shape that torch cannot have: more than 63 bits in a number, for one
+    except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: not a safetensors model file: {reason}") from error
     if "resdet" not in metadata:
         raise ConfigError(f"{path}: holds weights without a resdet card; name it as `model.backbone.weights` of a run file")
     return state, _checked_card(path, metadata["resdet"], state if tensors else None)
@@ -137,7 +139,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
 
 def _checked_card(path: Path, text: str, state: Mapping[str, Tensor] | None) -> ModelCard:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         # before the keys are looked at: a newer format may have others
         if values.get("format", FORMAT) > FORMAT:
             raise ConfigError(f"{path}: model file format {values['format']}, this version reads up to {FORMAT}")
@@ -148,6 +150,8 @@ def _checked_card(path: Path, text: str, state: Mapping[str, Tensor] | None) -> 
     wrong = [name for name, kind in _KINDS.items() if not isinstance(getattr(card, name), kind)]
     if wrong:
         raise DataError([f"{path}: its model card: {name!r} must be a {_KINDS[name].__name__}" for name in wrong])
+    if not all(isinstance(name, str) for name in card.names):
+        raise DataError(f"{path}: its model card: 'names' must be texts")
     return card
 
 

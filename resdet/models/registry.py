@@ -24,6 +24,7 @@ class _AnyDepth:
 
 _NETWORKS: dict[str, Callable[..., ResNet]] = {}
 _ANY_DEPTH: dict[str, _AnyDepth] = {}  # by what stands before the depth in a name
+_DEEPEST = 10_000  # layers; names of networks come from files, too
 _NETWORKS_OWN: dict[str, Any] = {"width": 0, "shortcut": "auto"}
 
 
@@ -78,6 +79,12 @@ def backbone_spec(name: str, **options: Any) -> BackboneSpec:
         return create_backbone(name, **options).spec
 
 
+def backbone_numbers(name: str, **options: Any) -> int:
+    """How many numbers the parameters of ``create_backbone``'s network are, which is not built for it; raises as that does."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in create_backbone(name, **options).parameters())
+
+
 def list_backbones() -> list[str]:
     """The names of the networks that papers report, in the order of their registration."""
     return list(_NETWORKS)
@@ -93,4 +100,6 @@ def _of_any_depth(name: str) -> Callable[..., ResNet] | None:
     depth = name.removeprefix(family)
     if family not in _ANY_DEPTH or not depth or depth.startswith("0"):
         return None
+    if len(depth) > len(str(_DEEPEST)) or int(depth) > _DEEPEST:
+        raise ConfigError(f"backbone {family}…: must have at most {_DEEPEST} layers, got {depth[:20]}")
     return partial(_ANY_DEPTH[family].build, int(depth))

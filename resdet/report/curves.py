@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resdet.errors import ConfigError, DataError
+from resdet.files import parse_json, regular
 from resdet.report.figures import add_legend, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def read_log(path: str | Path) -> Log:
         DataError: when it holds no step, or a line that is no record, naming file and line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        text = regular(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     log = Log()
@@ -76,7 +76,7 @@ def read_log(path: str | Path) -> Log:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             iteration = int(record.get("iteration", iteration))
             values, curves = (_scores(record["eval"]), log.scores) if "eval" in record else (record, log.steps)
         except (AttributeError, TypeError, ValueError) as error:

@@ -24,6 +24,7 @@ _SMALLEST_SIDE = 0.01
 ROUNDING = 1e-6
 _UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
 _SEARCHED = 20  # of so many missing files it is told which file beside them may be meant
+_EXPLAINED = 20  # unknown classes for which a near name is looked for
 # the side in pixels of an image whose size is not known, against which its objects are still read for their own problems
 _ENDLESS = 2**31
 
@@ -258,11 +259,16 @@ def class_mismatch(found: Sequence[str], names: Sequence[str]) -> list[str]:
 
     Classes that the file lacks are no problem, because a small split need not hold every class.
     """
-    unknown = [name for name in found if name not in names]
+    wanted = set(names)
+    unknown = [name for name in found if name not in wanted]
     if not unknown:
         return []
-    lines = [f"class {name!r} is not among the classes asked for{did_you_mean(name, list(names))}" for name in unknown]
-    lacking = [name for name in names if name not in found]
+    lines = [
+        f"class {name!r} is not among the classes asked for{did_you_mean(name, list(names)) if place < _EXPLAINED else ''}"
+        for place, name in enumerate(unknown)
+    ]
+    there = set(found)
+    lacking = [name for name in names if name not in there]
     return [*lines, f"only in the file: {', '.join(unknown)}; only asked for: {', '.join(lacking) or 'none'}"]
 
 

@@ -1,12 +1,10 @@
 """CIFAR-10 and CIFAR-100 in their two official layouts.
 
-The binary layout has records of label bytes and 3072 pixel bytes. The Python layout has pickles. No code in a pickle is run:
-our reader knows only containers, numbers, strings and a stand-in for a numpy array, and refuses everything else by name.
+The binary layout has records of label bytes and 3072 pixel bytes; the Python layout has pickles, which are not executed.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,8 @@ from PIL import Image
 from resdet.data.formats.annotations import class_mismatch
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
+from resdet.files import regular
+from resdet.pickles.read import read_pickle
 
 _PIXELS = 3 * 32 * 32
 # the training images in the official order, and where the paper's part for choosing begins (section 4.2)
@@ -35,8 +35,8 @@ class _Kind:
     binary_suffix: str
     binary_names: str
     label_bytes: int
-    python_names: tuple[str, bytes]
-    python_labels: bytes
+    python_names: tuple[str, str]
+    python_labels: str
 
 
 _KINDS = {
@@ -46,8 +46,8 @@ _KINDS = {
         binary_suffix=".bin",
         binary_names="batches.meta.txt",
         label_bytes=1,
-        python_names=("batches.meta", b"label_names"),
-        python_labels=b"labels",
+        python_names=("batches.meta", "label_names"),
+        python_labels="labels",
     ),
     # two label bytes, of which the second is the fine label
     "cifar100": _Kind(
@@ -56,8 +56,8 @@ _KINDS = {
         binary_suffix=".bin",
         binary_names="fine_label_names.txt",
         label_bytes=2,
-        python_names=("meta", b"fine_label_names"),
-        python_labels=b"fine_labels",
+        python_names=("meta", "fine_label_names"),
+        python_labels="fine_labels",
     ),
 }
 
@@ -149,7 +149,7 @@ def read_cifar(root: str | Path, split: str, kind: str = "cifar10", names: Seque
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -172,86 +172,37 @@ def _binary_names(path: Path) -> list[str]:
 
 def _read_python(path: Path, layout: _Kind) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     content = _unpickle(path)
-    data, labels = content.get(b"data"), content.get(layout.python_labels)
-    if not isinstance(data, _Array) or not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise DataError(f"{path}: must hold an array 'data' and a list of integers {layout.python_labels.decode()!r}")
-    pixels = data.bytes_of(path, (len(labels), _PIXELS))
-    return pixels.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64)
+    data, labels = content.get("data"), content.get(layout.python_labels)
+    if not isinstance(data, np.ndarray) or not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise DataError(f"{path}: must hold an array 'data' and a list of integers {layout.python_labels!r}")
+    if not labels:
+        raise DataError(f"{path}: is not a CIFAR batch: it holds no image")
+    if (data.dtype, data.shape) != (np.uint8, (len(labels), _PIXELS)) or not data.flags.c_contiguous:
+        raise DataError(f"{path}: 'data' must be bytes of shape {(len(labels), _PIXELS)}, one row a label")
+    if not all(-(2**63) <= label < 2**63 for label in labels):
+        raise DataError(f"{path}: is not a CIFAR batch: a label has more than 64 bits")
+    return data.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64)
 
 
 def _python_names(root: Path, layout: _Kind) -> list[str]:
     file, key = layout.python_names
     names = _unpickle(root / file).get(key)
-    if not isinstance(names, list) or not names or not all(isinstance(name, bytes) for name in names):
-        raise DataError(f"{root / file}: must hold a list of class names {key.decode()!r}")
-    return [name.decode("utf-8", errors="replace") for name in names]
+    if not isinstance(names, list) or not names or not all(isinstance(name, (str, bytes)) for name in names):
+        raise DataError(f"{root / file}: must hold a list of class names {key!r}")
+    # Python 2's strings of bytes come as Latin-1
+    found = [name if isinstance(name, bytes) else name.encode("latin-1", errors="replace") for name in names]
+    return [name.decode("utf-8", errors="replace") for name in found]
 
 
-class _Array:
-    """Stands in for ``numpy.ndarray``: keeps the description of an array in the pickle without building the array."""
-
-    state: tuple[Any, ...] = ()
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.state = state
-
-    def bytes_of(self, path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
-        """The array, which must be uint8 of ``shape``, in C order."""
-        try:
-            _, found, dtype, fortran, content = self.state
-            if found != shape or fortran or dtype.name not in (b"u1", "u1") or not shape[0]:
-                raise ValueError("another shape, type or order")
-            return np.frombuffer(content, dtype=np.uint8).reshape(shape)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise DataError(f"{path}: 'data' must be bytes of shape {shape}, one row a label") from error
-
-
-class _Dtype:
-    """Stands in for ``numpy.dtype``."""
-
-    def __init__(self, name: object = "", *_: object) -> None:
-        self.name = name
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-def _latin1(text: object, encoding: object = "latin1") -> bytes:
-    """The function that Python 3 uses to store bytes in pickles of protocol 2."""
-    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-        raise pickle.UnpicklingError(f"encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-_KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(),
-    ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Array(),
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _latin1,
-}
-
-
-class _ArrayReader(pickle.Unpickler):
-    """Reads pickles that can reach nothing but the stand-ins above."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, only arrays and plain values are read")
-        return _KNOWN[module, name]
-
-
-def _unpickle(path: Path) -> dict[Any, Any]:
+def _unpickle(path: Path) -> dict[str, Any]:
+    """The dict of a batch, with keys of text whether they were written as text or as bytes."""
     try:
-        with path.open("rb") as file:
-            content = _ArrayReader(file, encoding="bytes").load()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except MemoryError:
-        raise
-    # a broken pickle raises nearly anything: UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError …
-    except Exception as error:
-        raise DataError(f"{path}: is not a CIFAR batch: {error}") from error
+        content = read_pickle(path)
+    except DataError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        if reason.startswith("cannot be read: "):
+            raise
+        raise DataError(f"{path}: is not a CIFAR batch: {reason}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: is not a CIFAR batch: must hold a dict, got {type(content).__name__}")
-    return content
+    return {key.decode("latin-1") if isinstance(key, bytes) else str(key): value for key, value in content.items()}

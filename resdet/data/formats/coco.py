@@ -69,7 +69,8 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
     found = dict(sorted((row["id"], row["name"]) for place, row in enumerate(categories) if place not in wrong))
     names = list(found.values()) if names is None else list(names)
     problems += [f"{source}: {problem}" for problem in class_mismatch(list(found.values()), names)]
-    labels = {category: names.index(name) for category, name in found.items() if name in names}
+    positions = {name: label for label, name in enumerate(names)}
+    labels = {category: positions[name] for category, name in found.items() if name in positions}
     if _any_wrong(TRAINING_IMAGE, images):
         mender.images(images)
     places = _read_images(images, source, folder, builder)

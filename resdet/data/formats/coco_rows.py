@@ -5,6 +5,7 @@ Training needs more of an annotation file than evaluation does: evaluation accep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
@@ -15,6 +16,7 @@ from resdet.data.problems import shown
 
 LIMIT = 1e15  # coordinates beyond it cannot be told apart by a unit in float64
 _INT64 = 2**63
+_HALF = re.compile("[\ud800-\udfff]")
 _PLAIN = frozenset((int, float))
 # what a row may refer to
 _SECTIONS = {"image_id": "images", "category_id": "categories"}
@@ -142,6 +144,13 @@ def _are_four_numbers(value: Any) -> bool:
 _ID = Rule("an integer", _is_integer)
 _ANY_ID = Rule("an integer or a string", lambda value: isinstance(value, (int, str)) and not isinstance(value, bool))
 _TEXT = Rule("a non-empty string", lambda value: isinstance(value, str) and bool(value))
+_NAME = Rule(
+    "a non-empty string of whole characters",
+    lambda value: isinstance(value, str) and bool(value) and _HALF.search(value) is None,
+    lambda value: (
+        " (half of a character, a lone surrogate, cannot be written to a file)" if isinstance(value, str) and value else ""
+    ),
+)
 _SIDE = Rule("a positive integer", lambda value: _is_integer(value) and value > 0)
 _SIZE = Rule("a number above 0", lambda value: is_number(value) and value > 0)
 _FLAG = Rule("0 or 1", lambda value: value in (0, 1))
@@ -152,7 +161,7 @@ BOX = Rule("[x, y, width, height], finite numbers with width and height >= 0", i
 SCORE = Rule("a finite number", is_number)
 
 _FLAGS = {"iscrowd": _FLAG, "difficult": _FLAG}
-TRAINING_CATEGORY = RowKind("category", {"id": _ID, "name": _TEXT}, unique=("id", "name"))
+TRAINING_CATEGORY = RowKind("category", {"id": _ID, "name": _NAME}, unique=("id", "name"))
 TRAINING_IMAGE = RowKind("image", {"id": _ID, "file_name": _TEXT}, {"height": _SIDE, "width": _SIDE}, unique=("id",))
 TRAINING_ANNOTATION = RowKind(
     "annotation",

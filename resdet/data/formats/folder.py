@@ -71,12 +71,13 @@ def read_folder(root: str | Path, names: Sequence[str] | None = None) -> FileDat
         problems.append(f"{root}: must hold one folder a class, got none")
     files: list[bytes] = []
     labels: list[int] = []
+    positions = {name: label for label, name in enumerate(names)}
     for name in found:
         images = _images(root / name)
         if not images:
             problems.append(f"{root / name}: holds no image ({' '.join(IMAGE_SUFFIXES)}): fill the folder, or remove it")
         files += images
-        labels += [names.index(name) if name in names else 0] * len(images)
+        labels += [positions.get(name, 0)] * len(images)
     if problems:
         raise DataError(problems)
     return FileDataset(tuple(names), np.array(files, dtype=np.bytes_), np.array(labels, dtype=np.int64))

@@ -13,6 +13,7 @@ from resdet.data.formats.file_names import is_image_name
 from resdet.data.formats.folder import FileDataset, read_folder, sub_folders
 from resdet.data.formats.table import read_csv
 from resdet.errors import DataError
+from resdet.files import regular
 
 SOLUTION = "LOC_val_solution.csv"
 SYNSETS = "LOC_synset_mapping.txt"
@@ -115,7 +116,7 @@ def synset_names(root: Path) -> list[str] | None:
     if path is None:
         return None
     try:
-        wnids = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        wnids = [line.split()[0] for line in regular(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     twice = sorted({wnid for wnid in wnids if wnids.count(wnid) > 1}) if len(set(wnids)) < len(wnids) else []

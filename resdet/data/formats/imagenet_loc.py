@@ -19,7 +19,7 @@ from resdet.data.formats.table import read_csv
 from resdet.data.formats.voc_xml import add_objects, parse_xml, read_size_element, text_of
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
-from resdet.files import walk_files
+from resdet.files import regular, walk_files
 from resdet.images import read_size
 
 _ENDLESS = 2**31  # the size of an image that cannot be read, so that its boxes are still checked
@@ -230,7 +230,7 @@ def _xml_files(folder: Path, builder: DatasetBuilder, names: Sequence[str]) -> _
 def _read_blacklist(path: Path, images: int, problems: list[str]) -> list[int]:
     """The indices, from 0, of the images that a file numbers from 1."""
     try:
-        words = path.read_text(encoding="utf-8-sig").split()
+        words = regular(path).read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{path}: cannot be read: {error}")
         return []

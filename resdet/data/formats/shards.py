@@ -9,7 +9,6 @@ Legend: M images, S shards, K classes.
 
 from __future__ import annotations
 
-import json
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from resdet.data.formats.annotations import class_mismatch
 from resdet.data.formats.file_names import unsafe_name
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
+from resdet.files import parse_json, regular
 from resdet.images import read_image
 
 KIND = "resdet shards 1"
@@ -79,7 +79,7 @@ class ShardDataset(SharedArrays):
         file, size = os.fsdecode(self.files[self.shards[index]]), int(self.sizes[index])
         try:
             # we open the file again for each image, so that processes share nothing and nothing stays open
-            with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
+            with open(regular(file), "rb", buffering=0) as opened:  # noqa: PTH123
                 opened.seek(int(self.offsets[index]) - BLOCK)
                 block = opened.read(BLOCK + size)
         except OSError as error:
@@ -112,7 +112,8 @@ def read_shards(root: str | Path, split: str, names: Sequence[str] | None = None
         problems += wrong_file(root / entry["file"], entry["bytes"])
     if problems:
         raise DataError(problems)
-    order = np.array([names.index(name) for name in found], dtype=np.int32)
+    positions = {name: label for label, name in enumerate(names)}
+    order = np.array([positions[name] for name in found], dtype=np.int32)
     sources = np.ascontiguousarray(columns["sources"])
     return ShardDataset(
         tuple(names),
@@ -142,12 +143,12 @@ def wrong_file(path: Path, size: int) -> list[str]:
 def _read_index(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The common values of an index and its columns, both checked."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("index", "null"))
+        with safe_open(regular(path), framework="numpy") as file:
+            about = parse_json((file.metadata() or {}).get("index", "null"))
             columns = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `resdet data shard` writes it") from error
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if problems := list(_wrong_index(about, columns)):
         raise DataError([f"{path}: is not an index of shards: {problem}" for problem in problems])

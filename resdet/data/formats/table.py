@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from resdet.errors import DataError
+from resdet.files import regular
 
 
 def read_csv(
@@ -30,7 +31,7 @@ def read_csv(
     rows: list[tuple[int, list[str]]] = []
     line = 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
             named = named_columns(path, header, columns, synonyms or {})

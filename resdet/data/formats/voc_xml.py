@@ -16,6 +16,7 @@ from defusedxml.common import DefusedXmlException
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import DataError
+from resdet.files import regular
 
 _MARKS = {"": 0, "0": 0, "false": 0, "unspecified": 0, "1": 1, "true": 1}
 
@@ -32,7 +33,7 @@ def read_image_set(path: Path, known: Callable[[str], bool], problems: list[str]
         DataError: the file cannot be read, or is not text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -53,7 +54,7 @@ def read_image_set(path: Path, known: Callable[[str], bool], problems: list[str]
 def parse_xml(path: Path, problems: list[str]) -> Element | None:
     """The root of an XML file, or None after adding to ``problems`` why it cannot be read; entities are refused."""
     try:
-        return defusedxml.ElementTree.parse(path).getroot()
+        return defusedxml.ElementTree.parse(regular(path)).getroot()
     except OSError as error:
         problems.append(f"{path}: cannot be read: {error.strerror}")
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:

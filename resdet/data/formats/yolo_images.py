@@ -11,7 +11,7 @@ from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.file_names import below, is_image_name, spelled_here, unsafe_name
 from resdet.data.formats.nearest import files_below
 from resdet.data.formats.yolo_names import shown_briefly
-from resdet.files import walk_files
+from resdet.files import regular, walk_files
 
 # where a split's images lie when the description does not say
 _PLACES = ("images/{}", "{}/images", "{}")
@@ -145,7 +145,7 @@ def _orphans(root: Path, place: str, images: Sequence[str]) -> list[str]:
 def _listed(root: Path, place: str, before: dict[str, None], builder: DatasetBuilder) -> list[str]:
     path = root / place
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         builder.problems.append(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
         return []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resdet.data.formats.annotations import DatasetBuilder
+from resdet.files import regular
 
 _FAR = 2  # a centre so many sides from the image's corner is no fraction
 
@@ -87,7 +88,7 @@ class LineReader:
 def read_lines(path: Path, problems: list[str]) -> list[str]:
     """The lines of a label file; none where there is no file, or where it cannot be read, which is added to ``problems``."""
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return regular(path).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:

@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 
 from resdet.errors import DataError
+from resdet.files import regular
 
 DESCRIPTION = "data.yaml"
+LARGEST_DESCRIPTION = 4 << 20  # bytes
 _DESCRIPTIONS = (DESCRIPTION, "data.yml", "dataset.yaml", "obj.data")
 _LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "data/obj.names", "labels.txt")
 
@@ -76,6 +78,8 @@ def shown_briefly(value: Any) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
+        if regular(path).stat().st_size > LARGEST_DESCRIPTION:  # of which the parser would take minutes
+            raise DataError(f"{path}: must be at most {LARGEST_DESCRIPTION >> 20} MiB, got {path.stat().st_size} bytes")
         content = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -99,7 +103,7 @@ def _darknet(path: Path) -> dict[str, Any]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        return [line.strip() for line in regular(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import warnings
 from collections import Counter
@@ -19,7 +18,7 @@ from resdet.data.formats.table import named_columns
 from resdet.data.found.kinds import beginning, kind_of
 from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
 from resdet.errors import DataError
-from resdet.files import walk_files
+from resdet.files import parse_json, walk_files
 
 # folders that are no classes when there are no others
 _PARTS = {*TRAIN, *VAL, "test2017", "unlabeled", "images", "imgs", "jpegimages", "photos", "labels", "annotations", "masks"}
@@ -143,7 +142,7 @@ def _columns(file: Path) -> dict[str, str]:
         names = [name.strip(" \"'\r") for name in text.partition("\n")[0].split(",")]
     elif file.suffix.lower() == ".json" and (match := re.match(r"\s*\[\s*(\{[^{}]*\})", text)):
         try:
-            names = list(json.loads(match[1]))
+            names = list(parse_json(match[1]))
         except ValueError:
             return {}
     with warnings.catch_warnings():
@@ -178,7 +177,7 @@ def _first_paths(file: Path) -> list[str]:
     else:
         objects = re.findall(r"\{[^{}]*\}", text)[:_ROWS]
         try:
-            rows = [json.loads(found) for found in objects]
+            rows = [parse_json(found) for found in objects]
         except ValueError:
             rows = []
     return [str(row.get(key, "")).strip().replace("\\", "/") for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +10,11 @@ from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.formats.file_names import is_image_name
+from resdet.data.formats.yolo_names import LARGEST_DESCRIPTION
 from resdet.data.found.kinds import beginning, kind_of, looks_like_labels
 from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
 from resdet.errors import DataError
-from resdet.files import walk_files
+from resdet.files import parse_json, regular, walk_files
 
 _MOST_LOOKED_AT = 200_000
 _NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')  # of an image, as JSON
@@ -98,7 +98,9 @@ def _yolo(root: Path, description: Path) -> FoundData:
     import yaml
 
     try:
-        content = yaml.safe_load(description.read_bytes())
+        if description.stat().st_size > LARGEST_DESCRIPTION:
+            raise DataError(f"{description}: must be at most {LARGEST_DESCRIPTION >> 20} MiB")
+        content = yaml.safe_load(regular(description).read_bytes())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{description}: is not YAML: {' '.join(str(error).split())}") from error
     named = {key for key in ("train", "val", "test") if isinstance(content, dict) and content.get(key)}
@@ -219,14 +221,14 @@ def _first_images(file: Path) -> list[str]:
     They stand near its beginning as a rule; only where they do not, the whole file is parsed.
     """
     try:
-        names = [json.loads(name) for name in _NAME.findall(beginning(file))[:20]]
+        names = [parse_json(name) for name in _NAME.findall(beginning(file))[:20]]
         return [name.replace("\\", "/") for name in names or _image_names(file)]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
 def _image_names(file: Path) -> list[str]:
-    return [str(row["file_name"]) for row in json.loads(file.read_bytes())["images"][:20]]
+    return [str(row["file_name"]) for row in parse_json(regular(file).read_bytes())["images"][:20]]
 
 
 def _nothing(place: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from resdet.files import regular
+
 _PIECE = 1 << 20
 # words of which a json has all, in the order in which we look; the first letter says whether it is an object or a list
 _JSON = (
@@ -56,7 +58,7 @@ def looks_like_labels(path: Path) -> bool:
 def beginning(path: Path) -> str:
     """The first MiB of a file and its end as text; empty when it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             start = file.read(_PIECE)
             size = path.stat().st_size
             file.seek(max(len(start), size - (1 << 16)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from resdet.config.schema import DetectionSourceConfig
@@ -21,6 +20,7 @@ from resdet.data.inspection.finding import Finding
 from resdet.data.inspection.looks import look_at
 from resdet.data.inspection.pictures import picture_findings
 from resdet.data.inspection.readings import CONVENTIONS
+from resdet.files import regular
 
 _ANNOTATED_SIZES = ("coco", "voc", "imagenet_det")  # formats whose files give the sizes of their images
 
@@ -74,7 +74,7 @@ class Inspection:
         if not part.validation and not any(finding.kind in CONVENTIONS for finding in boxes):
             yield from anchor_findings(dataset, self._scale)
         if not part.validation and source.format == "yolo" and dataset.source.endswith((".yaml", ".yml")):
-            yield from declared_findings(dataset, Path(dataset.source).read_text(encoding="utf-8-sig", errors="replace"))
+            yield from declared_findings(dataset, regular(dataset.source).read_text(encoding="utf-8-sig", errors="replace"))
 
     def _joined(self, *, validation: bool) -> DetectionDataset | None:
         """The data sets of training, or of validation, as one; None where there is none."""

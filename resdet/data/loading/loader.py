@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from resdet.data.loading.samplers import Key
 from resdet.errors import DataError
-from resdet.system import stop_signals
+from resdet.system import end_with_parent, stop_signals
 
 B_co = TypeVar("B_co", covariant=True)
 
@@ -138,6 +138,7 @@ def _quiet_worker(_: int) -> None:
     cv2.setNumThreads(1)
     for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     sys.excepthook = _no_hangups

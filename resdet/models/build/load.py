@@ -14,13 +14,12 @@ from resdet.errors import ConfigError
 from resdet.models.build.classifier import build_classifier
 from resdet.models.build.detector import build_detector
 from resdet.models.build.localizer import build_localizer
-from resdet.models.card_network import card_config, check_same_network
+from resdet.models.card_network import card_config, card_pixels, check_same_network, check_size
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard, load_tensors, read_model
-from resdet.structures import PixelConvention
 
 
 def load_model(
@@ -40,10 +39,11 @@ def load_model(
     own = card_config(path, card)
     if isinstance(own, LocalizerConfig):
         raise ConfigError(f"{path}: holds a localizer, must be a detector or a classifier")
-    pixels = PixelConvention.from_dict(card.pixels)
+    pixels = card_pixels(path, card)
     if config is not None:
         check_same_network(path, own, config, pixels)
         own = config
+    check_size(path, own, card.names, state)
     own = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BN statistics come with the state below
@@ -75,10 +75,11 @@ def load_localizer(
     if card.task != "localization":
         raise ConfigError(f"{path}: must be a localizer, holds a model of task {card.task!r}")
     own = cast(LocalizerConfig, card_config(path, card))
-    pixels = PixelConvention.from_dict(card.pixels)
+    pixels = card_pixels(path, card)
     if config is not None:
         check_same_network(path, own, config, pixels)
         own = replace(own, test=config.test)
+    check_size(path, own, card.names, state)
     bare = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BN statistics come with the state below

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Picture, Shape, bounded, dataset_of, expecting, text
 from resdet.errors import DataError
+from resdet.files import parse_json, regular
 
 _CLASSES = ("categories", "category", "labels", "label", "category_id", "class")
 _BOXES = ("bbox", "bboxes", "boxes")
@@ -37,7 +37,7 @@ def read_hf_objects(root: str | Path, annotations: str | Path, names: Sequence[s
 
 def _pictures(path: Path, builder: DatasetBuilder) -> Iterator[Picture]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = regular(path).read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -47,8 +47,8 @@ def _pictures(path: Path, builder: DatasetBuilder) -> Iterator[Picture]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            entry = parse_json(line)
+        except ValueError as error:
             builder.problems.append(f"{where}: is not JSON: {error}")
             continue
         with expecting("a line of an object detection set", where, builder):

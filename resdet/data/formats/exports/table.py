@@ -11,6 +11,7 @@ from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Picture, Shape, bounded, dataset_of
 from resdet.data.formats.table import read_csv
 from resdet.errors import DataError
+from resdet.files import regular
 
 _IMAGE = ("filename", "file_name", "imageid", "image_id", "image", "image_name", "path", "image_path", "file")
 _CLASS = ("class", "labelname", "label", "label_name", "class_name", "category", "name")
@@ -66,7 +67,7 @@ def read_table(root: str | Path, annotations: str | Path, names: Sequence[str] |
 def _header(path: Path) -> dict[str, str]:
     """The names of the columns by their names in lower case."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             return {name.strip().lower(): name.strip() for name in next(csv.reader(file), [])}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -96,7 +97,7 @@ def _descriptions(path: Path) -> dict[str, str]:
     """Open Images' names of its classes ("/m/01g317" is "Person"), where their file lies beside the table."""
     for found in sorted(path.parent.glob("*class-descriptions*.csv")):
         try:
-            with bounded(found).open(encoding="utf-8-sig", newline="") as file:
+            with regular(bounded(found)).open(encoding="utf-8-sig", newline="") as file:
                 return {row[0].strip(): row[1].strip() for row in csv.reader(file) if len(row) == 2}
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{found}: is not CSV that can be read: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import reprlib
 from collections.abc import Mapping
@@ -17,9 +16,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
-from resdet.models.backbones.weights.unpickle import read_pickle
+from resdet.files import parse_json, regular
 from resdet.models.intact import all_finite
 from resdet.models.model_file import check_sums
+from resdet.pickles.read import read_pickle
 
 _OPTION = "option 'model.backbone.weights'"
 # what public files wrap a state dict in: DataParallel's name, our classifier's attribute
@@ -75,14 +75,14 @@ def _is_safetensors(path: Path) -> bool:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
-        card = json.loads(metadata["resdet"]) if "resdet" in metadata else None
+        card = parse_json(metadata["resdet"]) if "resdet" in metadata else None
         if isinstance(card, dict):
             check_sums(path, card, tensors)
         tensors.pop("mean_image", None)  # a classifier's per-pixel mean; its mean colour stands in the card
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: not a safetensors file, or a truncated one: {_line(error)}") from error
     if card is not None and not isinstance(card, dict):
         raise DataError(f"{path}: its resdet metadata must be a JSON object, got {type(card).__name__}")
@@ -121,7 +121,7 @@ def _is_plain_pickle(path: Path) -> bool:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(regular(path), map_location="cpu", weights_only=True)
     except Exception as error:  # a file that is no torch file can make the unpickler raise anything
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
         raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from resdet.models.backbones.weights.unpickle import read_pickle
+from resdet.pickles.read import read_pickle
 
 
 def read_pickled(folder: Path, data: bytes) -> Any:

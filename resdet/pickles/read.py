@@ -1,7 +1,7 @@
 """Arrays and plain containers out of a pickle that is read, not executed.
 
 A pickle is a program for a stack machine, and Python's own unpickler lets it import and call anything. This machine has the
-same opcodes and nothing to import with: a name in the file is looked up in a closed table of makers (``pickle_makers``), and
+same opcodes and nothing to import with: a name in the file is looked up in a closed table of makers (``makers``), and
 one that is not in it ends the reading before anything else of the file is looked at. What it builds is bounded by the file's
 size: lengths are checked against what is left of the file, the memo is a dict, and nothing is compared, hashed or recursed into
 deeply.
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from resdet.errors import DataError
-from resdet.models.backbones.weights.pickle_makers import RefusedError, build, find_maker
+from resdet.files import regular
+from resdet.pickles.makers import RefusedError, build, find_maker
 
-# a model of some hundred tensors is some ten thousand; a file of more is no weights file
+# a model of some hundred tensors is some ten thousand, CIFAR-100 with its labels and names some 300,000
 _MOST_OPERATIONS = 1_000_000
 _KEYS = (str, bytes, int, float, type(None))  # cheap to hash: a tuple of tuples of tuples … is not
 
@@ -31,7 +32,10 @@ def read_pickle(path: str | Path) -> Any:
     Raises:
         DataError: the file is no pickle, is truncated, or names anything else; it says what and where.
     """
-    data = Path(path).read_bytes()
+    try:
+        data = regular(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     machine = _Machine(data)
     try:
         return machine.run()

@@ -246,4 +246,4 @@ def test_every_truncation_and_many_changes_of_a_real_pickle_are_bad_data_or_plai
             value = read_pickled(tmp_path, bytes(changed))
         except DataError:
             continue
-        assert isinstance(value, plain_types) or type(value).__module__ == "resdet.models.backbones.weights.pickle_makers"
+        assert isinstance(value, plain_types) or type(value).__module__ == "resdet.pickles.makers"

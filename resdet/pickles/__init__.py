@@ -1,0 +1,1 @@
+"""Reads the pickles of other programs without executing them."""
