@@ -21,12 +21,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import libcst as cst
 import pytest
@@ -182,6 +182,15 @@ class Trial:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said = folder / "said.txt"  # the last tests' output
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # what the tests of a file take on the package as it is
+
+    def measure(self, tests: Iterable[str]) -> None:
+        """Run test files on the package as it is, in which they must pass."""
+        report = self.folder / "report.xml"
+        if not self.passes([f"--junitxml={report}", "-o", "junit_family=xunit1", *sorted(set(tests))]):
+            raise SystemExit(f"{self.said.read_text('utf-8')}\nThe tests fail before anything is changed.")
+        for case in ET.parse(report).iter("testcase"):
+            self.seconds[case.attrib["file"]] += float(case.attrib["time"])
 
     def passes(self, tests: Sequence[str], seconds: float | None = None) -> bool:
         """Whether the tests pass; ``TimeoutError`` when they take longer."""
@@ -197,20 +206,12 @@ class Trial:
                 os.killpg(run.pid, signal.SIGKILL)  # with what the tests have started
             run.join()
 
-    @cache  # noqa: B019 - lives as long as the program
-    def limit(self, tests: frozenset[str]) -> float:
-        """Seconds that these tests may take in any order, by what they take on the package as it is."""
-        began = time.perf_counter()
-        if not self.passes(sorted(tests)):
-            raise SystemExit(f"{self.said.read_text('utf-8')}\nThe tests fail before anything is changed.")
-        return max(_PATIENCE * (time.perf_counter() - began), _SECONDS)
-
     def outcome(self, mutant: Mutant) -> str:
         """One of ``OUTCOMES``."""
         if (mutant.module, mutant.diff) in equivalent():
             return "equivalent"
         tests, path = chosen_tests(self.folder, mutant.module), self.folder / mutant.module
-        seconds, source = self.limit(frozenset(tests)), path.read_text("utf-8")
+        seconds, source = max(_PATIENCE * sum(self.seconds[each] for each in tests), _SECONDS), path.read_text("utf-8")
         try:
             _write(path, mutant.text)
             return "survived" if self.passes(tests, seconds) else "killed"
@@ -233,16 +234,18 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=40, help="how many mutants, 40 by default")
     parser.add_argument("--seed", type=int, default=0, help="which of them, 0 by default")
     options = parser.parse_args()
-    chosen = ROOT / options.module
-    if not chosen.exists():
+    place = ROOT / options.module
+    if not place.exists():
         parser.error(f"there is no {options.module} in {ROOT}")
-    files = sorted(chosen.rglob("*.py")) if chosen.is_dir() else [chosen]
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
     mutants = [mutant for path in files for mutant in mutants_of(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))]
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy_checkout(Path(folder))
         trial = Trial(Path(folder))
-        for mutant in sample(mutants, options.count, options.seed):
+        chosen = sample(mutants, options.count, options.seed)
+        trial.measure(test for mutant in chosen for test in chosen_tests(trial.folder, mutant.module))
+        for mutant in chosen:
             outcome = trial.outcome(mutant)
             outcomes[outcome] += 1
             print(f"{outcome}: {mutant.module}\n{mutant.diff}\n", flush=True)

@@ -88,10 +88,15 @@ def test_what_becomes_of_a_mutant(text: str, outcome: str, tmp_path: Path, monke
     monkeypatch.setattr(mutants, "chosen_tests", lambda *_: ["tests/test_part.py"])
     tree = cst.parse_module("TWO = 2\n")
     mutant = Mutant(MODULE, "", tree, tree.body[0], cst.parse_statement(text))
+    trial.measure(["tests/test_part.py"] * 2)
+    assert list(trial.seconds) == ["tests/test_part.py"]
     assert trial.outcome(mutant) == outcome
     assert module.read_text() == "TWO = 2\n"
     monkeypatch.setattr(mutants, "equivalent", lambda: {(mutant.module, mutant.diff)})
     assert trial.outcome(mutant) == "equivalent"
+    module.write_text("TWO = 3\n")
+    with pytest.raises(SystemExit, match=r"assert 3 == 2(?s:.*)The tests fail before anything is changed"):
+        trial.measure(["tests/test_part.py"])
 
 
 def test_those_that_make_no_difference_are_still_there() -> None:
