@@ -12,6 +12,7 @@ from pathlib import Path
 from resdet.console import say
 
 _SOURCES = ("auto", "torchvision", "timm", "caffe2", "detectron2")
+_SETS = ("ema", "teacher", "student")
 _PIXELS = ("torchvision", "msra", "detectron", "detectron2", "torchvision_bgr", "unit", "symmetric", "msra_rgb")
 
 
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stride", choices=("1x1", "3x3"), help="where a bottleneck has its stride (default: 3x3 with torchvision's pixels)"
     )
+    parser.add_argument(
+        "--take",
+        default="",
+        choices=_SETS,
+        help="of a checkpoint with several sets of tensors this one (default: the network's own)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         names=args.names,
         pixels=CONVENTIONS[args.pixels] if args.pixels else None,
         stride_in_1x1=None if args.stride is None else args.stride == "1x1",
+        take=args.take,
     )
     say(converted.report.table(), lines=True)
     say("\n".join(f"{name:<12}{fact}" for name, fact in converted.facts().items()), lines=True)

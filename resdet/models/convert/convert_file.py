@@ -27,11 +27,13 @@ class Converted:
         card: what it says of itself.
         report: what became of the source's tensors: those that were taken, those of the network that are filled in because
             the source lacks them ("missing"), and those that no part of the model needs ("unexpected").
+        notes: what was taken of the source and what was left, where there was a choice.
     """
 
     conversion: Conversion
     card: ModelCard
     report: LoadReport
+    notes: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, str]:
         """What the file says of itself, for people: what each fact is called, and the fact in words."""
@@ -45,6 +47,8 @@ class Converted:
             "test": ", ".join(f"{key} {value}" for key, value in self.card.test.items()),
             "classes": f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}",
         }
+        if self.notes:
+            rows["of the file"] = "; ".join(self.notes)
         if found.filled:
             rows["BN"] = "scale and shift alone in the file: the missing statistics are mean 0, variance 1 - 1e-5"
         if found.task == "backbone":
@@ -60,6 +64,7 @@ def convert_file(
     names: str | Path | None = None,
     pixels: PixelConvention | None = None,
     stride_in_1x1: bool | None = None,
+    take: str = "",
 ) -> Converted:
     """Convert a weights file, try it in the network that it is said to be, and write the model file.
 
@@ -72,6 +77,7 @@ def convert_file(
         names: a text file with the class names in label order, one a line; None: the public ones, see ``default_names``.
         pixels: its pixel convention, see ``convert_weights``.
         stride_in_1x1: where its bottlenecks have their stride, see ``convert_weights``.
+        take: which of several sets of tensors, see ``read_weights``.
 
     Raises:
         ConfigError: names of no known source, another network, class names that do not fit, or a destination that exists.
@@ -79,14 +85,14 @@ def convert_file(
     """
     source, destination = Path(source), Path(destination)
     _check_paths(source, destination)
-    file = read_weights(source)
+    file = read_weights(source, take)
     conversion = convert_weights(file, scheme=scheme, pixels=pixels, stride_in_1x1=stride_in_1x1)
     card = conversion_card(conversion, class_names(conversion, names), source.name)
     state, report = _fitted(file, conversion, card)
     if conversion.assumed:
         warnings.warn(_assumption(conversion, source), stacklevel=2)
     write_model(destination, state, card)
-    return Converted(conversion, card, report)
+    return Converted(conversion, card, report, file.notes)
 
 
 def _check_paths(source: Path, destination: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from resdet.models.backbones.weights.source import WeightsSource, find_source
 from resdet.models.registry import backbone_spec
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
+_log = logging.getLogger(__name__)
 _SPEC_OPTIONS = ("stride_in_1x1", "shortcut", "width")
 
 
@@ -70,6 +72,8 @@ def load_backbone_weights(
         problems, doubt = [], _doubt(file, resnet.spec, agreed, stride_in_1x1, said=pixels is not None)
     if problems:
         raise ConfigError([f"{file.path}: {problem}" for problem in problems])
+    for note in file.notes:
+        _log.info("%s: %s", file.path, note)
     resnet.load_state_dict({key: file.state[key] for key in loaded}, strict=False)
     return replace(report, doubt=doubt)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import reprlib
 from collections.abc import Mapping
@@ -17,14 +18,14 @@ from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
 from resdet.files import parse_json, regular
+from resdet.models.backbones.weights.wrappings import chosen_set, network_of, without_shared_prefix
+from resdet.models.backbones.weights.wrong_files import no_weights
 from resdet.models.intact import all_finite
 from resdet.models.model_file import check_sums
 from resdet.pickles.read import read_pickle
 
 _OPTION = "option 'model.backbone.weights'"
-# what public files wrap a state dict in: DataParallel's name, our classifier's attribute
-_PREFIXES = ("module.", "backbone.")
-_CONTAINERS = ("state_dict", "model", "blobs")
+_SAVE_TENSORS = "where that is installed, torch.save(model.state_dict(), 'weights.pth') writes the tensors alone"
 # how torch's own files begin: a zip archive, or the pickle of torch's magic number
 _TORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
 
@@ -37,34 +38,44 @@ class WeightsFile:
         path: the file.
         state: tensors by torchvision's names; floating ones are float32.
         card: the JSON that resdet writes beside its tensors; None in a foreign file.
+        notes: what was taken of a foreign file and what was left, where there was a choice, in sentences.
     """
 
     path: Path
     state: dict[str, Tensor]
     card: dict[str, Any] | None
+    notes: tuple[str, ...] = ()
 
 
-def read_weights(path: str | Path) -> WeightsFile:
+def read_weights(path: str | Path, take: str = "") -> WeightsFile:
     """Read a safetensors file, a torch ``.pth`` or a pickle of numpy arrays, a state dict plain or wrapped, on the CPU.
 
-    Half precision is cast up to float32; prefixes that all keys share (``module.``, ``backbone.``) are cut off; a classifier
+    Half precision is cast up to float32; what checkpoints wrap a network in is taken off (see ``wrappings``); a classifier
     called ``linear`` becomes ``fc``.
 
+    Args:
+        path: the file.
+        take: "ema", "teacher" or "student", where a checkpoint has several sets of tensors; "": the network's own.
+
     Raises:
-        ConfigError: no such file.
+        ConfigError: no such file; no such set in it, or several networks of which none is the usual choice.
         DataError: the file cannot be read without executing a pickle, is truncated, holds no tensors, or holds NaN or infinity.
     """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"{_OPTION}: no such file: {path}")
-    content, card = _read_safetensors(path) if _is_safetensors(path) else (_read_foreign(path), None)
-    state = _rename({key: _full_precision(value) for key, value in content.items()})
+    content, card, notes = _read_safetensors(path, take) if _is_safetensors(path) else _read_foreign(path, take)
+    state = {key: _full_precision(value) for key, value in content.items()}
+    try:
+        state, decided = network_of(state) if card is None else (without_shared_prefix(state), [])
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from error
     broken = [key for key, value in state.items() if value.is_floating_point() and not all_finite(value)]
     if broken:
         raise DataError(
             f"{path}: NaN or infinity in {', '.join(broken[:5])}" + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
         )
-    return WeightsFile(path, state, card)
+    return WeightsFile(path, state, card, (*notes, *decided))
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -73,7 +84,9 @@ def _is_safetensors(path: Path) -> bool:
         return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+def _read_safetensors(path: Path, take: str) -> tuple[dict[str, Tensor], dict[str, Any] | None, list[str]]:
+    if take:
+        raise ConfigError(f"--take {take}: {path} is a safetensors file, which has one set of tensors")
     try:
         with safe_open(regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -86,14 +99,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | N
         raise DataError(f"{path}: not a safetensors file, or a truncated one: {_line(error)}") from error
     if card is not None and not isinstance(card, dict):
         raise DataError(f"{path}: its resdet metadata must be a JSON object, got {type(card).__name__}")
-    return tensors, card
+    return tensors, card, []
 
 
-def _read_foreign(path: Path) -> dict[str, Tensor]:
+def _read_foreign(path: Path, take: str) -> tuple[dict[str, Tensor], None, list[str]]:
+    if problem := no_weights(path):
+        raise DataError(f"{path}: {problem}")
     content = read_pickle(path) if _is_plain_pickle(path) else _read_torch(path)
-    for key in _CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    content, notes = chosen_set(content, take)
     if isinstance(content, Mapping):
         try:
             content = {key: _as_tensor(value) if isinstance(value, np.ndarray) else value for key, value in content.items()}
@@ -103,7 +116,7 @@ def _read_foreign(path: Path) -> dict[str, Tensor]:
         raise DataError(f"{path}: must hold a state dict (names to tensors), got {_describe(content)}")
     if odd := [key for key, value in content.items() if not isinstance(key, str) or not _is_plain(value)]:
         raise DataError(f"{path}: must hold dense tensors under names, got {reprlib.repr(odd[0]):.80} for instance")
-    return dict(content)
+    return dict(content), None, notes
 
 
 def _is_plain(value: Tensor) -> bool:
@@ -121,12 +134,13 @@ def _is_plain_pickle(path: Path) -> bool:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(regular(path), map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # plain values under names: the options of a training
+            return torch.load(regular(path), map_location="cpu", weights_only=True)
     except Exception as error:  # a file that is no torch file can make the unpickler raise anything
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
         raise DataError(
             f"{path}: not a torch weights file that can be read without executing a pickle, or a truncated one: "
-            + (f"it names {forbidden[1]}" if forbidden else _line(error))
+            + (f"it names {forbidden[1]}; {_SAVE_TENSORS}" if forbidden else _line(error))
         ) from error
 
 
@@ -136,13 +150,6 @@ def _as_tensor(array: NDArray[Any]) -> Tensor:
 
 def _full_precision(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
-
-
-def _rename(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in _PREFIXES:
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: value for key, value in state.items()}
 
 
 def _describe(content: object) -> str:

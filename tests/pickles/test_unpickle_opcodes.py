@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pickled import read_pickled
 
-from resdet.models.backbones.weights.unpickle import _OPERATIONS, _VALUES
+from resdet.pickles.read import _OPERATIONS, _VALUES
 
 EIGHT = b"\x02" + bytes(7)  # a length of two in eight bytes
 PICKLES = [

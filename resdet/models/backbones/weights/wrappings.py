@@ -1,0 +1,156 @@
+"""What programs wrap a network's tensors in: dictionaries of several sets, prefixes, heads of their own, other names.
+
+Each step returns what is left and what was decided, in sentences for people. A network is recognized by torchvision's names:
+``conv1.weight`` (or ResNet-D's ``conv1.0.weight``) beside ``layer1.0.…``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from resdet.errors import ConfigError
+
+# sets of tensors by what they are, each under the names that checkpoints give it; the first set that is there is taken
+_SETS = {
+    "": ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "params", "blobs"),
+    "ema": ("state_dict_ema", "model_ema", "ema", "ema_state_dict", "model_ema_state_dict"),
+    "teacher": ("teacher",),
+    "student": ("student",),
+}
+SETS = tuple(name for name in _SETS if name)
+# of several networks in one set the first that is there: MoCo's queries, DINO's and BYOL's teachers and students
+_NETWORKS = ("encoder_q", "base_encoder", "encoder", "online_encoder", "teacher", "student", "momentum_encoder", "encoder_k")
+_ROOT = re.compile(r"(.*?)conv1\.(?:0\.)?weight")
+# what self-supervised training and other toolkits put behind or beside a network
+_OTHER_HEADS = re.compile(r"(projection_head|projector|prototypes|predictor|head|fc\.\d|queue)(\.|_|$)")
+_COUNTER = "n_averaged"  # of torch's AveragedModel
+_SHOWN = 3
+
+_HUGGING_FACE = re.compile(
+    r"(?:resnet\.)?(?:(?P<stem>embedder\.embedder)|encoder\.stages\.(?P<S>[0-3])\.layers\.(?P<B>\d+)\."
+    r"(?:layer\.(?P<N>[012])|(?P<shortcut>shortcut)))\.(?P<part>convolution|normalization)\.(?P<kind>\w+)"
+)
+
+
+def chosen_set(content: Any, take: str = "") -> tuple[Any, list[str]]:
+    """The set of tensors in a checkpoint, and a sentence where there are several.
+
+    Args:
+        content: what a checkpoint holds; containers in containers are opened.
+        take: one of ``SETS`` to take it instead of the first.
+
+    Raises:
+        ConfigError: when the checkpoint has no such set.
+    """
+    notes: list[str] = []
+    wanted = take
+    while isinstance(content, Mapping):
+        there = {
+            kind: name for kind, names in _SETS.items() for name in reversed(names) if isinstance(content.get(name), Mapping)
+        }
+        if not there:
+            break
+        kind = wanted if wanted in there else next(iter(there))
+        wanted = "" if kind == wanted else wanted
+        if len(there) > 1:
+            others = ", ".join(f"{name} (--take {other})" if other else name for other, name in there.items() if other != kind)
+            notes.append(f"taken: {there[kind]}; also there: {others}")
+        content = content[there[kind]]
+    if wanted:
+        raise ConfigError(f"--take {take}: the file has no such set of tensors")
+    return content, notes
+
+
+def network_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of the residual network in a state dict, without the prefix of its names; the state itself where none is.
+
+    Raises:
+        ConfigError: for several networks of which none is the usual choice.
+    """
+    renamed = _from_hugging_face({key: value for key, value in state.items() if key != _COUNTER})
+    prefix = _prefix(renamed)
+    inside = {key.removeprefix(prefix): value for key, value in renamed.items() if key.startswith(prefix)}
+    left = [key for key in renamed if not key.startswith(prefix)]
+    if "head.fc.weight" in left:  # mmpretrain's classifier
+        inside |= {key.removeprefix("head."): renamed[key] for key in left if key.startswith("head.fc.")}
+        left = [key for key in left if not key.startswith("head.fc.")]
+    foreign = [key for key in inside if _OTHER_HEADS.match(key)] if _is_network(inside) else []
+    inside = {key: value for key, value in inside.items() if key not in foreign}
+    inside = {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: value for key, value in inside.items()}
+    return inside, [*_cut(prefix, left), *([f"left out: {_some(foreign)}"] if foreign else [])]
+
+
+def without_shared_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without a prefix that all their names share, of those that wrap any network."""
+    prefix = _shared(state)
+    return {key.removeprefix(prefix): value for key, value in state.items()}
+
+
+def _cut(prefix: str, left: list[str]) -> list[str]:
+    if not left:
+        return []  # a prefix that all names share says nothing
+    return [f"taken: the network under {prefix.removesuffix('.')}; left out: {_some(left)}"]
+
+
+def _prefix(state: Mapping[str, Tensor]) -> str:
+    """What stands before the names of the network; "" where nothing does, or there is none."""
+    found = list(dict.fromkeys(_prefixes(state)))
+    if "" in found or not found:
+        return "" if found else _shared(state)
+    if len(found) == 1:
+        return found[0]
+    for name in _NETWORKS:
+        if chosen := [prefix for prefix in found if name in prefix.split(".")]:
+            return chosen[0]
+    raise ConfigError(
+        f"holds {len(found)} networks, under {', '.join(prefix.removesuffix('.') for prefix in found)}: "
+        "save the state dict of one of them alone"
+    )
+
+
+def _prefixes(state: Mapping[str, Tensor]) -> Iterator[str]:
+    for key in state:
+        if (root := _ROOT.fullmatch(key)) and any(other.startswith(f"{root[1]}layer1.0.") for other in state):
+            yield root[1]
+
+
+def _shared(state: Mapping[str, Tensor]) -> str:
+    """A prefix that all names share, of those that wrap any network."""
+    for prefix in ("module._orig_mod.", "_orig_mod.", "module.", "backbone."):
+        if state and all(key.startswith(prefix) for key in state):
+            return prefix
+    return ""
+
+
+def _is_network(state: Mapping[str, Tensor]) -> bool:
+    return any(key.startswith("layer1.0.") for key in state)
+
+
+def _from_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Hugging Face's names of a ResNet as torchvision's; another state dict as it is."""
+    if not any(key.endswith("embedder.embedder.convolution.weight") for key in state):
+        return state
+    renamed = {}
+    for key, value in state.items():
+        found = _HUGGING_FACE.fullmatch(key)
+        if found is None:
+            renamed[key.replace("classifier.1.", "fc.")] = value
+            continue
+        norm = found["part"] == "normalization"
+        if found["stem"]:
+            renamed[f"{'bn1' if norm else 'conv1'}.{found['kind']}"] = value
+            continue
+        block = f"layer{int(found['S']) + 1}.{found['B']}"
+        if found["shortcut"]:
+            renamed[f"{block}.downsample.{int(norm)}.{found['kind']}"] = value
+        else:
+            renamed[f"{block}.{'bn' if norm else 'conv'}{int(found['N']) + 1}.{found['kind']}"] = value
+    return renamed
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")

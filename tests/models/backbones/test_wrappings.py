@@ -1,0 +1,108 @@
+"""Every style of checkpoint gives the network's own tensors, bit for bit, and says what was chosen."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from narrow_networks import load_into, narrow_network, narrow_state
+from wrapped_weights import WRAPPINGS, Wrapping, two, under
+
+from resdet.cli import main
+from resdet.errors import ConfigError, DataError
+from resdet.models.backbones.weights.read import read_weights
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "weights.md"
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS, ids=[wrapping.source for wrapping in WRAPPINGS])
+def test_the_network_is_found(wrapping: Wrapping, tmp_path: Path) -> None:
+    state = narrow_state()
+    other = {key: value + 1 for key, value in state.items()}
+    torch.save(wrapping.wrap(state, other), tmp_path / "w.pth")
+    file = read_weights(tmp_path / "w.pth", wrapping.take)
+    expected = other if wrapping.other else state
+    assert file.state.keys() == expected.keys()
+    assert all(torch.equal(file.state[key], value) for key, value in expected.items())
+    assert len(file.notes) == bool(wrapping.said)
+    assert re.match(wrapping.said, "; ".join(file.notes))
+
+
+def table() -> str:
+    rows = ["| who writes it | what it looks like | what is said |", "|---|---|---|"]
+    for wrapping in WRAPPINGS:
+        said = re.sub(r"\\(.)", r"\1", wrapping.said)
+        rows.append(f"| {wrapping.source} | {wrapping.looks} | {said or 'nothing'} |")
+    return "\n".join(rows)
+
+
+def test_the_documents_table_is_this_one() -> None:
+    assert table() in PAGE.read_text(encoding="utf-8"), table()
+
+
+def test_a_wrapped_file_is_loaded_and_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(two("state_dict", "state_dict_ema")(narrow_state(), narrow_state()), tmp_path / "w.pth")
+    assert load_into(narrow_network(), tmp_path / "w.pth").missing == ()
+    assert main(["convert", str(tmp_path / "w.pth"), str(tmp_path / "w.safetensors"), "--take", "ema"]) == 0
+    assert "of the file taken: state_dict_ema; also there: state_dict" in capsys.readouterr().out
+    assert main(["info", "--weights", str(tmp_path / "w.pth")]) == 0
+    assert "also there: state_dict_ema (--take ema)" in capsys.readouterr().out
+
+
+def test_torchvisions_own_detector_gives_its_backbone(tmp_path: Path) -> None:
+    detector = torchvision.models.detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
+    torch.save(detector.state_dict(), tmp_path / "w.pth")
+    state = read_weights(tmp_path / "w.pth").state
+    expected = detector.backbone.body.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], value) for key, value in expected.items())
+
+
+def test_a_set_that_is_not_there(tmp_path: Path) -> None:
+    torch.save({"state_dict": narrow_state()}, tmp_path / "w.pth")
+    with pytest.raises(ConfigError, match="--take ema: the file has no such set of tensors"):
+        read_weights(tmp_path / "w.pth", "ema")
+
+
+def test_several_networks_without_a_usual_choice(tmp_path: Path) -> None:
+    state = narrow_state()
+    torch.save({**under("left.")(state, state), **under("right.")(state, state)}, tmp_path / "w.pth")
+    with pytest.raises(ConfigError, match=r"w\.pth: holds 2 networks, under left, right: save the state dict of one"):
+        read_weights(tmp_path / "w.pth")
+
+
+class Program(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n", "is a pointer of Git LFS.*git lfs pull"),
+        (b"<!DOCTYPE html><html><body>Sign in", "is a web page"),
+        (b"\n<HTML>", "is a web page"),
+    ],
+)
+def test_files_that_people_take_for_weights(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(DataError, match=rf"w\.pth: {problem}"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_torchscript_is_a_program(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer releases of torch announce its end
+        torch.jit.script(Program()).save(str(tmp_path / "w.pt"))
+    with pytest.raises(DataError, match=r"w\.pt: is TorchScript, a program with its tensors: in Python, torch\.save"):
+        read_weights(tmp_path / "w.pt")
+
+
+def test_a_whole_pickled_module_says_the_way_out(tmp_path: Path) -> None:
+    torch.save(Program(), tmp_path / "w.pth")
+    with pytest.raises(DataError, match=r"it names .*Program; where that is installed, torch\.save\(model\.state_dict\(\)"):
+        read_weights(tmp_path / "w.pth")
