@@ -91,3 +91,7 @@ def test_the_rpn_does_not_train() -> None:
     model = tiny_localizer(stage="rcnn")
     assert not any(parameter.requires_grad for parameter in model.rpn.parameters())
     assert all(parameter.requires_grad for parameter in model.regions.parameters())
+
+
+def test_it_says_the_side_of_the_regions_that_it_takes() -> None:
+    assert by_hand().side == 4
