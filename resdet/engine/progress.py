@@ -74,7 +74,7 @@ class LiveDisplay:
         columns = (MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
         # standard output is for results only
         self._progress = Progress(*columns, console=_Screen(file=stream), redirect_stdout=False, refresh_per_second=4)
-        self._task = self._progress.add_task("", total=None)
+        self._task = self._progress.add_task("")
         self._logged = False
 
     def start(self, iteration: int, iterations: int) -> None:

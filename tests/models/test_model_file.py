@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from resdet.errors import ConfigError, DataError
-from resdet.models.model_file import FORMAT, ModelCard, read_card, read_model, write_model
+from resdet.models.model_file import FORMAT, FileVersion, ModelCard, read_card, read_model, write_model
 
 CARD = ModelCard(
     task="detection",
@@ -146,3 +147,26 @@ def test_tensors_that_share_memory_are_written(tmp_path: Path) -> None:
     write_model(tmp_path / "m.safetensors", {"a": shared, "b": shared, "c": shared[:2]}, CARD)
     state, _ = read_model(tmp_path / "m.safetensors")
     assert {key: value.tolist() for key, value in state.items()} == {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3], "c": [0, 1]}
+
+
+def test_a_file_is_read_later_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    with pytest.raises(ConfigError, match=r"m\.safetensors: no such model file"):
+        FileVersion.of(path)
+    write_model(path, _state(), CARD)
+    version = FileVersion.of(str(path))
+    assert version.path == path
+    assert torch.equal(version.read()["weight"], _state()["weight"])
+    times = path.stat()
+    changed = path.read_bytes()[:-1] + b"?"  # as long as before
+    path.write_bytes(changed)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+    with pytest.raises(ConfigError, match=r"m\.safetensors: has changed since the model was loaded from it"):
+        version.read()
+    path.write_bytes(changed + b"?")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(ConfigError, match=r"m\.safetensors: has changed since the model was loaded from it"):
+        version.read()
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"m\.safetensors: no such model file"):
+        version.read()

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from resdet.errors import ConfigError
-from resdet.models.backbones.weights.evidence import contradicts, expected_scale, input_scale
+from resdet.models.backbones.weights.evidence import contradicts, expected_scale, input_scale, layers_with_statistics
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
 TORCHVISION, MSRA = PIXEL_CONVENTIONS["torchvision"], PIXEL_CONVENTIONS["msra"]
@@ -92,6 +92,23 @@ def test_no_statistics_are_no_evidence() -> None:
     assert input_scale({**state, "bn1.running_var": torch.ones(4) - 1e-5}) is None
     assert input_scale({**state, "bn1.running_var": torch.full((4,), 2.0)}) is not None
     assert input_scale({**state, "bn1.running_var": torch.zeros(4)}) is None
+
+
+def test_which_layers_keep_statistics() -> None:
+    """Mean 0 and variance 1 are none, and so is a variance of 1 less the epsilon; either alone is one."""
+    ones, zeros = torch.ones(3), torch.zeros(3)
+    statistics = {
+        "bn1": (zeros, ones),
+        "layer1.0.bn1": (torch.tensor([0.0, 0.5, 0]), ones),
+        "layer1.0.bn2": (zeros, torch.tensor([1.0, 1, 2])),
+        "layer2.0.bn1": (zeros, ones - 1e-5),
+        "layer2.0.bn2": (ones, 2 * ones),
+    }
+    state = {"conv1.weight": torch.ones(3, 3, 7, 7)}
+    for layer, (mean, variance) in statistics.items():
+        state |= {f"{layer}.weight": ones, f"{layer}.running_mean": mean, f"{layer}.running_var": variance}
+    assert layers_with_statistics(state) == ["layer1.0.bn1", "layer1.0.bn2", "layer2.0.bn2"]
+    assert layers_with_statistics({}) == []
 
 
 @pytest.mark.parametrize(

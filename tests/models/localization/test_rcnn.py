@@ -91,3 +91,14 @@ def test_the_rpn_does_not_train() -> None:
     model = tiny_localizer(stage="rcnn")
     assert not any(parameter.requires_grad for parameter in model.rpn.parameters())
     assert all(parameter.requires_grad for parameter in model.regions.parameters())
+
+
+def test_it_says_the_side_of_the_regions_that_it_takes() -> None:
+    assert by_hand().side == 4
+
+
+def test_both_stages_together_are_what_their_parts_are() -> None:
+    model = tiny_localizer(stage="rcnn")
+    assert model.body is model.regions.body
+    assert model.names == model.rpn.names == ("cat", "dog", "emu")
+    assert model.pixels == model.regions.pixels
