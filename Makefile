@@ -2,6 +2,7 @@
 # make demo-photos PHOTOS=FOLDER   the same on your own photos with boxes, in half an hour or BUDGET=1h
 # make test    the tests
 # make test-kernels   the numeric tests with the kernels of other CPUs, see docs/testing.md; with SHORT=1 in three minutes
+# make chaos   whether a run of two processes survives thirty kills, see docs/scaling.md
 # make mutants MODULE=resdet/ops/nms.py   whether the tests notice small mistakes in a module or a folder, see docs/testing.md
 # make lint    ruff, mypy, import-linter
 # make venv    only the environment, .venv
@@ -31,7 +32,7 @@ export OMP_WAIT_POLICY := passive
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: venv demo demo-photos test test-kernels mutants lint clean
+.PHONY: venv demo demo-photos test test-kernels chaos mutants lint clean
 
 venv: $(RUNTIME)
 
@@ -75,6 +76,9 @@ test: $(DEVELOPMENT)
 test-kernels: $(DEVELOPMENT)
 	@mkdir -p build
 	$(PY) tests/kernels.py $(if $(SHORT),--short)
+
+chaos: $(DEVELOPMENT)
+	CHAOS_KILLS=30 $(PY) -m pytest -q tests/distributed/test_elastic.py
 
 mutants: $(DEVELOPMENT)
 	$(PY) tests/mutants.py $(MODULE) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from importlib import import_module
 from types import ModuleType
 
 from resdet.console import plain, say, shortened, show_every_character, silence
-from resdet.errors import ConfigError, ResdetError, did_you_mean
+from resdet.errors import ConfigError, PeerError, ResdetError, did_you_mean
 from resdet.system import give_missing_kernels_to_cpu, reader_has_left
 from resdet.version import __version__
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(_overview(), error=True, lines=True, end="")
         return ConfigError.exit_status
     logging.basicConfig(handlers=[_log_handler()])
-    logging.getLogger("resdet").setLevel(logging.INFO)
+    logging.getLogger("resdet").setLevel(logging.WARNING if _rank() else logging.INFO)
     name, *arguments = given
     return _guarded(name, arguments)
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _log_handler() -> logging.Handler:
     """Prints log lines to standard error, with text from files made plain."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_PlainFormatter("%(message)s"))
+    handler.setFormatter(_PlainFormatter(f"{_rank()}%(message)s"))
     return handler
 
 
@@ -83,10 +84,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
             finally:
                 say("", end="")  # flushes now: when Python ends, it would complain of a reader that has left
     except ResdetError as error:
-        for problem in error.problems[:_SHOWN]:
-            say(f"error: {shortened(problem)}", error=True)
-        if len(error.problems) > _SHOWN:
-            say(f"error: … and {len(error.problems) - _SHOWN} more", error=True)
+        _tell(error)
         return error.exit_status
     except OSError as error:
         if reader_has_left(error):
@@ -105,6 +103,15 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("error: interrupted", error=True)
         return _INTERRUPTED
+
+
+def _tell(error: ResdetError) -> None:
+    if isinstance(error, PeerError):  # the process that has failed tells of it
+        return
+    for problem in error.problems[:_SHOWN]:
+        say(f"error: {shortened(problem)}", error=True)
+    if len(error.problems) > _SHOWN:
+        say(f"error: … and {len(error.problems) - _SHOWN} more", error=True)
 
 
 def _want_of_memory(error: Exception) -> str:
@@ -134,7 +141,9 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     command = import_module(COMMANDS[name])
     parser = argparse.ArgumentParser(prog=f"resdet {name}", description=_summary(command))
     command.add_arguments(parser)
-    return int(command.run(_parse(parser, arguments)))
+    args = _parse(parser, arguments)
+    args.command_line = [name, *arguments]
+    return int(command.run(args))
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
@@ -168,4 +177,11 @@ def _summary(command: ModuleType) -> str:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     # one line; where in the code a warning was raised says nothing to a user
-    say(f"warning: {shortened(str(message))}", error=True)
+    if not _rank():  # all processes read the same data and options
+        say(f"warning: {shortened(str(message))}", error=True)
+
+
+def _rank() -> str:
+    """What is before the log lines of all but the first of several processes, of which only warnings and errors are shown."""
+    rank = os.environ.get("RANK", "0")
+    return f"rank {rank}: " if rank != "0" else ""

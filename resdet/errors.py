@@ -46,6 +46,14 @@ class PredictionError(ResdetError):
     exit_status = 1
 
 
+class PeerError(ResdetError):
+    """Another process of the run has failed, and tells its user why; this one ends with its exit status."""
+
+    def __init__(self, rank: int, status: int, problems: Sequence[str]) -> None:
+        super().__init__([f"rank {rank} has failed: {problem}" for problem in problems])
+        self.exit_status = status
+
+
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, or the list of them when none is near."""
     if near := near_miss(name, known):

@@ -80,8 +80,8 @@ def assert_same_step(found: Step, expected: Step, relative: float = ALGEBRA) -> 
 class DoublePixels(PixelConvention):
     """Numbers of images for a network in float64."""
 
-    def normalize(self, image: Tensor) -> Tensor:
-        return super().normalize(image).double()
+    def normalize(self, image: Tensor, mean_image: Tensor | None = None) -> Tensor:
+        return super().normalize(image, mean_image).double()
 
 
 def training_detector(**changes: dict[str, Any]) -> FasterRCNN:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resdet.commands.common import print_results, separate_overrides
+from resdet.commands.common import separate_overrides
 from resdet.commands.evaluate_arguments import add_arguments
+from resdet.commands.processes import in_processes
 from resdet.commands.score import score_folder, score_results
 from resdet.engine.run_lock import not_in_training
 from resdet.errors import ConfigError
@@ -34,8 +35,9 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             "eval needs --config and --weights, or --config and --predictions, or --ground-truth and --detections"
         )
-    print_results(_evaluate(args))
-    return 0
+    if args.predictions and args.devices is not None:
+        raise ConfigError("--devices goes with --weights: --predictions run no network")
+    return in_processes(args, lambda _: _evaluate(args))
 
 
 def _evaluate(args: argparse.Namespace) -> Results:

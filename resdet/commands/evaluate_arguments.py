@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from resdet.commands.common import add_config_arguments, add_inference_arguments
+from resdet.commands.processes import add_process_arguments
 from resdet.commands.score import add_score_arguments
 
 
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shares", nargs="+", metavar="NUMBER", default=[], help="weight of each member of an ensemble (default: equal ones)"
     )
     add_inference_arguments(parser)
+    add_process_arguments(parser)
     parser.add_argument(
         "--evaluator", default="hotcoco", choices=("hotcoco", "pycocotools"), help="who computes COCO's numbers"
     )

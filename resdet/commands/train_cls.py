@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
+from resdet.commands.common import add_train_arguments, changed_options, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
+from resdet.commands.processes import add_process_arguments, in_processes
 from resdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resdet.distributed.ranks import Ranks
+    from resdet.engine.task import Results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not train: give the model in the output folder exact BN statistics over recompute_bn training images "
         "(0: all), and evaluate it again",
     )
+    add_process_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,16 +35,21 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--recompute-bn is for the run in the output folder, which --restart would move aside")
     if args.data and args.recompute_bn:
         raise ConfigError("--recompute-bn goes with --config, the config.yaml of a run folder")
-    from resdet.config.schema import ClassificationRunConfig
-    from resdet.inference.device import select_device
-    from resdet.training.classification.statistics import refresh_classifier
-    from resdet.training.train import train_config
-
     change = changed_options(args)
-    if args.recompute_bn:
-        print_results(refresh_classifier(run_config(args, ClassificationRunConfig), select_device(args.device)))
-        return 0
-    config = planned_config(args, "classification") if args.data else run_config(args, ClassificationRunConfig)
-    run = train_config(config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change)
-    print_results(run.results)
-    return 0
+
+    def work(ranks: Ranks) -> Results:
+        from resdet.config.schema import ClassificationRunConfig
+        from resdet.inference.device import select_device
+        from resdet.training.classification.statistics import refresh_classifier
+        from resdet.training.train import train_config
+
+        if args.recompute_bn:
+            return refresh_classifier(run_config(args, ClassificationRunConfig), select_device(args.device), ranks)
+        config = ranks.once(
+            lambda: planned_config(args, "classification") if args.data else run_config(args, ClassificationRunConfig)
+        )
+        return train_config(
+            config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change
+        ).results
+
+    return in_processes(args, work)

@@ -102,6 +102,11 @@ class RunConfig:
     ema: float = option(
         0.0, "decay of a moving average of the weights, which is then what is evaluated and saved; 0: none", low=0, high=1
     )
+    sync_bn: bool = option(
+        False,
+        "training of a classifier in several processes: BN normalizes by the whole batch, as in one process, and not by the "
+        "images of each process",
+    )
     precision: str = option("fp32", "number format of the convolutions (autocast)", choices=("fp32", "bf16", "fp16"))
     channels_last: bool = option(False, "memory layout of images and weights: channels innermost")
     compile: bool = option(False, "let torch.compile fuse the network's operations; the first steps take minutes")

@@ -40,6 +40,7 @@ class Checkpointer:
         model: the network; it is saved with all its buffers.
         optimizer: the optimizer of that model.
         parts: other objects with a state, by name: the average of the weights, the scale of fp16.
+        writes: False: another process writes the file, this one only reads it.
 
     Attributes:
         extra: plain values by name (scalars, strings, tensors, lists and dicts of them); saved and restored with the rest.
@@ -47,9 +48,16 @@ class Checkpointer:
     """
 
     def __init__(
-        self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, parts: Mapping[str, Stateful] | None = None
+        self,
+        path: Path,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        parts: Mapping[str, Stateful] | None = None,
+        *,
+        writes: bool = True,
     ) -> None:
         self.path = path
+        self.writes = writes
         self.model = model
         self.optimizer = optimizer
         self.parts = dict(parts or {})
@@ -79,13 +87,19 @@ class Checkpointer:
         Raises:
             TrainingError: when a weight is not finite; the file stays as it was.
         """
-        if iteration == self.saved:
+        if iteration == self.saved or not self.writes:
             return
         broken = first_not_finite(self.model)
         if broken:
             raise TrainingError(f"iteration {iteration}: {broken} of the model is not finite; {self.path} stays as it was")
         save_state(self.path, self.model, self.optimizer, iteration, self.extra, self.parts)
         self.saved = iteration
+
+    def digest(self) -> str:
+        """A hash of the weights, the momentum and the parts, by which processes see whether theirs are the same."""
+        parts = {name: part.state_dict() for name, part in self.parts.items()}
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()["state"], "parts": parts}
+        return repr((self.saved, _sums(state)))
 
 
 def previous_state(path: Path) -> Path:

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from resdet.data.marks import changes, image_marks
+from resdet.distributed.ranks import Ranks
 from resdet.engine.best import metric_score
 from resdet.engine.checkpoint import Checkpointer, Stateful
 from resdet.engine.checkpoint_hooks import CheckpointHook, EvalHook, last_evaluation, note_evaluation
 from resdet.engine.early_stopping import EarlyStopping
 from resdet.engine.hooks import AverageHook, LogHook, ScheduleHook
-from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
+from resdet.engine.logging import JsonLog, LogWriter, TensorBoardLog, drop_lines_after
 from resdet.engine.progress import make_display
 from resdet.engine.run import Run
 from resdet.engine.task import Task
@@ -37,7 +38,8 @@ def keep(
 ) -> None:
     """Load the state in a run's folder, and add the hooks that log, evaluate and save the run.
 
-    The run's own hooks come after the log and before evaluation and checkpoint.
+    The run's own hooks come after the log and before evaluation and checkpoint. Of several processes all load the
+    state, and the first one logs and saves.
 
     Args:
         run: the run; the state in its folder is loaded into it when there is one.
@@ -51,21 +53,24 @@ def keep(
 
     Raises:
         ConfigError, DataError: when the state belongs to another model or other data, is of a later iteration than the run's
-            last, is damaged, or is gone while its model is there; when there is nothing to evaluate for ``early_stopping``.
+            last, is damaged, or is gone while its model is there; when there is nothing to evaluate for ``early_stopping``;
+            when processes begin with different states.
     """
-    task, files = run.task, run.files
+    task, files, ranks = run.task, run.files, run.ranks
     if early_stopping and not task.evaluates:
         raise ConfigError("option 'run.early_stopping' needs a validation set, 'data.val' has none")
     files.refuse_lost_state()
     parts: dict[str, Stateful] = {"precision": run.precision} | ({"average": run.average} if run.average else {})
-    checkpoint = Checkpointer(files.state, task.model, run.optimizer, parts)
+    checkpoint = Checkpointer(files.state, task.model, run.optimizer, parts, writes=ranks.first)
     run.iteration = checkpoint.load()
+    _check_same(checkpoint, ranks)
     _check_data(checkpoint, task, accept=accept_data)
     if files.changes and run.iteration > run.iterations:
         raise ConfigError(f"{files.state}: {run.iteration} steps are taken already, the schedule has {run.iterations} now")
-    files.take_changes()
-    _note_machine(checkpoint, machine, run)
-    score_at_start = drop_lines_after(files.log, run.iteration)
+    if ranks.first:
+        files.take_changes()
+        _note_machine(checkpoint, machine, run)
+    score_at_start = ranks.once(lambda: drop_lines_after(files.log, run.iteration))
     run.schedule.restore(checkpoint.extra.get("schedule", {}))
     checkpoint.extra["schedule"] = run.schedule.state  # not a copy: saves current values
     if checkpoint.extra.get("best_by", "") != best:  # scores of another number are no measure
@@ -81,14 +86,12 @@ def keep(
         if stopping:
             stopping.note(score_at_start)
 
-    lines = JsonLog(files.log)
-    if files.changes:
-        lines.write({"iteration": run.iteration, "change": {name: list(pair) for name, pair in files.changes.items()}})
-        _tell_changes(run)
-    writers = (lines, TensorBoardLog(files.folder, run.iteration))
-    display, own = make_display(), run.hooks
-    log = LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra)
-    run.hooks = [log, ScheduleHook(run.schedule)]
+    own, writers = run.hooks, _writers(run) if ranks.first else ()
+    run.hooks = [ScheduleHook(run.schedule)]
+    if ranks.first:
+        display = make_display()
+        run.hooks.insert(0, LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra))
+        writers = (*writers, display)
     if run.average is not None:
         run.hooks.append(AverageHook(run.average, task.model))
     run.hooks += [*own, stopping] if stopping else own
@@ -100,13 +103,37 @@ def keep(
                 functools.partial(metric_score, name=best) if best else task.score,
                 every=eval_every,
                 best=files.best,
-                save_model=lambda path: task.save(run.model, path),
+                save_model=lambda path: task.save(run.model, path) if ranks.first else None,
                 checkpoint=checkpoint,
-                writers=(*writers, display),
+                writers=writers,
                 hooks=run.hooks,
             )
         )
-    run.hooks.append(CheckpointHook(checkpoint, lambda path: task.save(run.model, path), files.model, every=checkpoint_every))
+    if ranks.first:
+        save = CheckpointHook(checkpoint, lambda path: task.save(run.model, path), files.model, every=checkpoint_every)
+        run.hooks.append(save)
+
+
+def _writers(run: Run) -> tuple[LogWriter, ...]:
+    """The logs in the folder, with a line of what has been changed."""
+    lines = JsonLog(run.files.log)
+    if run.files.changes:
+        lines.write({"iteration": run.iteration, "change": {name: list(pair) for name, pair in run.files.changes.items()}})
+        _tell_changes(run)
+    return lines, TensorBoardLog(run.files.folder, run.iteration)
+
+
+def _check_same(checkpoint: Checkpointer, ranks: Ranks) -> None:
+    """Raise a ConfigError unless all processes begin with the same numbers."""
+    if ranks.world == 1:
+        return
+    digests = ranks.everyones(checkpoint.digest())
+    others = [str(rank) for rank, digest in enumerate(digests) if digest != digests[0]]
+    if others:
+        raise ConfigError(
+            f"{checkpoint.path}: rank {', '.join(others)} begins with other weights than rank 0: all processes must see the "
+            "same run folder and the same weights"
+        )
 
 
 def _check_data(checkpoint: Checkpointer, task: Task[Any, Any], *, accept: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -16,6 +17,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals, join_proposals, make_proposals, read_proposals, read_provenance, write_proposals
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.errors import DataError
 from resdet.structures.boxes import clip_boxes, scale_boxes
 
@@ -32,6 +34,7 @@ def cached_proposals(
     *,
     workers: int,
     shard: int = SHARD,
+    ranks: Ranks = ALONE,
 ) -> Proposals:
     """The proposals of every image of ``view``, read from the folder when it holds them, else made and kept there.
 
@@ -43,6 +46,7 @@ def cached_proposals(
         provenance: see ``cached_shards``.
         workers: processes that read images.
         shard: see ``cached_shards``.
+        ranks: see ``cached_shards``.
 
     Returns:
         Boxes in pixels of the original images, in the order of the view.
@@ -51,17 +55,23 @@ def cached_proposals(
         DataError: when an image cannot be read.
     """
     return cached_shards(
-        folder, view.dataset.image_ids, lambda indices: _extract(propose, view, indices, workers), provenance, shard=shard
+        folder,
+        view.dataset.image_ids,
+        lambda indices: _extract(propose, view, indices, workers),
+        provenance,
+        shard=shard,
+        ranks=ranks,
     )
 
 
 def cached_shards(
     folder: Path,
     ids: Sequence[int],
-    extract: Callable[[Sequence[int]], Proposals],
+    extract: Callable[[Sequence[int]], list[tuple[Tensor, Tensor]]],
     provenance: Mapping[str, Any],
     *,
     shard: int = SHARD,
+    ranks: Ranks = ALONE,
 ) -> Proposals:
     """The proposals of images, read from ``folder`` when it holds them, else made and kept there.
 
@@ -71,9 +81,10 @@ def cached_shards(
     Args:
         folder: the folder of the files, created when missing.
         ids: the ids of the images.
-        extract: makes the proposals of the images at the given positions in ``ids``.
+        extract: boxes (R_i, 4) and scores (R_i,) of each of the images at the given positions in ``ids``.
         provenance: plain values for everything that the proposals depend on.
         shard: the number of images in each file.
+        ranks: the processes that share the work: each extracts from its share of the images, the first one reads and writes.
 
     Returns:
         The proposals, in the order of ``ids``.
@@ -83,10 +94,12 @@ def cached_shards(
         indices = range(first, min(first + shard, len(ids)))
         path = folder / f"{first // shard:05d}.safetensors"
         wanted = json.loads(json.dumps({**provenance, "images": [indices[0], indices[-1]]}))
-        found = _kept(path, wanted, ids[first : first + shard])
+        own = ids[first : first + shard]
+        found = ranks.once(functools.partial(_kept, path, wanted, own))
         if found is None:
-            found = extract(indices)
-            write_proposals(path, found, wanted)
+            ranks.doing(f"proposals of images {indices[0] + 1} to {indices[-1] + 1}")
+            rows = ranks.collect(extract(ranks.deal(indices)))
+            found = ranks.once(functools.partial(_written, path, wanted, own, rows))
             _log.info("%s: proposals of %d/%d images", folder, indices[-1] + 1, len(ids))
         parts.append(found)
     return join_proposals(parts)
@@ -120,17 +133,23 @@ def _kept(path: Path, wanted: dict[str, Any], ids: Sequence[int]) -> Proposals |
     return None
 
 
+def _written(path: Path, provenance: dict[str, Any], ids: Sequence[int], rows: Sequence[tuple[Tensor, Tensor]]) -> Proposals:
+    """The boxes and scores of images as proposals, which ``path`` keeps."""
+    found = make_proposals(ids, [boxes for boxes, _ in rows], [scores for _, scores in rows])
+    write_proposals(path, found, provenance)
+    return found
+
+
 def _extract(
     propose: Callable[[Sequence[Tensor]], list[tuple[Tensor, Tensor]]],
     view: DetectionView,
     indices: Sequence[int],
     workers: int,
-) -> Proposals:
-    boxes, scores = [], []
+) -> list[tuple[Tensor, Tensor]]:
+    rows = []
     for batch in train_loader(view, [[(index, 0)] for index in indices], workers):
         ((found, logits),) = propose(batch.images)
         size = batch.original_sizes[0]
         shown = (batch.images[0].shape[-2], batch.images[0].shape[-1])
-        boxes.append(clip_boxes(scale_boxes(found.float().cpu(), shown, size), size))
-        scores.append(logits.float().cpu())
-    return make_proposals([view.dataset.image_ids[index] for index in indices], boxes, scores)
+        rows.append((clip_boxes(scale_boxes(found.float().cpu(), shown, size), size), logits.float().cpu()))
+    return rows

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.precision import Precision
 from resdet.engine.run_folder import RunFolder
@@ -94,6 +95,7 @@ class Run(Progress):
         accumulate: parts that a batch is computed in, one after the other; the gradient is that of the whole batch, but BN in
             training sees the parts.
         average: moving average of the model's weights; None: there is none.
+        ranks: the processes that train together; all of them call their hooks.
         hooks: called in this order after each step, and closed at the end, whatever ends it.
         results: the metrics and files that were written when training had ended.
         again: the function that ``resume`` calls.
@@ -111,6 +113,7 @@ class Run(Progress):
     clip_norm: float = 0.0
     accumulate: int = 1
     average: AveragedModel | None = None
+    ranks: Ranks = ALONE
     hooks: list[Hook] = field(default_factory=list)
     results: Results = field(default_factory=Results)
     again: Callable[..., Run] | None = None

@@ -18,10 +18,12 @@ class StopSignals:
     A SIGHUP that is ignored already, as under ``nohup``, stays so. On Windows, where no program can send SIGTERM, Ctrl-Break
     (SIGBREAK) takes its place.
 
-    The former handlers are restored when the context ends. Outside the main thread Python allows no handlers, so none are set.
+    ``quiet`` leaves out the line that tells of the signal. The former handlers are restored when the context ends. Outside the
+    main thread Python allows no handlers, so none are set.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self.received = ""  # the name of the signal, "" before any
         self._former: dict[signal.Signals, Any] = {}
 
@@ -41,6 +43,8 @@ class StopSignals:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
+        if self._quiet:
+            return
         # not print: the handler may interrupt a print to the same stream, which Python refuses to nest
         with contextlib.suppress(OSError):  # a program without a console has no such stream
             os.write(2, f"\n{self.received}: saving after this step; Ctrl-C stops at once\n".encode())

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from resdet.distributed.ranks import Ranks
+from resdet.engine.exchange import add_gradients
 from resdet.engine.run import Run
 from resdet.engine.seed import step_seed
 from resdet.engine.signals import StopSignals
@@ -26,10 +28,13 @@ class Interrupted(ResdetError):  # noqa: N818 - like KeyboardInterrupt, not a fa
 def train(run: Run) -> None:
     """Take the steps of a run from ``run.iteration`` to ``run.iterations``.
 
+    The processes of ``run.ranks`` take each step together: the gradient is that of the images of all of them.
+
     Raises:
         TrainingError: at a loss that is not finite (before it reaches the weights), or when the batches end too early.
-        Interrupted: after SIGINT or SIGTERM, when the step is finished and the hooks have saved.
+        Interrupted: after SIGINT or SIGTERM in any process, when the step is finished and the hooks have saved.
         KeyboardInterrupt: at a second SIGINT, at once.
+        PeerError: another process has failed.
     """
     parameters = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
     batches = run.task.batches(run.iteration)
@@ -38,12 +43,13 @@ def train(run: Run) -> None:
     with contextlib.ExitStack() as stack:
         for hook in run.hooks:
             stack.callback(hook.close)
-        stop = stack.enter_context(StopSignals())
+        stop = stack.enter_context(StopSignals(quiet=not run.ranks.first))
         for hook in run.hooks:
             hook.before_train(run)
         _stop_if_asked(stop, run)
         while run.iteration < run.iterations:
             began = time.perf_counter()
+            run.ranks.doing(f"iteration {run.iteration + 1}")
             batch = _next(batches, run.iteration).to(run.device)
             fetched = time.perf_counter()
             learning_rate = run.schedule(run.iteration)
@@ -51,30 +57,36 @@ def train(run: Run) -> None:
                 group["lr"] = learning_rate
             torch.manual_seed(step_seed(run.seed, run.iteration))
             run.optimizer.zero_grad()
-            values = _gradients(run, batch)
-            if not all(math.isfinite(value) for value in values.values()):
-                notes = [note for hook in run.hooks if (note := hook.on_failure(run))]
-                raise TrainingError(_failure(values, run.iteration, learning_rate, batch, notes))
+            (images,) = run.ranks.sum([len(batch)])
+            own = _gradients(run, batch, images)
+            values, run.stopping = _agreed(run.ranks, own, bool(stop.received))
+            if not _finite(values):
+                raise TrainingError(_failure(run, values, learning_rate, "" if _finite(own) else ", ".join(batch.names)))
+            add_gradients(run.ranks, run.task.model, parameters, len(batch) / images)
             if run.clip_norm:
                 run.precision.unscale(run.optimizer)
                 nn.utils.clip_grad_norm_(parameters, run.clip_norm)
             run.precision.step(run.optimizer)
             run.iteration, run.lr, run.losses = run.iteration + 1, learning_rate, values
             run.data_time, run.step_time = fetched - began, time.perf_counter() - began
-            run.stopping = bool(stop.received)
             for hook in run.hooks:
                 hook.after_step(run)
             _stop_if_asked(stop, run)
+    run.ranks.doing("")
 
 
-def _gradients(run: Run, batch: Batch) -> dict[str, float]:
-    """Add the gradient of a batch to that of the parameters; return the step's values, with the sum of losses as "loss"."""
+def _gradients(run: Run, batch: Batch, images: float) -> dict[str, float]:
+    """Add this process's part of the gradient of a batch of ``images`` to that of the parameters.
+
+    Returns:
+        This process's part of the step's values, with the sum of losses as "loss"; the parts of all processes add up to them.
+    """
     copies = []
     for part in batch.split(run.accumulate) if run.accumulate > 1 else [batch]:
         with run.precision.autocast():
             measured = run.task.step(run.network, part)
         total = torch.stack([value for name, value in measured.items() if name.startswith("loss")]).sum()
-        share = len(part) / len(batch)
+        share = len(part) / images
         copies.append((share, _HostCopy({"loss": total, **measured})))
         run.precision.backward(total * share if share < 1 else total)
     sums: dict[str, float] = {}
@@ -82,6 +94,12 @@ def _gradients(run: Run, batch: Batch) -> dict[str, float]:
         for name, value in copied.read().items():
             sums[name] = sums.get(name, 0.0) + share * value
     return sums
+
+
+def _agreed(ranks: Ranks, own: Mapping[str, float], asked: bool) -> tuple[dict[str, float], bool]:
+    """The values of the step, of all processes' parts, and whether any of them was asked to stop."""
+    *values, asks = ranks.sum([*own.values(), float(asked)])
+    return dict(zip(own, values, strict=True)), asks > 0
 
 
 class _HostCopy:
@@ -110,16 +128,26 @@ def _next(batches: Iterator[BatchT], iteration: int) -> BatchT:
         raise TrainingError(f"the batches ended before iteration {iteration + 1}") from None
 
 
-def _failure(losses: Mapping[str, float], iteration: int, learning_rate: float, batch: Batch, notes: Sequence[str]) -> str:
+def _finite(values: Mapping[str, float]) -> bool:
+    return all(math.isfinite(value) for value in values.values())
+
+
+def _failure(run: Run, losses: Mapping[str, float], learning_rate: float, names: str) -> str:
+    """The message of losses that are not finite; ``names`` are this process's images if they are to blame."""
+    blamed = [each for each in run.ranks.everyones(names) if each]
+    notes: Sequence[str] = [note for hook in run.hooks if (note := hook.on_failure(run))]
+    notes = run.ranks.once(lambda: notes)
     values = ", ".join(f"{name} {value:.6g}" for name, value in losses.items())
-    what = f"iteration {iteration + 1}: the loss is not finite ({values}) at learning rate {learning_rate:.6g}"
-    where = f"images {', '.join(batch.names)}"
+    what = f"iteration {run.iteration + 1}: the loss is not finite ({values}) at learning rate {learning_rate:.6g}"
+    where = f"images {', '.join(blamed)}"
     return "; ".join([f"{what}, {where}", *notes, "optimizer.clip_norm, a lower lr or a longer warm-up may help"])
 
 
 def _stop_if_asked(stop: StopSignals, run: Run) -> None:
-    if not stop.received:
+    if not run.ranks.any(bool(stop.received)):
         return
     for hook in run.hooks:
         hook.on_interrupt(run)
-    raise Interrupted(f"stopped by {stop.received} after iteration {run.iteration}; --resume continues from there")
+    # where all wait for the one that saves
+    received = next(filter(None, run.ranks.everyones(stop.received)))
+    raise Interrupted(f"stopped by {received} after iteration {run.iteration}; --resume continues from there")

@@ -11,6 +11,7 @@ from torch import Tensor
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.loader import test_loader
 from resdet.data.transforms.classification import ClassificationTestTransform
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.errors import ConfigError
 from resdet.inference.dense import score_map, training_window
 from resdet.inference.finite import about, check_finite
@@ -105,7 +106,7 @@ def images_at_once(side: int) -> int:
 
 
 def classify_dataset(
-    model: Classifier, dataset: ClassificationDataset, views: Views, *, workers: int = 0
+    model: Classifier, dataset: ClassificationDataset, views: Views, *, workers: int = 0, ranks: Ranks = ALONE
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Probabilities float32 (n, K) and labels int64 (n,) of all images in order, some at a time, on the CPU.
 
@@ -114,6 +115,7 @@ def classify_dataset(
         dataset: labelled images.
         views: which views of an image are averaged, see ``view_probabilities``.
         workers: processes that read images; 0: this one reads.
+        ranks: the processes that classify together: every ``ranks.world``-th of the results is this one's.
 
     Raises:
         DataError: for an image that cannot be read.
@@ -123,14 +125,13 @@ def classify_dataset(
     window = training_window(model.backbone.spec, views.crop) if dense else None
     side = max(views.crop, *views.short_sides) if dense else views.crop
     batch = max(1, _PIXELS // (side**2 * (10 if views.kind == "ten_crop" else 1)))
-    first = 0
-    for loaded in test_loader(ViewedImages(dataset, views), workers, min(batch, _IMAGES)):
-        for alike in loaded:
-            with evaluating(model):
-                probabilities = view_probabilities(model, alike.scales, window)
-            _check_scores(probabilities, [dataset.path(first + place) for place in range(len(probabilities))])
-            first += len(probabilities)
-            yield probabilities.float().cpu(), alike.labels
+    whole = min(batch, _IMAGES)
+    firsts = ranks.deal(range(0, len(dataset), whole))
+    for first, loaded in zip(firsts, test_loader(ViewedImages(dataset, views), workers, whole, ranks), strict=True):
+        with evaluating(model):
+            probabilities = torch.cat([view_probabilities(model, alike.scales, window) for alike in loaded])
+        _check_scores(probabilities, [dataset.path(first + place) for place in range(len(probabilities))])
+        yield probabilities.float().cpu(), torch.cat([alike.labels for alike in loaded])
 
 
 def _check_scores(scores: Tensor, images: Sequence[object]) -> None:

@@ -17,11 +17,15 @@ _log = logging.getLogger(__name__)
 def select_device(name: str = "auto") -> torch.device:
     """The device a name means: auto takes a CUDA GPU when there is one, else the CPU; mps, an Apple GPU, only who asks for it.
 
+    Each of several processes that torchrun started on this machine takes a GPU of its own.
+
     Raises:
         ConfigError: an unknown name, or a GPU that is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     if not re.fullmatch(r"cpu|cuda(:\d+)?|mps(:0)?", name):
         raise ConfigError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
     if name.startswith("mps"):

@@ -28,6 +28,7 @@ from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import FileVersion, ModelCard, read_card
+from resdet.ops.kernels import Kernels
 from resdet.ops.precision import number_format
 
 TestConfigT = TypeVar("TestConfigT", DetectionTestConfig, LocalizerTestConfig)
@@ -157,6 +158,7 @@ def load_detectors(
     *,
     precision: str = "fp32",
     compiled: bool = False,
+    kernels: Kernels | None = None,
 ) -> list[FasterRCNN]:
     """Detectors of the same classes, in eval mode, prepared for inference (``FasterRCNN.prepare``).
 
@@ -166,6 +168,7 @@ def load_detectors(
         device: where they run.
         precision: "fp32", "bf16" or "fp16", of the convolutions.
         compiled: whether torch.compile fuses the layers.
+        kernels: how a CPU computes their products; None: see ``FasterRCNN.prepare``.
 
     Raises:
         ConfigError: a file that does not fit its config, or other classes than the first file's, or in another order; a number
@@ -175,7 +178,7 @@ def load_detectors(
     models = [cast(FasterRCNN, load_model(path, config)[0]) for path, config in zip(paths, configs, strict=True)]
     common_names({str(path): model.names for path, model in zip(paths, models, strict=True)})
     dtype = number_format(precision, device)
-    return [model.to(device).prepare(dtype, compiled=compiled) for model in models]
+    return [model.to(device).prepare(dtype, compiled=compiled, kernels=kernels) for model in models]
 
 
 def common_names(names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

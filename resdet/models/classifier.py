@@ -7,6 +7,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from resdet.distributed.share import Share
 from resdet.errors import ConfigError
 from resdet.losses.classification import cross_entropy
 from resdet.models.backbones.resnet import ResNet
@@ -69,7 +70,12 @@ class Classifier(nn.Module):
 
 
 def classification_step(
-    classifier: Classifier, batch: LabelledImages, *, label_smoothing: float = 0.0, mix: Mixing | None = None
+    classifier: Classifier,
+    batch: LabelledImages,
+    *,
+    label_smoothing: float = 0.0,
+    mix: Mixing | None = None,
+    share: Share | None = None,
 ) -> dict[str, Tensor]:
     """What one training step measures: ``{"loss_cls": nats, "error": share of the images misclassified}``, scalars.
 
@@ -79,10 +85,16 @@ def classification_step(
         label_smoothing: share of the target spread over all classes.
         mix: normalized images (N, 3, H, W) and labels (N,) to mixed images and target distributions (N, K); the error then
             counts the class with the greatest share.
+        share: the share of a batch that the images are; None: the whole. Images are mixed with those of the whole batch.
     """
-    images, targets = classifier.normalize(batch.images), batch.labels
+    images, targets = batch.images, batch.labels
+    if mix is not None and share is not None:
+        images, targets = share.gathered(images), share.gathered(targets)
+    images = classifier.normalize(images)
     if mix is not None:
         images, targets = mix(images, targets)
+        if share is not None:
+            images, targets = images[share.positions], targets[share.positions]
     logits = classifier.backbone(images)
     labels = targets if targets.ndim == 1 else targets.argmax(1)
     wrong = logits.detach().argmax(1) != labels

@@ -24,8 +24,12 @@ class ImageBatch:
     sizes: list[tuple[int, int]]
 
     @classmethod
-    def from_images(cls, images: Sequence[Tensor], pixels: PixelConvention, device: object = None) -> ImageBatch:
+    def from_images(
+        cls, images: Sequence[Tensor], pixels: PixelConvention, device: object = None, least: tuple[int, int] = (0, 0)
+    ) -> ImageBatch:
         """Move RGB uint8 images (3, H_i, W_i) to ``device``, normalize them and pad them to the largest height and width.
+
+        ``least`` is the least (height, width) of the padded tensor.
 
         Padding comes after normalization, so a padded pixel has the value of the mean image, as the field does it.
 
@@ -36,9 +40,9 @@ class ImageBatch:
             raise ValueError("ImageBatch needs at least one image, got none")
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
         normalized = [pixels.normalize(moved(image, device)) for image in images]
-        if len(normalized) == 1:
+        height, width = max(least[0], *(h for h, _ in sizes)), max(least[1], *(w for _, w in sizes))
+        if sizes == [(height, width)]:
             return cls(normalized[0][None], sizes)
-        height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
         tensor = normalized[0].new_zeros(len(images), 3, height, width)
         for slot, image in zip(tensor, normalized, strict=True):
             slot[:, : image.shape[-2], : image.shape[-1]] = image

@@ -9,6 +9,7 @@ from typing import Any
 
 from resdet.config import load_config
 from resdet.data.own import IndexedDataset
+from resdet.distributed.join import joined
 from resdet.engine.run import Hook, Run
 from resdet.engine.run_folder import set_aside
 from resdet.engine.task import Results
@@ -73,41 +74,48 @@ def train(
         raise ConfigError("train: 'restart' begins anew and 'resume' goes on: give one of them")
     changes = list(_overrides(change or {}))
     names = [text.partition("=")[0] for text in changes]
-    if isinstance(data, (str, Path)):
-        if config is not None:
-            raise ConfigError("train: 'data' is a path, which goes without a config; with one, give its options as a mapping")
+    with joined(device) as ranks:
+        # processes that torchrun starts again go on
+        resume, restart = resume or ranks.restarted, restart and not ranks.restarted
+        if isinstance(data, (str, Path)):
+            if config is not None:
+                raise ConfigError(
+                    "train: 'data' is a path, which goes without a config; with one, give its options as a mapping"
+                )
+            if restart:
+                ranks.once(lambda: set_aside(run_folder(data, output)))
+            chosen = ranks.once(
+                lambda: planned_run(
+                    data,
+                    task=task,
+                    device=select_device(device),
+                    output=output,
+                    model=model,
+                    budget=parse_budget(budget or "30min"),
+                    overrides=[*_overrides(options), *changes],
+                    resume=resume,
+                )
+            )
+            return train_config(chosen, device=device, resume=resume, hooks=hooks, change=names, accept_data=accept_data_change)
+        if config is None or any(value is not None for value in (task, model, budget)):
+            raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
+        given = dict(data or {})
+        own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
+        overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given}), *changes]
+        described = load_config(config, overrides)
+        if output is not None:
+            described.output = str(output)
         if restart:
-            set_aside(run_folder(data, output))
-        chosen = planned_run(
-            data,
-            task=task,
-            device=select_device(device),
-            output=output,
-            model=model,
-            budget=parse_budget(budget or "30min"),
-            overrides=[*_overrides(options), *changes],
+            ranks.once(lambda: set_aside(described.output))
+        return train_config(
+            described,
+            device=device,
             resume=resume,
+            hooks=hooks,
+            own=own or None,
+            change=names,
+            accept_data=accept_data_change,
         )
-        return train_config(chosen, device=device, resume=resume, hooks=hooks, change=names, accept_data=accept_data_change)
-    if config is None or any(value is not None for value in (task, model, budget)):
-        raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
-    given = dict(data or {})
-    own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
-    overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given}), *changes]
-    described = load_config(config, overrides)
-    if output is not None:
-        described.output = str(output)
-    if restart:
-        set_aside(described.output)
-    return train_config(
-        described,
-        device=device,
-        resume=resume,
-        hooks=hooks,
-        own=own or None,
-        change=names,
-        accept_data=accept_data_change,
-    )
 
 
 def evaluate(

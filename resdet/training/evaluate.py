@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.distributed.join import joined
+from resdet.distributed.ranks import Ranks
 from resdet.engine.run_lock import not_in_training
 from resdet.engine.task import Results
 from resdet.errors import ConfigError
@@ -21,7 +23,9 @@ from resdet.inference.load_localizer import load_localizers
 from resdet.models.build import load_model
 from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
+from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import read_card
+from resdet.ops.kernels import default_kernels
 from resdet.report.classification import write_classification
 from resdet.training.classification.evaluation import ClassifierEvaluation
 from resdet.training.detection.evaluation import DetectorEvaluation
@@ -61,19 +65,21 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
         folder: the folder for the results, created when missing.
         options: the options of the evaluation.
 
+    In a process that torchrun started, all of its processes evaluate together, and the first one writes.
+
     Raises:
         ConfigError, DataError: for files that do not fit the config or each other, and for every problem of the data; when
             another process trains in the folder.
         PredictionError: for a model whose scores are NaN or infinite.
     """
-    device = select_device(options.device)
-    with not_in_training(folder):
+    with joined(options.device) as ranks, ranks.entered(not_in_training(folder)):
+        device = select_device(options.device)
         if isinstance(config, DetectionRunConfig):
-            return _evaluate_detectors(config, weights, folder, options, device)
+            return _evaluate_detectors(config, weights, folder, options, device, ranks)
         if isinstance(config, ClassificationRunConfig):
-            return _evaluate_classifiers(config, weights, folder, options, device)
+            return _evaluate_classifiers(config, weights, folder, options, device, ranks)
         localizer = load_localizers(weights, device, config=config.model, crop=config.data.crop)
-        return evaluate_localizer(config.data, config.classes, localizer, options.classifiers, device, folder)
+        return evaluate_localizer(config.data, config.classes, localizer, options.classifiers, device, folder, ranks)
 
 
 def evaluate_prediction_files(files: Sequence[str], shares: Sequence[float], folder: Path) -> Results:
@@ -89,7 +95,12 @@ def evaluate_prediction_files(files: Sequence[str], shares: Sequence[float], fol
 
 
 def _evaluate_detectors(
-    config: DetectionRunConfig, weights: Sequence[str], folder: Path, options: EvaluationOptions, device: torch.device
+    config: DetectionRunConfig,
+    weights: Sequence[str],
+    folder: Path,
+    options: EvaluationOptions,
+    device: torch.device,
+    ranks: Ranks,
 ) -> Results:
     """Evaluate detectors; the network of each file comes from its own card."""
     configs = [config.model]
@@ -98,8 +109,16 @@ def _evaluate_detectors(
         own = [card_config(path, read_card(path)) for path in weights]
         check_detectors(weights, own)
         configs = [replace(each, rpn=config.model.rpn, test=config.model.test) for each in own]
-    models = load_detectors(weights, configs, device, precision=options.precision, compiled=options.compiled)
-    evaluation = DetectorEvaluation(config.data, models[0].names, config.model.test, options.backend)
+    kernels = default_kernels()
+
+    def load() -> list[FasterRCNN]:
+        return load_detectors(weights, configs, device, precision=options.precision, compiled=options.compiled, kernels=kernels)
+
+    loaded = load() if ranks.first else None
+    # what it has measured decides for all, because another way to compute a product rounds differently
+    kernels.answers.update(ranks.once(lambda: kernels.answers))
+    models = loaded or load()
+    evaluation = DetectorEvaluation(config.data, models[0].names, config.model.test, options.backend, ranks=ranks)
     metrics = evaluation.run_ensemble(models, options.shares)
     metrics["meta"]["precision"] = options.precision
     if len(models) > 1:
@@ -108,11 +127,16 @@ def _evaluate_detectors(
 
 
 def _evaluate_classifiers(
-    config: ClassificationRunConfig, weights: Sequence[str], folder: Path, options: EvaluationOptions, device: torch.device
+    config: ClassificationRunConfig,
+    weights: Sequence[str],
+    folder: Path,
+    options: EvaluationOptions,
+    device: torch.device,
+    ranks: Ranks,
 ) -> Results:
     """Evaluate classifiers; the network of a model file comes from its own card."""
     own = {path: _load_classifier(path, config, len(weights)) for path in weights if is_model_file(path)}
-    evaluation = ClassifierEvaluation(config.data, config.test, _common_names(own))
+    evaluation = ClassifierEvaluation(config.data, config.test, _common_names(own), ranks=ranks)
     models = [
         (own[path] if path in own else load_foreign_classifier(path, config.model, evaluation.names)).to(device)
         for path in weights

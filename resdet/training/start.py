@@ -13,6 +13,7 @@ from torch import nn
 
 from resdet.config import config_to_yaml
 from resdet.config.schema import ClassificationRunConfig
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.averaging import moving_average
 from resdet.engine.graphs import replay
 from resdet.engine.keep import keep
@@ -28,6 +29,7 @@ from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
+from resdet.ops.sync_bn import share_batch_norms
 from resdet.training.curves import draw_curves
 from resdet.training.expected_time import ExpectedTime
 from resdet.training.kernels import choose_kernels, machine_notes
@@ -51,6 +53,7 @@ def train_task(
     hooks: Sequence[Hook] = (),
     change: Collection[str] = (),
     accept_data: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Train a task in the run folder of ``config``, from the state in the folder to the end.
 
@@ -62,14 +65,16 @@ def train_task(
         hooks: your own hooks, in addition to those that log, evaluate and save.
         change: options in which the resumed run may differ from the run in the folder.
         accept_data: let the resumed run go on with other training images than it began with.
+        ranks: the processes that train together.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
-    with started(config, task, device, resume=resume, hooks=hooks, change=change, accept_data=accept_data) as run:
+    with started(config, task, device, resume=resume, hooks=hooks, change=change, accept_data=accept_data, ranks=ranks) as run:
         train(run)
         run.finish()
-    draw_curves(run.files)
+    if ranks.first:
+        draw_curves(run.files)
     return run
 
 
@@ -83,14 +88,17 @@ def started(
     hooks: Sequence[Hook] = (),
     change: Collection[str] = (),
     accept_data: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Run]:
     """A run in its folder, ready to train; the context keeps other processes out. Arguments are those of ``train_task``."""
-    run = assembled(config, task, device)
+    run = assembled(config, task, device, ranks)
+    if ranks.world > 1:  # the measurements of one process decide for all
+        config = ranks.once(lambda: choose_kernels(config, task.model, device)[0])
     config, run.network = choose_kernels(config, task.model, device)
     run.config, options = config, config.run
     # the folder is opened last, when data and model are known to be good, so that a mistake there leaves no folder behind
-    with open_run(config.output, config_to_yaml(config), resume, change) as run.files:
-        run.hooks = [*hooks, ExpectedTime()]
+    with ranks.entered(open_run(config.output, config_to_yaml(config), resume, change)) as run.files:
+        run.hooks = [*hooks, ExpectedTime()] if ranks.first else list(hooks)
         keep(
             run,
             log_every=options.log_every,
@@ -101,22 +109,25 @@ def started(
             early_stopping=options.early_stopping,
             accept_data=accept_data,
         )
-        for line in summary(run, config):
+        for line in summary(run, config) if ranks.first else ():
             _log.info("%s", line)
         yield run
 
 
-def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Run:
+def assembled(config: RunFile, task: Task[Any, Any], device: torch.device, ranks: Ranks = ALONE) -> Run:
     """A run put together from its parts, before anything is loaded from its folder; arguments are those of ``train_task``."""
     options, optimizer, model = config.run, config.optimizer, task.model
     if config.schedule.policy == "plateau" and not task.evaluates:
         raise ConfigError("option 'schedule.policy' plateau needs a validation set, 'data.val' has none")
+    _check_ranks(options, ranks)
     schedule, rate = in_iterations(config.schedule, task.samples, options.batch), scaled_rate(optimizer, options.batch)
     precision = Precision(options.precision, device)
     if options.channels_last:
         model.to(memory_format=torch.channels_last)
     average = moving_average(model, options.ema) if options.ema else None
     _prepare(model, options)
+    if options.sync_bn and ranks.world > 1:
+        share_batch_norms(model, ranks)
     if options.cuda_graphs:
         _replay(model, config, precision)
     return Run(
@@ -140,7 +151,19 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device) -> Ru
         clip_norm=optimizer.clip_norm,
         accumulate=options.accumulate,
         average=average,
+        ranks=ranks,
     )
+
+
+def _check_ranks(options: RunConfig, ranks: Ranks) -> None:
+    """Raise a ConfigError when a process would have nothing to do, or shapes would differ from step to step."""
+    if options.cuda_graphs and ranks.world > 1:
+        raise ConfigError(f"option 'run.cuda_graphs' is for one process, there are {ranks.world}")
+    if options.batch // options.accumulate < ranks.world:
+        parts = f" in 'run.accumulate' {options.accumulate} parts" if options.accumulate > 1 else ""
+        raise ConfigError(
+            f"option 'run.batch' must have an image for each of {ranks.world} processes, got {options.batch}{parts}"
+        )
 
 
 def _prepare(model: nn.Module, options: RunConfig) -> None:

@@ -20,7 +20,7 @@ def summary(run: Run, config: RunFile) -> Iterator[str]:
     threads = torch.get_num_threads()
     device = f"cpu, {threads} thread{'s' if threads > 1 else ''}" if run.device.type == "cpu" else str(run.device)
     batch, optimizer = config.run.batch, config.optimizer
-    yield f"device: {device}"
+    yield f"device: {device}{f', in each of {run.ranks.world} processes' if run.ranks.world > 1 else ''}"
     passes, images = run.iterations * batch / max(run.task.samples, 1), "images" if batch > 1 else "image"
     yield f"steps: {run.iterations:,} of {batch} {images}, {passes:.1f} passes over the training set"
     rate = run.schedule.lr

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 from resdet.data.own import IndexedDataset, own_classification_dataset, own_detection_dataset
+from resdet.distributed.join import joined
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.run import Hook, Run
 from resdet.engine.run_folder import holds_run
 from resdet.errors import ConfigError
@@ -48,31 +50,69 @@ def train_config(
         change: options in which the resumed run may differ from the run in the folder.
         accept_data: let the resumed run go on with other training images than it began with.
 
+    In a process that torchrun started, all of its processes train together.
+
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
-    where = select_device(device)
-    if resume and holds_run(config.output):
-        config = as_recorded(config)
-    else:
-        check_pretrained(config)
+    with joined(device) as ranks:
+        run = _train(
+            config,
+            ranks,
+            device=select_device(device),
+            resume=resume,
+            hooks=hooks,
+            own=own,
+            change=change,
+            accept_data=accept_data,
+        )
+    run.again = functools.partial(train_config, config, device=device, resume=True, own=own)
+    return run
+
+
+def _train(
+    config: RunFile,
+    ranks: Ranks,
+    *,
+    device: torch.device,
+    resume: bool,
+    hooks: Sequence[Hook],
+    own: Mapping[str, IndexedDataset] | None,
+    change: Collection[str],
+    accept_data: bool,
+) -> Run:
+    # the processes that torchrun starts again are to go on, whatever the command that it has kept says
+    resume = resume or ranks.restarted
+    config = ranks.once(lambda: _begun(config, resume=resume))
     if isinstance(config, DetectionRunConfig) and config.training == "alternating":
         if change:
             raise ConfigError("--change is for a run of one training, option 'training' is alternating")
         if own:
             raise ConfigError("data sets of one's own are trained on jointly, option 'training' is alternating")
-        run = train_alternating(config, where, resume=resume, hooks=hooks, accept_data=accept_data)
-    else:
-        task = build_task(config, where, resume=resume, own=own)
-        run = train_task(config, task, where, resume=resume, hooks=hooks, change=change, accept_data=accept_data)
-    run.again = functools.partial(train_config, config, device=device, resume=True, own=own)
-    return run
+        return train_alternating(config, device, resume=resume, hooks=hooks, accept_data=accept_data, ranks=ranks)
+    task = build_task(config, device, resume=resume, own=own, ranks=ranks)
+    return train_task(config, task, device, resume=resume, hooks=hooks, change=change, accept_data=accept_data, ranks=ranks)
+
+
+def _begun(config: RunFile, *, resume: bool) -> RunFile:
+    """The config with what the run in its folder has decided; of a new run, its weights are looked for."""
+    if resume and holds_run(config.output):
+        return as_recorded(config)
+    check_pretrained(config)
+    return config
 
 
 def build_task(
-    config: RunFile, device: torch.device, *, resume: bool = False, own: Mapping[str, IndexedDataset] | None = None
+    config: RunFile,
+    device: torch.device,
+    *,
+    resume: bool = False,
+    own: Mapping[str, IndexedDataset] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Task[Any, Any]:
     """The task of a config, with its data read and its network built; arguments are those of ``train_config``.
+
+    ``ranks`` are the processes that train together.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
@@ -81,13 +121,13 @@ def build_task(
     if isinstance(config, DetectionRunConfig):
         names = config.data.names
         detected = {part: own_detection_dataset(items, _names(items, names)) for part, items in given.items()}
-        return detection_task(config, device, **detected)
+        return detection_task(config, device, **detected, ranks=ranks)
     if isinstance(config, ClassificationRunConfig):
         classified = {part: own_classification_dataset(items, _names(items)) for part, items in given.items()}
-        return classification_task(config, device, **classified)
+        return classification_task(config, device, **classified, ranks=ranks)
     if own:
         raise ConfigError("localizers are trained on files, not on data sets of one's own")
-    return localization_task(config, device, resume=resume)
+    return localization_task(config, device, resume=resume, ranks=ranks)
 
 
 def _names(items: IndexedDataset, names: Sequence[str] = ()) -> Sequence[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from torch import Tensor
 
+from resdet.distributed.share import Share, pieces
 from resdet.structures import Target
 from resdet.structures.moving import moved
 
@@ -16,10 +18,16 @@ LoadedBatchT = TypeVar("LoadedBatchT", bound="LoadedBatch")
 
 @dataclass(frozen=True)
 class LoadedBatch:
-    """A batch. Each field is a sequence with an entry for each image, or empty, or None."""
+    """A batch. Each field of its own is a sequence with an entry for each image, or empty, or None.
+
+    Attributes:
+        share: the share of a larger batch that this is; None: it is whole.
+    """
+
+    share: Share | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
+        return len(next(getattr(self, each.name) for each in fields(self) if each.name != "share"))
 
     @property
     def names(self) -> list[str]:
@@ -27,9 +35,20 @@ class LoadedBatch:
         return list(getattr(self, "paths", ()))
 
     def split(self: LoadedBatchT, parts: int) -> list[LoadedBatchT]:
-        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part."""
-        columns = {name: value for name, value in vars(self).items() if value is not None}
-        return [replace(self, **{name: value[piece] for name, value in columns.items()}) for piece in pieces(len(self), parts)]
+        """At most ``parts`` batches of consecutive images, none empty, of nearly equal length; a ValueError below 1 part.
+
+        A share is cut as it was taken, into its shares of the parts of the whole batch, whatever ``parts`` says.
+        """
+        columns = {name: value for name, value in vars(self).items() if name != "share" and value is not None}
+        cuts, shares = pieces(len(self), parts), list[Share]()
+        if self.share is not None:
+            shares = self.share.split()
+            ends = list(accumulate(map(len, shares), initial=0))
+            cuts = list(map(slice, ends, ends[1:]))
+        return [
+            replace(self, share=shares[number] if shares else None, **{name: value[cut] for name, value in columns.items()})
+            for number, cut in enumerate(cuts)
+        ]
 
     def to(self: LoadedBatchT, device: object) -> LoadedBatchT:
         """The same batch with its tensors on ``device``, except those of targets, which ``TargetBatch`` moves all at once."""
@@ -126,14 +145,6 @@ class RegionBatch(LoadedBatch):
     references: Tensor
     boxes: Tensor
     paths: tuple[str, ...]
-
-
-def pieces(count: int, parts: int) -> list[slice]:
-    """``range(count)`` in at most ``parts`` consecutive pieces, whose lengths differ by 1 at most."""
-    if parts < 1:
-        raise ValueError(f"a batch can be split into at least 1 part, got {parts}")
-    parts = min(parts, count)
-    return [slice(part * count // parts, (part + 1) * count // parts) for part in range(parts)]
 
 
 def _each(change: Callable[[Tensor | Target], Tensor | Target], value: Any) -> Any:

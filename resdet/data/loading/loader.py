@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +24,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from resdet.data.loading.samplers import Key
+from resdet.distributed.ranks import ALONE, Ranks
+from resdet.distributed.share import Share
 from resdet.errors import DataError
 from resdet.system import end_with_parent, stop_signals
 
@@ -39,7 +41,9 @@ class View(Protocol[B_co]):
         """The samples ``(index, draw)`` as one batch."""
 
 
-def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *, pin: bool = False) -> Iterator[B_co]:
+def train_loader(
+    view: View[B_co], batches: Iterable[list[Key]], workers: int, *, pin: bool = False, share: Share | None = None
+) -> Iterator[B_co]:
     """Load ``batches`` (``samplers.endless_batches``) in order, ahead of use, in ``workers`` processes (0: in this one).
 
     The processes live as long as the iterator: ``endless_batches`` has no epochs at which they would begin anew. They end with
@@ -50,11 +54,12 @@ def train_loader(view: View[B_co], batches: Iterable[list[Key]], workers: int, *
         batches: the samples of each batch.
         workers: the number of processes; each works two batches ahead.
         pin: put batches into pinned memory, for a GPU; this process does it, because the workers do not use the GPU.
+        share: the share of each batch that is loaded, and that the loaded batches note; None: the whole.
 
     Raises:
         DataError: for an image that cannot be read, the same error with and without workers.
     """
-    batches_loaded = _load(view, batches, workers, pin)
+    batches_loaded = _load(view, batches, workers, pin, share)
     _open.add(batches_loaded)
     return batches_loaded
 
@@ -69,13 +74,15 @@ def _close() -> None:
         batches_loaded.close()
 
 
-def _load(view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: bool) -> Generator[B_co, None, None]:
+def _load(
+    view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: bool, share: Share | None
+) -> Generator[B_co, None, None]:
     if workers and multiprocessing.get_start_method() == "forkserver":
         # workers then share the memory of the server's imports (250 MB each for torch alone), and start sooner
         multiprocessing.set_forkserver_preload(["__main__", __name__])
     loader: DataLoader[Any] = DataLoader(
         _Fetch(view),
-        sampler=batches,  # an element is a whole batch
+        sampler=batches if share is None else map(share.take, batches),  # an element is a whole batch
         batch_size=None,
         num_workers=workers,
         worker_init_fn=_quiet_worker,
@@ -87,7 +94,7 @@ def _load(view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: boo
         for loaded in batches_loaded:
             if isinstance(loaded, _Failure):
                 raise DataError(loaded.problems)
-            yield loaded
+            yield loaded if share is None else replace(loaded, share=share)
     finally:
         # at once: the traceback of an error that torch raises refers to its iterator, which would keep the workers until the
         # collector comes, or for ever at the end of the program
@@ -97,10 +104,18 @@ def _load(view: View[B_co], batches: Iterable[list[Key]], workers: int, pin: boo
         del batches_loaded  # the same, should torch once call it otherwise
 
 
-def test_loader(view: View[B_co], workers: int, batch: int = 1) -> Iterator[B_co]:  # noqa: PT028  # no test of pytest
-    """Load every image once, in order, ``batch`` images at a time; raises as ``train_loader`` does."""
+def test_loader(  # no test of pytest
+    view: View[B_co],
+    workers: int,
+    batch: int = 1,  # noqa: PT028
+    ranks: Ranks = ALONE,  # noqa: PT028
+) -> Iterator[B_co]:
+    """Load every image once, in order, ``batch`` images at a time, of which ``ranks`` deals this process its batches.
+
+    Raises as ``train_loader`` does.
+    """
     keys = [(index, 0) for index in range(len(view))]
-    return train_loader(view, [keys[first : first + batch] for first in range(0, len(keys), batch)], workers)
+    return train_loader(view, ranks.deal([keys[first : first + batch] for first in range(0, len(keys), batch)]), workers)
 
 
 @dataclass(frozen=True)

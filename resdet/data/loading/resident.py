@@ -7,6 +7,7 @@ takes 184 MB with its padding, so there it stays on the device, and a batch is o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.data.loading.samplers import Key
 from resdet.data.transforms.classification import ClassificationTrainTransform
+from resdet.distributed.share import Share
 from resdet.errors import DataError
 
 _BITS = 31  # of a hash, that a draw is made of: it stays positive in int64
@@ -51,9 +53,11 @@ class ResidentImages:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def batches(self, keys: Iterable[Sequence[Key]]) -> Iterator[ClassificationBatch]:
-        """A batch on the device for each list of ``(index, draw)``."""
-        return (self.batch(some) for some in keys)
+    def batches(self, keys: Iterable[Sequence[Key]], share: Share | None = None) -> Iterator[ClassificationBatch]:
+        """A batch on the device for each list of ``(index, draw)``, or the share of it."""
+        if share is None:
+            return (self.batch(some) for some in keys)
+        return (replace(self.batch(share.take(some)), share=share) for some in keys)
 
     def batch(self, keys: Sequence[Key]) -> ClassificationBatch:
         """The samples ``(index, draw)`` as one batch on the device."""

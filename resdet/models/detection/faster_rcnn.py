@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from resdet.distributed.share import Share
 from resdet.models.detection.prepared.prepare import prepare_parts
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
@@ -93,6 +94,7 @@ class FasterRCNN(nn.Module):
         targets: Sequence[Target],
         proposals: Sequence[Tensor] | None = None,
         parts: Collection[str] = PARTS,
+        share: Share | None = None,
     ) -> dict[str, Tensor]:
         """The losses of approximate joint training, or of one part of the network, as the steps of alternating training need.
 
@@ -102,12 +104,18 @@ class FasterRCNN(nn.Module):
             proposals: N tensors float32 (R_i, 4) ``xyxy`` in pixels of these images, for the region classifier in place of
                 the RPN's; None: the RPN's.
             parts: "rpn", "roi" or both.
+            share: the share of a batch that the images are; None: the whole. The means of the losses of all shares, weighted by
+                their images, are the losses of the batch.
 
         Returns:
             "loss_rpn_cls" and "loss_rpn_box" with "rpn", "loss_roi_cls" and "loss_roi_box" with "roi": scalars, always all of
             the parts asked for, always in the graph.
         """
-        batch = ImageBatch.from_images(images, self.pixels, self.device)
+        largest = (0, 0)
+        if share is not None:  # padded as in the whole batch, because behind a shift the padding is not all zeros
+            height, width = share.most(*(max(image.shape[side] for image in images) for side in (-2, -1)))
+            largest = (height, width)
+        batch = ImageBatch.from_images(images, self.pixels, self.device, least=largest)
         truth = TargetBatch.from_targets(targets, self.device)
         features = self.trunk(batch.tensor)
         losses: dict[str, Tensor] = {}
@@ -116,10 +124,10 @@ class FasterRCNN(nn.Module):
         if "roi" in parts and proposals is None:
             proposals = [boxes for boxes, _ in self.rpn.propose(*predicted, batch.sizes, self.rpn.train_filter)]
         if "rpn" in parts:
-            losses |= self.rpn.losses(*predicted, truth)
+            losses |= self.rpn.losses(*predicted, truth, share)
         if "roi" in parts and proposals is not None:
-            regions = self.roi_heads.sample_regions([boxes.to(self.device) for boxes in proposals], truth)
-            losses |= self.roi_heads.losses(features, regions)
+            regions = self.roi_heads.sample_regions([boxes.to(self.device) for boxes in proposals], truth, share)
+            losses |= self.roi_heads.losses(features, regions, share)
         return losses
 
     @torch.no_grad()

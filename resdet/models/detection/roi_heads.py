@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from resdet.distributed.share import Share
 from resdet.losses.box_regression import box_regression_loss
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.context import join_context, whole_image_boxes
@@ -139,12 +140,13 @@ class RoIHeads(nn.Module):
         return maps
 
     @torch.no_grad()
-    def sample_regions(self, proposals: Sequence[Tensor], targets: TargetBatch) -> Regions:
+    def sample_regions(self, proposals: Sequence[Tensor], targets: TargetBatch, share: Share | None = None) -> Regions:
         """Match proposals, and the ground truth itself, to the targets, and draw a mini-batch of each image.
 
         Args:
             proposals: N tensors float32 (R_i, 4) ``xyxy``.
             targets: the objects of the N images, on the proposals' device.
+            share: the share of a batch that the N images are; None: the whole.
 
         Raises:
             ValueError: when a label is not below K.
@@ -165,7 +167,7 @@ class RoIHeads(nn.Module):
         padding = torch.arange(candidates.shape[1], device=matches.device) >= lengths[:, None]
         matches = matches.masked_fill(padding, BETWEEN)
         image, region = sample(
-            matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction
+            matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction, share=share
         )
         boxes = candidates[image, region].split(torch.bincount(image, minlength=len(own)).tolist())
         matched = matches[image, region]
@@ -180,17 +182,18 @@ class RoIHeads(nn.Module):
             if largest >= self.num_classes:
                 raise ValueError(f"{path}: label {largest}, but the detector has {self.num_classes} classes")
 
-    def losses(self, features: Tensor, regions: Regions) -> dict[str, Tensor]:
+    def losses(self, features: Tensor, regions: Regions, share: Share | None = None) -> dict[str, Tensor]:
         """Cross-entropy over the regions and smooth L1 over the positives' true-class deltas, {"loss_roi_cls", "loss_roi_box"}.
 
-        Both are divided by the number of regions (Fast R-CNN, equation 1).
+        Both are divided by the number of regions, of all images of the batch (Fast R-CNN, equation 1). ``share`` is the share
+        of the batch that these images are; None: the whole.
         """
         logits, deltas = self(features, regions.boxes, regions.sizes)
-        count = len(regions.labels)
+        count = max(len(regions.labels), 1) if share is None else share.normalizer(len(regions.labels))
         positive = (regions.labels < self.num_classes).nonzero()[:, 0]
         references = torch.cat(regions.boxes)[positive]
         return {
-            "loss_roi_cls": F.cross_entropy(logits.float(), regions.labels, reduction="sum") / max(count, 1),
+            "loss_roi_cls": F.cross_entropy(at_least_float32(logits), regions.labels, reduction="sum") / count,
             "loss_roi_box": box_regression_loss(
                 deltas[positive, regions.labels[positive]],
                 self.coder.encode(regions.target_boxes, references),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resdet.distributed.share import Share
 from resdet.losses.box_regression import box_regression_loss
 from resdet.models.backbones.misfit import conv_misfit, is_a
 from resdet.models.detection.anchors import AnchorGrid
@@ -127,7 +128,9 @@ class RPN(nn.Module):
             for i, size in enumerate(sizes)
         ]
 
-    def losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: TargetBatch) -> dict[str, Tensor]:
+    def losses(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: TargetBatch, share: Share | None = None
+    ) -> dict[str, Tensor]:
         """``anchor_losses`` over anchors matched to the targets and drawn at random; the tensors are what ``predict`` gives."""
         matches = match(
             anchors,
@@ -137,9 +140,19 @@ class RPN(nn.Module):
             keep_best=True,
             ignore=targets.ignore,
         )
-        sampled = sample(matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction)
+        sampled = sample(
+            matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction, share=share
+        )
         return anchor_losses(
-            logits, deltas, anchors, targets.boxes, matches, sampled, coder=self.coder, smooth_l1_beta=self.smooth_l1_beta
+            logits,
+            deltas,
+            anchors,
+            targets.boxes,
+            matches,
+            sampled,
+            coder=self.coder,
+            smooth_l1_beta=self.smooth_l1_beta,
+            share=share,
         )
 
 
@@ -153,10 +166,11 @@ def anchor_losses(
     *,
     coder: BoxCoder,
     smooth_l1_beta: float,
+    share: Share | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy over the sampled anchors, and the box loss of the positive ones among them.
 
-    Both are divided by the number of anchors sampled, of all images (Faster R-CNN, equation 1).
+    Both are divided by the number of anchors sampled, of all images of the batch (Faster R-CNN, equation 1).
 
     Args:
         logits: (N, A).
@@ -167,14 +181,16 @@ def anchor_losses(
         sampled: indices (S,) of images and (S,) of anchors.
         coder: of anchors' deltas.
         smooth_l1_beta: of the box loss.
+        share: the share of a batch that the N images are; None: the whole.
 
     Returns:
         {"loss_rpn_cls", "loss_rpn_box"}, scalars.
     """
     image, anchor = sampled
+    normalizer = max(len(anchor), 1) if share is None else share.normalizer(len(anchor))
     positive = matches[image, anchor] >= 0
     entropy = F.binary_cross_entropy_with_logits(logits[image, anchor], positive.to(logits), reduction="sum")
     image, anchor = image[positive], anchor[positive]
     targets = coder.encode(objects[image, matches[image, anchor]], anchors[anchor])
-    box = box_regression_loss(deltas[image, anchor], targets, beta=smooth_l1_beta, normalizer=len(positive))
-    return {"loss_rpn_cls": entropy / max(len(positive), 1), "loss_rpn_box": box}
+    box = box_regression_loss(deltas[image, anchor], targets, beta=smooth_l1_beta, normalizer=normalizer)
+    return {"loss_rpn_cls": entropy / normalizer, "loss_rpn_box": box}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from resdet.distributed.share import Share
 from resdet.models.detection.anchors import AnchorGrid
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.matcher import match
@@ -85,13 +86,14 @@ class PerClassRPN(nn.Module):
         features = self.body(self.pixels.normalize(images))
         return *self.head(features, classes), self.anchors(features.shape[-2], features.shape[-1])
 
-    def losses(self, images: Tensor, labels: Tensor, boxes: Sequence[Tensor]) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, labels: Tensor, boxes: Sequence[Tensor], share: Share | None = None) -> dict[str, Tensor]:
         """``anchor_losses`` of each image's own class, over as many positive anchors as negative ones.
 
         Args:
             images: uint8 RGB (N, 3, H, W).
             labels: int64 (N,), 0 … K-1.
             boxes: for each image float32 (B_i, 4) ``xyxy``, the objects of its class; an image without any gives no sample.
+            share: the share of a batch that the N images are; None: the whole.
 
         Returns:
             {"loss_rpn_cls", "loss_rpn_box"}, scalars.
@@ -99,8 +101,16 @@ class PerClassRPN(nn.Module):
         logits, deltas, anchors = self(images, labels[:, None])
         objects = pad_sequence(list(boxes), batch_first=True)  # behind an image's own empty ones, which match nothing
         matches = match(anchors, objects, fg_iou_thresh=self.fg_iou_thresh, bg_iou_thresh=self.bg_iou_thresh, keep_best=True)
-        sampled = sample_evenly(matches, self.batch_size_per_image)
+        sampled = sample_evenly(matches, self.batch_size_per_image, share)
         logits, deltas = logits[:, 0], deltas[:, 0]
         return anchor_losses(
-            logits, deltas, anchors, objects, matches, sampled, coder=self.coder, smooth_l1_beta=self.smooth_l1_beta
+            logits,
+            deltas,
+            anchors,
+            objects,
+            matches,
+            sampled,
+            coder=self.coder,
+            smooth_l1_beta=self.smooth_l1_beta,
+            share=share,
         )

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from torch import Tensor
 
 from resdet.config.schema import ClassificationDataConfig, ClassificationTestConfig
 from resdet.data.dataset import ClassificationDataset
 from resdet.data.sources.classification import build_classification_dataset
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.task import Results
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import Predictions, average_predictions, normalized_shares
@@ -28,6 +30,7 @@ class ClassifierEvaluation:
         test: the section with the views of an image that are averaged.
         names: the classifiers' class names, in label order; those of the validation set when None.
         dataset: a data set to use instead of the validation files.
+        ranks: the processes that evaluate together: each classifies its share of the batches, the first one scores and writes.
 
     Attributes:
         names: the class names.
@@ -42,7 +45,9 @@ class ClassifierEvaluation:
         test: ClassificationTestConfig,
         names: Sequence[str] | None,
         dataset: ClassificationDataset | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.dataset = dataset if dataset is not None else build_classification_dataset(data.val, names, option="data.val")
         self.names = tuple(self.dataset.names)
         self.views = Views(test.views, tuple(test.short_sides or [data.test_short_side]), data.crop, test.flip)
@@ -57,8 +62,9 @@ class ClassifierEvaluation:
 
     def run_ensemble(self, models: Sequence[Classifier], shares: Sequence[float]) -> dict[str, Any]:
         """Classify every image by several networks, one after the other, and return the metrics of their weighted average."""
-        self.predictions = average_predictions([self._predict(model) for model in models], shares)
-        self.metrics = evaluate_predictions(self.predictions)
+        self.ranks.doing("evaluation")
+        found = [self._classified(model) for model in models]
+        self.metrics = self.ranks.once(lambda: self._score(found, shares))
         self.metrics["meta"] |= {
             "views": self.views.kind,
             "short_sides": list(self.views.short_sides),
@@ -69,14 +75,28 @@ class ClassifierEvaluation:
         }
         return self.metrics
 
+    def _score(self, found: Sequence[Sequence[tuple[Tensor, Tensor]]], shares: Sequence[float]) -> dict[str, Any]:
+        """The metrics of what each network has found in all images."""
+        self.predictions = average_predictions([self._predictions(batches) for batches in found], shares)
+        return evaluate_predictions(self.predictions)
+
     def write(self, model: Classifier, folder: Path) -> Results:
-        """Write the metrics, predictions and pictures of the last run; without one, run ``model`` first."""
-        if self.predictions is None:
+        """Write the metrics, predictions and pictures of the last run; without one, run ``model`` first.
+
+        The first process writes.
+        """
+        if not self.metrics:
             self.run(model)
+        if not self.ranks.first:
+            return Results(self.metrics)
         return Results(self.metrics, write_classification(folder, cast(Predictions, self.predictions), self.metrics))
 
-    def _predict(self, model: Classifier) -> Predictions:
-        batches = list(classify_dataset(model, self.dataset, self.views, workers=self.workers))
+    def _classified(self, model: Classifier) -> list[tuple[Tensor, Tensor]]:
+        """Probabilities and labels of all images, some at a time; on all but the first process there are none."""
+        own = classify_dataset(model, self.dataset, self.views, workers=self.workers, ranks=self.ranks)
+        return self.ranks.collect(list(own))
+
+    def _predictions(self, batches: Sequence[tuple[Tensor, Tensor]]) -> Predictions:
         probabilities = [some.numpy() for some, _ in batches] or [np.zeros((0, len(self.names)), np.float32)]
         labels = [some.numpy() for _, some in batches] or [np.zeros(0, np.int64)]
         files = tuple(_below(self.dataset.path(index), self.root) for index in range(len(self.dataset)))

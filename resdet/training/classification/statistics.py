@@ -16,6 +16,7 @@ from resdet.data.loading.loader import train_loader
 from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import ClassificationView
 from resdet.data.sources.classification import build_classification_dataset, build_train_transform
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.task import Results
 from resdet.models.backbones.bn_statistics import recompute_bn_statistics, unfold_bn_statistics
 from resdet.models.build import load_model
@@ -27,12 +28,13 @@ _log = logging.getLogger(__name__)
 _UNFOLDED = 512  # images on which missing BN statistics are measured
 
 
-def refresh_classifier(config: ClassificationRunConfig, device: torch.device) -> Results:
+def refresh_classifier(config: ClassificationRunConfig, device: torch.device, ranks: Ranks = ALONE) -> Results:
     """Recompute the BN statistics of a finished run's ``model.safetensors`` over its training images, in place.
 
     Args:
         config: the config of the run; ``recompute_bn`` is the number of images, 0: all.
         device: the device of the network.
+        ranks: the processes that evaluate together; each of them recomputes the statistics, and the first one writes.
 
     Returns:
         The evaluation of the refreshed model.
@@ -44,10 +46,11 @@ def refresh_classifier(config: ClassificationRunConfig, device: torch.device) ->
     loaded, card = load_model(path, config.model)
     model = cast(Classifier, loaded).to(device)  # load_model has checked that it is a classifier as in the config
     dataset = build_classification_dataset(config.data.train, model.names)
-    evaluation = ClassifierEvaluation(config.data, config.test, model.names) if config.data.val.root else None
+    evaluation = ClassifierEvaluation(config.data, config.test, model.names, ranks=ranks) if config.data.val.root else None
     view = training_view(config, dataset)
     recompute_statistics(model, view, config, config.recompute_bn or len(view))
-    write_model(path, model.state_dict(), card)
+    if ranks.first:
+        write_model(path, model.state_dict(), card)
     return evaluation.write(model, path.parent) if evaluation else Results()
 
 

@@ -19,6 +19,8 @@ from resdet.data.loading.samplers import endless_batches
 from resdet.data.marks import Images
 from resdet.data.sources.classification import build_classification_dataset, build_mean_image, build_train_transform
 from resdet.data.transforms.mixing import build_mixing
+from resdet.distributed.ranks import ALONE, Ranks
+from resdet.distributed.share import share_of
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
 from resdet.errors import ConfigError
@@ -39,6 +41,7 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         dataset: labelled images.
         model: the network on its device, with the weights that training begins with.
         evaluation: the evaluation; None: there is none.
+        ranks: the processes that train together.
 
     Raises:
         ConfigError: from the constructor, when BN would get only a single value, or a single image.
@@ -50,8 +53,10 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         dataset: ClassificationDataset,
         model: Classifier,
         evaluation: ClassifierEvaluation | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        _check_batches(config, model, len(dataset))
+        self.ranks = ranks
+        _check_batches(config, model, len(dataset), 1 if config.run.sync_bn else ranks.world)
         data, rules = config.data, config.regularization
         self.config = config
         self.dataset = dataset
@@ -70,14 +75,16 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         """Squares of images with their labels."""
         run, pin = self.config.run, next(self.model.parameters()).is_cuda
         keys = endless_batches(self.samples, run.batch, run.seed, start=start)
+        share = share_of(run.batch, run.accumulate, self.ranks)
         if self.config.data.resident:
             transform, device = build_train_transform(self.config.data), next(self.model.parameters()).device
-            return ResidentImages(self.view.dataset, transform, run.seed, device).batches(keys)
-        return train_loader(self.view, keys, self.config.data.workers, pin=pin)
+            return ResidentImages(self.view.dataset, transform, run.seed, device).batches(keys, share)
+        return train_loader(self.view, keys, self.config.data.workers, pin=pin, share=share)
 
     def step(self, network: Classifier, batch: ClassificationBatch) -> Mapping[str, Tensor]:
         """Cross entropy, and the share of images whose class is not the best scored one."""
-        return classification_step(network, batch, label_smoothing=self.config.regularization.label_smoothing, mix=self.mix)
+        smoothing = self.config.regularization.label_smoothing
+        return classification_step(network, batch, label_smoothing=smoothing, mix=self.mix, share=batch.share)
 
     def evaluate(self, model: Classifier) -> dict[str, Any]:
         """Top-k errors and calibration, and as the loss, when the config asks for it, the cross entropy of the same views."""
@@ -98,10 +105,11 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         return math.nan if error is None else 1 - float(error)
 
     def finish(self, model: Classifier, folder: Path) -> Results:
-        """Recompute BN statistics where the config asks for it, and write what the last evaluation found."""
+        """Recompute BN statistics where the config asks for it, in each process, and write what the last evaluation found."""
         if self.config.recompute_bn:
             recompute_statistics(model, self.view, self.config, self.config.recompute_bn)
-            self.save(model, folder / "model.safetensors")
+            if self.ranks.first:
+                self.save(model, folder / "model.safetensors")
             self.evaluate(model)
         return self.evaluation.write(model, folder) if self.evaluation else Results()
 
@@ -112,6 +120,7 @@ def classification_task(
     *,
     train: ClassificationDataset | None = None,
     val: ClassificationDataset | None = None,
+    ranks: Ranks = ALONE,
 ) -> ClassificationTask:
     """The training task of a classifier config; ``train`` and ``val`` replace the config's files.
 
@@ -121,22 +130,23 @@ def classification_task(
     dataset = train if train is not None else build_classification_dataset(config.data.train)
     evaluation = None
     if val is not None or config.data.val.root:
-        evaluation = ClassifierEvaluation(config.data, config.test, dataset.names, val)
+        evaluation = ClassifierEvaluation(config.data, config.test, dataset.names, val, ranks)
     seed_everything(config.run.seed)
     model = start_classifier(config.model, dataset.names, build_mean_image(config.data, dataset)).to(device)
-    task = ClassificationTask(config, dataset, model, evaluation)
+    task = ClassificationTask(config, dataset, model, evaluation, ranks)
     if config.model.backbone.weights and statistics_are_folded(model):
         unfold_statistics(model, task.view, config)
     return task
 
 
-def _check_batches(config: ClassificationRunConfig, model: Classifier, dataset: int) -> None:
+def _check_batches(config: ClassificationRunConfig, model: Classifier, dataset: int, processes: int) -> None:
     """Raise a ConfigError when BN would get only a single value or image, before hours go into training."""
     if config.recompute_bn and min(config.recompute_bn, dataset) < 2:
         raise ConfigError(f"option 'recompute_bn' must be at least 2 images, got {config.recompute_bn} of {dataset}")
-    images = config.run.batch // config.run.accumulate
-    if images < 2 and training_window(model.backbone.spec, config.data.crop) == 1:
+    images = config.run.batch // config.run.accumulate // processes
+    if images == 1 and training_window(model.backbone.spec, config.data.crop) == 1:
+        where = f" in each of {processes} processes" if processes > 1 else ""
         raise ConfigError(
             f"options 'run.batch' {config.run.batch} and 'run.accumulate' {config.run.accumulate} leave {images} image at a "
-            f"time, and 'data.crop' {config.data.crop} one position of the last map: BN needs at least two values"
+            f"time{where}, and 'data.crop' {config.data.crop} one position of the last map: BN needs at least two values"
         )

@@ -10,6 +10,7 @@ The detector is step 3's RPN, step 2's trunk and step 4's region classifier. Eac
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from resdet.config.schema import DetectionRunConfig
 from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
 from resdet.data.transforms.detection import DetectionTestTransform
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.proposal_cache import cached_proposals, dataset_fingerprint
 from resdet.engine.run import Hook, Run
 from resdet.engine.run_folder import open_run
@@ -72,6 +74,7 @@ def train_alternating(
     resume: bool = False,
     hooks: Sequence[Hook] = (),
     accept_data: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Take the four steps, continuing each one where it stopped, then evaluate the detector.
 
@@ -81,6 +84,7 @@ def train_alternating(
         resume: continue the run in the output folder.
         hooks: called in every step.
         accept_data: let a step that is resumed go on with other training images than it began with.
+        ranks: the processes that train together.
 
     Returns:
         The finished run of the whole detector, in the output folder.
@@ -89,36 +93,43 @@ def train_alternating(
         ConfigError: when the model of a finished step is missing or has changed. All errors of ``train_task`` are possible too.
     """
     images = read_training_images(config.data)
-    evaluation = evaluation_of(config, images)
-    with open_run(config.output, config_to_yaml(config), resume) as files:
+    evaluation = evaluation_of(config, images, ranks=ranks)
+    with ranks.entered(open_run(config.output, config_to_yaml(config), resume)) as files:
         folder = files.folder
-        finished = _finished(folder)
+        finished = ranks.once(lambda: _finished(folder))
         for number, step in enumerate(STEPS):
             if step.name in finished:
                 continue
-            _log.info("%s: step %d of %d", folder / step.name, number + 1, len(STEPS))
+            if ranks.first:
+                _log.info("%s: step %d of %d", folder / step.name, number + 1, len(STEPS))
             own = _step_config(config, folder, step, number)
-            task = _step_task(own, step, images, finished, device)
+            task = _step_task(own, step, images, finished, device, ranks)
             # the step belongs to the run that was opened above, whether the step has begun or not
-            train_task(own, task, device, resume=True, hooks=hooks, accept_data=accept_data)
-            finished[step.name] = sha256_of(_model_file(folder, step.name))
-            write_json(folder / _FINISHED, finished)
-        detector = DetectionTask(config, images, _load(folder, STEPS[-1].name, config).to(device), evaluation)
-        detector.save(detector.model, files.model)
+            train_task(own, task, device, resume=True, hooks=hooks, accept_data=accept_data, ranks=ranks)
+            finished = ranks.once(functools.partial(_finish, folder, step, finished))
+        detector = DetectionTask(config, images, _load(folder, STEPS[-1].name, config).to(device), evaluation, ranks=ranks)
+        if ranks.first:
+            detector.save(detector.model, files.model)
         results = detector.finish(detector.model, folder)
-    run = assembled(config, detector, device)  # after the evaluation, for it compiles and averages what a run is to train
+    # after the evaluation, for it compiles and averages what a run is to train
+    run = assembled(config, detector, device, ranks)
     return replace(run, iteration=run.iterations, files=files, results=results, metrics=results.metrics)
 
 
 def _step_task(
-    config: DetectionRunConfig, step: Step, images: TrainingImages, finished: Mapping[str, str], device: torch.device
+    config: DetectionRunConfig,
+    step: Step,
+    images: TrainingImages,
+    finished: Mapping[str, str],
+    device: torch.device,
+    ranks: Ranks,
 ) -> DetectionTask:
     """The training task of a step, with the network and the proposals of the steps before."""
     folder = Path(config.output).parent
     origin = {"start": finished[step.start]} if step.start else {}
     proposals = images.proposals if step.proposals else None
     if step.proposals and proposals is None:
-        proposals = _proposals_of(step.proposals, folder, config, images, finished, device)
+        proposals = _proposals_of(step.proposals, folder, config, images, finished, device, ranks)
         origin |= {"proposals": finished[step.proposals]}
     seed_everything(config.run.seed)
     if step.start:
@@ -128,7 +139,7 @@ def _step_task(
         model = start_detector(config.model, images.dataset.names)
     # the parts that do not train are saved unchanged, for the later steps
     (model.roi_heads if step.part == "rpn" else model.rpn).requires_grad_(False)
-    return DetectionTask(config, images, model.to(device), proposals=proposals, parts=(step.part,), origin=origin)
+    return DetectionTask(config, images, model.to(device), proposals=proposals, parts=(step.part,), origin=origin, ranks=ranks)
 
 
 def _proposals_of(
@@ -138,6 +149,7 @@ def _proposals_of(
     images: TrainingImages,
     finished: Mapping[str, str],
     device: torch.device,
+    ranks: Ranks,
 ) -> Proposals:
     """The proposals of the RPN of step ``name`` on the training images, after its filter for training."""
     model = _load(folder, name, config).to(device)
@@ -159,7 +171,9 @@ def _proposals_of(
     }
     network = model.prepare_for_training()  # gives the numbers of a training step to the last digit
     with evaluating(network):
-        return cached_proposals(folder / "proposals" / name, network.propose, view, provenance, workers=config.data.workers)
+        return cached_proposals(
+            folder / "proposals" / name, network.propose, view, provenance, workers=config.data.workers, ranks=ranks
+        )
 
 
 def _step_config(config: DetectionRunConfig, folder: Path, step: Step, number: int) -> DetectionRunConfig:
@@ -172,6 +186,13 @@ def _step_config(config: DetectionRunConfig, folder: Path, step: Step, number: i
         schedule = replace(schedule, milestones=phase.milestones, milestone_epochs=[])
     run = replace(config.run, batch=phase.batch or config.run.batch, seed=step_seed(config.run.seed, number))
     return replace(config, schedule=schedule, run=run, output=str(folder / step.name))
+
+
+def _finish(folder: Path, step: Step, finished: Mapping[str, str]) -> dict[str, str]:
+    """Note that a step is finished."""
+    now = {**finished, step.name: sha256_of(_model_file(folder, step.name))}
+    write_json(folder / _FINISHED, now)
+    return now
 
 
 def _finished(folder: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from resdet.data.loading.loader import test_loader
 from resdet.data.loading.views import DetectionView
 from resdet.data.sources.detection import build_dataset, source_proposals
 from resdet.data.transforms.detection import DetectionTestTransform
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.task import Results
 from resdet.evaluation.evaluator import CocoEvaluator
 from resdet.evaluation.ground_truth import GroundTruth
@@ -39,6 +40,7 @@ class DetectorEvaluation:
         test: the options of testing; the networks' own postprocessing was already built from them.
         backend: the package that computes COCO's numbers, hotcoco or pycocotools.
         dataset: a data set to use instead of the validation files.
+        ranks: the processes that evaluate together: each detects on its share of the images, the first one scores and writes.
 
     Raises:
         ConfigError, DataError: from the constructor, when the validation set is missing or broken, or has other classes.
@@ -51,7 +53,9 @@ class DetectorEvaluation:
         test: DetectionTestConfig,
         backend: str = "hotcoco",
         dataset: DetectionDataset | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.source = data.val if dataset is None else None
         dataset = dataset if dataset is not None else build_dataset([data.val], names, option="data.val")
         metrics = ("coco",) if data.metric == "coco" else ("coco", data.metric)
@@ -73,19 +77,28 @@ class DetectorEvaluation:
 
     def run_ensemble(self, models: Sequence[FasterRCNN], shares: Sequence[float] | None = None) -> dict[str, Any]:
         """Detect on every image by several networks together (see ``detect_image``) and return the metrics."""
-        self.evaluator.reset()
-        batches = test_loader(self.view, self.workers)
-        for index, found in enumerate(detect_batches(models, batches, self.improvements, shares)):
-            self.evaluator.process([found])
-            if index in self.shown:
-                self.shown[index] = found
-        self.metrics = self.evaluator.evaluate()
+        self.ranks.doing("evaluation")
+        batches = test_loader(self.view, self.workers, ranks=self.ranks)
+        found = self.ranks.collect(list(detect_batches(models, batches, self.improvements, shares)))
+        self.metrics = self.ranks.once(lambda: self._score(found))
         self.metrics["meta"] |= {"test": config_to_dict(self.test), "shares": normalized_shares(shares, len(models))}
         return self.metrics
 
+    def _score(self, found: Sequence[Detections]) -> dict[str, Any]:
+        """The metrics of the detections of all images."""
+        self.evaluator.reset()
+        self.evaluator.process(found)
+        self.shown = {index: found[index] for index in self.shown}
+        return self.evaluator.evaluate()
+
     def write(self, model: FasterRCNN, folder: Path) -> Results:
-        """Write the metrics, detections and pictures of the last run; without one, run ``model`` first."""
+        """Write the metrics, detections and pictures of the last run; without one, run ``model`` first.
+
+        The first process writes.
+        """
         metrics = self.metrics or self.run(model)
+        if not self.ranks.first:
+            return Results(metrics)
         results = self.evaluator.results()
         paths = [write_metrics(folder, metrics), write_detections(folder, results)]
         if self.source is not None and self.source.format == "voc":

@@ -14,6 +14,7 @@ from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
 from resdet.data.sources.detection import build_detection_transform, read_sources, source_proposals
 from resdet.data.transforms.detection import DetectionTrainTransform
+from resdet.distributed.share import Share
 from resdet.errors import DataError
 
 
@@ -43,12 +44,15 @@ class TrainingImages:
         return len(self.dataset)
 
     def batches(
-        self, batch: int, seed: int, start: int, proposals: Proposals | None, *, pin: bool = False
+        self, batch: int, seed: int, start: int, proposals: Proposals | None, *, pin: bool = False, share: Share | None = None
     ) -> Iterator[DetectionBatch]:
-        """Endless batches from number ``start`` on, with ``proposals`` when given; ``pin`` puts them into memory for a GPU."""
+        """Endless batches from number ``start`` on, with ``proposals`` when given; ``pin`` puts them into memory for a GPU.
+
+        ``share`` is the share of each batch that this process loads; None: the whole.
+        """
         view = DetectionView(self.dataset, self.transform, seed, proposals=proposals, fast=self.fast)
         keys = endless_batches(len(self), batch, seed, self.groups, start, self.repeats)
-        return train_loader(view, keys, self.workers, pin=pin)
+        return train_loader(view, keys, self.workers, pin=pin, share=share)
 
 
 def read_training_images(data: DetectionDataConfig, own: DetectionDataset | None = None) -> TrainingImages:

@@ -16,6 +16,8 @@ from resdet.data.inspection.anchors import Scale, recall, resized_boxes
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.marks import Images
 from resdet.data.proposals import Proposals
+from resdet.distributed.ranks import ALONE, Ranks
+from resdet.distributed.share import share_of
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import Results, Task
 from resdet.inference.mode import evaluating
@@ -38,6 +40,7 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         proposals: the proposals of the images for the region classifier; None: those of the RPN.
         parts: the parts that train, see ``FasterRCNN.losses``.
         origin: everything else that the run depends on besides its config and images; it must be the same for a resumed run.
+        ranks: the processes that train together.
     """
 
     def __init__(
@@ -50,7 +53,9 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         proposals: Proposals | None = None,
         parts: Collection[str] = PARTS,
         origin: Mapping[str, str] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.config = config
         self.images = images
         self.model = model
@@ -66,11 +71,12 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
     def batches(self, start: int) -> Iterator[DetectionBatch]:
         """Images with their objects, and with their proposals if there are any."""
         run, pin = self.config.run, self.model.device.type == "cuda"
-        return self.images.batches(run.batch, run.seed, start, self.proposals, pin=pin)
+        share = share_of(run.batch, run.accumulate, self.ranks)
+        return self.images.batches(run.batch, run.seed, start, self.proposals, pin=pin, share=share)
 
     def step(self, network: FasterRCNN, batch: DetectionBatch) -> Mapping[str, Tensor]:
         """The losses of the RPN and of the region classifier."""
-        return network.losses(batch.images, batch.targets, batch.proposals, self.parts)
+        return network.losses(batch.images, batch.targets, batch.proposals, self.parts, batch.share)
 
     def evaluate(self, model: FasterRCNN) -> dict[str, Any]:
         """COCO's metrics, and VOC's and the losses when the config asks for them."""
@@ -78,7 +84,8 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
             return {}
         metrics = self.evaluation.run(model)
         if self.config.run.val_loss:
-            metrics["val_loss"] = validation_loss(model, self.evaluation.view, self.config.data.workers, self.config.run.seed)
+            seed, workers = self.config.run.seed, self.config.data.workers
+            metrics["val_loss"] = validation_loss(model, self.evaluation.view, workers, seed, self.ranks)
         return metrics
 
     def facts(self) -> Mapping[str, str]:
@@ -114,6 +121,7 @@ def detection_task(
     *,
     train: DetectionDataset | None = None,
     val: DetectionDataset | None = None,
+    ranks: Ranks = ALONE,
 ) -> DetectionTask:
     """The task of training RPN and region classifier jointly with a config; ``train`` and ``val`` replace its files.
 
@@ -121,16 +129,16 @@ def detection_task(
         ConfigError, DataError: with every problem of the data, or weights that do not fit.
     """
     images = read_training_images(config.data, train)
-    evaluation = evaluation_of(config, images, val)
+    evaluation = evaluation_of(config, images, val, ranks)
     seed_everything(config.run.seed)
     model = start_detector(config.model, images.dataset.names).to(device)
-    return DetectionTask(config, images, model, evaluation, proposals=images.proposals)
+    return DetectionTask(config, images, model, evaluation, proposals=images.proposals, ranks=ranks)
 
 
 def evaluation_of(
-    config: DetectionRunConfig, images: TrainingImages, val: DetectionDataset | None = None
+    config: DetectionRunConfig, images: TrainingImages, val: DetectionDataset | None = None, ranks: Ranks = ALONE
 ) -> DetectorEvaluation | None:
     """The evaluation of detectors that a config asks for, with the classes of its images; None when it asks for none."""
     if val is None and not config.data.val.root:
         return None
-    return DetectorEvaluation(config.data, images.dataset.names, config.model.test, dataset=val)
+    return DetectorEvaluation(config.data, images.dataset.names, config.model.test, dataset=val, ranks=ranks)

@@ -14,6 +14,7 @@ from torch import Tensor
 from resdet.config.localization_data import LocalizationClassesConfig, LocalizationDataConfig
 from resdet.data.localization import UNLABELLED, LocalizedImages
 from resdet.data.sources.localization import build_localization_dataset
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.evaluation.localization import (
@@ -56,6 +57,7 @@ class LocalizationEvaluation:
     Args:
         data: the data section.
         names: the localizer's class names, in label order; those of the validation set when None.
+        ranks: the processes that evaluate together: each localizes in its share of the images, the first one scores and writes.
 
     Attributes:
         dataset: the validation set.
@@ -64,7 +66,8 @@ class LocalizationEvaluation:
         ConfigError, DataError: from the constructor, when the validation set is missing or broken, or has other classes.
     """
 
-    def __init__(self, data: LocalizationDataConfig, names: Sequence[str] | None = None) -> None:
+    def __init__(self, data: LocalizationDataConfig, names: Sequence[str] | None = None, ranks: Ranks = ALONE) -> None:
+        self.ranks = ranks
         self.dataset: LocalizedImages = build_localization_dataset(data.val, names, option="data.val")
         self.root = Path(data.val.root).expanduser()
         self.workers = data.workers
@@ -92,19 +95,31 @@ class LocalizationEvaluation:
         test, dataset = config.test, self.dataset
         views = Views(test.views, tuple(test.short_sides or [config.short_side]), config.crop, test.flip)
         models = [self._classifier(file, config) for file in files]
-        members = []
+        found = []
         for model in models:
-            rows = [some.numpy() for some, _ in classify_dataset(model.to(device), dataset, views, workers=self.workers)]
-            members.append(Predictions(np.concatenate(rows), dataset.labels, model.names, tuple(self.images)))
-        self.predictions = average_predictions(members)
+            own = classify_dataset(model.to(device), dataset, views, workers=self.workers, ranks=self.ranks)
+            found.append(self.ranks.collect([probabilities.numpy() for probabilities, _ in own]))
+
+        def average() -> Predictions:
+            return average_predictions(
+                [
+                    Predictions(np.concatenate(rows), dataset.labels, model.names, tuple(self.images))
+                    for model, rows in zip(models, found, strict=True)
+                ]
+            )
+
+        self.predictions = self.ranks.once(average)
 
     def run(self, localizer: BoxFinder) -> dict[str, Any]:
         """Localize every image and return the metrics, as in ``metrics.json``.
 
         The classes are those of ``classify``, if it was called, and the image's own class for the GT-class error.
         """
-        self.found = [self._localize(localizer, index) for index in range(len(self.dataset))]
-        return self._measure()
+        self.ranks.doing("evaluation")
+        own = self.ranks.deal(range(len(self.dataset)))
+        self.found = self.ranks.collect([self._localize(localizer, index) for index in own])
+        self.metrics = self.ranks.once(self._measure)
+        return self.metrics
 
     def score(self, submission: str | Path) -> dict[str, Any]:
         """The metrics of a submission file, see ``read_submission``."""
@@ -112,7 +127,12 @@ class LocalizationEvaluation:
         return self._measure()
 
     def write(self, folder: Path) -> Results:
-        """Write the results of the last run: metrics, classes, predictions, submission files, pictures."""
+        """Write the results of the last run: metrics, classes, predictions, submission files, pictures.
+
+        The first process writes.
+        """
+        if not self.ranks.first:
+            return Results(self.metrics)
         names, dataset = self.dataset.names, self.dataset
         files = [dataset.path(index).relative_to(self.root).as_posix() for index in range(len(dataset))]
         paths = [write_metrics(folder, self.metrics), folder / "per_class.csv", folder / "predictions.json"]
@@ -201,6 +221,7 @@ def evaluate_localizer(
     classifiers: Sequence[str],
     device: torch.device,
     folder: Path,
+    ranks: Ranks = ALONE,
 ) -> Results:
     """Evaluate a localizer on a config's validation set and write the results into ``folder``.
 
@@ -211,11 +232,12 @@ def evaluate_localizer(
         classifiers: files of classifiers that predict the classes; without any, only the GT-class error is measured.
         device: the device of the classifiers.
         folder: the folder for the results, created when missing.
+        ranks: the processes that evaluate together.
 
     Raises:
         ConfigError, DataError: see ``LocalizationEvaluation``.
     """
-    evaluation = LocalizationEvaluation(data, localizer.names)
+    evaluation = LocalizationEvaluation(data, localizer.names, ranks)
     if classifiers:
         evaluation.classify(classifiers, classes, device)
     evaluation.run(localizer)["meta"]["classifiers"] = list(classifiers)

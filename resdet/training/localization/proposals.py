@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from resdet.config.schema import LocalizationRunConfig
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.samplers import Key
 from resdet.data.localization import LocalizedImages
-from resdet.data.proposals import Proposals, make_proposals
+from resdet.data.proposals import Proposals
+from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.proposal_cache import cached_shards, fingerprint
 from resdet.inference.load_localizer import make_localizer
 from resdet.inference.localizer_views import ImagePart, LocalizerViews
@@ -24,7 +26,12 @@ from resdet.training.localization.images import BoxedImages
 
 
 def training_proposals(
-    config: LocalizationRunConfig, rpn: PerClassRPN, images: BoxedImages, rpn_hash: str, folder: Path
+    config: LocalizationRunConfig,
+    rpn: PerClassRPN,
+    images: BoxedImages,
+    rpn_hash: str,
+    folder: Path,
+    ranks: Ranks = ALONE,
 ) -> Proposals:
     """An RPN's best boxes for the class of each image that has a box, in pixels of the images; ``folder`` keeps them.
 
@@ -34,6 +41,7 @@ def training_proposals(
         images: the images; their indices in the data set are the ids of the proposals.
         rpn_hash: a hash of the RPN's weights.
         folder: the folder of the proposals, created when missing.
+        ranks: the processes that share the work.
     """
     test = replace(config.model.test, proposals=config.model.rcnn.proposals)
     localizer = make_localizer([rpn], test, config.data.crop)
@@ -45,13 +53,12 @@ def training_proposals(
         "data": fingerprint(images.dataset.files, images.dataset.labels),
     }
 
-    def extract(positions: Sequence[int]) -> Proposals:
+    def extract(positions: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         indices = [images.boxed[position] for position in positions]
         loaded = train_loader(view, [[(index, 0)] for index in indices], config.data.workers)
-        found = [localizer.propose(views, [images.dataset.label(i)])[0] for i, views in zip(indices, loaded, strict=True)]
-        return make_proposals(indices, [boxes for boxes, _ in found], [scores for _, scores in found])
+        return [localizer.propose(views, [images.dataset.label(i)])[0] for i, views in zip(indices, loaded, strict=True)]
 
-    return cached_shards(folder, images.boxed, extract, provenance)
+    return cached_shards(folder, images.boxed, extract, provenance, ranks=ranks)
 
 
 def match_regions(dataset: LocalizedImages, regions: Proposals, fg_iou_thresh: float) -> np.ndarray[Any, np.dtype[np.int32]]:

@@ -21,6 +21,8 @@ from resdet.data.loading.samplers import endless_batches
 from resdet.data.loading.views import LocalizationView
 from resdet.data.marks import Images
 from resdet.data.sources.localization import build_localization_transform
+from resdet.distributed.ranks import ALONE, Ranks
+from resdet.distributed.share import share_of
 from resdet.engine.run_folder import open_run
 from resdet.engine.seed import seed_everything
 from resdet.engine.task import BatchT, Results, Task
@@ -48,6 +50,7 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         images: the training set.
         model: the network on its device, with the weights that training begins with.
         evaluation: the evaluation; None: there is none.
+        ranks: the processes that train together.
     """
 
     def __init__(
@@ -56,7 +59,10 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         images: BoxedImages,
         model: LocalizerT,
         evaluation: LocalizationEvaluation | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
+        self.share = share_of(config.run.batch, config.run.accumulate, ranks)
         self.config = config
         self.images = images
         self.model = model
@@ -99,11 +105,11 @@ class PerClassRPNTask(LocalizationTask[PerClassRPN, LocalizationBatch]):
         data, run = self.config.data, self.config.run
         view = LocalizationView(self.images.dataset, build_localization_transform(data), run.seed)
         keys = endless_batches(self.images.boxed, run.batch, run.seed, start=start)
-        return train_loader(view, keys, data.workers, pin=self.pin)
+        return train_loader(view, keys, data.workers, pin=self.pin, share=self.share)
 
     def step(self, network: PerClassRPN, batch: LocalizationBatch) -> Mapping[str, Tensor]:
         """The losses of classes and boxes."""
-        return network.losses(batch.images, batch.labels, batch.boxes)
+        return network.losses(batch.images, batch.labels, batch.boxes, batch.share)
 
 
 class RegionTask(LocalizationTask[RegionLocalizer, RegionBatch]):
@@ -112,7 +118,7 @@ class RegionTask(LocalizationTask[RegionLocalizer, RegionBatch]):
     The regions of a batch come from all images (RoI-centric), and an epoch is counted in regions.
 
     Args:
-        config, images, model, evaluation: see ``LocalizationTask``.
+        config, images, model, evaluation, ranks: see ``LocalizationTask``.
         view: the regions of all images.
         rpn: the SHA-256 of the RPN's model file.
     """
@@ -123,11 +129,12 @@ class RegionTask(LocalizationTask[RegionLocalizer, RegionBatch]):
         images: BoxedImages,
         model: RegionLocalizer,
         evaluation: LocalizationEvaluation | None = None,
+        ranks: Ranks = ALONE,
         *,
         view: RegionView,
         rpn: str,
     ) -> None:
-        super().__init__(config, images, model, evaluation)
+        super().__init__(config, images, model, evaluation, ranks)
         self.view = view
         self.samples = len(view)
         self.data = {"names": list(model.names), "images": len(view), "rpn": rpn}
@@ -136,7 +143,7 @@ class RegionTask(LocalizationTask[RegionLocalizer, RegionBatch]):
         """Regions cut out of images, positives first."""
         run, fraction = self.config.run, self.config.model.rcnn.positive_fraction
         keys = region_batches(self.view.matches, run.batch, fraction, run.seed, start)
-        return train_loader(self.view, keys, self.config.data.workers, pin=self.pin)
+        return train_loader(self.view, keys, self.config.data.workers, pin=self.pin, share=self.share)
 
     def step(self, network: RegionLocalizer, batch: RegionBatch) -> Mapping[str, Tensor]:
         """The losses of classes and boxes."""
@@ -144,7 +151,7 @@ class RegionTask(LocalizationTask[RegionLocalizer, RegionBatch]):
 
 
 def localization_task(
-    config: LocalizationRunConfig, device: torch.device, *, resume: bool = False
+    config: LocalizationRunConfig, device: torch.device, *, resume: bool = False, ranks: Ranks = ALONE
 ) -> PerClassRPNTask | RegionTask:
     """The training task of the stage in a config; for the second stage, the run folder keeps the proposals of the first.
 
@@ -153,25 +160,26 @@ def localization_task(
             enough to be positive.
     """
     images = read_boxed_images(config.data)
-    evaluation = LocalizationEvaluation(config.data, images.dataset.names) if config.data.val.root else None
+    evaluation = LocalizationEvaluation(config.data, images.dataset.names, ranks) if config.data.val.root else None
     seed_everything(config.run.seed)
     model = start_localizer(config.model, images.dataset.names).to(device)
     if isinstance(model, RegionLocalizer):
-        view, rpn = _regions(config, images, model, resume=resume)
-        return RegionTask(config, images, model, evaluation, view=view, rpn=rpn)
-    return PerClassRPNTask(config, images, model, evaluation)
+        view, rpn = _regions(config, images, model, resume=resume, ranks=ranks)
+        return RegionTask(config, images, model, evaluation, ranks, view=view, rpn=rpn)
+    return PerClassRPNTask(config, images, model, evaluation, ranks)
 
 
 def _regions(
-    config: LocalizationRunConfig, images: BoxedImages, model: RegionLocalizer, *, resume: bool
+    config: LocalizationRunConfig, images: BoxedImages, model: RegionLocalizer, *, resume: bool, ranks: Ranks
 ) -> tuple[RegionView, str]:
     """The regions of all images, and the SHA-256 of the RPN that proposed them."""
     data, run, region = config.data, config.run, config.model.rcnn
     # we open the folder before training, so that extraction cannot touch another run's proposals; this also writes the config
     kernels = recorded_kernels(config.output) if run.kernels == "auto" else run.kernels
-    with open_run(config.output, config_to_yaml(replace(config, run=replace(run, kernels=kernels))), resume) as entered:
+    text = config_to_yaml(replace(config, run=replace(run, kernels=kernels)))
+    with ranks.entered(open_run(config.output, text, resume)) as entered:
         rpn = sha256_of(config.model.weights)
-        regions = training_proposals(config, model.rpn, images, rpn, entered.folder / "proposals")
+        regions = training_proposals(config, model.rpn, images, rpn, entered.folder / "proposals", ranks)
     matches = match_regions(images.dataset, regions, region.fg_iou_thresh)
     positives = int((matches != NEGATIVE).sum())
     _log.info("%d proposals on %d images, %d positive", len(matches), len(regions), positives)

@@ -1,0 +1,65 @@
+"""Starts the processes of a command by torch's own launcher, the one of torchrun."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from resdet.errors import ConfigError, ResdetError
+
+_INTERRUPTED = 130
+_SAVING = 600  # seconds that the processes have to finish a step and save it, when they are asked to stop
+
+
+def launch(
+    command: Sequence[str], processes: int, *, nodes: str = "1", endpoint: str = "", restarts: int = 0, threads: int = 0
+) -> int:
+    """Run ``python -m resdet`` with ``command`` in several processes, and wait for them.
+
+    Args:
+        command: the command's name and its arguments.
+        processes: the number of processes on this machine.
+        nodes: the number of machines, or ``MIN:MAX``.
+        endpoint: ``HOST:PORT`` of the machine where all meet; "": there is one machine.
+        restarts: how often all are started again when one has died.
+        threads: threads of each process, where ``OMP_NUM_THREADS`` does not say; 0: the processors, shared out.
+
+    Returns:
+        The exit status: that of the process that failed first, 0 when all have done their work, 130 after a signal.
+    """
+    if "RANK" in os.environ:
+        raise ConfigError("--devices starts processes: torchrun has started this one already, leave --devices out")
+    if nodes != "1" and not endpoint:
+        raise ConfigError(f"--nnodes {nodes} needs --rdzv-endpoint HOST:PORT, where the machines meet")
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads or max(1, (os.cpu_count() or 1) // processes)))
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the processes tell of their failures themselves
+    if endpoint:  # machines count restarts each for itself: each start of all gets a store of its own
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    place = [f"--rdzv-endpoint={endpoint}", "--rdzv-backend=c10d", "--rdzv-id=resdet"] if endpoint else ["--standalone"]
+    given = [f"--nproc-per-node={processes}", f"--nnodes={nodes}", f"--max-restarts={restarts}", *place, "-m", "resdet"]
+    arguments = run.parse_args([*given, *command])
+    if getattr(arguments, "shutdown_timeout", 0) is None:  # torch before 2.10 has 30 seconds and no option
+        arguments.shutdown_timeout = _SAVING
+    try:
+        run.run(arguments)
+    except ChildFailedError as error:
+        return _status(error)
+    except SignalException:
+        return _INTERRUPTED
+    return 0
+
+
+def _status(error: Any) -> int:
+    """The exit status of the process that failed first; of one that a signal has ended, as shells have it."""
+    _, failure = error.get_first_failure()
+    status = int(failure.exitcode)
+    if status == -signal.SIGKILL:
+        logging.getLogger(__name__).error("rank %d was killed, for want of memory perhaps", failure.global_rank)
+    return 128 - status if status < 0 else status or ResdetError.exit_status
