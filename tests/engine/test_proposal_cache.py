@@ -13,7 +13,7 @@ from torch import Tensor
 from resdet.data.dataset import subset
 from resdet.data.formats.coco import read_coco
 from resdet.data.loading.views import DetectionView
-from resdet.data.proposals import Proposals, make_proposals, read_proposals, read_provenance
+from resdet.data.proposals import read_proposals, read_provenance
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.engine.proposal_cache import cached_proposals, cached_shards, dataset_fingerprint
 
@@ -69,10 +69,8 @@ def test_each_file_is_told(tmp_path: Path, view: DetectionView, caplog: pytest.L
 
 
 def test_a_file_is_of_a_thousand_images(tmp_path: Path) -> None:
-    def extract(indices: Sequence[int]) -> Proposals:
-        return make_proposals(
-            [7 * index for index in indices], [torch.zeros(0, 4)] * len(indices), [torch.zeros(0)] * len(indices)
-        )
+    def extract(indices: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+        return [(torch.zeros(0, 4), torch.zeros(0))] * len(indices)
 
     found = cached_shards(tmp_path, range(0, 7 * 1001, 7), extract, WHERE)
     assert found.image_ids.tolist() == list(range(0, 7 * 1001, 7))
