@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     files = (args.ground_truth, args.detections)
     if any(files) or args.split:
         others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
-        if not all(files) or any(others) or args.precision != "fp32":
+        if not all(files) or any(others) or args.precision != "fp32" or args.report:
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
         with not_in_training(score_folder(args)):
             return score_results(args)
@@ -34,11 +34,17 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             "eval needs --config and --weights, or --config and --predictions, or --ground-truth and --detections"
         )
-    print_results(_evaluate(args))
+    results, config, folder = _evaluate(args)
+    if args.report:
+        from resdet.report.html.run import write_report
+
+        results.files.extend(write_report(folder, config))
+    print_results(results)
     return 0
 
 
-def _evaluate(args: argparse.Namespace) -> Results:
+def _evaluate(args: argparse.Namespace) -> tuple[Results, RunFile, Path]:
+    """The results, the config and the folder that they are in."""
     from resdet.config import load_config
     from resdet.training.evaluate import EvaluationOptions, evaluate_files
 
@@ -49,7 +55,7 @@ def _evaluate(args: argparse.Namespace) -> Results:
     _check(args, config)
     if args.predictions:
         with not_in_training(folder):
-            return _score_predictions(args, config, shares, folder)
+            return _score_predictions(args, config, shares, folder), config, folder
     options = EvaluationOptions(
         device=args.device,
         shares=shares,
@@ -58,7 +64,7 @@ def _evaluate(args: argparse.Namespace) -> Results:
         compiled=args.compile,
         backend=args.evaluator,
     )
-    return evaluate_files(config, members, folder, options)
+    return evaluate_files(config, members, folder, options), config, folder
 
 
 def _check(args: argparse.Namespace, config: RunFile) -> None:

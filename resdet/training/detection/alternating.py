@@ -34,6 +34,7 @@ from resdet.models.build import load_model, start_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.training.detection.images import TrainingImages, read_training_images
 from resdet.training.detection.task import DetectionTask, evaluation_of
+from resdet.training.report import write_run_report
 from resdet.training.start import assembled, train_task
 
 _log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ def train_alternating(
         detector = DetectionTask(config, images, _load(folder, STEPS[-1].name, config).to(device), evaluation)
         detector.save(detector.model, files.model)
         results = detector.finish(detector.model, folder)
+        write_run_report(files, config, detector)
     run = assembled(config, detector, device)  # after the evaluation, for it compiles and averages what a run is to train
     return replace(run, iteration=run.iterations, files=files, results=results, metrics=results.metrics)
 
