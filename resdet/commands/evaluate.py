@@ -16,6 +16,7 @@ from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
+    from resdet.distributed.ranks import Ranks
     from resdet.engine.task import Results
 
 __all__ = ["add_arguments", "run"]
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     files = (args.ground_truth, args.detections)
     if any(files) or args.split:
         others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
-        if not all(files) or any(others) or args.precision != "fp32":
+        if not all(files) or any(others) or args.precision != "fp32" or args.report:
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
         with not_in_training(score_folder(args)):
             return score_results(args)
@@ -37,10 +38,21 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.predictions and args.devices is not None:
         raise ConfigError("--devices goes with --weights: --predictions run no network")
-    return in_processes(args, lambda _: _evaluate(args))
+    return in_processes(args, lambda ranks: _reported(args, ranks))
 
 
-def _evaluate(args: argparse.Namespace) -> Results:
+def _reported(args: argparse.Namespace, ranks: Ranks) -> Results:
+    """The results of the evaluation, and the page of them with ``--report``."""
+    results, config, folder = _evaluate(args)
+    if args.report and ranks.first:
+        from resdet.report.html.run import write_report
+
+        results.files.extend(write_report(folder, config))
+    return results
+
+
+def _evaluate(args: argparse.Namespace) -> tuple[Results, RunFile, Path]:
+    """The results, the config and the folder that they are in."""
     from resdet.config import load_config
     from resdet.training.evaluate import EvaluationOptions, evaluate_files
 
@@ -51,7 +63,7 @@ def _evaluate(args: argparse.Namespace) -> Results:
     _check(args, config)
     if args.predictions:
         with not_in_training(folder):
-            return _score_predictions(args, config, shares, folder)
+            return _score_predictions(args, config, shares, folder), config, folder
     options = EvaluationOptions(
         device=args.device,
         shares=shares,
@@ -60,7 +72,7 @@ def _evaluate(args: argparse.Namespace) -> Results:
         compiled=args.compile,
         backend=args.evaluator,
     )
-    return evaluate_files(config, members, folder, options)
+    return evaluate_files(config, members, folder, options), config, folder
 
 
 def _check(args: argparse.Namespace, config: RunFile) -> None:
