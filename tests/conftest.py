@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+from coco_files import CocoFiles
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,22 +20,6 @@ os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(ROOT / "build" / "cache" / f"inducto
 # the same examples in every run, and no deadline: the machine may be busy with other tests
 hypothesis.settings.register_profile("resdet", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("resdet")
-
-
-@dataclass(frozen=True)
-class CocoFiles:
-    """A COCO data set on disk."""
-
-    images: Path
-    annotations: Path
-
-    def read(self) -> dict:
-        """The annotation file's content."""
-        return json.loads(self.annotations.read_text())
-
-    def write(self, content: object) -> None:
-        """Replace the annotation file's content."""
-        self.annotations.write_text(json.dumps(content))
 
 
 @pytest.fixture(scope="session", autouse=True)

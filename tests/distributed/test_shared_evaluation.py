@@ -10,7 +10,7 @@ import pytest
 import tiny_classifiers
 import tiny_localizers
 import yaml
-from conftest import CocoFiles
+from coco_files import CocoFiles
 from in_ranks import ended_ranks, in_ranks
 from PIL import Image
 from tiny_detectors import SMALL, picture, tiny_detector, written

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CocoFiles
+from coco_files import CocoFiles
 from in_ranks import ended_ranks, in_ranks
 from safetensors.torch import load_file
 from shared_training import CPU, Pictures, classifier_options, detector_options

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CocoFiles
+from coco_files import CocoFiles
 from in_ranks import in_ranks
 from shared_training import STEPS, Trained, classifier_options, detector_options, localizer_options, trained
 
