@@ -9,6 +9,8 @@ import hashlib
 import json
 import math
 import os
+import re
+import shutil
 import stat
 import tempfile
 import time
@@ -29,6 +31,8 @@ _MADE_UP = ("/proc/", "/sys/")
 # how files are called while they are written, so that one whose writer was killed can be told from all others
 _UNFINISHED = ".resdet-unfinished"
 _ABANDONED_S = 3600.0  # nobody has written to such a file for so long
+_SYSTEM_ERROR = re.compile(r"\(os error ([0-9]+)\)")
+_ALMOST_NONE = 1 << 24  # bytes left on a disk that is as good as full
 # how file systems say that a file has one name alone
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -60,10 +64,27 @@ def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Pa
         if previous is not None and path.exists():
             _also_called(path, previous)
         system.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # gone, or still open where Windows then keeps it: the first error is what counts
             temporary.unlink()
+        number, reason = _of_the_system(error, temporary)
+        if number:  # it names the file that was wanted, and not the temporary one
+            raise OSError(number, reason, str(path)) from error
         raise
+
+
+def _of_the_system(error: BaseException, temporary: Path) -> tuple[int, str]:
+    """The number and the words of the system's error, when writing a temporary file met one; 0 when it did not."""
+    if isinstance(error, OSError):
+        own = error.filename in (None, str(temporary))
+        return (error.errno, error.strerror) if own and error.errno and error.strerror else (0, "")
+    # what safetensors and torch, which write files by themselves, say in their own errors
+    if told := _SYSTEM_ERROR.search(str(error)):
+        return int(told[1]), os.strerror(int(told[1]))
+    if isinstance(error, RuntimeError) and any(word in str(error) for word in ("PytorchStreamWriter", "inline_container")):
+        full = shutil.disk_usage(temporary.parent).free < _ALMOST_NONE
+        return (errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else (errno.EIO, "it cannot be written; is the disk full?")
+    return 0, ""
 
 
 def remove_unfinished(folder: Path, *, own: bool = False) -> list[Path]:

@@ -56,7 +56,7 @@ def convert_dataset(
     if problems:
         raise ConfigError(problems)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True) as temporary:
         work = Path(temporary) / "data"
         images, lost = _WRITERS[to](dataset, work, split, _relative_names(dataset))
         placed: set[str] = set()

@@ -41,7 +41,7 @@ def _unpacked(archive: Path) -> Path:
     target = cache_folder() / "data" / f"{archive.name.partition('.')[0]}-{sha256_of(archive)[:12]}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", ignore_cleanup_errors=True) as folder:
             unpack(archive, Path(folder) / "files")
             try:
                 system.replace(Path(folder) / "files", target)

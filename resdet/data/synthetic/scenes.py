@@ -54,7 +54,7 @@ def make_shapes(folder: str | Path, *, train: int, val: int, size: int, seed: in
     if problems:
         raise ConfigError(problems)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True) as temporary:
         work = Path(temporary) / "shapes"
         written = {"images": 0, "objects": 0, "crops": 0}
         for number, (split, count) in enumerate(counts.items()):
