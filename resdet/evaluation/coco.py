@@ -133,7 +133,8 @@ def _none_for_nan(values: dict[str, float]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-def _hotcoco(truth: GroundTruth, found: DetectionColumns) -> tuple[Floats, Floats]:
+def hotcoco_evaluation(truth: GroundTruth, found: DetectionColumns) -> Any:
+    """Hotcoco's ``COCOeval``, not yet run: images and categories by their index, annotations and detections numbered from 1."""
     import hotcoco
 
     data = hotcoco.COCO.from_arrays(
@@ -146,7 +147,11 @@ def _hotcoco(truth: GroundTruth, found: DetectionColumns) -> tuple[Floats, Float
         area=truth.area,
         iscrowd=truth.crowd.astype(np.int64),
     )
-    run = hotcoco.COCOeval(data, data.load_res(_seven_columns(found)), "bbox")
+    return hotcoco.COCOeval(data, data.load_res(_seven_columns(found)), "bbox")
+
+
+def _hotcoco(truth: GroundTruth, found: DetectionColumns) -> tuple[Floats, Floats]:
+    run = hotcoco_evaluation(truth, found)
     run.evaluate()
     run.accumulate()
     result = run.eval
