@@ -31,6 +31,7 @@ COMMANDS = {
     "weights": "resdet.commands.weights",
     "data": "resdet.commands.data",
     "analyze": "resdet.commands.analyze",
+    "report": "resdet.commands.report",
     "info": "resdet.commands.info",
     "bench": "resdet.commands.bench",
 }

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     files = (args.ground_truth, args.detections)
     if any(files) or args.split:
         others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
-        if not all(files) or any(others) or args.precision != "fp32":
+        if not all(files) or any(others) or args.precision != "fp32" or args.report:
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
         with not_in_training(score_folder(args)):
             return score_results(args)
@@ -37,12 +37,11 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.predictions and args.devices is not None:
         raise ConfigError("--devices goes with --weights: --predictions run no network")
-    return in_processes(args, lambda _: _evaluate(args))
+    return in_processes(args, lambda ranks: _evaluate(args, report=args.report and ranks.first))
 
 
-def _evaluate(args: argparse.Namespace) -> Results:
+def _evaluate(args: argparse.Namespace, *, report: bool) -> Results:
     from resdet.config import load_config
-    from resdet.training.evaluate import EvaluationOptions, evaluate_files
 
     config = load_config(args.config, args.overrides)
     folder = Path(args.output or Path(config.output) / "eval")
@@ -51,7 +50,21 @@ def _evaluate(args: argparse.Namespace) -> Results:
     _check(args, config)
     if args.predictions:
         with not_in_training(folder):
-            return _score_predictions(args, config, shares, folder)
+            results = _score_predictions(args, config, shares, folder)
+    else:
+        results = _run_models(args, config, members, shares, folder)
+    if report:
+        from resdet.report.html.run import write_report
+
+        results.files.extend(write_report(folder, config))
+    return results
+
+
+def _run_models(
+    args: argparse.Namespace, config: RunFile, members: Sequence[str], shares: Sequence[float], folder: Path
+) -> Results:
+    from resdet.training.evaluate import EvaluationOptions, evaluate_files
+
     options = EvaluationOptions(
         device=args.device,
         shares=shares,

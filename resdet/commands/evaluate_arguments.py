@@ -43,4 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluator", default="hotcoco", choices=("hotcoco", "pycocotools"), help="who computes COCO's numbers"
     )
+    parser.add_argument(
+        "--report", action="store_true", help="write report.html beside the results: numbers, charts and pictures for a browser"
+    )
     add_score_arguments(parser)

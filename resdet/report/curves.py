@@ -106,11 +106,11 @@ def _draw_losses(axes: Axes, runs: Mapping[str, Log]) -> None:
     for number, (name, run) in enumerate(runs.items()):
         color = "black" if len(runs) == 1 else f"C{number}"
         axes.plot(*run.steps["loss"], color=color, alpha=0.2, linewidth=0.8)
-        axes.plot(*_smooth(run.steps["loss"]), color=color, linewidth=2, label="loss" if len(runs) == 1 else name)
+        axes.plot(*smooth(run.steps["loss"]), color=color, linewidth=2, label="loss" if len(runs) == 1 else name)
         heights += run.steps["loss"][1]
         parts = [part for part in run.steps if part.startswith("loss_")] if len(runs) == 1 else []
         for part in parts if len(parts) > 1 else []:
-            axes.plot(*_smooth(run.steps[part]), linewidth=1.3, label=part)
+            axes.plot(*smooth(run.steps[part]), linewidth=1.3, label=part)
     # the first steps may be far above everything that comes after
     top = sorted(heights)[math.ceil(0.98 * len(heights)) - 1]
     axes.set_ylim(0, 1.15 * top or 1)
@@ -133,7 +133,7 @@ def _draw_scores(axes: Axes, runs: Mapping[str, Log]) -> None:
             axes.plot(*curve, style, color=color, marker="o", markersize=4, label=label)
 
 
-def _smooth(curve: Curve) -> Curve:
+def smooth(curve: Curve) -> Curve:
     """Running mean over about 2 % of the points, so that the trend shows through the noise of the batches."""
     steps, heights = curve
     half = len(heights) // 100

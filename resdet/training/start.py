@@ -33,6 +33,7 @@ from resdet.ops.sync_bn import share_batch_norms
 from resdet.training.curves import draw_curves
 from resdet.training.expected_time import ExpectedTime
 from resdet.training.kernels import choose_kernels, machine_notes
+from resdet.training.report import write_run_report
 from resdet.training.schedule import build_schedule, in_iterations, scaled_rate
 from resdet.training.summary import summary
 
@@ -75,6 +76,7 @@ def train_task(
         run.finish()
     if ranks.first:
         draw_curves(run.files)
+        write_run_report(run.files, config, task)
     return run
 
 

@@ -30,6 +30,7 @@ RUN_FILES = {
     "state.pt",
     "state.previous.pt",
     "report",
+    "report.html",
 }
 
 
@@ -73,7 +74,7 @@ def test_bn_statistics_are_recomputed_in_the_model_and_not_in_the_state(classifi
 
 def test_detector_run_folder(detector_run: Path) -> None:
     names = {path.name.partition(".out")[0] for path in detector_run.iterdir()}
-    assert names == RUN_FILES | {"events", "detections.json"}
+    assert names == RUN_FILES | {"events", "detections.json", "label_suspicions.json"}
     assert {path.name for path in (detector_run / "report").iterdir()} == {"curves.png", "detections.png"}
 
 

@@ -36,6 +36,7 @@ from resdet.models.build import load_model, start_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.training.detection.images import TrainingImages, read_training_images
 from resdet.training.detection.task import DetectionTask, evaluation_of
+from resdet.training.report import write_run_report
 from resdet.training.start import assembled, train_task
 
 _log = logging.getLogger(__name__)
@@ -111,6 +112,8 @@ def train_alternating(
         if ranks.first:
             detector.save(detector.model, files.model)
         results = detector.finish(detector.model, folder)
+        if ranks.first:
+            write_run_report(files, config, detector)
     # after the evaluation, for it compiles and averages what a run is to train
     run = assembled(config, detector, device, ranks)
     return replace(run, iteration=run.iterations, files=files, results=results, metrics=results.metrics)

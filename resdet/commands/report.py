@@ -1,0 +1,50 @@
+"""Write the page of a run, which shows its results in a browser, or compare two runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from resdet.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``report``."""
+    parser.add_argument(
+        "run",
+        nargs="+",
+        metavar="RUN",
+        help="a run folder, finished or not, or the folder of an evaluation in it: writes report.html there; or compare A B, "
+        "two such folders of the same validation set: writes compare.html into B",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page.
+
+    Raises:
+        ConfigError: when a folder holds no run, or the runs cannot be compared.
+        DataError: when a file of a run is damaged.
+    """
+    first, *others = args.run
+    if first == "compare" and others:
+        return _compare(others)
+    if others:
+        raise ConfigError(f"report takes one run folder, or compare A B; got {' '.join(args.run)}")
+    from resdet.report.html.run import config_of, write_report
+
+    files = write_report(first, config_of(first))
+    print(f"written: {', '.join(map(str, files))}", file=sys.stderr)
+    return 0
+
+
+def _compare(folders: list[str]) -> int:
+    if len(folders) != 2:
+        raise ConfigError(f"report compare takes two run folders, got {len(folders)}: {' '.join(folders)}")
+    from resdet.report.html.compare import write_comparison
+
+    text, path = write_comparison(Path(folders[0]), Path(folders[1]))
+    print(text)
+    print(f"written: {path}", file=sys.stderr)
+    return 0

@@ -1,0 +1,206 @@
+"""Writes the page that compares two runs on the same validation set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.data.localization import LocalizedImages
+from resdet.errors import ConfigError
+from resdet.evaluation.compare import RESAMPLES, Difference, compare_detections, compare_means
+from resdet.evaluation.diagnosis import diagnose
+from resdet.evaluation.files import read_detections
+from resdet.evaluation.ground_truth import Floats, GroundTruth, Integers, distinct_names
+from resdet.evaluation.localization import IOU
+from resdet.report.html.blocks import Cell, Gallery, Look, Number, Numbers, Page, Section, Table, Text
+from resdet.report.html.classification import classification_gallery
+from resdet.report.html.detection_gallery import detection_gallery, errors_of_images
+from resdet.report.html.localization import hits_of, localization_gallery, read_localizations
+from resdet.report.html.page import write_page
+from resdet.report.html.run import KINDS, config_of, read_fitting_predictions, read_sets
+
+COMPARISON = "compare.html"
+_LISTED = 20  # pictures that got better, and as many that got worse
+
+
+class Compared(NamedTuple):
+    """Two runs side by side.
+
+    Attributes:
+        differences: the numbers of all images.
+        number: what is compared by class.
+        classes: the name of each class, its number before and after.
+        gains: (N,), by how much each image got better.
+        gallery: the pictures with what both found.
+    """
+
+    differences: list[Difference]
+    number: str
+    classes: list[tuple[str, float, float]]
+    gains: Floats
+    gallery: Gallery
+
+
+def write_comparison(before: Path, after: Path) -> tuple[str, Path]:
+    """Compare two run folders, or the folders of two evaluations, and write ``compare.html`` into the second.
+
+    Returns:
+        The comparison as text, and the path of the page.
+
+    Raises:
+        ConfigError: when a folder holds no results, or the runs are of different tasks or validation sets.
+        DataError: when a file cannot be read, or does not belong to the data.
+    """
+    old, new = config_of(before), config_of(after)
+    if old.task != new.task:
+        raise ConfigError(f"runs of different tasks: {before} is {old.task}, {after} is {new.task}")
+    if old.data.val != new.data.val:
+        raise ConfigError(f"runs of different validation sets: {before} has {old.data.val}, {after} has {new.data.val}")
+    file = KINDS[new.task].file
+    if lost := [folder for folder in (before, after) if not (folder / file).is_file()]:
+        raise ConfigError([f"{folder}: holds no results: there is no {file}" for folder in lost])
+    notes: list[str] = []
+    sets = read_sets(new, {}, notes)
+    if "val" not in sets:
+        raise ConfigError(notes or [f"{after}: the run has no validation set"])
+    names = _short_names(before, after)
+    compared = _COMPARED[new.task](before, after, sets["val"], names)
+    page = Page(f"{names[1]} compared with {names[0]}", {"task": new.task, **_facts(before, after)}, _sections(compared, names))
+    return comparison_text(compared), write_page(after / COMPARISON, page)
+
+
+def comparison_text(compared: Compared) -> str:
+    """The numbers and the classes that changed most, for a terminal."""
+    lines = [
+        f"{each.name:22} {each.before:.3f} -> {each.after:.3f}  {each.change:+.3f}  (95 %: {each.low:+.3f} … {each.high:+.3f})"
+        for each in compared.differences
+    ]
+    changed = sorted(compared.classes, key=lambda row: -abs(row[2] - row[1]) if row[1] == row[1] else 0)[:10]
+    width = max((len(name) for name, *_ in changed), default=0)
+    lines += ["", f"{compared.number} of the classes that changed most"]
+    lines += [f"{name:{width}}  {old:.3f} -> {new:.3f}  {new - old:+.3f}" for name, old, new in changed]
+    better, worse = int((compared.gains > 0).sum()), int((compared.gains < 0).sum())
+    return "\n".join([*lines, "", f"images: {better} better, {worse} worse, {len(compared.gains) - better - worse} alike"])
+
+
+def _sections(compared: Compared, names: Sequence[str]) -> list[Section]:
+    numbers = [
+        Number(each.name, f"{each.after:.3f}", f"{each.before:.3f} before ({each.change:+.3f})")
+        for each in compared.differences
+    ]
+    rows: list[Sequence[Cell]] = [
+        [each.name, each.before, each.after, each.change, f"{each.low:+.3f} … {each.high:+.3f}", _verdict(each)]
+        for each in compared.differences
+    ]
+    text = (
+        f"The interval holds the change with a confidence of 95 %: images were drawn anew {RESAMPLES} times, and both runs "
+        "measured on the same draw. When it holds 0, the change may be chance."
+    )
+    header = ["", names[0], names[1], "change", "interval of the change", ""]
+    classes: list[list[Cell]] = [[name, old, new, new - old] for name, old, new in compared.classes]
+    better, worse = _ends(compared)
+    return [
+        Section("Summary", [Numbers(numbers), Text(text), Table("All images", header, rows)]),
+        Section("Classes", [Table(f"{compared.number} by class", ["class", names[0], names[1], "change"], classes)]),
+        Section(
+            "Better and worse",
+            [
+                Text("An image is better when it has fewer errors than before, each run from the score on that suits it best."),
+                Table("The most improved", ["picture", "fewer errors"], better),
+                Table("The most worsened", ["picture", "more errors"], worse),
+            ],
+        ),
+        Section("Pictures", [compared.gallery]),
+    ]
+
+
+def _ends(compared: Compared) -> tuple[list[list[Cell]], list[list[Cell]]]:
+    gains, pictures = compared.gains, compared.gallery.pictures
+    order = sorted(range(len(pictures)), key=lambda place: -gains[pictures[place].place])
+    rows: list[tuple[float, Look]] = [
+        (float(gains[pictures[place].place]), Look(pictures[place].name, place)) for place in order
+    ]
+    better: list[list[Cell]] = [[look, _count(gain)] for gain, look in rows if gain > 0][:_LISTED]
+    worse: list[list[Cell]] = [[look, _count(-gain)] for gain, look in reversed(rows) if gain < 0][:_LISTED]
+    return better, worse
+
+
+def _count(gain: float) -> Cell:
+    return int(gain) if gain == int(gain) else gain
+
+
+def _verdict(difference: Difference) -> str:
+    if not difference.low <= 0 <= difference.high:
+        return "greater" if difference.change > 0 else "smaller"
+    return "may be chance"
+
+
+def _facts(before: Path, after: Path) -> dict[str, str]:
+    return {"before": str(before), "after": str(after)}
+
+
+def _short_names(before: Path, after: Path) -> tuple[str, str]:
+    """The names of the folders, with those above when they are the same."""
+    parts = [path.absolute().parts for path in (before, after)]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-count:]) for each in parts]
+        if names[0] != names[1]:
+            break
+    return names[0], names[1]
+
+
+def _detectors(before: Path, after: Path, dataset: DetectionDataset, names: Sequence[str]) -> Compared:
+    truth = GroundTruth.from_dataset(dataset)
+    old, new = (read_detections(folder / "detections.json", truth) for folder in (before, after))
+    diagnoses = diagnose(truth, old), diagnose(truth, new)
+    gains = errors_of_images(truth, old, diagnoses[0]) - errors_of_images(truth, new, diagnoses[1])
+    aps = [each.ap[..., 0].mean(axis=0).tolist() for each in diagnoses]
+    gallery = detection_gallery(dataset, truth, new, diagnoses[1], after, (old, diagnoses[0]), names)
+    classes = list(zip(truth.names, *aps, strict=True))
+    return Compared(compare_detections(truth, old, new), "AP", classes, gains.astype(np.float64), gallery)
+
+
+def _classifiers(before: Path, after: Path, dataset: ClassificationDataset, names: Sequence[str]) -> Compared:
+    old, new = (read_fitting_predictions(folder, dataset) for folder in (before, after))
+    if old.names != new.names:
+        raise ConfigError(
+            f"runs of different classes: {before} has {len(old.names)}, {after} has {len(new.names)}, in this order"
+        )
+    wrong = [(each.probabilities.argmax(1) != each.labels).astype(np.float64) for each in (old, new)]
+    gallery = classification_gallery(new, dataset.path, dataset.load, after, old, names)
+    classes = _by_class(new.names, new.labels, wrong)
+    return Compared([compare_means("top-1 error", *wrong)], "top-1 error", classes, wrong[0] - wrong[1], gallery)
+
+
+def _by_class(names: Sequence[str], labels: Integers, sides: Sequence[Floats]) -> list[tuple[str, float, float]]:
+    """The mean over the images of each class before and after; NaN without images."""
+    rows = []
+    for label, name in enumerate(distinct_names(names, range(len(names)))):
+        own = labels == label
+        old, new = (float(side[own].mean()) if own.any() else float("nan") for side in sides)
+        rows.append((name, old, new))
+    return rows
+
+
+def _localizers(before: Path, after: Path, dataset: LocalizedImages, names: Sequence[str]) -> Compared:
+    old, new = (read_localizations(folder / "predictions.json", dataset.names, len(dataset)) for folder in (before, after))
+    hits = hits_of(old, dataset), hits_of(new, dataset)
+    both = ~np.isnan(hits[0].overlap) & ~np.isnan(hits[1].overlap)
+    overlaps = [each.overlap[both] for each in hits]
+    wrong = [(each < IOU).astype(np.float64) for each in overlaps]
+    differences = [compare_means("error, class given", *wrong), compare_means("mean IoU", *overlaps)]
+    gains = np.zeros(len(dataset))
+    gains[both] = overlaps[1] - overlaps[0]
+    gallery = localization_gallery(dataset, new, after, old, names)
+    return Compared(differences, "mean IoU", _by_class(dataset.names, dataset.labels[both], overlaps), gains, gallery)
+
+
+_COMPARED: dict[str, Callable[[Path, Path, Any, Sequence[str]], Compared]] = {
+    "detection": _detectors,
+    "classification": _classifiers,
+    "localization": _localizers,
+}
