@@ -5,6 +5,7 @@ python tools/report_pictures.py docs/images     needs chromium, chromedriver and
 """
 
 import argparse
+import contextlib
 import io
 import json
 import math
@@ -43,11 +44,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument("--run", type=Path, help="keep the run here (default: nowhere)")
     arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    folder = arguments.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         run = make_run(arguments.run or Path(temporary))
-        page, *_ = write_report(run, load_config(run / "config.yaml"))
-        photograph(page, arguments.folder)
+        with contextlib.chdir(run.parent):  # the page shows the name of the folder
+            page, *_ = write_report(run.name, load_config("shapes/config.yaml"))
+            photograph(page, folder)
 
 
 def make_run(folder: Path) -> Path:
@@ -129,7 +132,7 @@ def photograph(page: Path, folder: Path) -> None:
 def _save(png: bytes, path: Path) -> None:
     """Few colours make a small file."""
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(160, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

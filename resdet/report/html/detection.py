@@ -56,8 +56,8 @@ def counted_numbers(truth: GroundTruth, curves: Mapping[str, ScoreCurve], diagno
     point = curves[ALL].at(diagnosis.score)
     return [
         Number("best score", f"{diagnosis.score:.2f}", f"F1 {point.f1:.3f}, the greatest"),
-        Number("precision there", _share(point.precision), f"{point.wrong:,} detections are wrong"),
-        Number("recall there", _share(point.recall), f"{point.missed:,} objects are missed"),
+        Number("precision there", _share(point.precision), _counted(point.wrong, "detection", "wrong")),
+        Number("recall there", _share(point.recall), _counted(point.missed, "object", "missed")),
         Number("images", f"{len(truth.image_ids):,}", f"{int((~truth.crowd).sum()):,} objects"),
     ]
 
@@ -275,6 +275,10 @@ def _means(values: Floats) -> list[float]:
 
 def _told(values: Floats) -> str:
     return _share(_mean(values))
+
+
+def _counted(number: int, noun: str, what: str) -> str:
+    return f"{number:,} {noun}{' is' if number == 1 else 's are'} {what}"
 
 
 def _share(value: float) -> str:

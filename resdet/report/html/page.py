@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from resdet.files import json_ready, write_text
+from resdet.files import write_text
 from resdet.report.html.blocks import Chart, Charts, Found, Gallery, Look, Page, Picture, Truth, View
 from resdet.version import __version__
 
@@ -88,7 +88,7 @@ def _sort_key(value: Any) -> str:
 
 def _embedded(value: Any) -> Markup:
     """JSON for a script element: no text in it can end the element or begin a comment."""
-    text = json.dumps(json_ready(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # no markup is left in it
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
 
@@ -119,7 +119,7 @@ def _view(view: View) -> dict[str, Any]:
 
 
 def _numbers(values: Sequence[float | None]) -> list[float | None]:
-    return [None if value is None else _short(value) for value in values]
+    return [None if value is None or math.isnan(value) else _short(value) for value in values]
 
 
 def _short(value: float) -> float:

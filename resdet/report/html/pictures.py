@@ -13,7 +13,7 @@ from PIL import Image
 
 from resdet.errors import DataError
 from resdet.images import read_image, read_size
-from resdet.report.html.thumbnails import MOST_PICTURES, MOST_SIDE, share_of_each, thumbnail
+from resdet.report.html.thumbnails import MOST_PICTURES, Thumbnails
 
 
 class Shown(NamedTuple):
@@ -56,13 +56,13 @@ def shown_pictures(
     """
     paths = [path(index) for index in indices]
     names = _names(paths)
-    share = share_of_each(len(paths))
+    thumbnail = Thumbnails(len(paths))
     found = []
     for index, file, name in zip(indices, paths, names, strict=True):
         is_file = file.is_file()
         try:
-            image, (height, width) = _read(file) if is_file else _loaded(load(index))
-            content = thumbnail(image, share)
+            image, (height, width) = _read(file, thumbnail.side) if is_file else _loaded(load(index))
+            content = thumbnail(image)
         except DataError:  # the page says how many could not be read
             content, height, width = b"", 0, 0
         found.append(Shown(index, name, _link(file, folder) if is_file else "", width, height, content))
@@ -79,10 +79,10 @@ def notes_on(shown: Sequence[Shown], total: int) -> list[str]:
     return notes
 
 
-def _read(file: Path) -> tuple[Image.Image, tuple[int, int]]:
-    """A picture, perhaps decoded smaller, and the (height, width) of the original."""
+def _read(file: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """A picture, perhaps decoded smaller but for a longer side of ``side``, and the (height, width) of the original."""
     size = read_size(file)
-    shrink = next((each for each in (8, 4, 2) if max(size) // each >= MOST_SIDE), 1)
+    shrink = next((each for each in (8, 4, 2) if max(size) // each >= side), 1)
     return read_image(file, shrink=shrink), size
 
 

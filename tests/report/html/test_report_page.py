@@ -19,7 +19,7 @@ from resdet.evaluation.diagnosis import KINDS
 from resdet.report.html import Page
 from resdet.report.html.blocks import Found, Gallery, Picture, Section, Table, Truth
 from resdet.report.html.page import cell_text, page_html
-from resdet.report.html.thumbnails import MOST_PICTURES, share_of_each, thumbnail
+from resdet.report.html.thumbnails import MOST_PICTURES, Thumbnails
 
 
 class Reader(HTMLParser):
@@ -121,7 +121,7 @@ def test_a_page_without_a_gallery() -> None:
 
 def test_five_thousand_pictures_fit_into_30_mb() -> None:
     generator = np.random.default_rng(0)
-    share = share_of_each(MOST_PICTURES)
+    share = Thumbnails(MOST_PICTURES).share
     content = generator.bytes(share)
     found = [Found(79, 0.123, 5, 1, (1000.4, 1000.4, 1000.4, 1000.4))] * 30
     truth = [Truth(79, 0.5, False, 1, (1000.4, 1000.4, 1000.4, 1000.4))] * 10
@@ -134,13 +134,27 @@ def test_five_thousand_pictures_fit_into_30_mb() -> None:
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (300, 20)])
 def test_the_noisiest_picture_takes_its_share(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    few, many = (thumbnail(Image.fromarray(noise), share_of_each(count)) for count in (1, MOST_PICTURES))
-    assert len(many) <= share_of_each(MOST_PICTURES) < len(few) <= share_of_each(1)
+    makers = Thumbnails(1), Thumbnails(MOST_PICTURES)
+    few, many = (maker(Image.fromarray(noise)) for maker in makers)
+    assert len(many) <= makers[1].share < len(few) <= makers[0].share
     with Image.open(io.BytesIO(few)) as image:
         assert image.width / image.height == pytest.approx(size[0] / size[1], rel=0.06)
 
 
 def test_a_small_picture_is_not_enlarged() -> None:
-    content = thumbnail(Image.new("RGB", (32, 20)), 10_000)
+    content = Thumbnails(1)(Image.new("RGB", (32, 20)))
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (32, 20)
+
+
+def test_a_thumbnail_is_as_good_as_its_share_allows_whatever_came_before() -> None:
+    generator = np.random.default_rng(2)
+    plain = Image.new("RGB", (640, 480), (90, 120, 30))
+    noise = Image.fromarray(generator.integers(0, 256, (480, 640, 3), dtype=np.uint8))
+    maker = Thumbnails(MOST_PICTURES)
+    sides = []
+    for image in [plain] + [noise] * 2 + [plain] * 10:
+        with Image.open(io.BytesIO(maker(image))) as small:
+            sides.append(small.width)
+    assert sides[0] == sides[-1] == 360
+    assert sides[1] == sides[2] < 200

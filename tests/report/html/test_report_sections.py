@@ -58,7 +58,7 @@ def test_the_best_score_of_each_class_and_what_it_costs() -> None:
     assert DIAGNOSIS.score == 0.7
     numbers = {each.label: each for each in detection.counted_numbers(TRUTH, CURVES, DIAGNOSIS)}
     assert (numbers["precision there"].value, numbers["recall there"].value) == ("0.667", "0.667")
-    assert (numbers["precision there"].note, numbers["recall there"].note) == ("1 detections are wrong", "1 objects are missed")
+    assert (numbers["precision there"].note, numbers["recall there"].note) == ("1 detection is wrong", "1 object is missed")
 
 
 def test_ap_by_class_and_size() -> None:
