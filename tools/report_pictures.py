@@ -25,6 +25,7 @@ from resdet.config import load_config
 from resdet.data.formats.coco import read_coco
 from resdet.data.synthetic.scenes import make_shapes
 from resdet.evaluation import GroundTruth, score_detections
+from resdet.files import write_text
 from resdet.report.html.run import write_report
 from resdet.report.results import write_detections, write_metrics
 
@@ -58,12 +59,12 @@ def make_run(folder: Path) -> Path:
     data, run = folder / "data", folder / "shapes"
     make_shapes(data, train=120, val=80, size=256, seed=4)
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(_CONFIG.replace("DATA", str(data.absolute())), encoding="utf-8")
+    write_text(run / "config.yaml", _CONFIG.replace("DATA", str(data.absolute())))
     truth = GroundTruth.from_dataset(read_coco(data / "images" / "val", data / "annotations" / "instances_val.json"))
     found = guesses(truth, np.random.default_rng(0))
     write_detections(run, found)
     write_metrics(run, score_detections(truth, found))
-    (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log_lines()), encoding="utf-8")
+    write_text(run / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log_lines()))
     return run
 
 

@@ -16,7 +16,6 @@ from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
-    from resdet.distributed.ranks import Ranks
     from resdet.engine.task import Results
 
 __all__ = ["add_arguments", "run"]
@@ -38,23 +37,11 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.predictions and args.devices is not None:
         raise ConfigError("--devices goes with --weights: --predictions run no network")
-    return in_processes(args, lambda ranks: _reported(args, ranks))
+    return in_processes(args, lambda ranks: _evaluate(args, report=args.report and ranks.first))
 
 
-def _reported(args: argparse.Namespace, ranks: Ranks) -> Results:
-    """The results of the evaluation, and the page of them with ``--report``."""
-    results, config, folder = _evaluate(args)
-    if args.report and ranks.first:
-        from resdet.report.html.run import write_report
-
-        results.files.extend(write_report(folder, config))
-    return results
-
-
-def _evaluate(args: argparse.Namespace) -> tuple[Results, RunFile, Path]:
-    """The results, the config and the folder that they are in."""
+def _evaluate(args: argparse.Namespace, *, report: bool) -> Results:
     from resdet.config import load_config
-    from resdet.training.evaluate import EvaluationOptions, evaluate_files
 
     config = load_config(args.config, args.overrides)
     folder = Path(args.output or Path(config.output) / "eval")
@@ -63,7 +50,21 @@ def _evaluate(args: argparse.Namespace) -> tuple[Results, RunFile, Path]:
     _check(args, config)
     if args.predictions:
         with not_in_training(folder):
-            return _score_predictions(args, config, shares, folder), config, folder
+            results = _score_predictions(args, config, shares, folder)
+    else:
+        results = _run_models(args, config, members, shares, folder)
+    if report:
+        from resdet.report.html.run import write_report
+
+        results.files.extend(write_report(folder, config))
+    return results
+
+
+def _run_models(
+    args: argparse.Namespace, config: RunFile, members: Sequence[str], shares: Sequence[float], folder: Path
+) -> Results:
+    from resdet.training.evaluate import EvaluationOptions, evaluate_files
+
     options = EvaluationOptions(
         device=args.device,
         shares=shares,

@@ -81,6 +81,14 @@ def test_the_true_class_is_given(evaluate: Eval, tmp_path: Path) -> None:
     assert center["mean_iou"] != metrics["mean_iou"]
 
 
+def test_a_report_shows_every_image(evaluate: Eval, tmp_path: Path) -> None:
+    evaluate("--weights", "a.safetensors", "--classifier", "classes.safetensors", "--report")
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    pictures = json.loads(text.partition('id="page-data">')[2].partition("</script>")[0])["gallery"]["pictures"]
+    assert [picture[0] for picture in pictures] == ["val_0.png", "val_1.png", "val_2.png"]
+    assert [len(picture[5]) for picture in pictures] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("classifiers", [["classes.safetensors"], ["foreign.pth"], ["classes.safetensors", "foreign.pth"]])
 def test_classes_of_classifiers(evaluate: Eval, tmp_path: Path, classifiers: list[str]) -> None:
     metrics = evaluate("--weights", "a.safetensors", "b.safetensors", "--classifier", *classifiers)

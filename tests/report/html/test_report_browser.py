@@ -13,6 +13,10 @@ from resdet.evaluation.diagnosis import KINDS
 from resdet.report.html import Page, write_page
 from resdet.report.html.blocks import Found, Gallery, Picture, Section, Truth
 
+pytest.importorskip("selenium", reason="selenium is not installed")
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.support.ui import WebDriverWait
+
 ROOT = Path(__file__).parents[3]
 AXE = ROOT / "build" / "axe" / "package" / "axe.min.js"  # .ci/run puts it there
 
@@ -49,8 +53,6 @@ def click(browser: Any, selector: str, number: int = 0) -> None:
 
 
 def press(browser: Any, *keys: str) -> None:
-    from selenium.webdriver.common.action_chains import ActionChains
-
     ActionChains(browser).send_keys(*keys).perform()
 
 
@@ -137,8 +139,6 @@ def test_the_slider_of_the_viewer_acts_at_once(shown: Any) -> None:
 def test_where_the_original_is_gone_the_thumbnail_is_shown(shown: Any) -> None:
     click(shown, ".card", 0)
     source = "return document.querySelector('#viewer img').src"
-    from selenium.webdriver.support.ui import WebDriverWait
-
     WebDriverWait(shown, 20).until(lambda browser: browser.execute_script(source).startswith("data:image/jpeg"))
     click(shown, "#viewer .close")
     click(shown, ".card", 2)
@@ -170,7 +170,8 @@ def test_light_and_dark(shown: Any) -> None:
     shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "light"}]})
     assert shown.execute_script(paper) == "rgb(255, 255, 255)" != dark
     button = shown.find_element("id", "theme")
-    assert button.get_attribute("aria-pressed") == "false"
+    # the page hears of the change with its next frame
+    WebDriverWait(shown, 20).until(lambda _: button.get_attribute("aria-pressed") == "false")
     button.click()
     assert (shown.execute_script(paper), button.get_attribute("aria-pressed")) == (dark, "true")
     shown.refresh()
