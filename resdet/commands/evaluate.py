@@ -73,7 +73,7 @@ def _run_models(
         compiled=args.compile,
         backend=args.evaluator,
     )
-    return evaluate_files(config, members, folder, options), config, folder
+    return evaluate_files(config, members, folder, options)
 
 
 def _check(args: argparse.Namespace, config: RunFile) -> None:

@@ -113,7 +113,7 @@ def test_ids_are_used_once_and_refer_to_what_is_there() -> None:
         (1, "id 1 is used twice"),
         (2, "name 'a' is used twice"),
         (3, "id 1 is used twice"),
-        (3, "'name' must be a non-empty string, got 3"),
+        (3, "'name' must be a non-empty string of whole characters, got 3"),
     ]
     # classes of one name are told apart by their ids where they are only scored
     assert [problem.text for problem in SCORED_CATEGORY.check(categories)] == ["id 1 is used twice"] * 2
