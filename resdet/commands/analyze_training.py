@@ -11,6 +11,7 @@ from resdet.errors import ConfigError
 from resdet.report.analyses import degradation_analysis, shortcut_analysis
 from resdet.report.analysis_files import Analysis
 from resdet.training.budget import budgeted
+from resdet.training.how import How
 from resdet.training.train import train_config
 
 
@@ -35,7 +36,7 @@ def trainer(device: str) -> Train:
     """A function that trains a config, or continues its run, on ``--device``, and prints the same as ``train-cls``."""
 
     def train(config: ClassificationRunConfig) -> None:
-        print_results(train_config(config, device=device, resume=True).results)
+        print_results(train_config(config, device, How(resume=True)).results)
 
     return train
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resdet.commands.common import separate_overrides
+from resdet.commands.common import print_results, separate_overrides
 from resdet.commands.evaluate_arguments import add_arguments
-from resdet.commands.processes import in_processes
+from resdet.commands.processes import launched, together
 from resdet.commands.score import score_folder, score_results
 from resdet.engine.run_lock import not_in_training
 from resdet.errors import ConfigError
@@ -37,7 +37,13 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.predictions and args.devices is not None:
         raise ConfigError("--devices goes with --weights: --predictions run no network")
-    return in_processes(args, lambda ranks: _evaluate(args, report=args.report and ranks.first))
+    if args.devices is not None:
+        return launched(args)
+    with together(args) as ranks:
+        results = _evaluate(args, report=args.report and ranks.first)
+        if ranks.first:
+            print_results(results)
+    return 0
 
 
 def _evaluate(args: argparse.Namespace, *, report: bool) -> Results:

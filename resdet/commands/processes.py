@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from resdet.commands.common import print_results
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.distributed.ranks import Ranks
-    from resdet.engine.task import Results
 
 PATIENCE = 1800.0  # that of resdet.distributed.join
 
@@ -28,26 +27,23 @@ def add_process_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def in_processes(args: argparse.Namespace, work: Callable[[Ranks], Results]) -> int:
-    """Do the work of a command, in as many processes as ``--devices`` says, and print its results once."""
-    if args.devices is None and (args.nnodes, args.rdzv_endpoint, args.max_restarts) != ("1", "", 0):
+@contextlib.contextmanager
+def together(args: argparse.Namespace) -> Iterator[Ranks]:
+    """The processes that do the work of a command, this one alone or those that torchrun started, until it is done."""
+    if (args.nnodes, args.rdzv_endpoint, args.max_restarts) != ("1", "", 0):
         raise ConfigError("--nnodes, --rdzv-endpoint and --max-restarts go with --devices")
-    if args.timeout <= 0:
-        raise ConfigError(f"--timeout must be above 0, got {args.timeout:g}")
-    if args.devices is not None:
-        return _launched(args)
+    _check_timeout(args)
     from resdet.distributed.join import joined
 
     with joined(args.device, args.timeout) as ranks:
         if ranks.restarted and "resume" in args:  # what has been trained is to go on, whatever the command said
             args.resume, args.restart = True, False
-        results = work(ranks)
-        if ranks.first:
-            print_results(results)
-    return 0
+        yield ranks
 
 
-def _launched(args: argparse.Namespace) -> int:
+def launched(args: argparse.Namespace) -> int:
+    """Run this command in ``--devices`` processes; returns their exit status."""
+    _check_timeout(args)
     if args.devices < 1:
         raise ConfigError(f"--devices must be at least 1, got {args.devices}")
     from resdet.distributed.launch import launch
@@ -59,6 +55,11 @@ def _launched(args: argparse.Namespace) -> int:
         endpoint=args.rdzv_endpoint,
         restarts=args.max_restarts,
     )
+
+
+def _check_timeout(args: argparse.Namespace) -> None:
+    if args.timeout <= 0:
+        raise ConfigError(f"--timeout must be above 0, got {args.timeout:g}")
 
 
 def _without_launcher(command_line: Sequence[str]) -> list[str]:

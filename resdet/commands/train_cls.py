@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from resdet.commands.common import add_train_arguments, changed_options, run_config
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
-from resdet.commands.processes import add_process_arguments, in_processes
+from resdet.commands.processes import add_process_arguments, launched, together
 from resdet.errors import ConfigError
-
-if TYPE_CHECKING:
-    from resdet.distributed.ranks import Ranks
-    from resdet.engine.task import Results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,19 +32,23 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--recompute-bn goes with --config, the config.yaml of a run folder")
     change = changed_options(args)
 
-    def work(ranks: Ranks) -> Results:
-        from resdet.config.schema import ClassificationRunConfig
-        from resdet.inference.device import select_device
-        from resdet.training.classification.statistics import refresh_classifier
-        from resdet.training.train import train_config
+    if args.devices is not None:
+        return launched(args)
+    from resdet.config.schema import ClassificationRunConfig
+    from resdet.inference.device import select_device
+    from resdet.training.classification.statistics import refresh_classifier
+    from resdet.training.how import How
+    from resdet.training.train import train_config
 
+    with together(args) as ranks:
         if args.recompute_bn:
-            return refresh_classifier(run_config(args, ClassificationRunConfig), select_device(args.device), ranks)
-        config = ranks.once(
-            lambda: planned_config(args, "classification") if args.data else run_config(args, ClassificationRunConfig)
-        )
-        return train_config(
-            config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change
-        ).results
-
-    return in_processes(args, work)
+            results = refresh_classifier(run_config(args, ClassificationRunConfig), select_device(args.device), ranks)
+        else:
+            config = ranks.once(
+                lambda: planned_config(args, "classification") if args.data else run_config(args, ClassificationRunConfig)
+            )
+            how = How(resume=args.resume, change=change, accept_data=args.accept_data_change)
+            results = train_config(config, args.device, how).results
+        if ranks.first:
+            print_results(results)
+    return 0

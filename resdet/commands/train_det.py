@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from resdet.commands.common import add_train_arguments, changed_options, run_config
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
-from resdet.commands.processes import add_process_arguments, in_processes
-
-if TYPE_CHECKING:
-    from resdet.distributed.ranks import Ranks
-    from resdet.engine.task import Results
+from resdet.commands.processes import add_process_arguments, launched, together
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +21,16 @@ def run(args: argparse.Namespace) -> int:
     check_plan_arguments(args)
     change = changed_options(args)
 
-    def work(ranks: Ranks) -> Results:
-        from resdet.config.schema import DetectionRunConfig
-        from resdet.training.train import train_config
+    if args.devices is not None:
+        return launched(args)
+    from resdet.config.schema import DetectionRunConfig
+    from resdet.training.how import How
+    from resdet.training.train import train_config
 
+    with together(args) as ranks:
         config = ranks.once(lambda: planned_config(args, "detection") if args.data else run_config(args, DetectionRunConfig))
-        return train_config(
-            config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change
-        ).results
-
-    return in_processes(args, work)
+        how = How(resume=args.resume, change=change, accept_data=args.accept_data_change)
+        results = train_config(config, args.device, how).results
+        if ranks.first:
+            print_results(results)
+    return 0

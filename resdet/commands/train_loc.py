@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from resdet.commands.common import add_train_arguments, changed_options, run_config
-from resdet.commands.processes import add_process_arguments, in_processes
-
-if TYPE_CHECKING:
-    from resdet.distributed.ranks import Ranks
-    from resdet.engine.task import Results
+from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
+from resdet.commands.processes import add_process_arguments, launched, together
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +18,16 @@ def run(args: argparse.Namespace) -> int:
     """Train one stage, evaluate, and leave a run folder."""
     change = changed_options(args)
 
-    def work(ranks: Ranks) -> Results:
-        from resdet.config.schema import LocalizationRunConfig
-        from resdet.training.train import train_config
+    if args.devices is not None:
+        return launched(args)
+    from resdet.config.schema import LocalizationRunConfig
+    from resdet.training.how import How
+    from resdet.training.train import train_config
 
+    with together(args) as ranks:
         config = ranks.once(lambda: run_config(args, LocalizationRunConfig))
-        return train_config(
-            config, device=args.device, resume=args.resume, change=change, accept_data=args.accept_data_change
-        ).results
-
-    return in_processes(args, work)
+        how = How(resume=args.resume, change=change, accept_data=args.accept_data_change)
+        results = train_config(config, args.device, how).results
+        if ranks.first:
+            print_results(results)
+    return 0

@@ -16,6 +16,7 @@ from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.inference.device import select_device
 from resdet.training.evaluate import EvaluationOptions, evaluate_files
+from resdet.training.how import How
 from resdet.training.plan import parse_budget, planned_run
 from resdet.training.plan.run import run_folder
 from resdet.training.train import train_config
@@ -73,7 +74,8 @@ def train(
     if restart and resume:
         raise ConfigError("train: 'restart' begins anew and 'resume' goes on: give one of them")
     changes = list(_overrides(change or {}))
-    names = [text.partition("=")[0] for text in changes]
+    changed = [text.partition("=")[0] for text in changes]
+    how = How(resume=resume, hooks=hooks, change=changed, accept_data=accept_data_change)
     with joined(device) as ranks:
         # processes that torchrun starts again go on
         resume, restart = resume or ranks.restarted, restart and not ranks.restarted
@@ -96,7 +98,7 @@ def train(
                     resume=resume,
                 )
             )
-            return train_config(chosen, device=device, resume=resume, hooks=hooks, change=names, accept_data=accept_data_change)
+            return train_config(chosen, device, how)
         if config is None or any(value is not None for value in (task, model, budget)):
             raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
         given = dict(data or {})
@@ -107,15 +109,7 @@ def train(
             described.output = str(output)
         if restart:
             ranks.once(lambda: set_aside(described.output))
-        return train_config(
-            described,
-            device=device,
-            resume=resume,
-            hooks=hooks,
-            own=own or None,
-            change=names,
-            accept_data=accept_data_change,
-        )
+        return train_config(described, device, how, own or None)
 
 
 def evaluate(

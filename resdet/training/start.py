@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from resdet.engine.graphs import replay
 from resdet.engine.keep import keep
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.precision import Precision
-from resdet.engine.run import Hook, Run
+from resdet.engine.run import Run
 from resdet.engine.run_folder import RunFolder, open_run
 from resdet.engine.task import Task
 from resdet.engine.train_loop import train
@@ -32,6 +32,7 @@ from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.ops.sync_bn import share_batch_norms
 from resdet.training.curves import draw_curves
 from resdet.training.expected_time import ExpectedTime
+from resdet.training.how import ANEW, How
 from resdet.training.kernels import choose_kernels, machine_notes
 from resdet.training.report import write_run_report
 from resdet.training.schedule import build_schedule, in_iterations, scaled_rate
@@ -45,62 +46,39 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def train_task(
-    config: RunFile,
-    task: Task[Any, Any],
-    device: torch.device,
-    *,
-    resume: bool = False,
-    hooks: Sequence[Hook] = (),
-    change: Collection[str] = (),
-    accept_data: bool = False,
-    ranks: Ranks = ALONE,
-) -> Run:
+def train_task(config: RunFile, task: Task[Any, Any], device: torch.device, how: How = ANEW) -> Run:
     """Train a task in the run folder of ``config``, from the state in the folder to the end.
 
     Args:
         config: the result of ``load_config``.
         task: the task, with its model on ``device``.
         device: the device to train on.
-        resume: continue the run in the folder.
-        hooks: your own hooks, in addition to those that log, evaluate and save.
-        change: options in which the resumed run may differ from the run in the folder.
-        accept_data: let the resumed run go on with other training images than it began with.
-        ranks: the processes that train together.
+        how: whether the run in the folder is continued, with what hooks, and so on.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
-    with started(config, task, device, resume=resume, hooks=hooks, change=change, accept_data=accept_data, ranks=ranks) as run:
+    with started(config, task, device, how) as run:
         train(run)
         run.finish()
-    if ranks.first:
+    if how.ranks.first:
         draw_curves(run.files)
         write_run_report(run.files, config, task)
     return run
 
 
 @contextlib.contextmanager
-def started(
-    config: RunFile,
-    task: Task[Any, Any],
-    device: torch.device,
-    *,
-    resume: bool = False,
-    hooks: Sequence[Hook] = (),
-    change: Collection[str] = (),
-    accept_data: bool = False,
-    ranks: Ranks = ALONE,
-) -> Iterator[Run]:
+def started(config: RunFile, task: Task[Any, Any], device: torch.device, how: How = ANEW) -> Iterator[Run]:
     """A run in its folder, ready to train; the context keeps other processes out. Arguments are those of ``train_task``."""
+    ranks = how.ranks
     run = assembled(config, task, device, ranks)
     if ranks.world > 1:  # the measurements of one process decide for all
         config = ranks.once(lambda: choose_kernels(config, task.model, device)[0])
     config, run.network = choose_kernels(config, task.model, device)
     run.config, options = config, config.run
     # the folder is opened last, when data and model are known to be good, so that a mistake there leaves no folder behind
-    with ranks.entered(open_run(config.output, config_to_yaml(config), resume, change)) as run.files:
-        run.hooks = [*hooks, ExpectedTime()] if ranks.first else list(hooks)
+    with ranks.entered(open_run(config.output, config_to_yaml(config), how.resume, how.change)) as run.files:
+        run.hooks = [*how.hooks, ExpectedTime()] if ranks.first else list(how.hooks)
         keep(
             run,
             log_every=options.log_every,
@@ -109,7 +87,7 @@ def started(
             machine=machine_notes(config),
             best=options.best,
             early_stopping=options.early_stopping,
-            accept_data=accept_data,
+            accept_data=how.accept_data,
         )
         for line in summary(run, config) if ranks.first else ():
             _log.info("%s", line)

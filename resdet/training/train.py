@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
@@ -17,6 +18,7 @@ from resdet.inference.device import select_device
 from resdet.training.classification.task import classification_task
 from resdet.training.detection.alternating import train_alternating
 from resdet.training.detection.task import detection_task
+from resdet.training.how import ANEW, How
 from resdet.training.localization.task import localization_task
 from resdet.training.pretrained import check_pretrained
 from resdet.training.recorded import as_recorded
@@ -31,67 +33,47 @@ if TYPE_CHECKING:
 
 def train_config(
     config: RunFile,
-    *,
     device: str = "auto",
-    resume: bool = False,
-    hooks: Sequence[Hook] = (),
+    how: How = ANEW,
     own: Mapping[str, IndexedDataset] | None = None,
-    change: Collection[str] = (),
-    accept_data: bool = False,
 ) -> Run:
     """Do everything that a config describes in its output folder: train, evaluate, draw.
+
+    In a process that torchrun started, all of its processes train together.
 
     Args:
         config: the result of ``load_config``.
         device: auto, cpu, cuda or mps.
-        resume: continue the run in the output folder.
-        hooks: your own hooks, in addition to those that log, evaluate and save.
+        how: whether the run in the folder is continued, with what hooks, and so on.
         own: data sets "train" and "val" that replace the config's files.
-        change: options in which the resumed run may differ from the run in the folder.
-        accept_data: let the resumed run go on with other training images than it began with.
-
-    In a process that torchrun started, all of its processes train together.
 
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
     with joined(device) as ranks:
-        run = _train(
-            config,
-            ranks,
-            device=select_device(device),
-            resume=resume,
-            hooks=hooks,
-            own=own,
-            change=change,
-            accept_data=accept_data,
-        )
-    run.again = functools.partial(train_config, config, device=device, resume=True, own=own)
+        # the processes that torchrun starts again are to go on, whatever the command that it has kept says
+        how, where = replace(how, ranks=ranks, resume=how.resume or ranks.restarted), select_device(device)
+        begun = ranks.once(lambda: _begun(config, resume=how.resume))
+        if isinstance(begun, DetectionRunConfig) and begun.training == "alternating":
+            _check_alternating(how, own)
+            run = train_alternating(begun, where, how)
+        else:
+            run = train_task(begun, build_task(begun, where, resume=how.resume, own=own, ranks=ranks), where, how)
+    run.again = functools.partial(_again, config, device, own)
     return run
 
 
-def _train(
-    config: RunFile,
-    ranks: Ranks,
-    *,
-    device: torch.device,
-    resume: bool,
-    hooks: Sequence[Hook],
-    own: Mapping[str, IndexedDataset] | None,
-    change: Collection[str],
-    accept_data: bool,
-) -> Run:
-    # the processes that torchrun starts again are to go on, whatever the command that it has kept says
-    resume = resume or ranks.restarted
-    config = ranks.once(lambda: _begun(config, resume=resume))
-    if isinstance(config, DetectionRunConfig) and config.training == "alternating":
-        if change:
-            raise ConfigError("--change is for a run of one training, option 'training' is alternating")
-        if own:
-            raise ConfigError("data sets of one's own are trained on jointly, option 'training' is alternating")
-        return train_alternating(config, device, resume=resume, hooks=hooks, accept_data=accept_data, ranks=ranks)
-    task = build_task(config, device, resume=resume, own=own, ranks=ranks)
-    return train_task(config, task, device, resume=resume, hooks=hooks, change=change, accept_data=accept_data, ranks=ranks)
+def _again(config: RunFile, device: str, own: Mapping[str, IndexedDataset] | None, hooks: Sequence[Hook]) -> Run:
+    """Continue a run; what ``Run.resume`` calls."""
+    return train_config(config, device, How(resume=True, hooks=hooks), own)
+
+
+def _check_alternating(how: How, own: Mapping[str, IndexedDataset] | None) -> None:
+    """Raise a ConfigError for what only a run of one training can do."""
+    if how.change:
+        raise ConfigError("--change is for a run of one training, option 'training' is alternating")
+    if own:
+        raise ConfigError("data sets of one's own are trained on jointly, option 'training' is alternating")
 
 
 def _begun(config: RunFile, *, resume: bool) -> RunFile:
@@ -110,9 +92,14 @@ def build_task(
     own: Mapping[str, IndexedDataset] | None = None,
     ranks: Ranks = ALONE,
 ) -> Task[Any, Any]:
-    """The task of a config, with its data read and its network built; arguments are those of ``train_config``.
+    """The task of a config, with its data read and its network built.
 
-    ``ranks`` are the processes that train together.
+    Args:
+        config: the result of ``load_config``.
+        device: the device of the network.
+        resume: whether the run in the output folder is continued.
+        own: data sets "train" and "val" that replace the config's files.
+        ranks: the processes that train together.
 
     Raises:
         ConfigError, DataError: with every problem of the data, or weights that do not fit.

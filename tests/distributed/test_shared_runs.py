@@ -19,6 +19,7 @@ from resdet.config import config_from_dict
 from resdet.config.schema import RUN_CONFIGS
 from resdet.distributed.ranks import Ranks
 from resdet.engine.run import Hook, Run
+from resdet.training.how import How
 from resdet.training.start import train_task
 from resdet.training.train import build_task, train_config
 
@@ -46,7 +47,7 @@ class Ending(Hook):
 def run(ranks: Ranks, values: dict[str, Any], resume: bool = False, hook: Hook | None = None) -> tuple[dict[str, Any], float]:
     own = {"train": Pictures(), "val": Pictures()} if values["task"] == "classification" else None
     config = config_from_dict(RUN_CONFIGS[values["task"]], values)
-    done = train_config(config, device="cpu", resume=resume, own=own, hooks=[hook] if hook else [])
+    done = train_config(config, "cpu", How(resume=resume, hooks=[hook] if hook else []), own)
     return done.metrics, done.score
 
 
@@ -118,7 +119,7 @@ def other_weights(ranks: Ranks, values: dict[str, Any]) -> None:
     task = build_task(config, CPU, own={"train": Pictures()}, ranks=ranks)
     with torch.no_grad():
         next(task.model.parameters()).view(-1)[0] += 1e-6 * ranks.rank
-    train_task(config, task, CPU, ranks=ranks)
+    train_task(config, task, CPU, How(ranks=ranks))
 
 
 def test_processes_that_begin_with_different_weights(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -24,9 +24,9 @@ from resdet.config.schema import DetectionRunConfig
 from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals
 from resdet.data.transforms.detection import DetectionTestTransform
-from resdet.distributed.ranks import ALONE, Ranks
+from resdet.distributed.ranks import Ranks
 from resdet.engine.proposal_cache import cached_proposals, dataset_fingerprint
-from resdet.engine.run import Hook, Run
+from resdet.engine.run import Run
 from resdet.engine.run_folder import open_run
 from resdet.engine.seed import seed_everything, step_seed
 from resdet.errors import ConfigError, DataError
@@ -36,6 +36,7 @@ from resdet.models.build import load_model, start_detector
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.training.detection.images import TrainingImages, read_training_images
 from resdet.training.detection.task import DetectionTask, evaluation_of
+from resdet.training.how import ANEW, How
 from resdet.training.report import write_run_report
 from resdet.training.start import assembled, train_task
 
@@ -68,24 +69,13 @@ STEPS = (
 _FINISHED = "steps.json"  # the SHA-256 of the model of every finished step
 
 
-def train_alternating(
-    config: DetectionRunConfig,
-    device: torch.device,
-    *,
-    resume: bool = False,
-    hooks: Sequence[Hook] = (),
-    accept_data: bool = False,
-    ranks: Ranks = ALONE,
-) -> Run:
+def train_alternating(config: DetectionRunConfig, device: torch.device, how: How = ANEW) -> Run:
     """Take the four steps, continuing each one where it stopped, then evaluate the detector.
 
     Args:
         config: the result of ``load_config``; regions that its data names replace the RPN's proposals in steps 2 and 4.
         device: the device to train on.
-        resume: continue the run in the output folder.
-        hooks: called in every step.
-        accept_data: let a step that is resumed go on with other training images than it began with.
-        ranks: the processes that train together.
+        how: whether the run in the folder is continued, with what hooks, which are called in every step, and so on.
 
     Returns:
         The finished run of the whole detector, in the output folder.
@@ -93,9 +83,9 @@ def train_alternating(
     Raises:
         ConfigError: when the model of a finished step is missing or has changed. All errors of ``train_task`` are possible too.
     """
-    images = read_training_images(config.data)
+    ranks, images = how.ranks, read_training_images(config.data)
     evaluation = evaluation_of(config, images, ranks=ranks)
-    with ranks.entered(open_run(config.output, config_to_yaml(config), resume)) as files:
+    with ranks.entered(open_run(config.output, config_to_yaml(config), how.resume)) as files:
         folder = files.folder
         finished = ranks.once(lambda: _finished(folder))
         for number, step in enumerate(STEPS):
@@ -106,7 +96,7 @@ def train_alternating(
             own = _step_config(config, folder, step, number)
             task = _step_task(own, step, images, finished, device, ranks)
             # the step belongs to the run that was opened above, whether the step has begun or not
-            train_task(own, task, device, resume=True, hooks=hooks, accept_data=accept_data, ranks=ranks)
+            train_task(own, task, device, replace(how, resume=True))
             finished = ranks.once(functools.partial(_finish, folder, step, finished))
         detector = DetectionTask(config, images, _load(folder, STEPS[-1].name, config).to(device), evaluation, ranks=ranks)
         if ranks.first:
