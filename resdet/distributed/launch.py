@@ -60,6 +60,6 @@ def _status(error: Any) -> int:
     """The exit status of the process that failed first; of one that a signal has ended, as shells have it."""
     _, failure = error.get_first_failure()
     status = int(failure.exitcode)
-    if status == -signal.SIGKILL:
+    if status == -getattr(signal, "SIGKILL", 0) and status:  # Windows has no such signal
         logging.getLogger(__name__).error("rank %d was killed, for want of memory perhaps", failure.global_rank)
     return 128 - status if status < 0 else status or ResdetError.exit_status

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from resdet import system
 from resdet.config import config_from_dict, config_to_dict
 from resdet.config.old_names import with_new_names
 from resdet.config.schema import RUN_CONFIGS
@@ -160,7 +161,7 @@ def set_aside(folder: str | Path) -> Path | None:
     target = next(path for number in itertools.count(1) if not (path := folder.with_name(f"{folder.name}.{number}")).exists())
     try:
         with held(folder):
-            folder.rename(target)
+            system.replace(folder, target)
     except OSError as error:
         raise ConfigError(f"--restart: {folder} cannot be moved to {target}: {error.strerror}") from error
     return target
