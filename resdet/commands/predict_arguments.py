@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from resdet.commands.common import is_override
 from resdet.errors import ConfigError
+from resdet.files import regular
 
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
 
@@ -116,7 +117,7 @@ def find_inputs(paths: Sequence[str]) -> list[Input]:
 
 def _listed(given: str) -> list[Input]:
     try:
-        text = sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8")
+        text = sys.stdin.read() if given == "-" else regular(given).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{given}: cannot be read as a list of files: {error}") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
