@@ -1,9 +1,9 @@
 """From scored boxes to detections in a graph: ``resdet.models.detection.postprocess`` as nodes.
 
-The images' regions come one after another and differ in number; here each image gets as many places as it can have regions. A
-place that is not used scores -1, which no threshold lets pass.
+The images' regions come one after another and differ in number; here each image gets as many places as it can have regions, and
+one for the row that is none. A place that is not used scores -1, which no threshold lets pass.
 
-Legend: N images, R regions of all images, P places of an image, K classes, D detections of an image at most.
+Legend: N images, R regions of all images, P regions of an image at most, K classes, D detections of an image at most.
 """
 
 from __future__ import annotations
@@ -45,43 +45,51 @@ def add_detections(
     limits: Value,
     *,
     num_classes: int,
-    places: int,
+    most: int,
 ) -> Found:
     """Clip, threshold, NMS per class, the best of all.
 
     Args:
         graph: gets the nodes.
         rules: with NMS, and without voting.
-        scores: (R, K).
-        boxes: (R, K, 4).
-        regions: the R regions.
+        scores: (R + 1, K).
+        boxes: (R + 1, K, 4).
+        regions: the R regions, and the one that is none.
         limits: (N, 4), of the images.
         num_classes: K.
-        places: P, no image has more regions.
+        most: P, no image has more regions.
     """
     own_limits = graph.add("Unsqueeze", graph.add("Gather", limits, regions.images), [1])
     boxes = add_clipped(graph, boxes, own_limits)
-    scores = graph.add("Where", add_finite(graph, boxes), scores, _UNUSED)
+    real = graph.add("Unsqueeze", _add_real(graph, regions), [1])
+    scores = graph.add("Where", graph.add("And", add_finite(graph, boxes), real), scores, _UNUSED)
+    places = most + 1
     images = graph.sides(limits, 0, 1)
     index = _add_places(graph, regions.images, images)
 
     def spread(rows: Value, filling: float, *sides: int) -> Value:
-        """Rows (R, …) on the places of their images, (N, P, …)."""
+        """Rows (R + 1, …) on the places of their images, (N, P + 1, …)."""
         shape = graph.add("Concat", images, np.array([places, *sides], np.int64), axis=0)
         return graph.add("ScatterND", graph.add("Expand", filling, shape), index, rows)
 
     boxes = graph.add("Transpose", spread(boxes, 0.0, num_classes, 4), perm=[0, 2, 1, 3])
     scores = graph.add("Transpose", spread(scores, _UNUSED, num_classes), perm=[0, 2, 1])
-    # each class of each image by itself: (N * K, P, 4) and (N * K, 1, P)
+    # each class of each image by itself: (N * K, P + 1, 4) and (N * K, 1, P + 1)
     scores = graph.add("Reshape", scores, [-1, 1, places])
     survivors = _add_survivors(graph, rules, graph.add("Reshape", boxes, [-1, places, 4]), scores)
     number = num_classes * places
     boxes, scores = graph.add("Reshape", boxes, [-1, number, 4]), graph.add("Reshape", survivors, [-1, number])
-    return _add_best(graph, boxes, scores, min(rules.detections_per_image, number), places)
+    return _add_best(graph, boxes, scores, min(rules.detections_per_image, num_classes * most), places)
+
+
+def _add_real(graph: Graph, regions: Regions) -> Value:
+    """Whether a row is a region, bool (R + 1,): all are but the last."""
+    rows = graph.add("Squeeze", graph.sides(regions.images, 0, 1))
+    return graph.add("Less", graph.add("Range", 0, rows, 1), graph.add("Sub", rows, 1))
 
 
 def _add_places(graph: Graph, owners: Value, images: Value) -> Value:
-    """The image and the place in it, int64 (R, 2), of regions that belong to ``owners`` (R,), those of an image together."""
+    """The image and the place in it, int64 (R + 1, 2), of regions that belong to ``owners``, those of an image together."""
     numbers = graph.add("Unsqueeze", graph.add("Range", 0, graph.add("Squeeze", images), 1), [1])
     before = graph.cast(graph.add("Less", graph.add("Unsqueeze", owners, [0]), numbers), np.int64)  # (N, R)
     first = graph.add("ReduceSum", before, [1], keepdims=0)
@@ -105,7 +113,7 @@ def _add_survivors(graph: Graph, rules: Postprocess, boxes: Value, scores: Value
 
 
 def _add_best(graph: Graph, boxes: Value, scores: Value, number: int, places: int) -> Found:
-    """The best scored of boxes (N, K * P, 4) and scores (N, K * P), which are in the order of their classes."""
+    """The best scored of boxes (N, K * places, 4) and scores (N, K * places), which are in the order of their classes."""
     best, index = graph.add_split("TopK", scores, [number], outputs=2, axis=1)
     used = graph.add("GreaterOrEqual", best, 0.0)
     chosen = graph.add("GatherND", boxes, graph.add("Unsqueeze", index, [2]), batch_dims=1)

@@ -72,5 +72,5 @@ def _add_network(graph: Graph, model: FasterRCNN, pixels: Value, sizes: Value, d
         regions,
         limits,
         num_classes=model.roi_heads.num_classes,
-        places=model.rpn.test_filter.post_nms_top_n,
+        most=model.rpn.test_filter.post_nms_top_n,
     )

@@ -19,11 +19,14 @@ from resdet.models.detection.rpn import RPN, RPNHead
 
 
 class Regions(NamedTuple):
-    """Regions of all images, those of an image together.
+    """Regions of all images, those of an image together, and one more, which is not one.
+
+    Where nothing is proposed the graph would compute with tensors of no rows, which ONNX Runtime got wrong as late as 1.23. So
+    the last row is the whole last image; it is computed as the others are, and never detected.
 
     Attributes:
-        boxes: float32 (R, 4) ``xyxy``.
-        images: int64 (R,), the image of each.
+        boxes: float32 (R + 1, 4) ``xyxy``.
+        images: int64 (R + 1,), the image of each.
     """
 
     boxes: Value
@@ -53,7 +56,10 @@ def add_proposals(graph: Graph, rpn: RPN, features: Value, limits: Value, dtype:
         [-LARGEST],
     )
     images = graph.add("Gather", selected, 0, axis=1)
-    return Regions(graph.add("GatherND", boxes, graph.add("Gather", selected, [0, 2], axis=1)), images)
+    own = graph.add("GatherND", boxes, graph.add("Gather", selected, [0, 2], axis=1))
+    last = graph.add("Sub", graph.sides(limits, 0, 1), [1])
+    whole = graph.add("Mul", graph.add("Gather", limits, last), np.array([0, 0, 1, 1], np.float32))
+    return Regions(graph.add("Concat", own, whole, axis=0), graph.add("Concat", images, last, axis=0))
 
 
 def _add_rpn_head(graph: Graph, head: RPNHead, features: Value, dtype: NumberType) -> tuple[Value, Value]:
@@ -70,10 +76,10 @@ def _add_rpn_head(graph: Graph, head: RPNHead, features: Value, dtype: NumberTyp
 def add_classified(
     graph: Graph, heads: RoIHeads, features: Value, regions: Regions, limits: Value, dtype: NumberType
 ) -> tuple[Value, Value]:
-    """Probabilities (R, K) and boxes (R, K, 4) of regions; limits (N, 4) are the images'."""
+    """Probabilities (R + 1, K) and boxes (R + 1, K, 4) of regions; limits (N, 4) are the images'."""
     averages = _add_averages(graph, heads, features, regions, limits, dtype)
     logits = add_linear(graph, heads.predictor.cls_score, averages)
-    deltas = graph.shaped(add_linear(graph, heads.predictor.bbox_pred, averages), -1, heads.num_classes, 4)
+    deltas = graph.shaped(add_linear(graph, heads.predictor.bbox_pred, averages), 0, heads.num_classes, 4)
     scores = graph.add("Slice", graph.add("Softmax", logits, axis=1), [0], [heads.num_classes], [1])
     return scores, add_decoded(graph, heads.coder, deltas, graph.add("Unsqueeze", regions.boxes, [1]))
 
@@ -94,7 +100,7 @@ def _add_averages(graph: Graph, heads: RoIHeads, features: Value, regions: Regio
 
 
 def _add_conv5(graph: Graph, heads: RoIHeads, features: Value, regions: Regions, dtype: NumberType) -> Value:
-    """Pooling, conv5 and the mean over positions, (R, C')."""
+    """Pooling, conv5 and the mean over positions, (R + 1, C')."""
     maps = add_layers(graph, heads.res5, _add_pooled(graph, heads, features, regions), dtype)
     return graph.add("Flatten", graph.add("GlobalAveragePool", maps), axis=1)
 
