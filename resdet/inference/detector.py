@@ -88,6 +88,12 @@ class Detector:
         """The class names, in label order."""
         return self.models[0].names
 
+    @property
+    def score_thresh(self) -> float:
+        """The score that all detections are above, in [0, 1]."""
+        first = self.models[0]
+        return first.score_thresh if isinstance(first, ExportedDetector) else first.roi_heads.postprocess.score_thresh
+
     @overload
     def predict(self, images: ImageInput, *, score_thresh: float = 0.0, color: str = "rgb") -> Detections: ...
     @overload

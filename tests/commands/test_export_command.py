@@ -80,6 +80,27 @@ def test_predict_and_eval_of_a_detector(folder: Path, suffix: str, capfd: pytest
         assert one["score"] == pytest.approx(other["score"], abs=1e-4)
 
 
+def test_predict_in_another_size(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photo, output = str(folder / "tiny_coco" / "images" / "000001.png"), str(folder / "out")
+    asked = [
+        "predict",
+        "--weights",
+        str(exported(folder)),
+        photo,
+        "--output",
+        output,
+        "--short-side",
+        "40",
+        "--score-thresh",
+        "0",
+    ]
+    assert main(asked) == 0
+    assert "note: the model gives no scores below 0.05" in capfd.readouterr().err
+    exported(folder, "--resize")
+    assert main(asked) == 2
+    assert "model.onnx: was exported with --resize and resizes by itself, got --short-side" in capfd.readouterr().err
+
+
 def test_eval_refuses_what_the_file_does_not_do(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     target = exported(folder)
     arguments = ["eval", "--config", str(folder / "run.yaml"), "--output", str(folder / "eval"), "--weights", str(target)]

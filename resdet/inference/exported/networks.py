@@ -49,6 +49,11 @@ class ExportedDetector(ExportedNetwork):
         """The CPU."""
         return self.place.device
 
+    @property
+    def score_thresh(self) -> float:
+        """The score that all detections are above, in [0, 1]."""
+        return float(self.program.config.test.score_thresh)
+
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:
         """``FasterRCNN.detect``: detections of N RGB uint8 images (3, H_i, W_i), in pixels of these images, best first."""
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
