@@ -44,7 +44,7 @@ def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[l
         ConfigError: when there is no path.
     """
     first, *rest = weights
-    files = [first, *(item for item in rest if item.endswith(".safetensors"))]
+    files = [first, *(item for item in rest if item.endswith((".safetensors", ".onnx", ".xml")))]
     rest = [item for item in rest if item not in files] + list(others)
     overrides = [item for item in rest if is_override(item)]
     paths = [item for item in rest if item not in overrides]
@@ -53,7 +53,7 @@ def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[l
     return files, paths, overrides
 
 
-def detector_options(overrides: Sequence[str]) -> dict[str, Any]:
+def detector_options(overrides: Sequence[str], command: str = "predict") -> dict[str, Any]:
     """``["model.test.refine=true"]`` as ``{"refine": True}``; a ConfigError for each option of another section."""
     import yaml
 
@@ -62,7 +62,7 @@ def detector_options(overrides: Sequence[str]) -> dict[str, Any]:
     for text in overrides:
         key, _, value = text.partition("=")
         if not key.startswith("model.test."):
-            problems.append(f"argument {text!r}: predict changes options of 'model.test' only")
+            problems.append(f"argument {text!r}: {command} changes options of 'model.test' only")
             continue
         try:
             parsed = yaml.safe_load(value)
