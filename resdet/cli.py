@@ -28,6 +28,7 @@ COMMANDS = {
     "eval": "resdet.commands.evaluate",
     "predict": "resdet.commands.predict",
     "convert": "resdet.commands.convert",
+    "export": "resdet.commands.export",
     "weights": "resdet.commands.weights",
     "data": "resdet.commands.data",
     "analyze": "resdet.commands.analyze",

@@ -102,6 +102,11 @@ def test_what_becomes_of_a_mutant(text: str, outcome: str, tmp_path: Path, monke
 def test_those_that_make_no_difference_are_still_there() -> None:
     """The list names mutants of the package as it is: what is no longer one is taken out."""
     listed = equivalent()
-    modules = {module for module, _ in listed}
-    made = {(module, mutant.diff) for module in modules for mutant in mutants_of(module, (ROOT / module).read_text("utf-8"))}
+    made = set()
+    for module in {module for module, _ in listed}:
+        diffs = "\n".join(diff for other, diff in listed if other == module)
+        for mutant in mutants_of(module, (ROOT / module).read_text("utf-8")):
+            # to say how a module's text differs takes long: only of those that change something that the list shows
+            if any(line.strip() in diffs for line in mutant.tree.code_for_node(mutant.old).splitlines()):
+                made.add((module, mutant.diff))
     assert listed - made == set()

@@ -15,7 +15,7 @@ environment = os.environ | ({"REHEARSE_GPU": "1", "CUDA_VISIBLE_DEVICES": ""} if
 command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rf", "--tb=short", "tests/gpu"]
 # a rehearsal runs the quick ones: `REHEARSE_GPU=1 pytest tests/gpu` runs all
 command += ["-k", "nms or detections"] if args.rehearse else []
-done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False)
 print(done.stdout)
 for line in done.stdout.splitlines():
     if line.startswith(("FAILED", "ERROR")) or re.search(r"\d+ (passed|failed|error)", line):

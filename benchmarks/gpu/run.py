@@ -100,7 +100,7 @@ def run(stage: Stage, path: Path, seconds: float, args: argparse.Namespace) -> b
     folders = [ROOT, ROOT / "benchmarks", ROOT / "tests", *filter(None, [os.environ.get("PYTHONPATH")]), args.output / "site"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
     log, began = path.with_suffix(".log"), time.monotonic()
-    with log.open("w", encoding="utf-8") as out:
+    with log.open("w", encoding="utf-8", newline="\n") as out:
         try:
             done = subprocess.run(command, stdout=out, stderr=out, cwd=ROOT, env=environment, timeout=seconds, check=False)
             outcome = "done" if done.returncode == 0 else f"failed with status {done.returncode}"
@@ -108,7 +108,7 @@ def run(stage: Stage, path: Path, seconds: float, args: argparse.Namespace) -> b
             outcome = f"stopped after {seconds:.0f} s"
     found = read(path) | {"stage": stage.name, "outcome": outcome, "seconds": round(time.monotonic() - began, 1)}
     found["ended"] = outcome == "done"
-    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     print(f"{stage.name}: {outcome}, {found['seconds']} s")
     if outcome != "done":
         print("".join(f"  {line}\n" for line in log.read_text(encoding="utf-8").splitlines()[-15:]), end="", flush=True)
@@ -139,8 +139,8 @@ def write_page(folder: Path) -> None:
             lines += [f"| {' | '.join(str(row.get(column, '')) for column in columns)} |" for row in rows]
             lines.append("")
         lines += [f"- {note}" for note in each.get("notes", [])] + ([""] if each.get("notes") else [])
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
-    (folder / "gpu.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+    (folder / "gpu.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Report:
     def _write(self, said: str) -> None:
         print(said, flush=True)
         if self.path:
-            self.path.write_text(json.dumps(self.content, ensure_ascii=False), encoding="utf-8")
+            self.path.write_text(json.dumps(self.content, ensure_ascii=False), encoding="utf-8", newline="\n")
 
 
 class Deadline:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from resdet.commands.common import is_override
 from resdet.errors import ConfigError
+from resdet.files import regular
 
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
 
@@ -43,7 +44,7 @@ def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[l
         ConfigError: when there is no path.
     """
     first, *rest = weights
-    files = [first, *(item for item in rest if item.endswith(".safetensors"))]
+    files = [first, *(item for item in rest if item.endswith((".safetensors", ".onnx", ".xml")))]
     rest = [item for item in rest if item not in files] + list(others)
     overrides = [item for item in rest if is_override(item)]
     paths = [item for item in rest if item not in overrides]
@@ -52,7 +53,7 @@ def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[l
     return files, paths, overrides
 
 
-def detector_options(overrides: Sequence[str]) -> dict[str, Any]:
+def detector_options(overrides: Sequence[str], command: str = "predict") -> dict[str, Any]:
     """``["model.test.refine=true"]`` as ``{"refine": True}``; a ConfigError for each option of another section."""
     import yaml
 
@@ -61,7 +62,7 @@ def detector_options(overrides: Sequence[str]) -> dict[str, Any]:
     for text in overrides:
         key, _, value = text.partition("=")
         if not key.startswith("model.test."):
-            problems.append(f"argument {text!r}: predict changes options of 'model.test' only")
+            problems.append(f"argument {text!r}: {command} changes options of 'model.test' only")
             continue
         try:
             parsed = yaml.safe_load(value)
@@ -116,7 +117,7 @@ def find_inputs(paths: Sequence[str]) -> list[Input]:
 
 def _listed(given: str) -> list[Input]:
     try:
-        text = sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8")
+        text = sys.stdin.read() if given == "-" else regular(given).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{given}: cannot be read as a list of files: {error}") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -18,6 +18,7 @@ from resdet.errors import ConfigError, DataError
 from resdet.files import write_json
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
+from resdet.inference.exported.networks import ExportedDetector
 from resdet.inference.tiles import Tiles
 from resdet.inference.video import frame_rate, is_video_name, video_frames
 from resdet.report.outputs import OUTPUTS
@@ -34,13 +35,16 @@ from resdet.structures import Detections
 
 def as_asked(model: Detector, args: argparse.Namespace) -> Detector:
     """The detector with the picture size and the windows of the arguments; a note where it gives no scores so low."""
+    first = model.models[0]
+    if args.short_side and isinstance(first, ExportedDetector) and first.program.facts.resizes:
+        raise ConfigError(f"{first.program.path}: was exported with --resize and resizes by itself, got --short-side")
     if args.short_side:
         longest = round(args.short_side * model.transform.max_side / model.transform.short_side)
         model.transform = DetectionTestTransform(args.short_side, longest)
     if args.tile:
         model.tiles = Tiles(args.tile, args.overlap)
         Image.MAX_IMAGE_PIXELS = None  # who asks for windows has large pictures
-    lowest = model.models[0].roi_heads.postprocess.score_thresh
+    lowest = model.score_thresh
     if args.score_thresh < lowest:
         say(
             f"note: the model gives no scores below {lowest:g}; model.test.score_thresh={args.score_thresh:g} would", error=True

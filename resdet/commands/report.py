@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from resdet.console import say
 from resdet.errors import ConfigError
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from resdet.report.html.run import config_of, write_report
 
     files = write_report(first, config_of(first))
-    print(f"written: {', '.join(map(str, files))}", file=sys.stderr)
+    say(f"written: {', '.join(map(str, files))}", error=True)
     return 0
 
 
@@ -45,6 +45,6 @@ def _compare(folders: list[str]) -> int:
     from resdet.report.html.compare import write_comparison
 
     text, path = write_comparison(Path(folders[0]), Path(folders[1]))
-    print(text)
-    print(f"written: {path}", file=sys.stderr)
+    say(text, lines=True)
+    say(f"written: {path}", error=True)
     return 0

@@ -39,7 +39,9 @@ def launch(
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     os.environ.setdefault("OMP_NUM_THREADS", str(threads or max(1, (os.cpu_count() or 1) // processes)))
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the processes tell of their failures themselves
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed.elastic"):  # the processes tell of their failures themselves
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if endpoint:  # machines count restarts each for itself: each start of all gets a store of its own
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     place = [f"--rdzv-endpoint={endpoint}", "--rdzv-backend=c10d", "--rdzv-id=resdet"] if endpoint else ["--standalone"]
@@ -60,6 +62,6 @@ def _status(error: Any) -> int:
     """The exit status of the process that failed first; of one that a signal has ended, as shells have it."""
     _, failure = error.get_first_failure()
     status = int(failure.exitcode)
-    if status == -signal.SIGKILL:
+    if status == -getattr(signal, "SIGKILL", 0) and status:  # Windows has no such signal
         logging.getLogger(__name__).error("rank %d was killed, for want of memory perhaps", failure.global_rank)
     return 128 - status if status < 0 else status or ResdetError.exit_status

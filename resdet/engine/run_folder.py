@@ -19,6 +19,7 @@ from resdet.engine.logging import has_evaluation
 from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
 from resdet.files import remove_unfinished, write_text
+from resdet.system import replace as replace_path
 
 # the files worth keeping, of a run and of its steps; a run without any of them ended before its first checkpoint
 _FILES = ("state.pt", "state.previous.pt", "model.safetensors", "best.safetensors", "metrics.json", "steps.json")
@@ -160,7 +161,7 @@ def set_aside(folder: str | Path) -> Path | None:
     target = next(path for number in itertools.count(1) if not (path := folder.with_name(f"{folder.name}.{number}")).exists())
     try:
         with held(folder):
-            folder.rename(target)
+            replace_path(folder, target)
     except OSError as error:
         raise ConfigError(f"--restart: {folder} cannot be moved to {target}: {error.strerror}") from error
     return target

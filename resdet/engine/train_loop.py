@@ -61,6 +61,7 @@ def train(run: Run) -> None:
             own = _gradients(run, batch, images)
             values, run.stopping = _agreed(run.ranks, own, bool(stop.received))
             if not _finite(values):
+                run.ranks.doing("")  # the message says it itself
                 raise TrainingError(_failure(run, values, learning_rate, "" if _finite(own) else ", ".join(batch.names)))
             add_gradients(run.ranks, run.task.model, parameters, len(batch) / images)
             if run.clip_norm:
@@ -148,6 +149,7 @@ def _stop_if_asked(stop: StopSignals, run: Run) -> None:
         return
     for hook in run.hooks:
         hook.on_interrupt(run)
+    run.ranks.doing("")
     # where all wait for the one that saves
     received = next(filter(None, run.ranks.everyones(stop.received)))
     raise Interrupted(f"stopped by {received} after iteration {run.iteration}; --resume continues from there")

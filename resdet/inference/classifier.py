@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.errors import ConfigError
 from resdet.inference.dense import score_map, training_window
+from resdet.inference.exported.networks import ExportedClassifier
 from resdet.inference.finite import about, check_finite
 from resdet.inference.mode import evaluating
 from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
@@ -37,7 +38,7 @@ class ImageClassifier:
         crop: side of the centre crop, pixels.
     """
 
-    def __init__(self, model: Classifier, *, short_side: int, crop: int) -> None:
+    def __init__(self, model: Classifier | ExportedClassifier, *, short_side: int, crop: int) -> None:
         self.model = model.eval()
         self.transform = ClassificationTestTransform(short_side, crop)
 
@@ -83,10 +84,8 @@ class ImageClassifier:
         return stream_results(images, lambda some: self._classify(some, top), color=color, batch=batch)
 
     def _classify(self, opened: Sequence[OpenedImage], top: int) -> list[Classification]:
-        pixels = torch.stack([self.transform(each.image) for each in opened])
-        device = next(self.model.parameters()).device
         with evaluating(self.model):
-            scores = self.model(pixels.to(device)).float().softmax(1)
+            scores = self.logits(opened).float().softmax(1)
         _check_scores(scores, [each.path or each.image_id for each in opened])
         best = scores.topk(min(top, len(self.names)))
         rows = zip(best.indices.tolist(), best.values.tolist(), opened, strict=True)
@@ -94,6 +93,12 @@ class ImageClassifier:
             Classification(tuple(labels), tuple(scores), self.names, each.image_id, each.path, each.kept)
             for labels, scores, each in rows
         ]
+
+    def logits(self, opened: Sequence[OpenedImage]) -> Tensor:
+        """What the network says of pictures: floating (N, K)."""
+        pixels = torch.stack([self.transform(each.image) for each in opened])
+        logits: Tensor = self.model(pixels.to(next(self.model.parameters()).device))
+        return logits
 
 
 def images_at_once(side: int) -> int:
@@ -106,7 +111,12 @@ def images_at_once(side: int) -> int:
 
 
 def classify_dataset(
-    model: Classifier, dataset: ClassificationDataset, views: Views, *, workers: int = 0, ranks: Ranks = ALONE
+    model: Classifier | ExportedClassifier,
+    dataset: ClassificationDataset,
+    views: Views,
+    *,
+    workers: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Probabilities float32 (n, K) and labels int64 (n,) of all images in order, some at a time, on the CPU.
 
@@ -122,7 +132,9 @@ def classify_dataset(
         PredictionError: for one whose scores are NaN or infinite.
     """
     dense = views.kind == "dense"
-    window = training_window(model.backbone.spec, views.crop) if dense else None
+    if dense and isinstance(model, ExportedClassifier):
+        raise ConfigError(f"{model.program.path}: an exported classifier takes crops, 'test.views' must not be dense")
+    window = training_window(cast(Classifier, model).backbone.spec, views.crop) if dense else None
     side = max(views.crop, *views.short_sides) if dense else views.crop
     batch = max(1, _PIXELS // (side**2 * (10 if views.kind == "ten_crop" else 1)))
     whole = min(batch, _IMAGES)
@@ -142,7 +154,7 @@ def _check_scores(scores: Tensor, images: Sequence[object]) -> None:
             check_finite(scores[first], "the scores")
 
 
-def view_probabilities(model: Classifier, scales: Sequence[Tensor], window: int | None = None) -> Tensor:
+def view_probabilities(model: Classifier | ExportedClassifier, scales: Sequence[Tensor], window: int | None = None) -> Tensor:
     """The class probabilities of images, averaged over all their views.
 
     The paper averages scores; here it is the softmax probabilities that are averaged, over views, scales and mirror images, and
@@ -160,6 +172,11 @@ def view_probabilities(model: Classifier, scales: Sequence[Tensor], window: int 
     averages = []
     for images in scales:
         flat = images.flatten(0, 1).to(device)
-        logits = model(flat) if window is None else score_map(model.backbone, model.normalize(flat), window).mean((2, 3))
+        logits = model(flat) if window is None else _dense_logits(cast(Classifier, model), flat, window)
         averages.append(in_float64(logits).softmax(1).unflatten(0, images.shape[:2]).mean(1))
     return torch.stack(averages).mean(0)
+
+
+def _dense_logits(model: Classifier, images: Tensor, window: int) -> Tensor:
+    """The mean over its positions of what the fully convolutional network says."""
+    return score_map(model.backbone, model.normalize(images), window).mean((2, 3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import torch
 from PIL import Image
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from resdet.data.loading.batches import DetectionBatch
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
+from resdet.inference.exported.networks import ExportedDetector
 from resdet.inference.finite import about
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
@@ -57,7 +58,7 @@ class Detector:
 
     Args:
         models: the networks, of the same classes; several are an ensemble, of which the first does the postprocessing. They are
-            set to eval mode.
+            set to eval mode. Or one exported network.
         short_side: pictures are resized to this shorter side, pixels …
         max_side: … unless the longer side would exceed this, pixels.
         improvements: what is done beyond one pass.
@@ -68,7 +69,7 @@ class Detector:
 
     def __init__(
         self,
-        *models: FasterRCNN,
+        *models: FasterRCNN | ExportedDetector,
         short_side: int,
         max_side: int,
         improvements: Improvements | None = None,
@@ -86,6 +87,12 @@ class Detector:
     def names(self) -> tuple[str, ...]:
         """The class names, in label order."""
         return self.models[0].names
+
+    @property
+    def score_thresh(self) -> float:
+        """The score that all detections are above, in [0, 1]."""
+        first = self.models[0]
+        return first.score_thresh if isinstance(first, ExportedDetector) else first.roi_heads.postprocess.score_thresh
 
     @overload
     def predict(self, images: ImageInput, *, score_thresh: float = 0.0, color: str = "rgb") -> Detections: ...
@@ -139,7 +146,7 @@ class Detector:
 
 
 def detect_batches(
-    models: Sequence[FasterRCNN],
+    models: Sequence[FasterRCNN | ExportedDetector],
     batches: Iterable[DetectionBatch],
     improvements: Improvements | None = None,
     shares: Sequence[float] | None = None,
@@ -169,7 +176,7 @@ def detect_batches(
 
 
 def detect_image(
-    models: Sequence[FasterRCNN],
+    models: Sequence[FasterRCNN | ExportedDetector],
     image: Tensor,
     improvements: Improvements,
     *,
@@ -191,9 +198,14 @@ def detect_image(
     Raises:
         PredictionError: when scores are NaN or infinite.
     """
-    first, size = models[0], (int(image.shape[-2]), int(image.shape[-1]))
-    with evaluating(nn.ModuleList(models)):
-        scorer = Ensemble([_scorer(model, image, pyramid, flip=improvements.flip) for model in models], shares)
+    if exported := [model for model in models if isinstance(model, ExportedDetector)]:
+        if len(models) > 1 or improvements != Improvements() or pyramid or proposals is not None:
+            raise ConfigError(f"{exported[0].program.path}: an exported detector proposes and decides by itself, in one pass")
+        return exported[0].detect([image])[0]
+    networks = cast("Sequence[FasterRCNN]", models)
+    first, size = networks[0], (int(image.shape[-2]), int(image.shape[-1]))
+    with evaluating(nn.ModuleList(networks)):
+        scorer = Ensemble([_scorer(model, image, pyramid, flip=improvements.flip) for model in networks], shares)
         found = scorer.score(scorer.propose() if proposals is None else proposals.to(first.device))
         if improvements.refine:
             found = refine(scorer, found, size)

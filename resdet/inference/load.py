@@ -14,12 +14,15 @@ from safetensors import SafetensorError, safe_open
 from resdet.config import config_from_dict, config_to_dict
 from resdet.config.old_names import with_new_names
 from resdet.config.schema import ClassifierConfig, DetectionTestConfig, DetectorConfig, LocalizerConfig, LocalizerTestConfig
-from resdet.errors import ConfigError, DataError
+from resdet.errors import ConfigError
 from resdet.evaluation.predictions import class_difference
 from resdet.files import regular
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements
 from resdet.inference.device import select_device
+from resdet.inference.exported.load import load_exported
+from resdet.inference.exported.program import is_exported
+from resdet.inference.kinds import card_sizes, check_kind
 from resdet.inference.load_localizer import load_localizers
 from resdet.inference.localizer import Localizer
 from resdet.models.backbones.weights.read import read_weights
@@ -27,7 +30,7 @@ from resdet.models.build import build_classifier, load_model
 from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.model_file import FileVersion, ModelCard, read_card
+from resdet.models.model_file import FileVersion, read_card
 from resdet.ops.kernels import Kernels
 from resdet.ops.precision import number_format
 
@@ -46,7 +49,8 @@ def load(
 
     Args:
         path: a ``model.safetensors`` that training or ``save`` wrote; or several of detectors or localizers of the same
-            classes: an ensemble, for which pictures are resized as the first file says.
+            classes: an ensemble, for which pictures are resized as the first file says. Or an ``.onnx`` or ``.xml`` file that
+            `resdet export` wrote, which runs in ONNX Runtime or OpenVINO on the CPU, and as it was exported.
         device: auto, cpu, cuda or mps.
         precision: of detectors alone: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
         compiled: of detectors alone: let torch.compile fuse the layers, which takes minutes; for a GPU.
@@ -57,6 +61,8 @@ def load(
         DataError: a file that cannot be read.
     """
     paths = _at_least_one(path)
+    if any(map(is_exported, paths)):
+        return load_exported(paths, device=device, precision=precision, compiled=compiled, test=test)
     config = card_config(paths[0], read_card(paths[0]))
     if isinstance(config, DetectorConfig) or (isinstance(config, ClassifierConfig) and len(paths) > 1):
         return load_detector(paths, device=device, precision=precision, compiled=compiled, test=test)
@@ -79,15 +85,18 @@ def load_detector(
 ) -> Detector:
     """``load`` for a detector, or an ensemble of several; a ConfigError for a file of another task too."""
     paths = _at_least_one(path)
+    if any(map(is_exported, paths)):
+        found = load_exported(paths, DetectorConfig, device=device, precision=precision, compiled=compiled, test=test)
+        return cast(Detector, found)
     where = select_device(device)
     file = FileVersion.of(paths[0])
     cards = [read_card(each) for each in paths]
     configs = [card_config(each, card) for each, card in zip(paths, cards, strict=True)]
     if len(paths) > 1:
         check_detectors(paths, configs)
-    _check_kind(paths[0], configs[0], DetectorConfig)
+    check_kind(paths[0], configs[0], DetectorConfig)
     options = changed_test(configs[0].test, test or {})
-    sizes = [_test_sizes(each, card, "short_side", "max_side") for each, card in zip(paths, cards, strict=True)]
+    sizes = [card_sizes(each, card, "short_side", "max_side") for each, card in zip(paths, cards, strict=True)]
     for each, own in zip(paths, sizes, strict=True):
         if own != sizes[0]:
             warnings.warn(f"{each}: pictures are resized to {sizes[0]}, as {paths[0]} says, not to {own}", stacklevel=2)
@@ -105,10 +114,12 @@ def load_detector(
 
 def load_classifier(path: str | Path, *, device: str = "auto") -> ImageClassifier:
     """``load`` for a classifier; a ConfigError for a file of another task too."""
+    if is_exported(path):
+        return cast(ImageClassifier, load_exported([path], ClassifierConfig, device=device))
     where = select_device(device)
     card = read_card(path)
-    _check_kind(path, card_config(path, card), ClassifierConfig)
-    sizes = _test_sizes(path, card, "short_side", "crop")
+    check_kind(path, card_config(path, card), ClassifierConfig)
+    sizes = card_sizes(path, card, "short_side", "crop")
     model, _ = load_model(path)
     return ImageClassifier(cast(Classifier, model.to(where)), **sizes)
 
@@ -118,9 +129,11 @@ def load_localizer(
 ) -> Localizer:
     """``load`` for a localizer, or an ensemble of several; a ConfigError for a file of another task too."""
     paths = _at_least_one(path)
+    if any(map(is_exported, paths)):
+        return cast(Localizer, load_exported(paths, LocalizerConfig, device=device, test=test))
     where = select_device(device)
     config = card_config(paths[0], read_card(paths[0]))
-    _check_kind(paths[0], config, LocalizerConfig)
+    check_kind(paths[0], config, LocalizerConfig)
     return load_localizers(paths, where, config=replace(config, test=changed_test(config.test, test or {})))
 
 
@@ -129,14 +142,6 @@ def _at_least_one(path: str | Path | Sequence[str | Path]) -> list[str | Path]:
     if not paths:
         raise ConfigError("load needs at least one model file, got none")
     return paths
-
-
-def _check_kind(path: str | Path, config: object, expected: type) -> None:
-    """A ConfigError that names the function for the file where it is of another task."""
-    loaders = {DetectorConfig: "detector", ClassifierConfig: "classifier", LocalizerConfig: "localizer"}
-    if not isinstance(config, expected):
-        kind = loaders[type(config)]
-        raise ConfigError(f"{path}: must hold a {loaders[expected]}, holds a {kind}, which load_{kind} reads")
 
 
 def check_detectors(paths: Sequence[str | Path], configs: Sequence[Any]) -> None:
@@ -209,13 +214,6 @@ def changed_test(config: TestConfigT, changes: Mapping[str, Any]) -> TestConfigT
 def improvements_of(config: DetectionTestConfig) -> Improvements:
     """What a config's ``model.test`` adds to one pass; a ConfigError when its scales do not increase."""
     return Improvements(config.refine, config.flip, tuple(config.short_sides))
-
-
-def _test_sizes(path: str | Path, card: ModelCard, *names: str) -> dict[str, int]:
-    wrong = [name for name in names if type(card.test.get(name)) is not int or card.test[name] < 0]
-    if wrong:
-        raise DataError([f"{path}: its card: 'test.{name}' must be pixels, got {card.test.get(name)!r}" for name in wrong])
-    return {name: card.test[name] for name in names}
 
 
 def is_model_file(path: str | Path) -> bool:

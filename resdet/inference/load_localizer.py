@@ -9,6 +9,7 @@ import torch
 
 from resdet.config.localization import LocalizerConfig, LocalizerTestConfig
 from resdet.errors import ConfigError, DataError
+from resdet.inference.exported.networks import ExportedLocalizer
 from resdet.inference.localizer import Localizer
 from resdet.inference.localizer_views import LocalizerViews
 from resdet.models.build import load_localizer
@@ -17,7 +18,9 @@ from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import read_card
 
 
-def make_localizer(models: Sequence[PerClassRPN | RegionLocalizer], test: LocalizerTestConfig, crop: int) -> Localizer:
+def make_localizer(
+    models: Sequence[PerClassRPN | RegionLocalizer | ExportedLocalizer], test: LocalizerTestConfig, crop: int
+) -> Localizer:
     """Networks, tested as a config says; ``crop`` is the side of the square that they were trained on, pixels.
 
     Raises:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from resdet.data.loading.region_crops import warp_region
 from resdet.errors import ConfigError, did_you_mean
+from resdet.inference.exported.networks import ExportedLocalizer
 from resdet.inference.finite import about, check_finite
 from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.inference.mode import evaluating
@@ -41,7 +42,8 @@ class Localizer:
     proposals: their probabilities and boxes are averaged.
 
     Args:
-        models: at least one, all of one stage and of the same classes, on one device; they are set to eval mode.
+        models: at least one, all of one stage and of the same classes, on one device; they are set to eval mode. Or one
+            exported network.
         views: what they see of an image.
         proposals: stage rcnn: a network's best boxes of a class that are scored again.
         nms_thresh: proposals that overlap a better one by more than this are dropped.
@@ -53,7 +55,7 @@ class Localizer:
 
     def __init__(
         self,
-        *models: PerClassRPN | RegionLocalizer,
+        *models: PerClassRPN | RegionLocalizer | ExportedLocalizer,
         views: LocalizerViews,
         proposals: int,
         nms_thresh: float,
@@ -70,7 +72,7 @@ class Localizer:
         self.vote_iou = vote_iou
         self._refiners = [model for model in models if isinstance(model, RegionLocalizer)]
         self._rpns = [model.rpn if isinstance(model, RegionLocalizer) else model for model in models]
-        grids = [rpn.anchors for rpn in self._rpns]
+        grids = [rpn.anchors for rpn in self._rpns if isinstance(rpn, PerClassRPN)]
         self._aligned = all(grid.stride == grids[0].stride and torch.equal(grid.cell, grids[0].cell) for grid in grids)
 
     @overload
@@ -170,7 +172,7 @@ class Localizer:
         return boxes[survivors], scores[survivors]
 
     def _candidates(
-        self, rpns: Sequence[PerClassRPN], views: Sequence[ImagePart], classes: Sequence[int]
+        self, rpns: Sequence[PerClassRPN | ExportedLocalizer], views: Sequence[ImagePart], classes: Sequence[int]
     ) -> list[tuple[Tensor, Tensor]]:
         """Of each class boxes (M, 4) in pixels of the image and probabilities (M,), on the CPU."""
         if wrong := [label for label in classes if not 0 <= label < len(self.names)]:
@@ -221,8 +223,12 @@ def best_box(boxes: Tensor, scores: Tensor, size: tuple[int, int], vote_iou: flo
     return box, float(scores[best])
 
 
-def _predicted(rpn: PerClassRPN, view: ImagePart, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Boxes (Q, A, 4) in pixels of the image, and probabilities (Q, A), of all A anchors."""
+def _predicted(rpn: PerClassRPN | ExportedLocalizer, view: ImagePart, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Boxes (Q, A, 4) in pixels of the image, and probabilities (Q, A), of all A anchors, or of the best ones."""
+    if isinstance(rpn, ExportedLocalizer):
+        boxes, scores = rpn.best(view.pixels, classes)
+        check_finite(scores, "the RPN's scores")
+        return view.on_image(boxes), scores
     device = rpn.anchors.cell.device
     logits, deltas, anchors = rpn(view.pixels[None].to(device), torch.tensor([list(classes)], dtype=torch.int64, device=device))
     check_finite(logits, "the RPN's scores")

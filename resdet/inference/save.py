@@ -17,6 +17,7 @@ from resdet.config.schema import ClassificationDataConfig, DetectionDataConfig
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
+from resdet.inference.exported.networks import ExportedNetwork
 from resdet.inference.localizer import Localizer
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN, PreparedFasterRCNN
@@ -41,12 +42,14 @@ def save(model: Network | Detector | ImageClassifier | Localizer, path: str | Pa
         path: the file.
 
     Raises:
-        ConfigError: an ensemble, which is several files; a network that was put together by hand, of which nobody knows the
-            architecture, or that is prepared; a detector whose file has changed since it was loaded.
+        ConfigError: an ensemble, which is several files; an exported file; a network that was put together by hand, of which
+            nobody knows the architecture, or that is prepared; a detector whose file has changed since it was loaded.
         DataError: a detector's file that cannot be read.
         OSError: a folder that cannot be written.
     """
     network, test, options = _parts(model)
+    if isinstance(network, ExportedNetwork):
+        raise ConfigError(f"save: {network.program.path} is an exported file, which no longer has a model's tensors: copy it")
     card = network.card
     if card is None:
         raise ConfigError(
@@ -65,7 +68,9 @@ def save(model: Network | Detector | ImageClassifier | Localizer, path: str | Pa
     write_model(path, _tensors(model, network), card)
 
 
-def _parts(model: Network | Detector | ImageClassifier | Localizer) -> tuple[Network, dict[str, Any], dict[str, Any]]:
+def _parts(
+    model: Network | Detector | ImageClassifier | Localizer,
+) -> tuple[Network | ExportedNetwork, dict[str, Any], dict[str, Any]]:
     """The network, the sizes of testing, and the options of ``model.test`` that are not the network's own."""
     if isinstance(model, Detector):
         sizes = {"short_side": model.transform.short_side, "max_side": model.transform.max_side}
@@ -80,7 +85,7 @@ def _parts(model: Network | Detector | ImageClassifier | Localizer) -> tuple[Net
     return model, {}, {}
 
 
-def _only(models: Sequence[Network]) -> Network:
+def _only(models: Sequence[Network | ExportedNetwork]) -> Network | ExportedNetwork:
     if len(models) > 1:
         raise ConfigError(f"save: an ensemble of {len(models)} networks is {len(models)} files, not one")
     return models[0]

@@ -59,6 +59,11 @@ def write_model(path: str | Path, state: dict[str, Tensor], card: ModelCard) -> 
     atomic_write(path, lambda temporary: save_file(tensors, temporary, metadata))
 
 
+def card_text(card: ModelCard) -> str:
+    """The card as JSON, as files hold it."""
+    return json.dumps(asdict(card))
+
+
 def read_model(path: str | Path) -> tuple[dict[str, Tensor], ModelCard]:
     """Read what ``write_model`` wrote.
 
@@ -134,10 +139,16 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
         raise DataError(f"{path}: not a safetensors model file: {reason}") from error
     if "resdet" not in metadata:
         raise ConfigError(f"{path}: holds weights without a resdet card; name it as `model.backbone.weights` of a run file")
-    return state, _checked_card(path, metadata["resdet"], state if tensors else None)
+    return state, card_from_text(path, metadata["resdet"], state if tensors else None)
 
 
-def _checked_card(path: Path, text: str, state: Mapping[str, Tensor] | None) -> ModelCard:
+def card_from_text(path: str | Path, text: str, state: Mapping[str, Tensor] | None = None) -> ModelCard:
+    """The card of a file that holds it as JSON, with its checksums compared where there are tensors.
+
+    Raises:
+        ConfigError: a newer format.
+        DataError: what is no card, or another one than was written.
+    """
     try:
         values = parse_json(text)
         # before the keys are looked at: a newer format may have others
@@ -145,7 +156,7 @@ def _checked_card(path: Path, text: str, state: Mapping[str, Tensor] | None) -> 
             raise ConfigError(f"{path}: model file format {values['format']}, this version reads up to {FORMAT}")
         check_sums(path, values, state)
         card = ModelCard(**values)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: its model card cannot be read: {error}") from error
     wrong = [name for name, kind in _KINDS.items() if not isinstance(getattr(card, name), kind)]
     if wrong:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from resdet.config import config_to_dict
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 from resdet.distributed.join import joined
 from resdet.distributed.ranks import Ranks
@@ -18,15 +19,26 @@ from resdet.errors import ConfigError
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import average_predictions, normalized_shares, read_predictions
 from resdet.inference.device import select_device
-from resdet.inference.load import check_detectors, common_names, is_model_file, load_detectors, load_foreign_classifier
+from resdet.inference.exported.load import check_options
+from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector
+from resdet.inference.exported.program import is_exported, open_program
+from resdet.inference.load import (
+    check_detectors,
+    common_names,
+    is_model_file,
+    load_detectors,
+    load_foreign_classifier,
+    load_localizer,
+)
 from resdet.inference.load_localizer import load_localizers
 from resdet.models.build import load_model
-from resdet.models.card_network import card_config
+from resdet.models.card_network import card_config, check_same_network
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import read_card
 from resdet.ops.kernels import default_kernels
 from resdet.report.classification import write_classification
+from resdet.structures import PixelConvention
 from resdet.training.classification.evaluation import ClassifierEvaluation
 from resdet.training.detection.evaluation import DetectorEvaluation
 from resdet.training.localization.evaluation import evaluate_localizer
@@ -78,7 +90,10 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
             return _evaluate_detectors(config, weights, folder, options, device, ranks)
         if isinstance(config, ClassificationRunConfig):
             return _evaluate_classifiers(config, weights, folder, options, device, ranks)
-        localizer = load_localizers(weights, device, config=config.model, crop=config.data.crop)
+        if any(map(is_exported, weights)):
+            localizer = load_localizer(weights, device=options.device)
+        else:
+            localizer = load_localizers(weights, device, config=config.model, crop=config.data.crop)
         return evaluate_localizer(config.data, config.classes, localizer, options.classifiers, device, folder, ranks)
 
 
@@ -103,6 +118,21 @@ def _evaluate_detectors(
     ranks: Ranks,
 ) -> Results:
     """Evaluate detectors; the network of each file comes from its own card."""
+    if any(map(is_exported, weights)):
+        models: Sequence[FasterRCNN | ExportedDetector] = [_exported_detector(config, weights, options)]
+    else:
+        models = _torch_detectors(config, weights, options, device, ranks)
+    evaluation = DetectorEvaluation(config.data, models[0].names, config.model.test, options.backend, ranks=ranks)
+    metrics = evaluation.run_ensemble(models, options.shares)
+    metrics["meta"]["precision"] = options.precision
+    if len(models) > 1:
+        metrics["meta"]["weights"] = list(weights)
+    return evaluation.write(models[0], folder)
+
+
+def _torch_detectors(
+    config: DetectionRunConfig, weights: Sequence[str], options: EvaluationOptions, device: torch.device, ranks: Ranks
+) -> list[FasterRCNN]:
     configs = [config.model]
     if len(weights) > 1:
         # a config describes one network, and can be held against one file: of an ensemble it says what is free at test time
@@ -117,13 +147,25 @@ def _evaluate_detectors(
     loaded = load() if ranks.first else None
     # what it has measured decides for all, because another way to compute a product rounds differently
     kernels.answers.update(ranks.once(lambda: kernels.answers))
-    models = loaded or load()
-    evaluation = DetectorEvaluation(config.data, models[0].names, config.model.test, options.backend, ranks=ranks)
-    metrics = evaluation.run_ensemble(models, options.shares)
-    metrics["meta"]["precision"] = options.precision
-    if len(models) > 1:
-        metrics["meta"]["weights"] = list(weights)
-    return evaluation.write(models[0], folder)
+    return loaded or load()
+
+
+def _exported_detector(config: DetectionRunConfig, weights: Sequence[str], options: EvaluationOptions) -> ExportedDetector:
+    """The network of an exported file; a ConfigError where the config says other than the file, which cannot be changed."""
+    check_options(weights, device=options.device, precision=options.precision, compiled=options.compiled)
+    program = open_program(weights[0])
+    check_same_network(program.path, program.config, config.model, PixelConvention.from_dict(program.card.pixels))
+    wanted, fixed = (config_to_dict(model.test) for model in (config.model, program.config))
+    problems = [
+        f"{program.path}: was exported with 'model.test.{name}' {fixed[name]}, the config says {wanted[name]}"
+        for name in wanted
+        if wanted[name] != fixed[name]
+    ]
+    if config.data.val.proposals:
+        problems.append(f"{program.path}: an exported detector proposes by itself, 'data.val.proposals' must be empty")
+    if problems:
+        raise ConfigError(problems)
+    return ExportedDetector(program)
 
 
 def _evaluate_classifiers(
@@ -135,7 +177,7 @@ def _evaluate_classifiers(
     ranks: Ranks,
 ) -> Results:
     """Evaluate classifiers; the network of a model file comes from its own card."""
-    own = {path: _load_classifier(path, config, len(weights)) for path in weights if is_model_file(path)}
+    own = {path: _load_classifier(path, config, len(weights)) for path in weights if is_exported(path) or is_model_file(path)}
     evaluation = ClassifierEvaluation(config.data, config.test, _common_names(own), ranks=ranks)
     models = [
         (own[path] if path in own else load_foreign_classifier(path, config.model, evaluation.names)).to(device)
@@ -147,14 +189,24 @@ def _evaluate_classifiers(
     return evaluation.write(models[0], folder)
 
 
-def _load_classifier(path: str, config: ClassificationRunConfig, members: int) -> Classifier:
+def _load_classifier(path: str, config: ClassificationRunConfig, members: int) -> Classifier | ExportedClassifier:
     # a config describes one network, so it can only be compared with one file
+    if is_exported(path):
+        return _exported_classifier(path, config)
     model, _ = load_model(path, config.model if members == 1 else None)
     if not isinstance(model, Classifier):
         raise ConfigError(f"{path}: holds a detection model, the config describes a classification model")
     return model
 
 
-def _common_names(models: Mapping[str, Classifier]) -> tuple[str, ...] | None:
+def _exported_classifier(path: str, config: ClassificationRunConfig) -> ExportedClassifier:
+    program = open_program(path)
+    check_same_network(program.path, program.config, config.model, PixelConvention.from_dict(program.card.pixels))
+    if program.facts.resizes:
+        raise ConfigError(f"{path}: was exported with --resize; only a classifier that takes crops can be evaluated")
+    return ExportedClassifier(program)
+
+
+def _common_names(models: Mapping[str, Classifier | ExportedClassifier]) -> tuple[str, ...] | None:
     """The class names that all ``models`` have; None when there is no model."""
     return common_names({path: model.names for path, model in models.items()}) if models else None

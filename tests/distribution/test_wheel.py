@@ -101,6 +101,12 @@ def test_a_checkout_gives_the_wheel_that_its_source_distribution_gives(wheel: Pa
         ("pyproject.toml", '"resdet.benchmarks" = ["README.md"]', "", "missing: resdet/benchmarks/README.md"),
         (
             "pyproject.toml",
+            '"resdet.report.html" = ["templates/*"]\n',
+            "",
+            "missing: resdet/report/html/templates/page.html",
+        ),
+        (
+            "pyproject.toml",
             'license-files = ["LICENSE"]',
             "license-files = []",
             "missing: resdet-{}.dist-info/licenses/LICENSE",

@@ -124,6 +124,11 @@ def test_classes_that_are_none(classes: dict[str, Any], message: str) -> None:
         create_model("resnet18", **classes)
 
 
+def test_one_class_is_enough() -> None:
+    assert create_model("cifar_resnet20", num_classes=1).names == ("0",)
+    assert create_model("cifar_resnet20", names=["cat"]).names == ("cat",)
+
+
 def test_create_with_weights(tmp_path: Path) -> None:
     config = ClassifierConfig(BackboneConfig("resnet18", pixels="msra"))
     classifier = build_classifier(config, ["a", "b"])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from resdet.console import plain
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
 from resdet.data.localization import LocalizedImages
 from resdet.errors import ConfigError
@@ -80,6 +81,7 @@ def comparison_text(compared: Compared) -> str:
         for each in compared.differences
     ]
     changed = sorted(compared.classes, key=lambda row: -abs(row[2] - row[1]) if row[1] == row[1] else 0)[:10]
+    changed = [(plain(name), old, new) for name, old, new in changed]
     width = max((len(name) for name, *_ in changed), default=0)
     lines += ["", f"{compared.number} of the classes that changed most"]
     lines += [f"{name:{width}}  {old:.3f} -> {new:.3f}  {new - old:+.3f}" for name, old, new in changed]

@@ -24,7 +24,8 @@ _CHUNK = 100  # thumbnails that a browser parses at a time
 
 def write_page(path: str | Path, page: Page) -> Path:
     """Write a page as one HTML file, atomically. Texts are shown as they are, whatever they hold. Returns its path."""
-    write_text(path, page_html(page))
+    # the names of files may hold bytes that are no text
+    write_text(path, page_html(page).encode("utf-8", "backslashreplace").decode())
     return Path(path)
 
 

@@ -103,6 +103,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _link(file: Path, folder: Path) -> str:
     """A relative address, as a browser follows it: by names alone, whatever links the folders are."""
     try:
-        return quote(Path(os.path.relpath(os.path.abspath(file), os.path.abspath(folder))).as_posix())  # noqa: PTH100
+        relative = Path(os.path.relpath(os.path.abspath(file), os.path.abspath(folder)))  # noqa: PTH100
+        return quote(os.fsencode(relative.as_posix()))
     except ValueError:  # on another drive
         return file.absolute().as_uri()

@@ -86,7 +86,7 @@ def write_report(folder: str | Path, config: RunFile, own: Mapping[str, Any] | N
     folder = Path(folder)
     kind, metrics = KINDS[config.task], metrics_of(folder)
     notes: list[str] = []
-    sets = read_sets(config, own or {}, notes)
+    sets = read_sets(config, own or {}, notes, list(metrics.get("per_class") or ()))
     results = Results([], [], [])
     if "val" not in sets:
         notes.append("There is no validation set to show results on.")
@@ -135,14 +135,21 @@ def _learning(log: Path, notes: list[str]) -> list[Section]:
         return []
 
 
-def read_sets(config: RunFile, own: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """The sets "train" and "val" that there are; a note for one that cannot be read."""
+def read_sets(config: RunFile, own: Mapping[str, Any], notes: list[str], measured: Sequence[str] = ()) -> dict[str, Any]:
+    """The sets "train" and "val" that there are.
+
+    Args:
+        config: names their files.
+        own: those that are at hand.
+        notes: gets a line for a set that cannot be read.
+        measured: the class names of the results, for a validation set without its training set.
+    """
     sets = dict(own)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what there is to say of the data was said when the run began
         for name, word in _WORDS.items():
             if name not in sets and _named(config, name):
-                names = sets["train"].names if name == "val" and "train" in sets else None
+                names = sets["train"].names if "train" in sets else measured if name == "val" else None
                 try:
                     sets[name] = _read_set(config, name, names)
                 except ResdetError as error:
@@ -167,6 +174,9 @@ def _read_set(config: RunFile, name: str, names: Sequence[str] | None) -> Any:
 
 def _detection(folder: Path, dataset: DetectionDataset) -> Results:
     truth = GroundTruth.from_dataset(dataset)
+    measured = list(metrics_of(folder).get("per_class") or truth.names)
+    if measured != list(truth.names):  # the numbers of categories would mean other classes
+        raise DataError(f"{folder / 'metrics.json'}: has the classes {_listed(measured)}; the data has {_listed(truth.names)}")
     found = read_detections(folder / "detections.json", truth)
     diagnosis = diagnose(truth, found)
     curves = detection.class_curves(truth, found, diagnosis)
@@ -192,6 +202,10 @@ def _classification(folder: Path, dataset: ClassificationDataset) -> Results:
     gallery = classification.classification_gallery(predictions, dataset.path, dataset.load, folder)
     sections = [Section("Pictures", [gallery]), *classification.classification_sections(predictions)]
     return Results(classification.classification_numbers(predictions), sections, [])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def read_fitting_predictions(folder: Path, dataset: ClassificationDataset) -> Predictions:

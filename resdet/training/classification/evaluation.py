@@ -17,6 +17,7 @@ from resdet.engine.task import Results
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import Predictions, average_predictions, normalized_shares
 from resdet.inference.classifier import classify_dataset
+from resdet.inference.exported.networks import ExportedClassifier
 from resdet.inference.views import Views
 from resdet.models.classifier import Classifier
 from resdet.report.classification import write_classification
@@ -56,11 +57,11 @@ class ClassifierEvaluation:
         self.predictions: Predictions | None = None
         self.metrics: dict[str, Any] = {}
 
-    def run(self, model: Classifier) -> dict[str, Any]:
+    def run(self, model: Classifier | ExportedClassifier) -> dict[str, Any]:
         """Classify every image and return the metrics, as in ``metrics.json``."""
         return self.run_ensemble([model], [1.0])
 
-    def run_ensemble(self, models: Sequence[Classifier], shares: Sequence[float]) -> dict[str, Any]:
+    def run_ensemble(self, models: Sequence[Classifier | ExportedClassifier], shares: Sequence[float]) -> dict[str, Any]:
         """Classify every image by several networks, one after the other, and return the metrics of their weighted average."""
         self.ranks.doing("evaluation")
         found = [self._classified(model) for model in models]
@@ -70,7 +71,7 @@ class ClassifierEvaluation:
             "short_sides": list(self.views.short_sides),
             "crop": self.views.crop,
             "flip": self.views.flip,
-            "models": [model.backbone.spec.name for model in models],
+            "models": [_network_name(model) for model in models],
             "shares": normalized_shares(shares, len(models)),
         }
         return self.metrics
@@ -80,7 +81,7 @@ class ClassifierEvaluation:
         self.predictions = average_predictions([self._predictions(batches) for batches in found], shares)
         return evaluate_predictions(self.predictions)
 
-    def write(self, model: Classifier, folder: Path) -> Results:
+    def write(self, model: Classifier | ExportedClassifier, folder: Path) -> Results:
         """Write the metrics, predictions and pictures of the last run; without one, run ``model`` first.
 
         The first process writes.
@@ -91,7 +92,7 @@ class ClassifierEvaluation:
             return Results(self.metrics)
         return Results(self.metrics, write_classification(folder, cast(Predictions, self.predictions), self.metrics))
 
-    def _classified(self, model: Classifier) -> list[tuple[Tensor, Tensor]]:
+    def _classified(self, model: Classifier | ExportedClassifier) -> list[tuple[Tensor, Tensor]]:
         """Probabilities and labels of all images, some at a time; on all but the first process there are none."""
         own = classify_dataset(model, self.dataset, self.views, workers=self.workers, ranks=self.ranks)
         return self.ranks.collect(list(own))
@@ -101,6 +102,12 @@ class ClassifierEvaluation:
         labels = [some.numpy() for _, some in batches] or [np.zeros(0, np.int64)]
         files = tuple(_below(self.dataset.path(index), self.root) for index in range(len(self.dataset)))
         return Predictions(np.concatenate(probabilities), np.concatenate(labels), self.names, files)
+
+
+def _network_name(model: Classifier | ExportedClassifier) -> str:
+    if isinstance(model, ExportedClassifier):
+        return str(model.program.config.backbone.name)
+    return model.backbone.spec.name
 
 
 def _below(path: Path, root: Path) -> str:

@@ -22,6 +22,7 @@ from resdet.evaluation.predictions import normalized_shares
 from resdet.evaluation.voc_files import write_voc_results
 from resdet.files import atomic_write
 from resdet.inference.detector import detect_batches
+from resdet.inference.exported.networks import ExportedDetector
 from resdet.inference.load import improvements_of
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.report.draw import Sample, contact_sheet
@@ -71,11 +72,13 @@ class DetectorEvaluation:
         # pictures for the report, spread over the set
         self.shown: dict[int, Detections | None] = {index * len(dataset) // _SHOWN: None for index in range(_SHOWN)}
 
-    def run(self, model: FasterRCNN) -> dict[str, Any]:
+    def run(self, model: FasterRCNN | ExportedDetector) -> dict[str, Any]:
         """Detect on every image and return the metrics, as in ``metrics.json``."""
         return self.run_ensemble([model])
 
-    def run_ensemble(self, models: Sequence[FasterRCNN], shares: Sequence[float] | None = None) -> dict[str, Any]:
+    def run_ensemble(
+        self, models: Sequence[FasterRCNN | ExportedDetector], shares: Sequence[float] | None = None
+    ) -> dict[str, Any]:
         """Detect on every image by several networks together (see ``detect_image``) and return the metrics."""
         self.ranks.doing("evaluation")
         batches = test_loader(self.view, self.workers, ranks=self.ranks)
@@ -91,7 +94,7 @@ class DetectorEvaluation:
         self.shown = {index: found[index] for index in self.shown}
         return self.evaluator.evaluate()
 
-    def write(self, model: FasterRCNN, folder: Path) -> Results:
+    def write(self, model: FasterRCNN | ExportedDetector, folder: Path) -> Results:
         """Write the metrics, detections and pictures of the last run; without one, run ``model`` first.
 
         The first process writes.

@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from tiny_detectors import SMALL, tiny_detector, written
 
 from resdet.cli import main
 from resdet.config import load_config
 from resdet.evaluation import score_files
+from resdet.report.html import Page, write_page
+from resdet.report.html.blocks import Gallery, Picture, Section
 from resdet.report.html.detection import key_numbers
+from resdet.report.html.pictures import shown_pictures
 from resdet.report.html.run import config_of, write_report
 from resdet.report.html.summary import previous_run, to_reach
 
@@ -114,6 +118,19 @@ def test_a_picture_that_cannot_be_read(run: Path, tiny_coco: Any) -> None:
     assert [picture[2:4] for picture in data_of(page)["gallery"]["pictures"][:2]] == [[64, 48], [48, 64]]
 
 
+def test_a_file_whose_name_is_no_text(run: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 100%#.png")
+    try:
+        Image.new("RGB", (20, 10)).save(tmp_path / name)
+    except OSError:
+        pytest.skip("a file system whose names are text")
+    (shown,) = shown_pictures([0], lambda _: tmp_path / name, lambda _: Image.new("RGB", (1, 1)), tmp_path)
+    assert shown.link == "caf%E9%20100%25%23.png"
+    gallery = Gallery([Picture(*shown, [], [])], ("cat",), ("right", "left out"), 0.5)
+    page = write_page(tmp_path / "page.html", Page("Page", {}, [Section("Pictures", [gallery])]))
+    assert data_of(page)["gallery"]["pictures"][0][:2] == [name, shown.link]
+
+
 def test_data_that_is_gone(run: Path, tiny_coco: Any) -> None:
     shutil.rmtree(tiny_coco.images)
     assert main(["report", str(run)]) == 0
@@ -142,6 +159,14 @@ def test_detections_of_other_data_are_told(run: Path, capsys: pytest.CaptureFixt
     assert (
         "detections.json: result 0: 'image_id' must be one of the ground truth's 6 image ids, got 77" in capsys.readouterr().err
     )
+
+
+def test_results_of_other_classes_are_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["per_class"] = {"disk": {}, "box": {}}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert main(["report", str(run)]) == 3
+    assert "metrics.json: has the classes disk, box; the data has box, disk" in capsys.readouterr().err
 
 
 def test_the_numbers_of_the_run_before_and_the_run_file(run: Path, tiny_coco: Any) -> None:

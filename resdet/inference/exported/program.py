@@ -1,0 +1,139 @@
+"""An exported file, opened and checked: what it says of itself, and what it computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from resdet.errors import ConfigError, DataError
+from resdet.inference.exported.runtimes import RUNTIMES, Arrays, Session, open_session
+from resdet.models.card_network import card_config
+from resdet.models.model_file import ModelCard, card_from_text
+from resdet.structures import PixelConvention
+
+EXPORT_FORMAT = 1
+PRECISIONS = ("fp32", "fp16", "int8")
+_OUTPUTS: Mapping[str, Mapping[str, tuple[str, int]]] = {  # kind of numbers and number of sides
+    "detection": {"boxes": ("f", 3), "scores": ("f", 2), "labels": ("i", 2), "counts": ("i", 1)},
+    "classification": {"logits": ("f", 2), "probabilities": ("f", 2)},
+    "localization": {"boxes": ("f", 3), "scores": ("f", 2)},
+}
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    """What an exported file says of itself beside its model card.
+
+    Attributes:
+        precision: fp32, fp16 or int8.
+        resizes: whether it takes pictures of any size and resizes them.
+    """
+
+    precision: str
+    resizes: bool
+
+    def to_text(self) -> str:
+        """The facts as JSON, as files hold them."""
+        return json.dumps({"format": EXPORT_FORMAT, "precision": self.precision, "resizes": self.resizes})
+
+    @classmethod
+    def from_text(cls, path: Path, text: str) -> ExportFacts:
+        """What ``to_text`` gave; a ConfigError for a newer format, a DataError for anything else."""
+        try:
+            values = json.loads(text)
+            if values["format"] > EXPORT_FORMAT:
+                raise ConfigError(
+                    f"{path}: format {values['format']} of exported files, this version reads up to {EXPORT_FORMAT}"
+                )
+            facts = cls(values["precision"], values["resizes"])
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"{path}: what it says of its export cannot be read: {text[:100]!r}") from error
+        if facts.precision not in PRECISIONS or type(facts.resizes) is not bool:
+            raise DataError(
+                f"{path}: its export: 'precision' must be one of {', '.join(PRECISIONS)} and 'resizes' true or false, "
+                f"got {facts.precision!r} and {facts.resizes!r}"
+            )
+        return facts
+
+
+@dataclass(frozen=True)
+class Program:
+    """An exported file that runs.
+
+    Attributes:
+        path: the file.
+        card: the card of the model that it was made of.
+        config: the card's DetectorConfig, ClassifierConfig or LocalizerConfig.
+        facts: what is particular to the file.
+        session: the runtime's.
+    """
+
+    path: Path
+    card: ModelCard
+    config: Any
+    facts: ExportFacts
+    session: Session
+
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Its outputs by name; a DataError when they are not those of its task."""
+        found = self.session.run(inputs)
+        expected = _OUTPUTS[self.card.task]
+        wrong = [
+            f"{self.path}: its output {name!r} must be numbers of kind {kind!r} with {sides} sides, "
+            f"got {found[name].dtype} {found[name].shape}"
+            for name, (kind, sides) in expected.items()
+            if found[name].dtype.kind != kind or found[name].ndim != sides
+        ]
+        if wrong:
+            raise DataError(wrong)
+        return found
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a path has the suffix of an exported file."""
+    return Path(path).suffix in RUNTIMES
+
+
+def open_program(path: str | Path) -> Program:
+    """Open an exported file and check what it says of itself.
+
+    Raises:
+        ConfigError: no such file, no runtime for it, a file that ``resdet export`` did not write, or one of a newer format.
+        DataError: a file that the runtime refuses, or whose facts are wrong.
+    """
+    path = Path(path)
+    session = open_session(path)
+    missing = {"resdet", "resdet_export"} - set(session.metadata)
+    if missing:
+        raise ConfigError(f"{path}: was not written by `resdet export`: it has no {' and no '.join(sorted(missing))} metadata")
+    card = card_from_text(path, session.metadata["resdet"])
+    facts = ExportFacts.from_text(path, session.metadata["resdet_export"])
+    config = card_config(path, card)
+    problems = [
+        f"{path}: its {kind}s must be {', '.join(wanted)}, got {', '.join(there)}"
+        for kind, wanted, there in (
+            ("input", _inputs(card.task, facts), session.inputs),
+            ("output", list(_OUTPUTS[card.task]), session.outputs),
+        )
+        if sorted(wanted) != sorted(there)
+    ]
+    if not card.names or not all(isinstance(name, str) for name in card.names):
+        problems.append(f"{path}: its model card: 'names' must be texts, at least one, got {str(card.names)[:100]}")
+    try:
+        PixelConvention.from_dict(card.pixels)
+    except ConfigError as error:
+        problems += [f"{path}: its model card: {problem}" for problem in error.problems]
+    if problems:
+        raise DataError(problems)
+    return Program(path, card, config, facts, session)
+
+
+def _inputs(task: str, facts: ExportFacts) -> Sequence[str]:
+    if task == "detection" and not facts.resizes:
+        return ["images", "sizes"]
+    return ["images", "classes"] if task == "localization" else ["images"]

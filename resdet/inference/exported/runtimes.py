@@ -1,0 +1,117 @@
+"""The two runtimes of exported files: ONNX Runtime for ``.onnx``, OpenVINO for ``.xml``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from resdet.errors import ConfigError, DataError
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+METADATA = ("resdet", "resdet_export")
+"""The card of the model, and what is particular to the exported file; both JSON."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A file that a runtime has opened.
+
+    Attributes:
+        inputs, outputs: their names.
+        metadata: the texts of ``METADATA`` that the file has.
+        run: inputs to outputs, by name; a DataError when the runtime fails.
+    """
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    metadata: Mapping[str, str]
+    run: Callable[[Arrays], dict[str, NDArray[Any]]]
+
+
+def open_session(path: Path) -> Session:
+    """Open a file in the runtime of its suffix, which computes with as many threads as torch.
+
+    Raises:
+        ConfigError: no such file, or the runtime is not installed.
+        DataError: a file that the runtime refuses.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such model file")
+    return RUNTIMES[path.suffix](path)
+
+
+def needed(package: str, why: str) -> Any:
+    """A package of the extra ``export``; a ConfigError that names the extra where it is missing."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ConfigError(f"{why} needs the package {package}: pip install 'resdet[export]'") from error
+
+
+def _open_onnx(path: Path) -> Session:
+    onnxruntime = needed("onnxruntime", f"{path}: to run it")
+    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    refusals = tuple(each for each in vars(state).values() if isinstance(each, type) and issubclass(each, Exception))
+    refusals = (*refusals, RuntimeError, ValueError)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+    options.log_severity_level = 4  # what it refuses comes as an exception, too
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+    except refusals as error:
+        raise _refused(path, "ONNX Runtime", error) from error
+    names = [each.name for each in session.get_outputs()]
+
+    def run(inputs: Arrays) -> dict[str, NDArray[Any]]:
+        try:
+            return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+        except refusals as error:
+            raise _refused(path, "ONNX Runtime", error) from error
+
+    return Session([each.name for each in session.get_inputs()], names, _known(metadata), run)
+
+
+def _open_openvino(path: Path) -> Session:
+    openvino = needed("openvino", f"{path}: to run it")
+    options = {
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": "f32",  # else a CPU with bfloat16 computes in that
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    try:
+        model = openvino.Core().read_model(str(path))
+        metadata = {key: model.get_rt_info(key).astype(str) for key in METADATA if model.has_rt_info(key)}
+        compiled = openvino.compile_model(model, "CPU", options)
+        # of the model as it was written: compiling may join an output with another tensor, and give it that one's name, too
+        names, given = ([each.any_name for each in side] for side in (model.outputs, model.inputs))
+    except (RuntimeError, ValueError) as error:
+        raise _refused(path, "OpenVINO", error) from error
+    request = compiled.create_infer_request()
+
+    def run(inputs: Arrays) -> dict[str, NDArray[Any]]:
+        try:
+            request.infer(dict(inputs))
+            return {name: np.array(request.get_output_tensor(index).data) for index, name in enumerate(names)}
+        except (RuntimeError, ValueError) as error:
+            raise _refused(path, "OpenVINO", error) from error
+
+    return Session(given, names, metadata, run)
+
+
+RUNTIMES: Mapping[str, Callable[[Path], Session]] = {".onnx": _open_onnx, ".xml": _open_openvino}
+
+
+def _known(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key: metadata[key] for key in METADATA if key in metadata}
+
+
+def _refused(path: Path, runtime: str, error: Exception) -> DataError:
+    return DataError(f"{path}: {runtime} cannot use it: {' '.join(str(error).split())[:300]}")

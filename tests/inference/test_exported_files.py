@@ -1,0 +1,169 @@
+"""Exported files that are not what they say, and what exported models cannot do."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_classifiers
+import tiny_detectors
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import onnx
+from onnx import helper
+
+import resdet
+from resdet.errors import ConfigError, DataError
+from resdet.export.export import export_file
+
+PHOTO = tiny_detectors.picture()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    tiny_detectors.written(folder / "detector.safetensors", tiny_detectors.tiny_detector())
+    tiny_classifiers.written(folder / "classifier.safetensors")
+    for kind in ("detector", "classifier"):
+        export_file(folder / f"{kind}.safetensors", folder / f"{kind}.onnx")
+    return folder
+
+
+@pytest.fixture
+def changed(files: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the exported detector with another card, other facts, or any change of the model."""
+
+    def change(card: Any = None, facts: Any = None, edit: Callable[[Any], object] | None = None) -> Path:
+        model = onnx.load(files / "detector.onnx")
+        metadata = {each.key: each.value for each in model.metadata_props}
+        for key, new in (("resdet", card), ("resdet_export", facts)):
+            if isinstance(new, dict):
+                metadata[key] = json.dumps({**json.loads(metadata[key]), **new})
+            elif new is not None:
+                metadata[key] = new
+        helper.set_model_props(model, metadata)
+        if edit is not None:
+            edit(model)
+        onnx.save(model, tmp_path / "changed.onnx")
+        return tmp_path / "changed.onnx"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("card", "facts", "message"),
+    [
+        ("{", None, r"changed\.onnx: its model card cannot be read"),
+        ("[" * 100_000, None, r"changed\.onnx: its model card cannot be read"),
+        ("[]", None, r"changed\.onnx: its model card cannot be read"),
+        ({"task": "cooking"}, None, r"changed\.onnx: 'task' must be one of detection, .*got 'cooking'"),
+        ({"task": "classification"}, None, r"changed\.onnx: its "),
+        ({"architecture": {"nothing": 7}}, None, r"changed\.onnx: its card: "),
+        ({"names": [1, 2, 3]}, None, r"changed\.onnx: its model card: 'names' must be texts"),
+        ({"names": []}, None, r"changed\.onnx: its model card: 'names' must be texts"),
+        ({"pixels": {"order": "RGB"}}, None, r"changed\.onnx: its model card: pixel convention: needs order, mean"),
+        ({"test": {"short_side": "600"}}, None, r"changed\.onnx: its card: 'test\.short_side' must be pixels, got '600'"),
+        ({"test": {"short_side": 600, "max_side": -1}}, None, r"'test\.max_side' must be pixels, got -1"),
+        ({"format": 99}, None, r"changed\.onnx: model file format 99, this version reads up to 1"),
+        (None, "null", r"changed\.onnx: what it says of its export cannot be read: 'null'"),
+        (None, "{}", r"changed\.onnx: what it says of its export cannot be read"),
+        (None, {"format": 99}, r"changed\.onnx: format 99 of exported files, this version reads up to 1"),
+        (None, {"precision": ["fp32"]}, r"changed\.onnx: its export: 'precision' must be one of fp32"),
+        (None, {"resizes": "no"}, r"changed\.onnx: its export: .*'resizes' true or false, got 'fp32' and 'no'"),
+        (None, {"resizes": True}, r"changed\.onnx: its inputs must be images, got images, sizes"),
+    ],
+)  # fmt: skip
+def test_hostile_metadata(card: Any, facts: Any, message: str, changed: Callable[..., Path]) -> None:
+    with pytest.raises((ConfigError, DataError), match=message):
+        resdet.load(changed(card, facts))
+
+
+def test_other_files(files: Path, tmp_path: Path, changed: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.onnx: no such model file"):
+        resdet.load("gone.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(DataError, match=r"text\.onnx: ONNX Runtime cannot use it: .*"):
+        resdet.load(tmp_path / "text.onnx")
+    (tmp_path / "cut.onnx").write_bytes((files / "detector.onnx").read_bytes()[:-1000])
+    with pytest.raises(DataError, match=r"cut\.onnx: ONNX Runtime cannot use it"):
+        resdet.load(tmp_path / "cut.onnx")
+    foreign = changed(edit=lambda model: model.metadata_props.pop())
+    with pytest.raises(ConfigError, match=r"was not written by `resdet export`: it has no resdet_export metadata"):
+        resdet.load(foreign)
+
+
+def test_an_openvino_file_that_is_none(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "a.xml").write_text("<html/>")
+    with pytest.raises(DataError, match=r"a\.xml: OpenVINO cannot use it"):
+        resdet.load(tmp_path / "a.xml")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("labels", np.full((1, 60), 3), r"its labels must be in 0 … 2, got \[3"),
+        ("labels", np.full((1, 60), -1), r"its labels must be in 0 … 2, got \[-1"),
+        ("labels", np.full((1, 60), 0.5, np.float32), r"its output 'labels' must be numbers of kind 'i' with 2 sides"),
+        ("counts", np.array([61]), r"its 'counts' must be in 0 … 60, got \[61\]"),
+        ("counts", np.array([-1]), r"its 'counts' must be in 0 … 60, got \[-1\]"),
+        ("counts", np.array([1, 1]), r"its outputs do not fit each other, nor 1 images"),
+        ("boxes", np.zeros((1, 60, 5), np.float32), r"its outputs do not fit each other"),
+        ("boxes", np.zeros((60, 4), np.float32), r"its output 'boxes' must be numbers of kind 'f' with 3 sides"),
+    ],
+)  # fmt: skip
+def test_outputs_that_no_detector_gives(name: str, value: np.ndarray, message: str, changed: Callable[..., Path]) -> None:
+    def edit(model: Any) -> None:
+        graph = model.graph
+        node = next(node for node in graph.node if node.output[0] == name)
+        graph.node.remove(node)
+        graph.node.append(helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value)))
+        output = next(each for each in graph.output if each.name == name)
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        output.CopyFrom(helper.make_tensor_value_info(name, kind, [None] * value.ndim))
+
+    detector = resdet.load_detector(changed(edit=edit))
+    with pytest.raises(DataError, match=rf"changed\.onnx: {message}"):
+        detector.predict(PHOTO)
+
+
+def test_what_an_exported_model_cannot_do(files: Path, tmp_path: Path) -> None:
+    path = files / "detector.onnx"
+    with pytest.raises(ConfigError) as told:
+        resdet.load([path, files / "detector.safetensors"], device="cuda", precision="bf16", compiled=True, test={"flip": True})
+    assert [problem.partition(": ")[2].partition(",")[0] for problem in told.value.problems] == [
+        "an exported file runs alone",
+        "an exported file runs on the CPU here",
+        "an exported file computes as it was exported: no other 'precision'",
+        "its options of 'model.test' were fixed by `resdet export`",
+    ]
+    with pytest.raises(ConfigError, match="must hold a classifier, holds a detector, which load_detector reads"):
+        resdet.load_classifier(path)
+    with pytest.raises(ConfigError, match="must hold a detector, holds a classifier, which load_classifier reads"):
+        resdet.load_detector(files / "classifier.onnx")
+    for name in ("detector", "classifier"):
+        with pytest.raises(ConfigError, match=rf"save: .*{name}\.onnx is an exported file"):
+            resdet.save(resdet.load(files / f"{name}.onnx"), tmp_path / "again.safetensors")
+    assert not (tmp_path / "again.safetensors").exists()
+
+
+def test_a_missing_runtime_is_one_line(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ImportError(name)
+
+    load = resdet.load
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(ConfigError, match=r"detector\.onnx: to run it needs the package onnxruntime: pip install 'resdet\[exp"):
+        load(files / "detector.onnx")
+
+
+def test_one_call(files: Path) -> None:
+    found = resdet.predict(files / "detector.onnx", PHOTO)
+    assert len(found) == len(resdet.predict(files / "detector.safetensors", PHOTO, device="cpu")) > 3
