@@ -80,14 +80,12 @@ def _detector_losses(pairs: Sequence[tuple[Detections, Detections]]) -> dict[str
     for found, expected in pairs:
         wanted = expected.above(_SURE)
         sure += len(wanted)
-        overlap = box_iou(wanted.boxes, found.boxes) * (wanted.labels[:, None] == found.labels)
-        best = overlap.max(1) if len(found) else None
-        for row in range(len(wanted)):
-            if best is not None and best.values[row] >= _SAME:
-                partner = best.indices[row]
-                kept += 1
-                scores.append(float((wanted.scores[row] - found.scores[partner]).abs()))
-                boxes.append(float((wanted.boxes[row] - found.boxes[partner]).abs().max()))
+        same = (box_iou(wanted.boxes, found.boxes) >= _SAME) & (wanted.labels[:, None] == found.labels)
+        for row in same.any(1).nonzero()[:, 0].tolist():
+            partner = int(same[row].int().argmax())  # the best scored of those that overlap it enough
+            kept += 1
+            scores.append(float((wanted.scores[row] - found.scores[partner]).abs()))
+            boxes.append(float((wanted.boxes[row] - found.boxes[partner]).abs().max()))
         likely = found.above(_SURE)
         known = box_iou(likely.boxes, expected.boxes) * (likely.labels[:, None] == expected.labels)
         new += int((~(known >= _SAME).any(1)).sum())

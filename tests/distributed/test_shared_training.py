@@ -42,22 +42,22 @@ def assert_same_training(found: list[Trained], expected: Trained, near: float) -
             assert torch.equal(each.weights[name], found[0].weights[name])
 
 
-@pytest.mark.parametrize(("batch", "accumulate", "worlds"), [(7, 1, (2, 4)), (9, 2, (2,))])
-def test_classifiers(batch: int, accumulate: int, worlds: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("batch", "accumulate", "worlds", "steps"), [(7, 1, (2, 4), STEPS), (9, 2, (2,), 8)])
+def test_classifiers(batch: int, accumulate: int, worlds: tuple[int, ...], steps: int) -> None:
     options = classifier_options(batch=batch, accumulate=accumulate)
-    (expected,) = in_ranks(1, trained, options)
+    (expected,) = in_ranks(1, trained, options, torch.float64, steps)
     for world in worlds:
-        assert_same_training(in_ranks(world, trained, options), expected, NEAR)
+        assert_same_training(in_ranks(world, trained, options, torch.float64, steps), expected, NEAR)
 
 
-@pytest.mark.parametrize(("batch", "accumulate", "worlds"), [(5, 1, (2, 4)), (7, 2, (2,))])
-def test_detectors(data: Path, batch: int, accumulate: int, worlds: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("batch", "accumulate", "worlds", "steps"), [(5, 1, (2, 4), STEPS), (7, 2, (2,), 8)])
+def test_detectors(data: Path, batch: int, accumulate: int, worlds: tuple[int, ...], steps: int) -> None:
     options = detector_options(data, batch=batch, accumulate=accumulate)
-    (expected,) = in_ranks(1, trained, options)
+    (expected,) = in_ranks(1, trained, options, torch.float64, steps)
     assert {kind for _, _, kind, _, _ in expected.drawn} == {"anchors", "regions"}
-    assert {step for step, *_ in expected.drawn} == set(range(STEPS))
+    assert {step for step, *_ in expected.drawn} == set(range(steps))
     for world in worlds:
-        assert_same_training(in_ranks(world, trained, options), expected, NEAR)
+        assert_same_training(in_ranks(world, trained, options, torch.float64, steps), expected, NEAR)
 
 
 def test_localizers(data: Path) -> None:
@@ -82,8 +82,8 @@ def test_the_first_step_in_float32(data: Path, kind: str) -> None:
 
 def test_without_shared_statistics_all_processes_have_the_same_network() -> None:
     options = classifier_options(sync_bn=False)
-    found = in_ranks(3, trained, options)
+    found = in_ranks(3, trained, options, torch.float64, 8)
     for name, tensor in found[0].weights.items():
         assert all(torch.equal(each.weights[name], tensor) for each in found), name
-    (alone,) = in_ranks(1, trained, options)
+    (alone,) = in_ranks(1, trained, options, torch.float64, 8)
     assert not torch.allclose(found[0].weights["backbone.fc.weight"], alone.weights["backbone.fc.weight"], rtol=1e-3)
