@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict every path; a file that cannot be read is named at the end, the others are done."""
-    from resdet.commands.predict_files import as_asked, classify_files, search_files
+    from resdet.commands.predict_files import any_size, as_asked, classify_files, search_files
     from resdet.files import remove_unfinished
     from resdet.inference.classifier import ImageClassifier
     from resdet.inference.load import load
@@ -78,4 +78,5 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
     if isinstance(model, ImageClassifier):
         return classify_files(model, args, files)
-    return search_files(as_asked(model, args), args, files)
+    with any_size(allowed=bool(args.tile)):
+        return search_files(as_asked(model, args), args, files)

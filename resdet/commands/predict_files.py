@@ -43,13 +43,23 @@ def as_asked(model: Detector, args: argparse.Namespace) -> Detector:
         model.transform = DetectionTestTransform(args.short_side, longest)
     if args.tile:
         model.tiles = Tiles(args.tile, args.overlap)
-        Image.MAX_IMAGE_PIXELS = None  # who asks for windows has large pictures
     lowest = model.score_thresh
     if args.score_thresh < lowest:
         say(
             f"note: the model gives no scores below {lowest:g}; model.test.score_thresh={args.score_thresh:g} would", error=True
         )
     return model
+
+
+@contextlib.contextmanager
+def any_size(allowed: bool) -> Iterator[None]:
+    """A context in which pictures may have any number of pixels, as those have that are searched in windows."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None if allowed else before
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def classify_files(model: ImageClassifier, args: argparse.Namespace, files: Sequence[Input]) -> int:

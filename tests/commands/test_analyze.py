@@ -21,6 +21,7 @@ from resdet.commands import analyze_training
 from resdet.config import config_to_yaml
 from resdet.config.schema import ClassificationRunConfig
 from resdet.engine.task import Results
+from resdet.training.how import How
 
 Analyze = Callable[..., int]
 CLASSES = [f"class{number}" for number in range(10)]
@@ -135,7 +136,8 @@ def test_an_interrupted_analysis_goes_on(trained: Path, analyze: Analyze, tmp_pa
 def test_shortcuts(analyze: Analyze, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     errors = {"A": 0.3, "B": 0.25, "C": 0.2, "none": 0.5}
 
-    def fake_training(config: ClassificationRunConfig, *, device: str, resume: bool) -> SimpleNamespace:
+    def fake_training(config: ClassificationRunConfig, device: str, how: How) -> SimpleNamespace:
+        assert (device, how.resume) == ("cpu", True)
         folder = Path(config.output)
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(config_to_yaml(config))

@@ -51,7 +51,12 @@ PREDICTION = [
         r"no\*thing: no such file",
     ),
     row("no path", lambda lab: lab.predict(), 2, r"predict needs at least one PATH: an image"),
-    row("a folder without pictures", lambda lab: lab.predict(lab.crops), 2, r"crops: holds no image or video"),
+    row(
+        "a folder without pictures",
+        lambda lab: then((lab.crops / "empty").mkdir(), lab.predict(lab.crops / "empty")),
+        2,
+        r"empty: holds no image or video",
+    ),
     row(
         "text among the pictures",
         lambda lab: then(written(lab.crops / "red" / "bad.jpg", b"hello"), lab.predict(lab.crops / "red")),

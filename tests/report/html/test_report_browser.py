@@ -259,7 +259,7 @@ def test_many_pictures_are_shown_some_at_a_time(driver: Any, tmp_path: Path) -> 
     path = write_page(tmp_path / "many.html", Page("Many", {}, [Section("Pictures", [gallery])]))
     driver.get(path.as_uri())
     cards = "return document.querySelectorAll('.card').length"
-    assert driver.execute_script(cards) == 60
+    WebDriverWait(driver, 20).until(lambda _: driver.execute_script(cards) == 60)
     click(driver, ".more")
     assert driver.execute_script(cards) == 120
     choose(driver, "text", "04999")
