@@ -5,6 +5,7 @@ A residual network behaves like an ensemble of paths: it survives the loss of a 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resdet.analysis.changed import errors_under
 from resdet.analysis.layers import is_plain, named_blocks
 from resdet.analysis.wording import percent, points
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
-from resdet.inference.mode import evaluating
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.classifier import Classifier
@@ -99,18 +100,9 @@ def lesion_errors(classifier: Classifier, batches: Iterable[ClassificationBatch]
     Raises:
         ValueError: without an image.
     """
-    device = next(classifier.parameters()).device
-    wrong, images = torch.zeros(len(lesions), dtype=torch.int64), 0
-    with evaluating(classifier):
-        for batch in batches:
-            pixels, labels = batch.images.to(device), batch.labels.to(device)
-            images += len(labels)
-            for index, lesion in enumerate(lesions):
-                with without_blocks(classifier.backbone, lesion):
-                    wrong[index] += int((classifier(pixels).argmax(1) != labels).sum())
-    if not images:
-        raise ValueError("lesion_errors needs at least one image, got none")
-    return (wrong.double() / images).tolist()
+    return errors_under(
+        classifier, batches, [functools.partial(without_blocks, classifier.backbone, lesion) for lesion in lesions]
+    )
 
 
 def random_lesions(blocks: Sequence[str], draws: int, seed: int) -> list[Lesion]:

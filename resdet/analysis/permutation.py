@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,13 +10,12 @@ from itertools import combinations
 from statistics import fmean, stdev
 
 import numpy as np
-import torch
 
+from resdet.analysis.changed import errors_under
 from resdet.analysis.layers import named_blocks
 from resdet.analysis.wording import percent
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
-from resdet.inference.mode import evaluating
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.classifier import Classifier
@@ -110,18 +110,8 @@ def measure_permutations(
     """
     groups = movable_blocks(classifier.backbone)
     orders: list[tuple[int, dict[str, str]]] = [(0, {}), *random_orders(groups, draws, seed)]
-    device = next(classifier.parameters()).device
-    wrong, images = torch.zeros(len(orders), dtype=torch.int64), 0
-    with evaluating(classifier):
-        for batch in batches:
-            pixels, labels = batch.images.to(device), batch.labels.to(device)
-            images += len(labels)
-            for index, (_, places) in enumerate(orders):
-                with reordered(classifier.backbone, places):
-                    wrong[index] += int((classifier(pixels).argmax(1) != labels).sum())
-    if not images:
-        raise ValueError("measure_permutations needs at least one image, got none")
-    intact, *errors = (wrong.double() / images).tolist()
+    changes = [functools.partial(reordered, classifier.backbone, places) for _, places in orders]
+    intact, *errors = errors_under(classifier, batches, changes)
     return PermutationProfile(
         network,
         intact,
