@@ -49,9 +49,15 @@ def _asked(args: argparse.Namespace) -> Iterator[str]:
     if args.config:
         yield run_files.run_file_text(args.config)
     if args.weights:
-        from resdet.facts.weights import weights_facts
+        from resdet.facts.weights import exported_facts, weights_facts
+        from resdet.inference.exported.program import is_exported, open_program
         from resdet.models.backbones.weights.read import read_weights
 
+        if is_exported(args.weights):
+            if args.images:
+                raise ConfigError(f"--images measures what tensors want; {args.weights} is an exported file, which says it")
+            yield _rows(exported_facts(open_program(args.weights)), 14)
+            return
         file = read_weights(args.weights)
         yield _rows(weights_facts(file), 14)
         if args.images:

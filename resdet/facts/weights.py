@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from resdet.inference.exported.program import Program
 from resdet.models.backbones.weights.evidence import input_scale
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys
+
+
+def exported_facts(program: Program) -> dict[str, object]:
+    """The facts of an exported file, from its metadata."""
+    facts = program.facts
+    return {
+        "file": program.path,
+        "exported": f"{facts.precision}, {'takes pictures of any size' if facts.resizes else 'takes resized pictures'}",
+        **asdict(program.card),
+    }
 
 
 def weights_facts(file: WeightsFile) -> dict[str, object]:

@@ -62,6 +62,17 @@ def test_a_table_of_how_it_did(folder: Path, capfd: pytest.CaptureFixture[str]) 
     assert "argument 'run.batch=2': export changes options of 'model.test' only" in capfd.readouterr().err
 
 
+def test_info_says_what_the_file_is(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    target = exported(folder, "--precision", "fp16")
+    capfd.readouterr()
+    assert main(["info", "--weights", str(target)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[:2] == [f"file          {target}", "exported      fp16, takes resized pictures"]
+    assert "names         ['box', 'disk']" in lines
+    assert main(["info", "--weights", str(target), "--images", str(folder)]) == 2
+    assert "is an exported file, which says it" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_predict_and_eval_of_a_detector(folder: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("openvino" if suffix == ".xml" else "onnxruntime")
