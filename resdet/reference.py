@@ -99,6 +99,8 @@ def post_activation_block(x: Tensor, layers: Layers, name: str, option: str, str
         projected = layers.convolution(_averaged(x, math.prod(strides)), f"{name}.downsample.1")
         return relu(branch + layers.batch_norm(projected, f"{name}.downsample.2"))
     projected = layers.convolution(x, f"{name}.downsample.0", math.prod(strides))
+    if f"{name}.downsample.1.weight" not in layers.state:  # equation 2 to the letter
+        return relu(branch + projected)
     return relu(branch + layers.batch_norm(projected, f"{name}.downsample.1"))
 
 

@@ -28,6 +28,10 @@ class BackboneConfig:
     )
     width: int = option(0, "channels of the first stage; 0: the network's own (ImageNet 64, CIFAR 16)", low=0)
     zero_init_last: bool = option(False, "start the last BN scale of every branch at 0")
+    shortcut_norm: bool = option(
+        True,
+        "BN after a projection shortcut, as in the authors' models; false: the projection alone, as equation 2 of the paper",
+    )
 
 
 @dataclass

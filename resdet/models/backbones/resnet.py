@@ -122,7 +122,7 @@ def _make_block(
         in_channels,
         out_channels,
         stride,
-        None if spec.preactivation else norm,
+        norm if spec.shortcut_norm and not spec.preactivation else None,
         averaged=spec.averaged_shortcut,
     )
     if spec.block == "basic" and spec.preactivation:

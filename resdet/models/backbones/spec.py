@@ -33,6 +33,7 @@ class BackboneSpec:
         base_width: channels of each group in the first stage, where ``width`` is 64 (else in proportion); a wide ResNet
             (Zagoruyko and Komodakis 2016) has one group of more than 64.
         averaged_shortcut: projections average over the positions that they would skip (ResNet-D, He et al. 2019).
+        shortcut_norm: BN follows a projection; False: nothing does, as the paper's equation 2 is written.
 
     Raises:
         ConfigError: from the constructor, with every option out of range.
@@ -52,6 +53,7 @@ class BackboneSpec:
     groups: int = 1
     base_width: int = 64
     averaged_shortcut: bool = False
+    shortcut_norm: bool = True
 
     def __post_init__(self) -> None:
         problems = [

@@ -66,6 +66,7 @@ def _load_backbone(
         shortcut=config.shortcut,
         width=config.width,
         zero_init_last=config.zero_init_last,
+        shortcut_norm=config.shortcut_norm,
     )
     pixels = PIXEL_CONVENTIONS.get(config.pixels)
     if not config.weights:
