@@ -18,6 +18,8 @@ from itertools import combinations, product
 from pathlib import Path
 
 NUMERIC = ("ops", "models", "losses", "structures", "inference", "evaluation", "analysis")  # folders of tests/
+# of these what computes most, for the short form
+QUICK = ("ops", "losses", "models/detection", "models/training_rows", "models/localization")
 # each from the least to the most; "" is no limit
 AXES: dict[str, tuple[str, ...]] = {
     "ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2", "AVX512_CORE", ""),
@@ -123,11 +125,11 @@ def _probe(setting: Mapping[str, str]) -> Kernels:
     return Kernels.read(said.stdout)
 
 
-def _test(setting: Mapping[str, str], options: Sequence[str]) -> bool:
+def _test(setting: Mapping[str, str], options: Sequence[str], folders: Sequence[str]) -> bool:
     workers = min(8, os.cpu_count() or 1)  # few tests have enough to do for a second thread
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", "build/pytest-kernels"]
     command += ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
-    command += [*options, *(f"tests/{folder}" for folder in NUMERIC)]
+    command += [*options, *(f"tests/{folder}" for folder in folders)]
     return subprocess.run(command, env=_environment(setting), cwd=_ROOT, check=False).returncode == 0
 
 
@@ -148,7 +150,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         print(f"\n{name}", flush=True)
         begin, wrong = time.monotonic(), _probe(setting).follow(setting)
-        passed = not wrong and _test(setting, options)
+        passed = not wrong and _test(setting, options, QUICK if short else NUMERIC)
         outcome = "passed " if passed else "FAILED "
         results.append(f"{outcome}  {name}  {time.monotonic() - begin:.0f} s{''.join(f'; {each}' for each in wrong)}")
     print("", *results, sep="\n")

@@ -98,7 +98,7 @@ def test_a_run_without_effect_fails_and_one_that_the_cpu_lacks_is_skipped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tested = []
-    monkeypatch.setattr(kernels, "_test", lambda setting, _: tested.append(setting) or True)
+    monkeypatch.setattr(kernels, "_test", lambda setting, *_: tested.append(setting) or True)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(kernels, "_probe", lambda _: LARGE)  # no variable changes anything
     assert kernels.main(["--short"]) == 1
