@@ -48,6 +48,17 @@ def add_limits(graph: Graph, sizes: Value) -> Value:
     return graph.cast(graph.add("Gather", sizes, [1, 0, 1, 0], axis=1), np.float32)
 
 
+def add_whole(graph: Graph, limits: Value) -> Value:
+    """The whole images as boxes (..., 4), of their limits (..., 4)."""
+    return graph.add("Mul", limits, np.array([0, 0, 1, 1], np.float32))
+
+
+def add_shorter_side(graph: Graph, boxes: Value) -> Value:
+    """The lesser of width and height of boxes (..., 4), (...)."""
+    low, high = graph.add_split("Split", boxes, [2, 2], outputs=2, axis=-1)
+    return graph.add("ReduceMin", graph.add("Sub", high, low), [-1], keepdims=0)
+
+
 def add_clipped(graph: Graph, boxes: Value, limits: Value) -> Value:
     """``clip_boxes``: boxes (..., 4) into the limits, which broadcast."""
     return graph.add("Min", graph.add("Max", boxes, 0.0), limits)

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from resdet.export.boxes import LARGEST, add_anchors, add_clipped, add_decoded, add_finite, add_limits
+from resdet.export.boxes import (
+    LARGEST,
+    add_anchors,
+    add_clipped,
+    add_decoded,
+    add_finite,
+    add_limits,
+    add_shorter_side,
+    add_whole,
+)
 from resdet.export.graph import Graph, Value
 from resdet.export.layers import NumberType, add_convolution, add_layers, as_array
 from resdet.export.pixels import add_normalized, add_planes, add_resized
@@ -71,8 +80,7 @@ def _add_head(graph: Graph, head: PerClassHead, features: Value, classes: Value)
 
 def _add_best(graph: Graph, boxes: Value, scores: Value, limits: Value, vote_iou: float) -> tuple[Value, Value]:
     """``best_box`` of boxes (N, Q, A, 4) and scores (N, Q, A): (N, Q, 4) and (N, Q)."""
-    low, high = graph.add_split("Split", boxes, [2, 2], outputs=2, axis=-1)
-    shorter = graph.add("ReduceMin", graph.add("Sub", high, low), [-1], keepdims=0)
+    shorter = add_shorter_side(graph, boxes)
     known = graph.add("And", add_finite(graph, boxes), graph.add("LessOrEqual", graph.add("Abs", scores), LARGEST))
     usable = graph.add("And", known, graph.add("Greater", shorter, 0.0))
     chances = graph.add("Where", usable, scores, -1.0)
@@ -83,8 +91,8 @@ def _add_best(graph: Graph, boxes: Value, scores: Value, limits: Value, vote_iou
     if vote_iou:
         votes = _add_votes(graph, boxes, graph.add("Where", known, scores, 0.0), best, vote_iou)
         best = graph.add("Where", graph.add("Unsqueeze", there, [2]), votes, best)
-    image = graph.add("Mul", limits, np.array([0, 0, 1, 1], np.float32))
-    return graph.add("Where", graph.add("Unsqueeze", there, [2]), best, image), graph.add("Max", score, 0.0)
+    whole = add_whole(graph, limits)
+    return graph.add("Where", graph.add("Unsqueeze", there, [2]), best, whole), graph.add("Max", score, 0.0)
 
 
 def _add_votes(graph: Graph, boxes: Value, scores: Value, best: Value, vote_iou: float) -> Value:

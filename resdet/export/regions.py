@@ -11,7 +11,16 @@ import numpy as np
 from torchvision.ops import RoIAlign, RoIPool
 
 from resdet.errors import ConfigError
-from resdet.export.boxes import LARGEST, add_anchors, add_clipped, add_decoded, add_finite, add_least
+from resdet.export.boxes import (
+    LARGEST,
+    add_anchors,
+    add_clipped,
+    add_decoded,
+    add_finite,
+    add_least,
+    add_shorter_side,
+    add_whole,
+)
 from resdet.export.graph import Graph, Value
 from resdet.export.layers import NumberType, add_convolution, add_layers, add_linear
 from resdet.models.detection.roi_heads import RoIHeads
@@ -43,8 +52,7 @@ def add_proposals(graph: Graph, rpn: RPN, features: Value, limits: Value, dtype:
     anchors = graph.add("Gather", add_anchors(graph, rpn.anchors, features), order)
     deltas = graph.add("GatherND", deltas, graph.add("Unsqueeze", order, [2]), batch_dims=1)
     boxes = add_clipped(graph, add_decoded(graph, rpn.coder, deltas, anchors), graph.add("Unsqueeze", limits, [1]))
-    low, high = graph.add_split("Split", boxes, [2, 2], outputs=2, axis=-1)
-    shorter = graph.add("ReduceMin", graph.add("Sub", high, low), [-1], keepdims=0)
+    shorter = add_shorter_side(graph, boxes)
     usable = graph.add("And", add_finite(graph, boxes), graph.add("Greater", shorter, float(keep.min_size)))
     scores = graph.add("Where", usable, scores, -np.inf)
     selected = graph.add(  # rows (image, 0, place), an image's best first
@@ -58,7 +66,7 @@ def add_proposals(graph: Graph, rpn: RPN, features: Value, limits: Value, dtype:
     images = graph.add("Gather", selected, 0, axis=1)
     own = graph.add("GatherND", boxes, graph.add("Gather", selected, [0, 2], axis=1))
     last = graph.add("Sub", graph.sides(limits, 0, 1), [1])
-    whole = graph.add("Mul", graph.add("Gather", limits, last), np.array([0, 0, 1, 1], np.float32))
+    whole = add_whole(graph, graph.add("Gather", limits, last))
     return Regions(graph.add("Concat", own, whole, axis=0), graph.add("Concat", images, last, axis=0))
 
 
@@ -90,7 +98,7 @@ def _add_averages(graph: Graph, heads: RoIHeads, features: Value, regions: Regio
         return _add_conv5(graph, heads, features, regions, dtype)
     count = graph.sides(regions.boxes, 0, 1)
     images = graph.add("Squeeze", graph.sides(limits, 0, 1))
-    whole = graph.add("Mul", limits, np.array([0, 0, 1, 1], np.float32))
+    whole = add_whole(graph, limits)
     numbers = graph.add("Concat", regions.images, graph.add("Range", 0, images, 1), axis=0)
     both = Regions(graph.add("Concat", regions.boxes, whole, axis=0), numbers)
     averages = _add_conv5(graph, heads, features, both, dtype)
