@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from resdet.data.marks import Images
 from resdet.models.model_file import ModelCard, write_model
+from resdet.wording import first_few
 
 
 class Batch(Protocol):
@@ -88,7 +89,7 @@ class Task(Protocol[ModelT, BatchT]):
     def facts(self) -> Mapping[str, str]:
         """What there is to say of the data before training begins, in words, by what it is about."""
         names = list(self.data.get("names", ()))
-        shown = f": {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else ""
+        shown = f": {first_few(names, 8)}" if names else ""
         return {"images": f"{self.data.get('images', self.samples):,}", "classes": f"{len(names)}{shown}"}
 
     def images_in_use(self) -> Images | None:

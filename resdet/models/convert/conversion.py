@@ -19,6 +19,7 @@ from resdet.models.convert.names import detector_name, from_caffe2, from_detectr
 from resdet.models.convert.variants import detector_differences, is_old_detector, network_differences
 from resdet.models.registry import backbone_spec
 from resdet.structures import PixelConvention
+from resdet.wording import first_few
 
 SCHEMES = ("torchvision", "timm", "caffe2", "detectron2")
 
@@ -165,8 +166,7 @@ _RENAMERS: Mapping[str, Callable[[WeightsFile], Parts]] = {
 def _renamed(file: WeightsFile, state: Mapping[str, Tensor], name: Callable[[str], str | None]) -> dict[str, Tensor]:
     unknown = [key for key in state if name(key) is None]
     if unknown:
-        shown = ", ".join(unknown[:4]) + (f" and {len(unknown) - 4} more" if len(unknown) > 4 else "")
-        raise ConfigError(f"{file.path}: holds what is no part of a ResNet: {shown}")
+        raise ConfigError(f"{file.path}: holds what is no part of a ResNet: {first_few(unknown, 4)}")
     renamed = {str(name(key)): value for key, value in state.items()}
     if len(renamed) < len(state):
         raise ConfigError(

@@ -31,6 +31,7 @@ from resdet.report.html.learning import learning_section
 from resdet.report.html.page import write_page
 from resdet.report.html.summary import compared_numbers, metrics_of, previous_run, to_reach
 from resdet.report.html.suspicions import suspicion_rows, suspicion_section, suspicions
+from resdet.wording import first_few
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
@@ -176,7 +177,9 @@ def _detection(folder: Path, dataset: DetectionDataset) -> Results:
     truth = GroundTruth.from_dataset(dataset)
     measured = list(metrics_of(folder).get("per_class") or truth.names)
     if measured != list(truth.names):  # the numbers of categories would mean other classes
-        raise DataError(f"{folder / 'metrics.json'}: has the classes {_listed(measured)}; the data has {_listed(truth.names)}")
+        raise DataError(
+            f"{folder / 'metrics.json'}: has the classes {first_few(measured, 8)}; the data has {first_few(truth.names, 8)}"
+        )
     found = read_detections(folder / "detections.json", truth)
     diagnosis = diagnose(truth, found)
     curves = detection.class_curves(truth, found, diagnosis)
@@ -202,10 +205,6 @@ def _classification(folder: Path, dataset: ClassificationDataset) -> Results:
     gallery = classification.classification_gallery(predictions, dataset.path, dataset.load, folder)
     sections = [Section("Pictures", [gallery]), *classification.classification_sections(predictions)]
     return Results(classification.classification_numbers(predictions), sections, [])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def read_fitting_predictions(folder: Path, dataset: ClassificationDataset) -> Predictions:

@@ -25,6 +25,7 @@ from resdet.training.plan.facts import ClassFacts, class_facts_of
 from resdet.training.plan.run import STARTING, Plan, machine, named_classes
 from resdet.training.plan.timing import Timing, time_classification
 from resdet.training.schedule import scaled_rate
+from resdet.wording import first_few
 
 MODELS = ("r18", "r50")
 # passes over the training images after which a fine-tuned classifier no longer gains, on a guess
@@ -96,9 +97,10 @@ def _parts(
     single = [name for name in dataset.names if counts[name] == 1]
     untested = [name for name in dataset.names if not tested[name]]
     if single:
-        tell(f"note:  one image to train on: {_few(single)}; add some, for one is hardly learnt from")
+        tell(f"note:  one image to train on: {first_few(single, _SHOWN)}; add some, for one is hardly learnt from")
     if untested:
-        tell(f"note:  no image to validate on: {_few(untested)}; how well these are learnt is not measured: add images")
+        shown = first_few(untested, _SHOWN)
+        tell(f"note:  no image to validate on: {shown}; how well these are learnt is not measured: add images")
     return train, val, dataset, len(tests)
 
 
@@ -117,10 +119,6 @@ def _place(source: ClassificationSourceConfig) -> str:
 def _given(source: ClassificationSourceConfig) -> dict[str, Any]:
     """The options of a source that its format has."""
     return {name: value for name, value in dataclasses.asdict(source).items() if value and name != "split"}
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _sized(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from resdet.wording import first_few
+
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
 
@@ -36,8 +38,7 @@ def run_folder(path: str | Path, output: str | Path | None = None) -> Path:
 
 def named_classes(names: Sequence[str]) -> str:
     """Class names for people: their number, and the first few."""
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"{len(names)} class{'es' if len(names) != 1 else ''}: {shown}"
+    return f"{len(names)} class{'es' if len(names) != 1 else ''}: {first_few(names, 8)}"
 
 
 def machine(device: torch.device) -> str:

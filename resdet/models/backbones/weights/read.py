@@ -23,6 +23,7 @@ from resdet.models.backbones.weights.wrong_files import no_weights
 from resdet.models.intact import all_finite
 from resdet.models.model_file import check_sums
 from resdet.pickles.read import read_pickle
+from resdet.wording import first_few
 
 _OPTION = "option 'model.backbone.weights'"
 _SAVE_TENSORS = "where that is installed, torch.save(model.state_dict(), 'weights.pth') writes the tensors alone"
@@ -72,9 +73,7 @@ def read_weights(path: str | Path, take: str = "") -> WeightsFile:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from error
     broken = [key for key, value in state.items() if value.is_floating_point() and not all_finite(value)]
     if broken:
-        raise DataError(
-            f"{path}: NaN or infinity in {', '.join(broken[:5])}" + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
-        )
+        raise DataError(f"{path}: NaN or infinity in {first_few(broken, 5)}")
     return WeightsFile(path, state, card, (*notes, *decided))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from resdet.errors import ConfigError
+from resdet.wording import first_few
 
 # sets of tensors by what they are, each under the names that checkpoints give it; the first set that is there is taken
 _SETS = {
@@ -81,7 +82,7 @@ def network_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
     foreign = [key for key in inside if _OTHER_HEADS.match(key)] if _is_network(inside) else []
     inside = {key: value for key, value in inside.items() if key not in foreign}
     inside = {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: value for key, value in inside.items()}
-    return inside, [*_cut(prefix, left), *([f"left out: {_some(foreign)}"] if foreign else [])]
+    return inside, [*_cut(prefix, left), *([f"left out: {first_few(foreign, _SHOWN)}"] if foreign else [])]
 
 
 def without_shared_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -93,7 +94,7 @@ def without_shared_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _cut(prefix: str, left: list[str]) -> list[str]:
     if not left:
         return []  # a prefix that all names share says nothing
-    return [f"taken: the network under {prefix.removesuffix('.')}; left out: {_some(left)}"]
+    return [f"taken: the network under {prefix.removesuffix('.')}; left out: {first_few(left, _SHOWN)}"]
 
 
 def _prefix(state: Mapping[str, Tensor]) -> str:
@@ -150,7 +151,3 @@ def _from_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
         else:
             renamed[f"{block}.{'bn' if norm else 'conv'}{int(found['N']) + 1}.{found['kind']}"] = value
     return renamed
-
-
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
