@@ -31,6 +31,7 @@ from resdet.report.predictions import (
     written_suffix,
 )
 from resdet.structures import Detections
+from resdet.structures.showing import frame_of
 
 
 def as_asked(model: Detector, args: argparse.Namespace) -> Detector:
@@ -94,8 +95,9 @@ def search_files(model: Detector, args: argparse.Namespace, files: Sequence[Inpu
             results = _results(model, file.path, args)
             try:
                 for found in _drawn(results, file.path, target, args.every) if drawn else results:
+                    frame = frame_of(found.path, found.image_id)
                     for each in outputs:
-                        each.add(found, name if found.image_id == found.path else f"{name}_{found.image_id:06}")
+                        each.add(found, name if frame is None else f"{name}_{frame:06}")
             except DataError as error:
                 problems += error.problems
     finally:

@@ -15,6 +15,7 @@ from resdet.errors import ConfigError, ResdetError
 from resdet.files import atomic_write, identity
 from resdet.inference.video import is_video_name
 from resdet.structures import Classification, Detections
+from resdet.structures.showing import frame_of
 
 
 def distinct_names(places: Sequence[PurePath]) -> list[str]:
@@ -100,5 +101,5 @@ def classification_row(found: Classification) -> dict[str, Any]:
 
 
 def _origin(found: Detections | Classification) -> dict[str, Any]:
-    frame = {} if found.image_id == found.path else {"frame": found.image_id}
-    return {"file": found.path, **frame}
+    frame = frame_of(found.path, found.image_id)
+    return {"file": found.path} if frame is None else {"file": found.path, "frame": frame}

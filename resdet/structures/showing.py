@@ -18,12 +18,17 @@ _ROWS = 20  # rows shown
 _SIDE = 800  # longest side of a picture in a notebook, pixels
 
 
+def frame_of(path: str, image_id: int | str) -> int | str | None:
+    """The number of a result's frame in the video at ``path``; None for a picture, which has its path as its id."""
+    return None if image_id == path else image_id
+
+
 def named(path: str, image_id: int | str) -> str:
     """The name of a result's picture: ``"street.jpg"``, ``"clip.mp4, frame 12"`` or ``"image 7"``."""
     if not path:
         return f"image {image_id}"
-    name = Path(path).name
-    return name if image_id == path else f"{name}, frame {image_id}"
+    name, frame = Path(path).name, frame_of(path, image_id)
+    return name if frame is None else f"{name}, frame {frame}"
 
 
 def as_text(title: str, rows: Sequence[Sequence[str]]) -> str:

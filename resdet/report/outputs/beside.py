@@ -39,7 +39,8 @@ class VocFiles(Output):
         """See ``Output``."""
         height, width = found.size
         objects = [
-            {"name": each.name, "difficult": 0, "confidence": each.score, "box": _corner_and_size(each.box)} for each in found
+            {"name": each.name, "difficult": 0, "confidence": each.score, "box": row["bbox"]}
+            for each, row in zip(found, found.to_coco(), strict=True)
         ]
         tree = annotation_tree(PurePosixPath(found.path or name).name, (width, height), objects)
         path = self.folder / "voc" / "Annotations" / f"{name}.xml"
@@ -70,8 +71,3 @@ def _crop(picture: Image.Image, box: tuple[float, float, float, float]) -> Image
     """The whole pixels that a box touches, one at least."""
     x1, y1 = int(box[0]), int(box[1])
     return picture.crop((x1, y1, max(x1 + 1, -int(-box[2] // 1)), max(y1 + 1, -int(-box[3] // 1))))
-
-
-def _corner_and_size(box: tuple[float, float, float, float]) -> list[float]:
-    x1, y1, x2, y2 = box
-    return [x1, y1, x2 - x1, y2 - y1]

@@ -10,6 +10,7 @@ from resdet.files import write_csv, write_json
 from resdet.report.outputs.output import Output
 from resdet.report.predictions import detection_row
 from resdet.structures import Detections
+from resdet.structures.showing import frame_of
 from resdet.version import __version__
 
 
@@ -43,8 +44,9 @@ class CocoResults(Output):
     def add(self, found: Detections, name: str) -> None:  # noqa: ARG002
         """See ``Output``."""
         number, (height, width) = len(self.images) + 1, found.size
-        frame = {} if found.image_id == found.path else {"frame": found.image_id}
-        self.images.append({"id": number, "file_name": found.path, "width": width, "height": height, **frame})
+        frame = frame_of(found.path, found.image_id)
+        image = {"id": number, "file_name": found.path, "width": width, "height": height}
+        self.images.append(image if frame is None else {**image, "frame": frame})
         self.results += found.to_coco(image_id=number)
 
     def close(self) -> None:
@@ -63,7 +65,7 @@ class CsvTable(Output):
 
     def add(self, found: Detections, name: str) -> None:  # noqa: ARG002
         """See ``Output``."""
-        frame = None if found.image_id == found.path else found.image_id
+        frame = frame_of(found.path, found.image_id)
         self.rows += [(found.path, frame, each.name, each.label, each.score, *each.box) for each in found]
 
     def close(self) -> None:
