@@ -54,6 +54,12 @@ def named_blocks(resnet: ResNet) -> list[tuple[str, ResidualBlock]]:
     return list(zip(names, resnet.blocks(), strict=True))
 
 
+def keeps_shape(block: ResidualBlock) -> bool:
+    """Whether the branch of a block gives as many channels as it takes, in the same size."""
+    convs = [conv for conv, _ in block.layers]
+    return all(conv.stride == (1, 1) for conv in convs) and convs[0].in_channels == convs[-1].out_channels
+
+
 def is_plain(resnet: ResNet) -> bool:
     """Whether the network has no shortcuts."""
     return resnet.spec.shortcut == "none"

@@ -17,11 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from resdet.analysis.changed import errors_under
-from resdet.analysis.layers import is_plain, named_blocks
+from resdet.analysis.layers import is_plain, keeps_shape, named_blocks
 from resdet.analysis.wording import percent, points
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
-from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.classifier import Classifier
 
@@ -59,7 +58,7 @@ def droppable_blocks(resnet: ResNet) -> list[str]:
     Raises:
         ConfigError: for a plain network in which every block changes the shape, because nothing could replace a block.
     """
-    blocks = [name for name, block in named_blocks(resnet) if not is_plain(resnet) or _keeps_shape(block)]
+    blocks = [name for name, block in named_blocks(resnet) if not is_plain(resnet) or keeps_shape(block)]
     if not blocks:
         raise ConfigError(
             f"{resnet.spec.name}: has no shortcuts, and every block changes the shape of what it takes: none can be dropped"
@@ -158,12 +157,6 @@ def _conclude(profile: LesionProfile) -> str:
         most = max(len(blocks) for blocks, _ in profile.several)
         text += f", {percent(profile.average_without(most))} without {most} of them"
     return text
-
-
-def _keeps_shape(block: ResidualBlock) -> bool:
-    convolutions = [conv for conv, _ in block.layers]
-    same_size = all(conv.stride == (1, 1) for conv in convolutions)
-    return same_size and convolutions[0].in_channels == convolutions[-1].out_channels
 
 
 def _zeros(_: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor:

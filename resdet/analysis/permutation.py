@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from resdet.analysis.changed import errors_under
-from resdet.analysis.layers import named_blocks
+from resdet.analysis.layers import keeps_shape, named_blocks
 from resdet.analysis.wording import percent
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
@@ -51,9 +51,7 @@ def movable_blocks(resnet: ResNet) -> list[list[str]]:
     """
     stages: dict[str, list[str]] = {}
     for name, block in named_blocks(resnet):
-        convolutions = [conv for conv, _ in block.layers]
-        same_size = all(conv.stride == (1, 1) for conv in convolutions)
-        if same_size and convolutions[0].in_channels == convolutions[-1].out_channels:
+        if keeps_shape(block):
             stages.setdefault(name.partition(".")[0], []).append(name)
     groups = [names for names in stages.values() if len(names) > 1]
     if not groups:

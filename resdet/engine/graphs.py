@@ -28,8 +28,7 @@ def replay(module: nn.Module, example: Tensor, precision: Precision) -> None:
     was_training, kept = module.training, [buffer.clone() for buffer in module.buffers()]
     module.train()
     # a cast that is remembered would be memory of the graph, read when it is not replayed
-    enabled = precision.dtype != torch.float32
-    with torch.autocast(example.device.type, precision.dtype if enabled else None, enabled=enabled, cache_enabled=False):
+    with precision.autocast(cached=False):
         torch.cuda.make_graphed_callables(module, (example,))
     with torch.no_grad():
         for buffer, value in zip(module.buffers(), kept, strict=True):

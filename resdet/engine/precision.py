@@ -29,11 +29,11 @@ class Precision:
         if name == "fp16" and device.type == "mps":
             _check_scaling(device)
 
-    def autocast(self) -> torch.autocast:
-        """A context in which convolutions and matrix products run in the format."""
+    def autocast(self, *, cached: bool = True) -> torch.autocast:
+        """A context in which convolutions and matrix products run in the format; ``cached``: each parameter is cast once."""
         enabled = self.dtype != torch.float32
         # some devices warn about a format without autocast, even when it is not used
-        return torch.autocast(self.device.type, self.dtype if enabled else None, enabled=enabled)
+        return torch.autocast(self.device.type, self.dtype if enabled else None, enabled=enabled, cache_enabled=cached)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of ``loss``, a scalar, scaled for fp16."""

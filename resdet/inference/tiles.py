@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from resdet.errors import ConfigError
+from resdet.ops.iou import box_ioa, box_iou
 from resdet.structures import Detections
-from resdet.structures.boxes import box_area
 
 Window = tuple[int, int, int, int]  # xyxy, pixels
 
@@ -112,18 +111,12 @@ def merged(boxes: Tensor, scores: Tensor, labels: Tensor, cut: Tensor, nms_thres
             if len(others):
                 if bool((box_iou(boxes[index, None], others) > nms_thresh).any()):
                     continue
-                if cut[index] and float(_inside(boxes[index], others).max()) >= _COVERED:
+                if cut[index] and float(box_ioa(boxes[index, None], others).max()) >= _COVERED:
                     continue
             stays = torch.cat([stays, torch.tensor([index])])
         kept.append(stays)
     keep = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
     return keep[scores[keep].argsort(descending=True, stable=True)]
-
-
-def _inside(box: Tensor, others: Tensor) -> Tensor:
-    """The share of ``box`` (4,) that lies in each of ``others`` (N, 4)."""
-    low, high = torch.maximum(box[:2], others[:, :2]), torch.minimum(box[2:], others[:, 2:])
-    return (high - low).clamp(min=0).prod(1) / box_area(box).clamp(min=1e-6)
 
 
 def _cut(boxes: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
