@@ -144,8 +144,14 @@ def _inconsistent_classification(config: ClassificationRunConfig) -> Iterator[st
             "option 'data.resident' is for crops that are neither resized nor coloured: it needs 'data.short_side' [], "
             f"'data.lighting' 0 and 'data.crop_from' short_side, got {data.short_side}, {data.lighting:g} and {data.crop_from}"
         )
-    if run.cuda_graphs and run.batch % run.accumulate:
-        yield f"option 'run.accumulate' must divide 'run.batch' {run.batch} with 'run.cuda_graphs', got {run.accumulate}"
+    if run.cuda_graphs and run.accumulate > 1:
+        yield f"option 'run.accumulate' must be 1 with 'run.cuda_graphs', which records whole batches, got {run.accumulate}"
+    rules = config.regularization
+    if run.cuda_graphs and (rules.mixup or rules.cutmix):
+        yield (
+            "option 'run.cuda_graphs' would repeat one draw for ever: 'regularization.mixup' and 'regularization.cutmix' "
+            f"must be 0 with it, got {rules.mixup:g} and {rules.cutmix:g}"
+        )
     if config.test.flip and config.test.views != "dense":
         yield f"option 'test.flip' goes with 'test.views' dense, got {config.test.views!r}"
 

@@ -1,36 +1,79 @@
-"""CUDA graphs: the kernels of a forward and a backward pass of one shape, started at once instead of one after the other."""
+"""CUDA graphs: all kernels of a pass, started by one call, so that small networks train as fast as the GPU computes them."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from dataclasses import fields, replace
 
-from resdet.engine.precision import Precision
+import torch
+from torch import Tensor
+
+from resdet.engine.gradients import HostCopy, measured_losses
+from resdet.engine.run import Run
+from resdet.engine.task import Batch
 from resdet.errors import ConfigError
 
+_WARM_UP = 3  # steps in which libraries choose their kernels and take their memory, which cannot be recorded
 
-def replay(module: nn.Module, example: Tensor, precision: Precision) -> None:
-    """Have a module in training mode replay its forward and backward pass on inputs of one shape.
 
-    In evaluation mode it computes as before. Parameters and buffers keep their memory, and their values: the passes that are
-    run for recording leave no trace in BN's statistics.
+def check_recording(device: torch.device) -> None:
+    """Raise a ConfigError where there is nothing that records."""
+    if device.type != "cuda":
+        raise ConfigError(f"option 'run.cuda_graphs' needs a GPU, the device is {device}")
 
-    Args:
-        module: on a GPU, without hooks; it gives one tensor.
-        example: an input of the shape of all later ones, on the same GPU.
-        precision: the number format of the later passes.
 
-    Raises:
-        ConfigError: without a GPU.
+class RecordedGradients:
+    """``Gradients`` for batches of one shape, on a GPU, in one process: the first batch is recorded, all are replayed.
+
+    The forward and the backward pass are two graphs, so that the host reads the losses of a step while the way back runs, and a
+    loss that is not finite never reaches the weights. Recording changes neither parameters nor buffers. What the step draws
+    must come from the device's own generator.
     """
-    if not example.is_cuda:
-        raise ConfigError(f"option 'run.cuda_graphs' needs a GPU, the device is {example.device}")
-    was_training, kept = module.training, [buffer.clone() for buffer in module.buffers()]
-    module.train()
-    # a cast that is remembered would be memory of the graph, read when it is not replayed
-    with precision.autocast(cached=False):
-        torch.cuda.make_graphed_callables(module, (example,))
-    with torch.no_grad():
-        for buffer, value in zip(module.buffers(), kept, strict=True):
+
+    def __init__(self) -> None:
+        self._forward, self._backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        self._batch: Batch | None = None
+
+    def __call__(self, run: Run, batch: Batch, images: float) -> dict[str, float]:  # noqa: ARG002 - the batch is whole
+        """See ``Gradients``."""
+        if self._batch is None:
+            self._record(run, batch)
+        for mine, new in zip(_tensors(self._batch), _tensors(batch), strict=True):
+            mine.copy_(new)
+        self._forward.replay()
+        copied = HostCopy(self._names, self._values)
+        self._backward.replay()
+        for parameter, gradient in self._gradients:
+            parameter.grad = gradient
+        return copied.read()
+
+    def _record(self, run: Run, batch: Batch) -> None:
+        self._batch = replace(batch, **{name: value.clone() for name, value in _named(batch).items()})  # type: ignore[type-var]
+        parameters = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+        kept = [(buffer, buffer.clone()) for buffer in run.task.model.buffers()]
+        stream = torch.cuda.Stream(run.device)
+        stream.wait_stream(torch.cuda.current_stream(run.device))
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):
+                run.optimizer.zero_grad()
+                run.precision.backward(measured_losses(run, self._batch)["loss"])
+            run.optimizer.zero_grad()  # so that the gradients are made in the graph's memory
+        pool = torch.cuda.graph_pool_handle()
+        # a cast that is remembered would be memory of the graph, read when it is not replayed; threads that load may go on
+        with torch.cuda.graph(self._forward, pool=pool, stream=stream, capture_error_mode="thread_local"):
+            measured = measured_losses(run, self._batch, cached=False)
+            self._values = torch.stack(list(measured.values())).detach()
+        with torch.cuda.graph(self._backward, pool=pool, stream=stream, capture_error_mode="thread_local"):
+            run.precision.backward(measured["loss"])
+        self._names = tuple(measured)
+        self._gradients = [(parameter, parameter.grad) for parameter in parameters]
+        for buffer, value in kept:
             buffer.copy_(value)
-    module.train(was_training)
+
+
+def _named(batch: Batch) -> dict[str, Tensor]:
+    values = {each.name: getattr(batch, each.name) for each in fields(batch)}  # type: ignore[arg-type]
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def _tensors(batch: Batch | None) -> list[Tensor]:
+    return list(_named(batch).values()) if batch is not None else []

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from resdet.distributed.ranks import ALONE, Ranks
+from resdet.engine.gradients import Gradients, gradients
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.precision import Precision
 from resdet.engine.run_folder import RunFolder
@@ -94,6 +95,7 @@ class Run(Progress):
         clip_norm: gradients (of all parameters together) longer than this are shortened to it; 0: never.
         accumulate: parts that a batch is computed in, one after the other; the gradient is that of the whole batch, but BN in
             training sees the parts.
+        gradients: computes the gradient of a step.
         average: moving average of the model's weights; None: there is none.
         ranks: the processes that train together; all of them call their hooks.
         hooks: called in this order after each step, and closed at the end, whatever ends it.
@@ -112,6 +114,7 @@ class Run(Progress):
     precision: Precision = field(default_factory=lambda: Precision("fp32", torch.device("cpu")))
     clip_norm: float = 0.0
     accumulate: int = 1
+    gradients: Gradients = gradients
     average: AveragedModel | None = None
     ranks: Ranks = ALONE
     hooks: list[Hook] = field(default_factory=list)

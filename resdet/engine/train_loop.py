@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resdet.distributed.ranks import Ranks
 from resdet.engine.exchange import add_gradients
 from resdet.engine.run import Run
 from resdet.engine.seed import step_seed
 from resdet.engine.signals import StopSignals
-from resdet.engine.task import Batch, BatchT
+from resdet.engine.task import BatchT
 from resdet.errors import ResdetError, TrainingError
 
 
@@ -58,7 +58,7 @@ def train(run: Run) -> None:
             torch.manual_seed(step_seed(run.seed, run.iteration))
             run.optimizer.zero_grad()
             (images,) = run.ranks.sum([len(batch)])
-            own = _gradients(run, batch, images)
+            own = run.gradients(run, batch, images)
             values, run.stopping = _agreed(run.ranks, own, bool(stop.received))
             if not _finite(values):
                 run.ranks.doing("")  # the message says it itself
@@ -76,50 +76,10 @@ def train(run: Run) -> None:
     run.ranks.doing("")
 
 
-def _gradients(run: Run, batch: Batch, images: float) -> dict[str, float]:
-    """Add this process's part of the gradient of a batch of ``images`` to that of the parameters.
-
-    Returns:
-        This process's part of the step's values, with the sum of losses as "loss"; the parts of all processes add up to them.
-    """
-    copies = []
-    for part in batch.split(run.accumulate) if run.accumulate > 1 else [batch]:
-        with run.precision.autocast():
-            measured = run.task.step(run.network, part)
-        total = torch.stack([value for name, value in measured.items() if name.startswith("loss")]).sum()
-        share = len(part) / images
-        copies.append((share, _HostCopy({"loss": total, **measured})))
-        run.precision.backward(total * share if share < 1 else total)
-    sums: dict[str, float] = {}
-    for share, copied in copies:
-        for name, value in copied.read().items():
-            sums[name] = sums.get(name, 0.0) + share * value
-    return sums
-
-
 def _agreed(ranks: Ranks, own: Mapping[str, float], asked: bool) -> tuple[dict[str, float], bool]:
     """The values of the step, of all processes' parts, and whether any of them was asked to stop."""
     *values, asks = ranks.sum([*own.values(), float(asked)])
     return dict(zip(own, values, strict=True)), asks > 0
-
-
-class _HostCopy:
-    """Copies scalars from the device to the host.
-
-    On a GPU the copy is queued behind the forward pass, and ``read`` waits only for the copy while the backward pass runs. So
-    the host sees every loss of every step, and the device never waits for the host.
-    """
-
-    def __init__(self, scalars: Mapping[str, Tensor]) -> None:
-        stacked = torch.stack([scalar.detach() for scalar in scalars.values()])
-        self._names = list(scalars)
-        self._host = stacked.to("cpu", non_blocking=stacked.is_cuda)
-        self._copied = torch.cuda.current_stream(stacked.device).record_event() if stacked.is_cuda else None
-
-    def read(self) -> dict[str, float]:
-        if self._copied is not None:
-            self._copied.synchronize()
-        return dict(zip(self._names, self._host.tolist(), strict=True))
 
 
 def _next(batches: Iterator[BatchT], iteration: int) -> BatchT:

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from resdet.config import config_to_yaml
-from resdet.config.schema import ClassificationRunConfig
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.averaging import moving_average
-from resdet.engine.graphs import replay
+from resdet.engine.gradients import gradients
+from resdet.engine.graphs import RecordedGradients, check_recording
 from resdet.engine.keep import keep
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.precision import Precision
@@ -109,7 +109,7 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device, ranks
     if options.sync_bn and ranks.world > 1:
         share_batch_norms(model, ranks)
     if options.cuda_graphs:
-        _replay(model, config, precision)
+        check_recording(device)
     return Run(
         0,
         schedule.iterations,
@@ -130,6 +130,7 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device, ranks
         precision=precision,
         clip_norm=optimizer.clip_norm,
         accumulate=options.accumulate,
+        gradients=RecordedGradients() if options.cuda_graphs else gradients,
         average=average,
         ranks=ranks,
     )
@@ -154,13 +155,6 @@ def _prepare(model: nn.Module, options: RunConfig) -> None:
     if options.compile:
         for part in convolutions(model):
             part.compile()
-
-
-def _replay(model: nn.Module, config: RunFile, precision: Precision) -> None:
-    """Record the passes of a classifier's backbone on a batch, see ``replay``; the check of the config allows no other task."""
-    if isinstance(model, Classifier) and isinstance(config, ClassificationRunConfig):
-        images, crop = config.run.batch // config.run.accumulate, config.data.crop
-        replay(model.backbone, torch.zeros(images, 3, crop, crop, device=precision.device), precision)
 
 
 def convolutions(model: nn.Module) -> tuple[nn.Module, ...]:

@@ -5,21 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from cifar_files import written_cifar10
-from torch import nn
 
 import resdet
 from resdet.config import load_config
-from resdet.engine.graphs import replay
-from resdet.engine.precision import Precision
 from resdet.errors import ConfigError
-
-
-def test_without_a_gpu_nothing_is_recorded() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    with pytest.raises(ConfigError, match=r"'run\.cuda_graphs' needs a GPU, the device is cpu"):
-        replay(module, torch.zeros(1, 3, 8, 8), Precision("fp32", torch.device("cpu")))
 
 
 def test_a_run_on_the_cpu_says_so_and_leaves_no_folder(tmp_path: Path) -> None:
@@ -34,7 +24,16 @@ def test_a_run_on_the_cpu_says_so_and_leaves_no_folder(tmp_path: Path) -> None:
     ("config", "options", "message"),
     [
         ("coco_r50", ["run.cuda_graphs=true"], r"'run\.cuda_graphs' is for classifiers"),
-        ("cifar10_r20", ["run.cuda_graphs=true", "run.accumulate=3"], r"'run\.accumulate' must divide 'run\.batch' 128"),
+        (
+            "cifar10_r20",
+            ["run.cuda_graphs=true", "run.accumulate=2"],
+            r"'run\.accumulate' must be 1 with 'run\.cuda_graphs'.*got 2",
+        ),
+        (
+            "cifar10_r20",
+            ["run.cuda_graphs=true", "regularization.mixup=0.2"],
+            r"'regularization\.mixup' .*must be 0.*got 0\.2 and 0",
+        ),
         ("imagenet_r50", ["data.resident=true"], r"'data\.resident' is for crops that are neither resized nor coloured"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,15 +20,17 @@ from resdet.data.loading.samplers import Key
 from resdet.data.transforms.classification import ClassificationTrainTransform
 from resdet.distributed.share import Share
 from resdet.errors import DataError
+from resdet.structures.moving import moved
 
+_AT_ONCE = 100  # batches
 _BITS = 31  # of a hash, that a draw is made of: it stays positive in int64
 
 
 class ResidentImages:
     """Images of one size on a device, shown as ``ClassificationTrainTransform`` shows them, but for the source of its draws.
 
-    Where a crop lies, and whether it is mirrored, depends on the seed and the number of the draw alone, through a hash that the
-    device computes for a whole batch. So the crops are others than those of a loader with the same seed.
+    Where a crop lies, and whether it is mirrored, depends on the seed and the number of the draw alone, through a hash. So the
+    crops are others than those of a loader with the same seed.
 
     Args:
         dataset: labelled images; each is read once, here.
@@ -48,6 +51,7 @@ class ResidentImages:
         self._transform, self._seed, self._device = transform, seed, device
         self._paths = [str(dataset.path(index)) for index in range(len(dataset))]
         self._images = _padded(dataset, transform).to(device)
+        self._channels = torch.arange(3, device=device)[:, None, None]
         self._labels = torch.tensor([dataset.label(index) for index in range(len(dataset))], device=device)
 
     def __len__(self) -> int:
@@ -55,26 +59,34 @@ class ResidentImages:
 
     def batches(self, keys: Iterable[Sequence[Key]], share: Share | None = None) -> Iterator[ClassificationBatch]:
         """A batch on the device for each list of ``(index, draw)``, or the share of it."""
-        if share is None:
-            return (self.batch(some) for some in keys)
-        return (replace(self.batch(share.take(some)), share=share) for some in keys)
+        several = iter(keys)
+        # the draws of many batches are made at once: on a GPU a batch alone would take longer than a small network's step
+        while some := [list(each if share is None else share.take(each)) for each in islice(several, _AT_ONCE)]:
+            places = self._places([key for each in some for key in each])
+            for own, mine in zip(some, places.split([len(each) for each in some], dim=1), strict=True):
+                yield replace(self._cut(own, mine), share=share)
 
     def batch(self, keys: Sequence[Key]) -> ClassificationBatch:
         """The samples ``(index, draw)`` as one batch on the device."""
-        host = torch.tensor(keys, dtype=torch.int64)
-        pairs = (host.pin_memory() if self._device.type == "cuda" else host).to(self._device, non_blocking=True)
-        index, draw = pairs.unbind(1)
+        return self._cut(keys, self._places(keys))
+
+    def _places(self, keys: Sequence[Key]) -> Tensor:
+        """Of N samples, int64 (4, N): the image, the crop's first row and column, and the step between columns, 1 or -1."""
+        index, draw = torch.tensor(keys, dtype=torch.int64).unbind(1)
         crop, (height, width) = self._transform.crop, self._images.shape[-2:]
         top, left, side = (_hashed(self._seed, draw, number) for number in range(3))
-        rows = top.remainder(height - crop + 1)[:, None] + torch.arange(crop, device=self._device)
-        columns = left.remainder(width - crop + 1)[:, None] + torch.arange(crop, device=self._device)
         mirrored = side < int(self._transform.hflip * (1 << _BITS))
-        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-        channels = torch.arange(3, device=self._device)
-        images = self._images[
-            index[:, None, None, None], channels[:, None, None], rows[:, None, :, None], columns[:, None, None, :]
-        ]
-        return ClassificationBatch(images, self._labels[index], tuple(self._paths[number] for number, _ in keys))
+        column = left.remainder(width - crop + 1) + torch.where(mirrored, crop - 1, 0)
+        places = torch.stack([index, top.remainder(height - crop + 1), column, 1 - 2 * mirrored.long()])
+        return moved(places, self._device)
+
+    def _cut(self, keys: Sequence[Key], places: Tensor) -> ClassificationBatch:
+        """The crops at some places, see ``_places``."""
+        index, top, left, step = places[:, :, None]
+        along = torch.arange(self._transform.crop, device=self._device)
+        rows, columns = (top + along)[:, None, :, None], (left + step * along)[:, None, None, :]
+        images = self._images[index[:, :, None, None], self._channels, rows, columns]
+        return ClassificationBatch(images, self._labels[index[:, 0]], tuple([self._paths[number] for number, _ in keys]))
 
 
 def _padded(dataset: ClassificationDataset, transform: ClassificationTrainTransform) -> Tensor:
