@@ -50,7 +50,7 @@ for network in ["resnet18"] if args.rehearse else ["resnet50", "resnet101"]:
                 report.note(f"{network}, {images} images, {name}: no time left")
                 continue
             ours, peer = pair(network, SIZE, where, regions=REGIONS)
-            ours.train(), peer.train()
+            ours, peer = ours.prepare_for_training().train(), peer.train()  # as the training commands do
             batch = DetectionBatch(pictures(images, SIZE), labelled(images, SIZE))
             batch = batch.pin_memory() if where.type == "cuda" else batch
             theirs = [parameter for parameter in peer.parameters() if parameter.requires_grad]

@@ -45,6 +45,7 @@ def waits(step: Callable[[], object]) -> Counter[str]:
 
 ours, _ = pair("resnet18" if args.rehearse else "resnet50", SIZE, where)
 prepared, images = ours.prepare(), pictures(2, SIZE)
+ours = ours.prepare_for_training()
 batch = DetectionBatch(images, labelled(2, SIZE))
 batch = batch.pin_memory() if where.type == "cuda" else batch
 optimizer = build_sgd(ours, 1e-5, 0.9, 1e-4)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from resdet.errors import ConfigError
-from resdet.models.training_rows.twin import training_kernel, training_twin
+from resdet.models.training_rows.twin import gpu_twin, training_kernel, training_twin
 from resdet.ops.kernels import PINS, Kernels, default_kernels, machine_key
 from resdet.training.recorded import recorded_section
 
@@ -42,12 +42,14 @@ def choose_kernels(config: RunFileT, model: ModelT, device: torch.device) -> tup
         device: there is a choice only on a CPU, in float32 and without compilation.
 
     Returns:
-        The config, and ``training_twin`` of the model; both unchanged when there is no choice.
+        The config, and ``training_twin`` of the model; both unchanged when there is no choice. On a GPU ``gpu_twin``.
 
     Raises:
         ConfigError: when the config asks for a way that is not available.
     """
     run = config.run
+    if device.type == "cuda" and not run.compile:
+        return config, gpu_twin(model)
     if device.type != "cpu" or run.precision != "fp32" or run.compile:
         return config, model
     recorded = recorded_kernels(config.output)

@@ -87,10 +87,12 @@ def losses_after(model: FasterRCNN, device: torch.device, steps: int) -> list[Te
     return found
 
 
-def test_a_detectors_steps(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_detectors_steps(device: torch.device, monkeypatch: pytest.MonkeyPatch, fused: bool) -> None:
     same_draws(monkeypatch)
     model = tiny_detector().train()
     there = on(model, device)
+    there = there.prepare_for_training() if fused else there
     expected, found = losses_after(model, torch.device("cpu"), 3), losses_after(there, device, 3)
     close(found[0], expected[0])
     for mine, other in zip(found, expected, strict=True):  # rounding grows from step to step

@@ -13,7 +13,7 @@ from resdet.models.detection.prepared.prepare import prepare_parts
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
 from resdet.models.model_file import ModelCard
-from resdet.models.training_rows.twin import training_twin
+from resdet.models.training_rows.twin import gpu_twin, training_twin
 from resdet.ops.kernels import Kernels, default_kernels
 from resdet.structures import Detections, ImageBatch, PixelConvention, Target, TargetBatch
 
@@ -72,15 +72,15 @@ class FasterRCNN(nn.Module):
         return prepared
 
     def prepare_for_training(self, kernels: Kernels | None = None) -> FasterRCNN:
-        """The detector with shorter steps of training on a CPU: the same parameters and names, the same losses and gradients.
+        """The detector with shorter steps of training: the same parameters and names, the same losses and gradients.
 
         What it shares is all that trains: an optimizer, a checkpoint or an average of the one is of the other. Blocks that
         were changed (hooks, wrapped or dilated convolutions, live BN) run as they are written; the log says which.
 
         Args:
-            kernels: how matrix products are computed; None: what is fastest, measured the first time in a second.
+            kernels: how a CPU computes matrix products; None: what is fastest, measured the first time in a second.
         """
-        return training_twin(self, kernels or default_kernels())
+        return gpu_twin(self) if self.device.type == "cuda" else training_twin(self, kernels or default_kernels())
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None

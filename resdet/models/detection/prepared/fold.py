@@ -19,6 +19,7 @@ from resdet.models.backbones.preact_blocks import PreactBlock
 from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Head, Trunk
 from resdet.models.backbones.stems import stem_layers
+from resdet.ops.conv_relu import Window, conv_relu
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.precision import in_float64
 
@@ -119,18 +120,28 @@ class FoldedBlock(nn.Module):
             for (weight, bias), (conv, _) in zip(folded_convolutions(block), block.layers, strict=True)
         )
         self.shortcut = _folded_shortcut(block.downsample)
+        if isinstance(block.downsample, Projection):
+            self._join_biases()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
         out = x if self.first_norm is None else self.first_norm(x).relu_()
         # an identity takes what enters a pre-activation block, a projection what its first ReLU gives
         source = x if isinstance(self.shortcut, nn.Identity) else out
-        for conv in self.convolutions[:-1]:
-            out = conv(out).relu_()
-        out = self.convolutions[-1](out)
-        if self.shortcut is not None:
-            out += self.shortcut(source)
-        return out if self.preactivation else out.relu_()
+        residual = None if self.shortcut is None else self.shortcut(source)
+        *inner, last = self.convolutions
+        for conv in inner:
+            out = _conv_relu(conv, out)
+        if not self.preactivation:
+            return _conv_relu(last, out, residual)
+        out = last(out)
+        return out if residual is None else out.add_(residual)
+
+    def _join_biases(self) -> None:
+        """One bias for the sum of two convolutions, so that the shortcut's needs no pass of its own."""
+        last, projection = self.convolutions[-1], list(cast(nn.Module, self.shortcut).modules())[-1]
+        last.bias = nn.Parameter(last.get_parameter("bias") + projection.get_parameter("bias"), requires_grad=False)
+        projection.register_parameter("bias", None)
 
 
 def folded_trunk(trunk: nn.Module) -> nn.Module:
@@ -160,7 +171,7 @@ class FoldedTrunk(nn.Module):
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16)), in the weights' dtype."""
         x = x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
         for conv in self.stem:
-            x = conv(x).relu_()
+            x = _conv_relu(conv, x)
         return self.blocks(self.maxpool(x))
 
 
@@ -218,6 +229,11 @@ def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     weight, bias, mean, variance = (in_float64(cast(Tensor, getattr(norm, name)).detach()) for name in names)
     scale = weight * (variance + cast(float, norm.eps)).rsqrt()
     return scale, bias - mean * scale
+
+
+def _conv_relu(conv: nn.Module, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    conv = cast(nn.Conv2d, conv)
+    return conv_relu(x, conv.weight, conv.bias, Window.of(conv), residual)
 
 
 def _convolution(weight: Tensor, bias: Tensor, like: nn.Conv2d) -> nn.Conv2d:
