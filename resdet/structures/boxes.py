@@ -27,8 +27,11 @@ def xyxy_to_xywh(boxes: Tensor) -> Tensor:
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Clip boxes (..., 4) ``xyxy`` to an image of ``size`` (H, W): x into [0, W], y into [0, H]."""
     height, width = size
-    limit = boxes.new_tensor([width, height, width, height])
-    return boxes.clamp(min=0).minimum(limit)
+    clipped = boxes.clamp(min=0)
+    # numbers in place of a tensor, for which a device's host would wait
+    clipped[..., 0::2].clamp_(max=width)
+    clipped[..., 1::2].clamp_(max=height)
+    return clipped
 
 
 def mirror_boxes(boxes: Tensor, width: int) -> Tensor:

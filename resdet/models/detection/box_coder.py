@@ -32,13 +32,14 @@ class BoxCoder:
         """Deltas (N, 4) that carry ``references`` (N, 4) to ``boxes`` (N, 4), both ``xyxy`` with positive sides."""
         x, y, w, h = _center_size(boxes)
         xa, ya, wa, ha = _center_size(references)
-        deltas = torch.stack([(x - xa) / wa, (y - ya) / ha, torch.log(w / wa), torch.log(h / ha)], dim=-1)
-        return deltas * deltas.new_tensor(self.box_reg_weights)
+        deltas = (x - xa) / wa, (y - ya) / ha, torch.log(w / wa), torch.log(h / ha)
+        # numbers in place of a tensor, for which a device's host would wait
+        return torch.stack([each * weight for each, weight in zip(deltas, self.box_reg_weights, strict=True)], dim=-1)
 
     def decode(self, deltas: Tensor, references: Tensor) -> Tensor:
         """Boxes ``xyxy`` float32 of deltas (..., 4) on references (..., 4), which broadcast: (N, K, 4) on (N, 1, 4)."""
-        deltas = deltas.float() / deltas.new_tensor(self.box_reg_weights, dtype=torch.float32)
-        dx, dy, dw, dh = deltas.unbind(-1)
+        parts = deltas.float().unbind(-1)
+        dx, dy, dw, dh = (each / weight for each, weight in zip(parts, self.box_reg_weights, strict=True))
         xa, ya, wa, ha = _center_size(references.float())
         x, y = dx * wa + xa, dy * ha + ya
         half_w = torch.exp(dw.clamp(max=MAX_LOG_SCALE)) * wa * 0.5
