@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from resdet.ops.gpu_kernels import has_gpu_kernels
 from resdet.ops.nms import class_nms, class_soft_nms
 from resdet.ops.voting import box_voting
 from resdet.structures import Detections
@@ -73,3 +74,32 @@ class Postprocess:
                 mine = label == each
                 kept[mine] = box_voting(kept[mine], boxes[:, each], scores[:, each], self.vote_iou)
         return Detections(kept, values, label, size, names)
+
+    def of_all(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        regions: Sequence[int],
+        sizes: Sequence[tuple[int, int]],
+        names: Sequence[str] = (),
+    ) -> list[Detections]:
+        """The detections of several images.
+
+        Args:
+            boxes: float (R, K, 4) ``xyxy``, those of an image behind those of the one before.
+            scores: float (R, K).
+            regions: how many of the R each image has.
+            sizes: (height, width) of each image, pixels.
+            names: the K class names.
+        """
+        found: Sequence[tuple[Tensor, Tensor, Tensor] | None] = [None] * len(sizes)
+        if self.soft_nms == "none" and not self.vote_iou and has_gpu_kernels(scores):
+            from resdet.models.detection.on_gpu import batched_detections
+
+            limits = {"score_thresh": self.score_thresh, "nms_thresh": self.nms_thresh}
+            found = batched_detections(boxes, scores, regions, sizes, **limits, top=self.detections_per_image)
+        own = zip(found, boxes.split(list(regions)), scores.split(list(regions)), sizes, strict=True)
+        return [
+            self(image_boxes, image_scores, size, names) if done is None else Detections(*done, size, names)
+            for done, image_boxes, image_scores, size in own
+        ]

@@ -169,9 +169,11 @@ class RoIHeads(nn.Module):
         image, region = sample(
             matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction, share=share
         )
-        boxes = candidates[image, region].split(torch.bincount(image, minlength=len(own)).tolist())
+        # a device's host waits twice: for how many regions each image has, and how many positives there are
+        drawn = (image == torch.arange(len(own), device=image.device)[:, None]).sum(1)
+        boxes = candidates[image, region].split(drawn.tolist())
         matched = matches[image, region]
-        positive = matched >= 0
+        positive = (matched >= 0).nonzero()[:, 0]
         owner, row = image[positive], matched[positive]
         labels = torch.full_like(matched, self.num_classes)
         labels[positive] = targets.labels[owner, row]
@@ -210,10 +212,7 @@ class RoIHeads(nn.Module):
         logits, deltas = self(features, proposals, sizes)
         scores, boxes = self.scored_boxes(logits, deltas, torch.cat(list(proposals)))
         counts = [len(image_proposals) for image_proposals in proposals]
-        return [
-            self.postprocess(image_boxes, image_scores, size, names)
-            for image_boxes, image_scores, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
-        ]
+        return self.postprocess.of_all(boxes, scores, counts, sizes, names)
 
     def scored_boxes(self, logits: Tensor, deltas: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (R, K+1) and deltas (R, K, 4) of regions (R, 4) to probabilities (R, K) and boxes (R, K, 4), both float32."""

@@ -18,6 +18,7 @@ from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.detection.matcher import match
 from resdet.models.detection.proposals import ProposalFilter, select_proposals
 from resdet.models.detection.sampler import sample
+from resdet.ops.gpu_kernels import has_gpu_kernels
 from resdet.ops.precision import at_least_float32
 from resdet.structures import TargetBatch
 
@@ -123,6 +124,10 @@ class RPN(nn.Module):
         self, logits: Tensor, deltas: Tensor, anchors: Tensor, sizes: Sequence[tuple[int, int]], keep: ProposalFilter
     ) -> list[tuple[Tensor, Tensor]]:
         """Of each image boxes float32 (R_i, 4) ``xyxy`` and their logits (R_i,), best first, from what ``predict`` gives."""
+        if has_gpu_kernels(logits):
+            from resdet.models.detection.on_gpu import batched_proposals
+
+            return batched_proposals(logits.detach(), deltas.detach(), anchors, self.coder, sizes, keep)
         return [
             select_proposals(logits[i].detach(), deltas[i].detach(), anchors, self.coder, size, keep)
             for i, size in enumerate(sizes)
@@ -190,7 +195,8 @@ def anchor_losses(
     normalizer = max(len(anchor), 1) if share is None else share.normalizer(len(anchor))
     positive = matches[image, anchor] >= 0
     entropy = F.binary_cross_entropy_with_logits(logits[image, anchor], positive.to(logits), reduction="sum")
-    image, anchor = image[positive], anchor[positive]
+    mine = positive.nonzero()[:, 0]  # once: a device's host waits for how many there are
+    image, anchor = image[mine], anchor[mine]
     targets = coder.encode(objects[image, matches[image, anchor]], anchors[anchor])
     box = box_regression_loss(deltas[image, anchor], targets, beta=smooth_l1_beta, normalizer=normalizer)
     return {"loss_rpn_cls": entropy / normalizer, "loss_rpn_box": box}

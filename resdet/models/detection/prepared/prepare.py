@@ -15,6 +15,7 @@ from resdet.models.backbones.split import Head, Trunk
 from resdet.models.detection.prepared import regions, trunk
 from resdet.models.detection.prepared.compiled import Compiled
 from resdet.models.detection.prepared.fold import copied, fold, folded_head, folded_trunk, rows
+from resdet.models.detection.prepared.pooling import pool
 from resdet.models.detection.prepared.regions import RowsRegions
 from resdet.models.detection.prepared.spatial import map_convolution
 from resdet.models.detection.prepared.trunk import RowsTrunk
@@ -151,7 +152,7 @@ class PreparedRoIHeads(RoIHeads):
 
     def region_features(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """As the plain heads'."""
-        return cast(Tensor, self.regions(at_least_float32(features), boxes))
+        return cast(Tensor, self.regions(features, boxes))
 
 
 class FoldedRegions(nn.Module):
@@ -172,10 +173,12 @@ class FoldedRegions(nn.Module):
     def forward(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Features (N, C, H, W) and N tensors (R_i, 4) ``xyxy`` in pixels to the regions' features (sum of R_i, C')."""
         regions, image = joined(boxes)
+        number = torch.promote_types(features.dtype, torch.float32)
         if not len(regions):
-            return features.new_zeros(0, self.channels)
-        indexed = torch.cat([image[:, None].to(regions), regions], 1)
-        # a GPU takes all at once
-        step = len(regions) if features.is_cuda else _FOLDED_CHUNK
-        maps = (self.head(self.pooler(features, chunk)) for chunk in indexed.split(step))
-        return torch.cat([each.mean((2, 3), dtype=features.dtype) for each in maps])
+            return features.new_zeros(0, self.channels, dtype=number)
+        if features.is_cuda:  # which takes all at once
+            return cast(Tensor, self.head(pool(self.pooler, features, regions, image)).mean((2, 3), dtype=number))
+        features = features.to(number)
+        chunks = zip(regions.split(_FOLDED_CHUNK), image.split(_FOLDED_CHUNK), strict=True)
+        maps = (self.head(pool(self.pooler, features, *chunk)) for chunk in chunks)
+        return torch.cat([each.mean((2, 3), dtype=number) for each in maps])

@@ -56,6 +56,7 @@ class RowsRegions(nn.Module):
 
     def forward(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Features (N, C, H, W) and N tensors (R_i, 4) ``xyxy`` in pixels to the regions' features (sum of R_i, C')."""
+        features = at_least_float32(features)
         regions, image = joined(boxes)
         if not len(regions):
             return features.new_zeros(0, self.channels)
