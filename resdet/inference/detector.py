@@ -209,7 +209,8 @@ def detect_image(
         found = scorer.score(scorer.propose() if proposals is None else proposals.to(first.device))
         if improvements.refine:
             found = refine(scorer, found, size)
-        return first.roi_heads.postprocess(found.boxes, found.scores, size, first.names)
+        (detections,) = first.roi_heads.postprocess.of_all(found.boxes, found.scores, [len(found.scores)], [size], first.names)
+        return detections
 
 
 def _scorer(model: FasterRCNN, image: Tensor, pyramid: Sequence[Tensor], *, flip: bool) -> RegionScorer:

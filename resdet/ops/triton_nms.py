@@ -41,7 +41,7 @@ def batched_top_nms(boxes: Tensor, usable: Tensor, iou: float, top: int, labels:
         return survivors, kept
     words = triton.cdiv(count, 64)
     overlaps = torch.empty(images, count, words, dtype=torch.int64, device=boxes.device)
-    boxes, usable = boxes.contiguous(), usable.contiguous()
+    boxes, usable = boxes.float().contiguous(), usable.contiguous()
     classes = usable if labels is None else labels.contiguous()  # without labels nothing reads it
     width = triton.next_power_of_2(words)
     with torch.cuda.device_of(boxes):
