@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_TILE = 16384  # words that the walk reads at a time: they lie in registers
+_TILE = 8192  # words that the walk reads at a time: they lie in registers
 
 
 def batched_top_nms(boxes: Tensor, usable: Tensor, iou: float, top: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -43,7 +43,7 @@ def batched_top_nms(boxes: Tensor, usable: Tensor, iou: float, top: int, labels:
     overlaps = torch.empty(images, count, words, dtype=torch.int64, device=boxes.device)
     boxes, usable = boxes.float().contiguous(), usable.contiguous()
     classes = usable if labels is None else labels.contiguous()  # without labels nothing reads it
-    width = triton.next_power_of_2(words)
+    width = max(triton.next_power_of_2(words), 32)
     with torch.cuda.device_of(boxes):
         _overlaps[words, words, images](
             boxes, classes, overlaps, _below(iou), count, words, labels is not None,
@@ -62,7 +62,8 @@ def _below(threshold: float) -> float:
     return float(near if float(near) <= threshold else np.nextafter(near, np.float32(-1)))
 
 
-@triton.jit
+# compiled once for all counts, which differ from image to image
+@triton.jit(do_not_specialize=["count", "words"])
 def _overlaps(
     boxes: tl.tensor,
     labels: tl.tensor,
@@ -107,7 +108,7 @@ def _or(a: tl.tensor, b: tl.tensor) -> tl.tensor:
     return a | b
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "words", "top"])
 def _walk(
     overlaps: tl.tensor,
     usable: tl.tensor,
@@ -119,7 +120,7 @@ def _walk(
     width: tl.constexpr,
     rows: tl.constexpr,
 ) -> None:
-    """The survivors of an image; ``width`` is the next power of two of ``words``, ``rows`` are read at once."""
+    """The survivors of an image; ``width`` is a power of two, at least ``words``; ``rows`` are read at once."""
     image = tl.program_id(0).to(tl.int64)
     bits = tl.arange(0, 64).to(tl.int64)
     shifted = tl.full([64], 1, tl.int64) << bits

@@ -57,7 +57,7 @@ def _border(place: tl.tensor, length: tl.tensor) -> tl.tensor:
     return low, tl.minimum(low + 1, length - 1), far, counts
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["sampling_ratio", "height", "width"])  # compiled once for maps of all sizes
 def _pool(
     features: tl.tensor,
     boxes: tl.tensor,

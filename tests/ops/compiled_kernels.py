@@ -21,15 +21,13 @@ def check(kernel: Any, constants: dict[str, Any], **types: str) -> None:
     print(kernel.__name__)
 
 
-# whole numbers that are 1 are constants
-for labels, by_label, sizes in (("*i1", False, {}), ("*i64", True, {"count": 1, "words": 1})):
-    check(_overlaps, {"by_label": by_label, **sizes}, boxes="*fp32", labels=labels, overlaps="*i64", threshold="fp32")
-for sizes in ({"width": 1, "count": 1, "words": 1, "top": 1}, {"width": 128}):
-    sizes = {"rows": 64, **sizes}
+for labels, by_label in (("*i1", False), ("*i64", True)):
+    check(_overlaps, {"by_label": by_label}, boxes="*fp32", labels=labels, overlaps="*i64", threshold="fp32")
+for width in (32, 128):
+    sizes = {"rows": 64, "width": width}
     check(_walk, sizes, overlaps="*i64", usable="*i1", survivors="*i64", kept="*i64")
-ones = {"sampling_ratio": 1, "channels": 1, "height": 1, "width": 1}
 for number, sizes in (
     ("*bf16", {"down": 14, "across": 14, "columns": 16, "block": 128}),
-    ("*fp32", {"down": 1, "across": 1, "columns": 1, "block": 1, **ones}),
+    ("*fp32", {"down": 1, "across": 1, "columns": 1, "block": 1, "channels": 1}),  # a 1 is a constant
 ):
     check(_pool, sizes, features=number, boxes="*fp32", image="*i64", pooled=number, scale="fp32")

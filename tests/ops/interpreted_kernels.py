@@ -19,6 +19,7 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("TRITON_INTERPRET=1 is needed", allow_module_level=True)
 
+from resdet.ops import triton_nms
 from resdet.ops.triton_nms import batched_top_nms
 from resdet.ops.triton_roi_align import roi_align
 
@@ -48,7 +49,9 @@ def test_chains_clusters_and_equal_boxes(boxes: Tensor) -> None:
     assert survivors(boxes[None], usable[None], 0.5, 200) == [expected_survivors(boxes, usable, 0.5, 200)]
 
 
-def test_images_of_different_counts_and_labels() -> None:
+@pytest.mark.parametrize("tile", [8192, 512])  # all rows of a block at once, and in parts
+def test_images_of_different_counts_and_labels(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_nms, "_TILE", tile)
     counts = [0, 1, 64, 65, 150]
     boxes, usable = padded([on_a_grid(count, 40, seed=count) for count in counts])
     usable &= torch.rand(usable.shape, generator=torch.Generator().manual_seed(0)) < 0.8
