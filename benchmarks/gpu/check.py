@@ -18,6 +18,6 @@ command += ["-k", "nms or detections"] if args.rehearse else []
 done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False)
 print(done.stdout)
 for line in done.stdout.splitlines():
-    if line.startswith(("FAILED", "ERROR")) or re.search(r"\d+ (passed|failed|error)", line):
+    if line.startswith(("FAILED", "ERROR")) or re.match(r"\d+ (passed|failed|errors?)\b", line):
         report.note(line)
 sys.exit(done.returncode)

@@ -44,13 +44,13 @@ def their_step(peer: Any, pixels: Any, optimizer: torch.optim.Optimizer, batch: 
 
 
 for network in ["resnet18"] if args.rehearse else ["resnet50", "resnet101"]:
+    plain, peer = pair(network, SIZE, where, regions=REGIONS)
+    ours, peer = plain.prepare_for_training().train(), peer.train()  # as the training commands do
     for images in (1, 2) if args.rehearse else (2, 8):
         for name in ("fp32", "bf16") if args.rehearse else ("bf16", "tf32", "fp32"):
             if deadline.left < 5:
                 report.note(f"{network}, {images} images, {name}: no time left")
                 continue
-            ours, peer = pair(network, SIZE, where, regions=REGIONS)
-            ours, peer = ours.prepare_for_training().train(), peer.train()  # as the training commands do
             batch = DetectionBatch(pictures(images, SIZE), labelled(images, SIZE))
             batch = batch.pin_memory() if where.type == "cuda" else batch
             theirs = [parameter for parameter in peer.parameters() if parameter.requires_grad]

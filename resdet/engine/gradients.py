@@ -30,7 +30,8 @@ def gradients(run: Run, batch: Batch, images: float) -> dict[str, float]:
     """See ``Gradients``: the batch in ``run.accumulate`` parts, one after the other."""
     copies = []
     for part in batch.split(run.accumulate) if run.accumulate > 1 else [batch]:
-        measured = measured_losses(run, part)
+        with run.precision.autocast():
+            measured = with_total(run.task.step(run.network, part))
         share = len(part) / images
         copies.append((share, HostCopy(tuple(measured), torch.stack(list(measured.values())).detach())))
         run.precision.backward(measured["loss"] * share if share < 1 else measured["loss"])
@@ -41,10 +42,8 @@ def gradients(run: Run, batch: Batch, images: float) -> dict[str, float]:
     return sums
 
 
-def measured_losses(run: Run, batch: Batch, *, cached: bool = True) -> dict[str, Tensor]:
-    """What the task measures of a batch, after their sum as "loss"; ``cached``: see ``Precision.autocast``."""
-    with run.precision.autocast(cached=cached):
-        measured: Mapping[str, Tensor] = run.task.step(run.network, batch)
+def with_total(measured: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a task measured, after the sum of its losses as "loss"."""
     return {"loss": torch.stack([value for name, value in measured.items() if name.startswith("loss")]).sum(), **measured}
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from resdet.engine.gradients import HostCopy, measured_losses
+from resdet.engine.gradients import HostCopy, with_total
 from resdet.engine.run import Run
 from resdet.engine.task import Batch
 from resdet.errors import ConfigError
@@ -55,12 +55,12 @@ class RecordedGradients:
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
                 run.optimizer.zero_grad()
-                run.precision.backward(measured_losses(run, self._batch)["loss"])
+                run.precision.backward(self._measured(run, self._batch)["loss"])
             run.optimizer.zero_grad()  # so that the gradients are made in the graph's memory
         pool = torch.cuda.graph_pool_handle()
-        # a cast that is remembered would be memory of the graph, read when it is not replayed; threads that load may go on
+        # threads that load images may go on
         with torch.cuda.graph(self._forward, pool=pool, stream=stream, capture_error_mode="thread_local"):
-            measured = measured_losses(run, self._batch, cached=False)
+            measured = self._measured(run, self._batch)
             self._values = torch.stack(list(measured.values())).detach()
         with torch.cuda.graph(self._backward, pool=pool, stream=stream, capture_error_mode="thread_local"):
             run.precision.backward(measured["loss"])
@@ -68,6 +68,11 @@ class RecordedGradients:
         self._gradients = [(parameter, parameter.grad) for parameter in parameters]
         for buffer, value in kept:
             buffer.copy_(value)
+
+    def _measured(self, run: Run, batch: Batch) -> dict[str, Tensor]:
+        # a cast that is remembered would be memory of the graph, read when it is not replayed
+        with run.precision.autocast(cached=False):
+            return with_total(run.task.step(run.network, batch))
 
 
 def _named(batch: Batch) -> dict[str, Tensor]:
