@@ -12,6 +12,7 @@ import torch
 
 import resdet
 from resdet.cli import COMMANDS, command_parser, main
+from resdet.config import load_config
 from resdet.config.schema import RUN_CONFIGS
 from resdet.data.synthetic.scenes import make_shapes
 from resdet.facts.run_files import run_options
@@ -83,14 +84,23 @@ def test_names_of_the_package_exist() -> None:
     assert named - set(resdet.__all__) == set()
 
 
+def test_the_cost_of_the_rows_of_the_paper() -> None:
+    rows = re.findall(r"--config (\w+)` \| ([\d,]+) × (\d+) \|", page("paper.md"))
+    assert len(rows) == 5
+    for name, steps, images in rows:
+        config = load_config(name)
+        assert (int(steps.replace(",", "")), int(images)) == (config.schedule.iterations, config.run.batch), name
+
+
 def test_the_pixels_of_the_conventions() -> None:
     from resdet.structures.pixels import PIXEL_CONVENTIONS
 
     rows = dict(re.findall(r"^\| `(torchvision|msra)` \| ([^|]+) \|", page("conventions.md"), re.MULTILINE))
     assert set(rows) == set(PIXEL_CONVENTIONS)
     for name, convention in PIXEL_CONVENTIONS.items():
-        assert rows[name].startswith(convention.order)
-    assert all(f"{value:g}" in rows["torchvision"] for value in (*PIXEL_CONVENTIONS["torchvision"].mean, 0.229, 0.224, 0.225))
+        assert rows[name].startswith(f"{convention.order} in 0 … {convention.range}")
+        numbers = [*convention.mean, *(value for value in convention.std if value != 1)]
+        assert [float(each) for each in re.findall(r"\d+\.\d+", rows[name])] == numbers
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ import resdet
 from resdet.cli import COMMANDS, main
 from resdet.config.schema import RUN_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 for package in ("mkdocs", "material", "mkdocstrings"):
     pytest.importorskip(package, reason=f"{package} builds the site: pip install -e '.[docs]'")
@@ -156,6 +158,14 @@ def test_the_reference_has_all_that_is_exported(pages: dict[Path, Built], site: 
     assert {f"resdet.{name}" for name in resdet.__all__ if name != "__version__"} <= page.ids
     assert "Run a trained model" not in page.text
     assert "score_thresh" in page.text
+
+
+def test_the_reference_has_every_shipped_run_file(pages: dict[Path, Built], site: Path) -> None:
+    page = pages[site / "reference" / "run_files.html"]
+    files = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "configs").glob("*.yaml")}
+    assert set(files) <= page.ids
+    shown = unescape(re.sub(r"<[^>]+>", "", page.text))
+    assert [name for name, text in files.items() if text.strip() not in shown] == []
 
 
 def test_the_notebook_is_shown(pages: dict[Path, Built], site: Path) -> None:

@@ -30,6 +30,13 @@ def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
     return site_links.for_the_site(site_reference.with_reference(site_links.with_gaps(markdown)), page.file.src_uri)
 
 
+def on_post_page(output: str, **_: object) -> str:
+    """Give the theme's search a name, for those who hear the page."""
+    return output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
+
+
 def _notebook(file: File) -> str:
     """The cells of a notebook, which is kept without results, as markdown."""
     cells = json.loads(file.content_string)["cells"]

@@ -1,4 +1,4 @@
-"""The reference pages, from the code itself: run file options, commands, and what ``resdet`` exports."""
+"""The reference pages, from the code itself: options, shipped run files, commands, and what ``resdet`` exports."""
 
 import argparse
 import functools
@@ -9,7 +9,9 @@ from typing import Any
 
 import resdet
 from resdet.cli import COMMANDS, command_parser
+from resdet.config import load_config
 from resdet.facts.run_files import RunOption, run_options
+from resdet.shipped import said_by_run_file, shipped_folder
 
 _ASKED = re.compile(r"^<!-- generated: (\w+) ?(\w*) -->$", re.MULTILINE)
 _WIDTH = 100  # letters of a usage
@@ -18,7 +20,7 @@ _MANY = {None: "{0}", "?": "[{0}]", "*": "[{0} …]", "+": "{0} [{0} …]", argp
 
 def with_reference(markdown: str) -> str:
     """A page with each line ``<!-- generated: KIND ARGUMENT -->`` replaced by what it asks for."""
-    kinds = {"options": options, "commands": commands, "python": python}
+    kinds = {"options": options, "commands": commands, "python": python, "run_files": run_files}
     return _ASKED.sub(lambda asked: kinds[asked[1]](*filter(None, [asked[2]])), markdown)
 
 
@@ -38,6 +40,22 @@ def commands() -> str:
 def python() -> str:
     """What ``resdet`` exports, for mkdocstrings."""
     return "\n".join(f"::: resdet.{name}\n" for name in resdet.__all__ if not name.startswith("_"))
+
+
+def run_files() -> str:
+    """The shipped run files: a table of what each costs and is to reach, and their texts."""
+    paths = sorted(shipped_folder("configs").glob("*.yaml"))
+    texts = (f"## {path.stem}\n\n```yaml\n{path.read_text(encoding='utf-8').rstrip()}\n```\n" for path in paths)
+    head = ["| run file | steps × images | hardware | time | to reach |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *(_run_file(path.stem) for path in paths), "", *texts])
+
+
+def _run_file(name: str) -> str:
+    config = load_config(name)
+    epochs = config.schedule.epochs
+    steps = f"{epochs:g} epochs" if epochs else f"{config.schedule.iterations:,}"
+    said = (_plain(said_by_run_file(name, what)) for what in ("Hardware", "Time", "To reach"))
+    return f"| [{name}](#{name}) | {steps} × {config.run.batch} | {' | '.join(said)} |"
 
 
 def _section(name: str, members: list[RunOption]) -> Iterator[str]:
