@@ -5,6 +5,7 @@
 # make chaos   whether a run of two processes survives thirty kills, see docs/scaling.md
 # make mutants MODULE=resdet/ops/nms.py   whether the tests notice small mistakes in a module or a folder, see docs/testing.md
 # make lint    ruff, mypy, import-linter
+# make docs    the documentation as a site, build/site/index.html; a broken link or a page that is left out fails
 # make venv    only the environment, .venv
 # make clean   remove .venv and everything that was built or generated
 #
@@ -32,7 +33,7 @@ export OMP_WAIT_POLICY := passive
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: venv demo demo-photos test test-kernels chaos mutants lint clean
+.PHONY: venv demo demo-photos test test-kernels chaos mutants lint docs clean
 
 venv: $(RUNTIME)
 
@@ -88,6 +89,10 @@ lint: $(DEVELOPMENT)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint(["--no-logo"])'
+
+docs: $(DEVELOPMENT)
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build
+	@echo "build/site/index.html opens from disk; its search needs a server: $(PY) -m http.server --directory build/site"
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -140,12 +140,17 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}{did_you_mean(name, list(COMMANDS))}")
+    args = _parse(command_parser(name), arguments)
+    args.command_line = [name, *arguments]
+    return int(import_module(COMMANDS[name]).run(args))
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of a command of ``COMMANDS``."""
     command = import_module(COMMANDS[name])
     parser = argparse.ArgumentParser(prog=f"resdet {name}", description=_summary(command))
     command.add_arguments(parser)
-    args = _parse(parser, arguments)
-    args.command_line = [name, *arguments]
-    return int(command.run(args))
+    return parser
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:

@@ -57,7 +57,7 @@ ALLOWED = {
 
 
 def sources() -> list[Path]:
-    files = [*PACKAGE.rglob("*.py"), *(CHECKOUT / "benchmarks").rglob("*.py"), *(CHECKOUT / "tools").glob("*.py")]
+    files = [*PACKAGE.rglob("*.py"), *(CHECKOUT / "benchmarks").rglob("*.py"), *(CHECKOUT / "tools").rglob("*.py")]
     assert len(files) > 200
     return sorted(files)
 

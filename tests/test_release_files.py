@@ -68,7 +68,7 @@ def test_the_image_runs_as_nobody_special() -> None:
 
 
 def documents() -> list[Path]:
-    found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*/*.ipynb")]
+    found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").glob("*/*.ipynb")]
     return [document for document in found if document.is_file()]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from resdet.shipped import checkout, shipped_folder
+from resdet.shipped import checkout, said_by_run_file, shipped_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = "from resdet.shipped import *; print(shipped_folder('configs')); print(checkout())"
@@ -19,6 +19,20 @@ def test_in_a_checkout_they_lie_at_its_top() -> None:
     assert shipped_folder("configs") == ROOT / "configs"
     assert shipped_folder("benchmarks") == ROOT / "benchmarks"
     assert checkout() == ROOT
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "said"),
+    [
+        ("coco_r101", "To reach", "AP50 0.484, AP 0.272 (paper, Table 8)"),
+        ("coco_r101_4step", "Time", "not measured here; four times coco_r101's iterations, half of them on 16 images"),
+        ("coco_r101", "Colour", ""),
+        ("no_such_file", "Time", ""),
+        ("../pyproject", "Time", ""),
+    ],
+)
+def test_the_head_of_a_run_file(name: str, what: str, said: str) -> None:
+    assert said_by_run_file(name, what) == said
 
 
 @pytest.mark.parametrize(

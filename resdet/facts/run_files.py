@@ -44,10 +44,25 @@ def run_file_text(name: str) -> str:
     return f"{config_to_yaml(config)}\n{cost_line(backbone.name, **options)} for its backbone (1000 classes; CIFAR nets 10)"
 
 
+@dataclasses.dataclass(frozen=True)
+class RunOption:
+    """An option of a run file."""
+
+    name: str  # with its sections, ``model.rpn.nms_thresh``; ``[0]`` stands for any place in a list of sources
+    default: Any
+    text: str
+    allowed: str  # its choices, or its range; empty: anything of its type
+    section: str  # what the section is that it stands in
+
+
+def run_options(task: str) -> Iterator[RunOption]:
+    """The options of a task's run files, with the defaults that the task gives them."""
+    yield from _options(RUN_CONFIGS[task](), "")
+
+
 def options_text() -> str:
     """Every option of the run files of each task: default, meaning, range."""
-    tasks = ("\n".join([f"run file of task {task}:", *_options(config, "  ")]) for task, config in RUN_CONFIGS.items())
-    return "\n\n".join(tasks)
+    return "\n\n".join("\n".join([f"run file of task {task}:", *map(_line, run_options(task))]) for task in RUN_CONFIGS)
 
 
 def _head(path: Path) -> str:
@@ -56,27 +71,27 @@ def _head(path: Path) -> str:
     return textwrap.shorten(" ".join(line[2:] for line in lines), 104, placeholder=" …")
 
 
-def _options(config: type[Any], prefix: str) -> Iterator[str]:
-    types = typing.get_type_hints(config)
+def _line(option: RunOption) -> str:
+    return f"  {option.name} = {option.default!r}: {option.text}" + (f" [{option.allowed}]" if option.allowed else "")
+
+
+def _options(config: Any, prefix: str) -> Iterator[RunOption]:
+    types = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
-        name, kind = f"{prefix}{field.name}", types[field.name]
-        element = next(iter(typing.get_args(kind)), None)
-        if dataclasses.is_dataclass(kind):
-            yield from _options(typing.cast("type[Any]", kind), f"{name}.")
-        elif dataclasses.is_dataclass(element):
-            yield from _options(typing.cast("type[Any]", element), f"{name}[0].")
+        name, value = f"{prefix}{field.name}", getattr(config, field.name)
+        element = next(iter(typing.get_args(types[field.name])), None)
+        if dataclasses.is_dataclass(value):
+            yield from _options(value, f"{name}.")
+        elif isinstance(element, type) and dataclasses.is_dataclass(element):
+            yield from _options(element(), f"{name}[0].")
         else:
-            yield f"{name} = {_default(field)!r}: {field.metadata['text']}{_range(field)}"
+            yield RunOption(name, value, field.metadata["text"], _allowed(field), type(config).__doc__ or "")
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _range(field: dataclasses.Field[Any]) -> str:
+def _allowed(field: dataclasses.Field[Any]) -> str:
     low, high, choices = (field.metadata.get(key) for key in ("low", "high", "choices"))
     if choices:
-        return f" [{', '.join(choices)}]"
+        return ", ".join(choices)
     if low is None and high is None:
         return ""
-    return f" [{f'{low:g}' if low is not None else ''} … {f'{high:g}' if high is not None else ''}]"
+    return f"{f'{low:g}' if low is not None else ''} … {f'{high:g}' if high is not None else ''}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import yaml
 from resdet.errors import DataError
 from resdet.files import read_json
 from resdet.report.html.blocks import Number
-from resdet.shipped import shipped_folder
+from resdet.shipped import said_by_run_file
 
 Values = Mapping[str, float | None]
 
@@ -68,17 +67,7 @@ def metrics_of(folder: Path) -> dict[str, Any]:
 
 def to_reach(folder: Path) -> str:
     """What the shipped run file of the name of ``folder`` says is to be reached; "" when there is none, or it names nothing."""
-    path = shipped_folder("configs") / f"{folder.absolute().name}.yaml"
-    if not path.is_file():
-        return ""
-    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
-    comment = [line[1:] for line in lines]
-    first = next((place for place, line in enumerate(comment) if line.strip().startswith("To reach:")), None)
-    if first is None:
-        return ""
-    # what follows belongs to it as long as it is indented
-    more = itertools.takewhile(lambda line: line.startswith("      "), comment[first + 1 :])
-    return " ".join(" ".join([comment[first].partition(":")[2], *more]).split())
+    return said_by_run_file(folder.absolute().name, "To reach")
 
 
 def _settings(folder: Path) -> tuple[Any, Any] | None:
