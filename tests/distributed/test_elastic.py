@@ -1,4 +1,4 @@
-"""A run of the command in two processes of which one is killed, again and again or for good, ends as one that nothing disturbed.
+"""A run in two processes of which one is killed, again and again or for good, ends as one that nothing disturbed.
 
 ``CHAOS_KILLS`` is the number of kills; ``make chaos`` sets it to 30.
 """
