@@ -2,7 +2,7 @@
 # make demo-photos PHOTOS=FOLDER   the same on your own photos with boxes, in half an hour or BUDGET=1h
 # make test    the tests
 # make test-kernels   the numeric tests with the kernels of other CPUs, see docs/testing.md; with SHORT=1 in three minutes
-# make chaos   whether a run of two processes survives thirty kills, see docs/scaling.md
+# make chaos   whether a run of two processes survives thirty kills, and the loss of a machine, see docs/scaling.md
 # make mutants MODULE=resdet/ops/nms.py   whether the tests notice small mistakes in a module or a folder, see docs/testing.md
 # make lint    ruff, mypy, import-linter
 # make docs    the documentation as a site, build/site/index.html; a broken link or a page that is left out fails

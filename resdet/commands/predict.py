@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resdet.commands.common import add_inference_arguments
 from resdet.commands.predict_arguments import (
@@ -13,7 +14,11 @@ from resdet.commands.predict_arguments import (
     find_inputs,
     separate_arguments,
 )
+from resdet.commands.processes import add_process_arguments, launched, together
 from resdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resdet.distributed.ranks import Ranks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,26 +62,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overlap", type=float, default=0.2, metavar="S", help="the share of a window that its neighbour covers too"
     )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every so many frames of a video (default: all)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the same prediction where it was ended: what is done is not repeated"
+    )
     add_inference_arguments(parser)
+    add_process_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict every path; a file that cannot be read is named at the end, the others are done."""
+    check_predict_arguments(args)
+    if args.devices is not None:
+        return launched(args)
+    with together(args) as ranks:
+        return _predict(args, ranks)
+
+
+def _predict(args: argparse.Namespace, ranks: Ranks) -> int:
     from resdet.commands.predict_files import any_size, as_asked, classify_files, search_files
     from resdet.files import remove_unfinished
     from resdet.inference.classifier import ImageClassifier
     from resdet.inference.load import load
     from resdet.inference.localizer import Localizer
 
-    check_predict_arguments(args)
     weights, paths, overrides = separate_arguments(args.weights, args.paths)
     test = detector_options(overrides)
-    files = find_inputs(paths)
-    remove_unfinished(Path(args.output))
+    files = ranks.once(lambda: find_inputs(paths))
+    if ranks.first:
+        remove_unfinished(Path(args.output))
     model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test)
     if isinstance(model, Localizer):
         raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
     if isinstance(model, ImageClassifier):
-        return classify_files(model, args, files)
+        return classify_files(model, args, files, ranks)
     with any_size(allowed=bool(args.tile)):
-        return search_files(as_asked(model, args), args, files)
+        return search_files(as_asked(model, args, note=ranks.first), args, files, ranks)

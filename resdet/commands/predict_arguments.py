@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,12 @@ from typing import Any, NamedTuple
 from resdet.commands.common import is_override
 from resdet.errors import ConfigError
 from resdet.files import regular
+from resdet.version import __version__
 
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
+_ASKED = (
+    "format", "score_thresh", "classes", "max_det", "short_side", "tile", "overlap", "every", "precision", "compile",
+)  # fmt: skip
 
 
 def check_predict_arguments(args: argparse.Namespace) -> None:
@@ -72,6 +77,21 @@ def detector_options(overrides: Sequence[str], command: str = "predict") -> dict
     if problems:
         raise ConfigError(problems)
     return options
+
+
+def asked(args: argparse.Namespace) -> dict[str, Any]:
+    """What the results of ``predict`` depend on besides the files to predict, as JSON."""
+    weights, _, overrides = separate_arguments(args.weights, args.paths)
+    own = {name: getattr(args, name) for name in _ASKED}
+    return {"version": __version__, "weights": [stamp(Path(name)) for name in weights], "test": overrides, **own}
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """A file's path, its size in bytes, and when it was last written, ns; -1 where there is none."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return str(path), status.st_size, status.st_mtime_ns
+    return str(path), -1, -1
 
 
 class Input(NamedTuple):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from resdet.commands.predict_arguments import Input
+from resdet.commands.predict_arguments import Input, asked
+from resdet.commands.predict_parts import Parts, Row
 from resdet.console import say
 from resdet.data.transforms.detection import DetectionTestTransform
+from resdet.distributed.ranks import Ranks
 from resdet.errors import ConfigError, DataError
 from resdet.files import write_json
-from resdet.inference.classifier import ImageClassifier
+from resdet.inference.classifier import ImageClassifier, images_at_once
 from resdet.inference.detector import Detector
 from resdet.inference.exported.networks import ExportedDetector
 from resdet.inference.tiles import Tiles
@@ -25,6 +26,8 @@ from resdet.report.outputs import OUTPUTS
 from resdet.report.predictions import (
     VideoFile,
     classification_row,
+    detection_row,
+    detections_of,
     distinct_names,
     refuse_to_overwrite,
     save_picture,
@@ -34,8 +37,8 @@ from resdet.structures import Detections
 from resdet.structures.showing import frame_of
 
 
-def as_asked(model: Detector, args: argparse.Namespace) -> Detector:
-    """The detector with the picture size and the windows of the arguments; a note where it gives no scores so low."""
+def as_asked(model: Detector, args: argparse.Namespace, *, note: bool) -> Detector:
+    """The detector with the picture size and the windows of the arguments; ``note``: say so where it gives no scores so low."""
     first = model.models[0]
     if args.short_side and isinstance(first, ExportedDetector) and first.program.facts.resizes:
         raise ConfigError(f"{first.program.path}: was exported with --resize and resizes by itself, got --short-side")
@@ -45,7 +48,7 @@ def as_asked(model: Detector, args: argparse.Namespace) -> Detector:
     if args.tile:
         model.tiles = Tiles(args.tile, args.overlap)
     lowest = model.score_thresh
-    if args.score_thresh < lowest:
+    if note and args.score_thresh < lowest:
         say(
             f"note: the model gives no scores below {lowest:g}; model.test.score_thresh={args.score_thresh:g} would", error=True
         )
@@ -63,47 +66,83 @@ def any_size(allowed: bool) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def classify_files(model: ImageClassifier, args: argparse.Namespace, files: Sequence[Input]) -> int:
-    """Name each picture's best class, and write ``predictions.json``. All files go in at once: classifiers work in batches."""
+def classify_files(model: ImageClassifier, args: argparse.Namespace, files: Sequence[Input], ranks: Ranks) -> int:
+    """Name each picture's best class, and write ``predictions.json``. Classifiers work in batches, which are the parts."""
     if others := [name for name in args.format if name not in ("pictures", "json")]:
         raise ConfigError(f"--format {', '.join(others)}: for detectors; of a classifier predictions.json is written")
-    output = Path(args.output)
-    rows: list[dict[str, Any]] = []
-    problems: list[str] = []
-    try:
-        for found in model.stream([file.path for file in files]):
+    output, size = Path(args.output), images_at_once(model.transform.crop)
+    batches = [[file.path for file in files[first : first + size]] for first in range(0, len(files), size)]
+
+    def work(number: int, add: Callable[[Row], None]) -> None:
+        for found in model.stream(batches[number]):
             say(f"{found.path}: {found[0].name} {found[0].score:.3f}")
-            rows.append(classification_row(found))
-    except DataError as error:
-        problems += error.problems
-    finally:
-        write_json(output / "predictions.json", rows)
-    return _ended(files, problems, output)
+            add(classification_row(found))
+
+    def write(rows: Iterator[tuple[int, Row]]) -> None:
+        write_json(output / "predictions.json", [row for _, row in rows])
+
+    parts = Parts(output, asked(args), [[(path, "") for path in batch] for batch in batches], ranks, resume=args.resume)
+    return _done(parts, work, write, len(files), output, ranks)
 
 
-def search_files(model: Detector, args: argparse.Namespace, files: Sequence[Input]) -> int:
-    """Search each picture and each frame for objects, and write the formats of the arguments."""
+def search_files(model: Detector, args: argparse.Namespace, files: Sequence[Input], ranks: Ranks) -> int:
+    """Search each picture and each frame for objects, and write the formats of the arguments. Each file is a part."""
     output, drawn = Path(args.output), "pictures" in args.format
     names = distinct_names([file.place for file in files])
     targets = [output / f"{name}{written_suffix(file.path)}" for name, file in zip(names, files, strict=True)]
     if drawn:
         refuse_to_overwrite([file.path for file in files], targets)
     outputs = [OUTPUTS[name](output, model.names) for name in args.format if name in OUTPUTS]
-    problems: list[str] = []
-    try:
-        for file, name, target in zip(files, names, targets, strict=True):
-            results = _results(model, file.path, args)
-            try:
-                for found in _drawn(results, file.path, target, args.every) if drawn else results:
-                    frame = frame_of(found.path, found.image_id)
-                    for each in outputs:
-                        each.add(found, name if frame is None else f"{name}_{frame:06}")
-            except DataError as error:
-                problems += error.problems
-    finally:
+
+    def work(number: int, add: Callable[[Row], None]) -> None:
+        results = _results(model, files[number].path, args)
+        for found in _drawn(results, files[number].path, targets[number], args.every) if drawn else results:
+            for each in outputs:
+                if not each.lists:
+                    each.add(found, _name(names[number], found))
+            add(detection_row(found))
+
+    def write(rows: Iterator[tuple[int, Row]]) -> None:
+        for number, row in rows:
+            found = detections_of(row, model.names)
+            for each in outputs:
+                if each.lists:
+                    each.add(found, _name(names[number], found))
         for each in outputs:
             each.close()
-    return _ended(files, problems, output)
+
+    named = [[(file.path, name)] for file, name in zip(files, names, strict=True)]
+    parts = Parts(output, asked(args), named, ranks, resume=args.resume)
+    return _done(parts, work, write, len(files), output, ranks)
+
+
+def _name(name: str, found: Detections) -> str:
+    frame = frame_of(found.path, found.image_id)
+    return name if frame is None else f"{name}_{frame:06}"
+
+
+def _done(
+    parts: Parts,
+    work: Callable[[int, Callable[[Row], None]], None],
+    write: Callable[[Iterator[tuple[int, Row]]], None],
+    count: int,
+    output: Path,
+    ranks: Ranks,
+) -> int:
+    """Do the work and have the first process write of it what belongs to all files; 0, or a DataError with all problems."""
+    try:
+        parts.work(work)
+    finally:
+        if ranks.first:  # of what there is, where something has ended the work
+            write(parts.rows())
+    if not ranks.first:
+        return 0
+    problems = parts.problems()
+    parts.forget()
+    say(f"{count - len(problems)} of {count} files done, written: {output}", error=True)
+    if problems:
+        raise DataError(problems)
+    return 0
 
 
 def _results(model: Detector, path: Path, args: argparse.Namespace) -> Iterator[Detections]:
@@ -133,11 +172,3 @@ def _drawn(results: Iterator[Detections], path: Path, target: Path, every: int) 
             else:
                 save_picture(found.draw(), target)
             yield found
-
-
-def _ended(files: Sequence[Input], problems: Sequence[str], output: Path) -> int:
-    """0; a DataError with all problems when there are some."""
-    say(f"{len(files) - len(problems)} of {len(files)} files done, written: {output}", error=True)
-    if problems:
-        raise DataError(problems)
-    return 0

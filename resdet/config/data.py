@@ -93,7 +93,8 @@ class ClassificationSourceConfig:
     root: str = option(
         "",
         "folder: one sub-folder a class; imagenet: the folder that holds train and val; list: the folder that its paths start "
-        "from; shards: the folder that `resdet data shard` wrote; cifar: the folder of the official batches (python or binary)",
+        "from; shards: the folder that `resdet data shard` wrote, or its URL (s3, gs, http); cifar: the folder of the official "
+        "batches (python or binary)",
     )
     split: str = option(
         "train",

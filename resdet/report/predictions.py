@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
 
 from resdet.errors import ConfigError, ResdetError
@@ -93,6 +94,20 @@ def detection_row(found: Detections) -> dict[str, Any]:
     height, width = found.size
     detections = [{"box": list(box), "score": score, "label": label, "name": name} for box, score, label, name in found]
     return {**_origin(found), "width": width, "height": height, "detections": detections}
+
+
+def detections_of(row: Mapping[str, Any], names: Sequence[str]) -> Detections:
+    """The detections of a row of ``detection_row``, by a model whose K class names are ``names``: the same numbers."""
+    found = row["detections"]
+    return Detections(
+        torch.tensor([each["box"] for each in found], dtype=torch.float32).reshape(-1, 4),
+        torch.tensor([each["score"] for each in found], dtype=torch.float32),
+        torch.tensor([each["label"] for each in found], dtype=torch.int64),
+        (row["height"], row["width"]),
+        names,
+        row.get("frame", row["file"]),
+        row["file"],
+    )
 
 
 def classification_row(found: Classification) -> dict[str, Any]:

@@ -1,13 +1,16 @@
-"""A run of the command in two processes of which one is killed again and again ends as one that nothing disturbed.
+"""A run in two processes of which one is killed, again and again or for good, ends as one that nothing disturbed.
 
 ``CHAOS_KILLS`` is the number of kills; ``make chaos`` sets it to 30.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 from tiny_detectors import picture
@@ -23,7 +27,8 @@ from resdet.distributed.launch import launch
 from resdet.errors import ConfigError
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "2"))
-STEPS = 24 * KILLS
+LONG = 30
+STEPS = max(48, 14 * KILLS)
 LIMIT = 600
 
 
@@ -62,25 +67,29 @@ def run_file(tmp_path: Path) -> Path:
     return path
 
 
-def started(run_file: Path, folder: Path, restarts: int) -> subprocess.Popen[bytes]:
+def started(run_file: Path, folder: Path, *more: object, devices: int = 2) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "resdet", "train-cls", "--config", str(run_file), "--output", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    launcher = ["--device", "cpu", "--devices", "2", "--max-restarts", str(restarts)]
+    launcher = ["--device", "cpu", "--devices", str(devices), *map(str, more)]
     return subprocess.Popen([*command, *launcher], env=environment)
+
+
+def losses(folder: Path) -> list[float]:
+    """The losses that a run has logged in whole lines."""
+    written = folder / "log.jsonl"
+    return [json.loads(line)["loss"] for line in written.read_text().split("\n")[:-1]] if written.exists() else []
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes where Linux lists them")
 def test_a_run_survives_kills(run_file: Path, tmp_path: Path) -> None:
-    assert started(run_file, tmp_path / "undisturbed", 0).wait(LIMIT) == 0
+    assert started(run_file, tmp_path / "undisturbed").wait(LIMIT) == 0
 
     chance, folder, until = random.Random(0), tmp_path / "disturbed", time.monotonic() + LIMIT * KILLS
-    running = started(run_file, folder, KILLS)
-    written, killed = folder / "log.jsonl", 0
-    seen = 0
+    running = started(run_file, folder, "--max-restarts", KILLS)
+    killed = seen = 0
     while killed < KILLS and running.poll() is None and time.monotonic() < until:
-        lines = len(written.read_text().splitlines()) if written.exists() else 0
-        workers = children(running.pid)
+        lines, workers = len(losses(folder)), children(running.pid)
         # a few steps on, so that every start gets past a checkpoint
         if lines >= seen + 4 + chance.randrange(6) and len(workers) == 2:
             os.kill(chance.choice(workers), signal.SIGKILL)
@@ -93,6 +102,51 @@ def test_a_run_survives_kills(run_file: Path, tmp_path: Path) -> None:
     for name in ("model.safetensors", "state.pt"):
         assert (folder / name).stat().st_size > 1000
     assert (folder / "model.safetensors").read_bytes() == (tmp_path / "undisturbed" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(KILLS < LONG, reason=f"waits a minute for a launcher that is gone; with CHAOS_KILLS={LONG}")
+def test_a_run_that_loses_a_machine_for_good(run_file: Path, tmp_path: Path) -> None:
+    """It takes the steps of two processes up to its checkpoint, bit for bit, and from there on those of one."""
+    short = "schedule.iterations=30"
+    folder, place = tmp_path / "lost", ("--nnodes", "1:2", "--rdzv-endpoint", f"localhost:{free_port()}", "--max-restarts", 3)
+    kept = started(run_file, folder, short, "--resume", *place, devices=1)
+    time.sleep(3)  # it serves the place where they meet
+    lost = started(run_file, folder, short, "--resume", *place, devices=1)
+    until = time.monotonic() + LIMIT
+    while len(losses(folder)) < 8 and time.monotonic() < until:
+        time.sleep(0.02)
+    gone, left = children(lost.pid), children(kept.pid)
+    assert len(gone) == len(left) == 1
+    for process in (lost.pid, *gone):
+        os.kill(process, signal.SIGKILL)
+    lost.wait()
+    while set(children(kept.pid)) & set(left):
+        time.sleep(0.05)
+    shutil.copytree(folder, tmp_path / "copy")
+    kept_at = torch.load(tmp_path / "copy" / "state.pt", weights_only=True)["iteration"]
+    assert 6 <= kept_at < 30
+    assert kept.wait(LIMIT) == 0
+
+    assert started(run_file, tmp_path / "copy", short, "--resume", devices=1).wait(LIMIT) == 0
+    assert (folder / "model.safetensors").read_bytes() == (tmp_path / "copy" / "model.safetensors").read_bytes()
+    assert started(run_file, tmp_path / "both", short).wait(LIMIT) == 0
+    found, both = losses(folder), losses(tmp_path / "both")
+    print(
+        "of 30 steps, two processes took",
+        kept_at,
+        "and the difference of the loss in the next one is",
+        found[kept_at] - both[kept_at],
+    )
+    assert found[:kept_at] == both[:kept_at]
+    assert found[kept_at] == pytest.approx(both[kept_at], rel=1e-5)
+    assert found != both
+
+
+def free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
 
 
 def test_the_launcher_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,12 @@ ROUNDING = 1e-6
 _UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
 _SEARCHED = 20  # of so many missing files it is told which file beside them may be meant
 _EXPLAINED = 20  # unknown classes for which a near name is looked for
+# what is known of an object besides its box, and how it is kept
+_COLUMNS = {
+    "owners": "q", "labels": "q", "crowd": "b", "difficult": "b", "ignore": "b", "empty": "b", "areas": "d",
+    "annotation_ids": "q",
+}  # fmt: skip
+_DTYPES = {"q": np.int64, "b": np.bool_, "d": np.float64}
 # the side in pixels of an image whose size is not known, against which its objects are still read for their own problems
 _ENDLESS = 2**31
 
@@ -44,8 +51,9 @@ class DatasetBuilder:
         self.source, self.centred = source, centred
         self.problems: list[str] = []
         self._images: list[tuple[bytes, int, int, int]] = []
-        self._objects: list[tuple[int, int, bool, bool, bool, bool, float, int]] = []
-        self._boxes: list[tuple[float, float, float, float]] = []
+        # of each object: columns, for there may be ten millions
+        self._columns: dict[str, array[Any]] = {name: array(kind) for name, kind in _COLUMNS.items()}
+        self._corners = array("d")
         self._files: list[tuple[str, bytes]] = []
         self._empty: list[str] = []
         self._outside: list[tuple[float, str]] = []
@@ -70,7 +78,15 @@ class DatasetBuilder:
     @property
     def object_count(self) -> int:
         """The number of objects added and kept so far."""
-        return len(self._objects)
+        return len(self._columns["labels"])
+
+    @property
+    def _boxes(self) -> NDArray[np.float64]:
+        """float64 (N, 4): x, y, width, height of the objects."""
+        return np.array(self._corners, np.float64).reshape(-1, 4)
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return np.array(self._columns[name], _DTYPES[_COLUMNS[name]])
 
     def add_image(self, where: str, folder: Path, name: str, image_id: int, height: int = 0, width: int = 0) -> int:
         """Add an image whose file is ``folder/name`` and return its index. An unsafe name or a missing file is a problem.
@@ -138,9 +154,11 @@ class DatasetBuilder:
                 self._empty.append(where)
             elif overshoot > _UNSEEN:
                 self._outside.append((overshoot, where))
-            self._boxes.append(box)
+            self._corners.extend(box)
             area = width * height if area is None else area
-            self._objects.append((image, label, crowd, difficult, ignore, empty, area, annotation_id))
+            values = (image, label, crowd, difficult, ignore, empty, area, annotation_id)
+            for column, value in zip(self._columns.values(), values, strict=True):
+                column.append(value)
 
     def build(self, names: Sequence[str], category_ids: Sequence[int]) -> DetectionDataset:
         """The data set, objects ordered by image.
@@ -161,11 +179,9 @@ class DatasetBuilder:
             raise DataError(self.problems)
         self._warn()
         files, ids, heights, widths = zip(*self._images, strict=True)
-        image, label, crowd, difficult, ignore, empty, area, key = (
-            zip(*self._objects, strict=True) if self._objects else ((),) * 8
-        )
-        owners = np.array(image, dtype=np.int64)
+        owners = self._column("owners")
         order = np.argsort(owners, kind="stable")
+        objects = {name: self._column(name)[order] for name in _COLUMNS if name != "owners"}
         return DetectionDataset(
             names=tuple(names),
             category_ids=tuple(category_ids),
@@ -174,14 +190,8 @@ class DatasetBuilder:
             ids=np.array(ids, dtype=np.int64),
             sizes=np.stack([np.array(heights, dtype=np.int64), np.array(widths, dtype=np.int64)], axis=1),
             offsets=np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(ids)))]).astype(np.int64),
-            boxes=np.array(self._boxes, dtype=np.float64).reshape(-1, 4)[order],
-            labels=np.array(label, dtype=np.int64)[order],
-            crowd=np.array(crowd, dtype=np.bool_)[order],
-            difficult=np.array(difficult, dtype=np.bool_)[order],
-            ignore=np.array(ignore, dtype=np.bool_)[order],
-            empty=np.array(empty, dtype=np.bool_)[order],
-            areas=np.array(area, dtype=np.float64)[order],
-            annotation_ids=np.array(key, dtype=np.int64)[order],
+            boxes=self._boxes[order],
+            **objects,
         )
 
     def _missing(self) -> list[str]:
@@ -193,15 +203,12 @@ class DatasetBuilder:
             lines.append(f"{where}: no such image file: {os.fsdecode(path)}{there}")
         return lines
 
-    def _twice(self) -> list[tuple[int, tuple[float, float, float, float]]]:
-        """The image and the box of each object that equals one before it."""
-        seen: set[tuple[int, int, tuple[float, float, float, float]]] = set()
-        twice = []
-        for (image, label, *_), box in zip(self._objects, self._boxes, strict=True):
-            if (image, label, box) in seen:
-                twice.append((image, box))
-            seen.add((image, label, box))
-        return twice
+    def _twice(self) -> NDArray[np.int64]:
+        """The places of the objects that equal one before them in image, class and box, in order."""
+        keys = [*self._boxes.T, self._column("labels"), self._column("owners")]
+        order = np.lexsort(keys)  # which keeps the order of equals
+        same = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
+        return np.sort(order[1:][same])
 
     def _shared(self) -> list[str]:
         """A line for each image whose file is another's too: what one of the two lacks would be trained as background."""
@@ -217,8 +224,8 @@ class DatasetBuilder:
         lines = [text for text, _, _ in self._astray]
         if not lines:
             return []
-        boxes = np.array([*self._boxes, *(box for _, box, _ in self._astray)], dtype=np.float64)
-        sizes = [self._images[image][:1:-1] for image, *_ in self._objects] + [size for _, _, size in self._astray]
+        boxes = np.concatenate([self._boxes, [box for _, box, _ in self._astray]])
+        sizes = [self._images[image][:1:-1] for image in self._columns["owners"]] + [size for _, _, size in self._astray]
         reading = mistaken(boxes, np.array(sizes, dtype=np.int64), centred=self.centred)
         if reading is None:
             return lines
@@ -235,11 +242,11 @@ class DatasetBuilder:
             warnings.warn(f"{self.source}: {text}", BoxWarning, stacklevel=4)
 
     def _doubts_of_boxes(self) -> Iterator[str]:
-        if in_first_pixel(np.array(self._boxes).reshape(-1, 4), np.array([image[2:] for image in self._images])):
+        if in_first_pixel(self._boxes, np.array([image[2:] for image in self._images])):
             yield "every box lies within the first pixel; boxes are in pixels, are these fractions of the image?"
-        if twice := self._twice():
-            image, box = twice[0]
-            first = f"{_show(box)} of {os.fsdecode(self._images[image][0])}"
+        if len(twice := self._twice()):
+            image = self._images[self._columns["owners"][twice[0]]]
+            first = f"{_show(self._boxes[twice[0]])} of {os.fsdecode(image[0])}"
             yield f"{len(twice)} objects are given twice, with the same image, class and box, the first: {first}"
         if self._empty:
             yield f"{len(self._empty)} boxes without area are left out of training, the first: {self._empty[0]}"

@@ -13,6 +13,7 @@ from resdet.data.formats.annotation_cache import cached
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.coco_mend import Mender, outline_box
 from resdet.data.formats.coco_rows import TRAINING_ANNOTATION, TRAINING_CATEGORY, TRAINING_IMAGE, RowKind
+from resdet.data.formats.coco_stream import Annotations, read_instances
 from resdet.data.problems import shown
 from resdet.errors import DataError
 from resdet.files import read_json
@@ -75,9 +76,12 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
         mender.images(images)
     places = _read_images(images, source, folder, builder)
     known = {"image_id": TRAINING_IMAGE.ids(images), "category_id": TRAINING_CATEGORY.ids(categories)}
-    if _any_wrong(TRAINING_ANNOTATION, annotations, known):
-        mender.annotations(annotations)
-    wrong = _wrong_rows(TRAINING_ANNOTATION, annotations, source, problems, known)
+    wrong = set()
+    if not isinstance(annotations, Annotations) or not annotations.sound_together(known):
+        annotations = list(annotations)
+        if _any_wrong(TRAINING_ANNOTATION, annotations, known):
+            mender.annotations(annotations)
+        wrong = _wrong_rows(TRAINING_ANNOTATION, annotations, source, problems, known)
     for row, entry in enumerate(annotations):
         # a wrong image is already reported by its own row
         if row not in wrong and entry["image_id"] in places:
@@ -85,15 +89,21 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
     return builder.build(names, _category_ids(found, names))
 
 
-def _parse(path: Path, builder: DatasetBuilder) -> dict[str, list[Any]]:
-    content = read_json(path, partial(_without_outline, builder))
+def _parse(path: Path, builder: DatasetBuilder) -> dict[str, Any]:
+    each_object = partial(_without_outline, builder)
+    try:
+        content = read_instances(path, each_object)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if content is None:  # told why, or read whole
+        content = read_json(path, each_object)
     sections = ("images", "annotations", "categories")
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be an object with {', '.join(sections)}, got {type(content).__name__}")
     if "annotations" not in content and "images" in content:
         warnings.warn(f"{path}: has no annotations: its images can be detected on, not trained on or scored", stacklevel=3)
         content["annotations"] = []
-    wrong = [key for key in sections if not isinstance(content.get(key), list)]
+    wrong = [key for key in sections if not isinstance(content.get(key), (list, Annotations))]
     if wrong:
         raise DataError([f"{path}: key {key!r} must be a list, got {_shown(content, key)}" for key in wrong])
     return content

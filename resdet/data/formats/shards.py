@@ -2,16 +2,20 @@
 
 A set is ``NAME-000000.tar``, ``NAME-000001.tar`` … and ``NAME-index.safetensors``, which tells where each image lies. In the
 tar files an image is two members, ``000000123.jpg`` and ``000000123.cls`` (its label, in digits): what the package webdataset
-reads as a stream. Here the index is used instead, so sampling, workers and resuming are those of a folder of files.
+reads as a stream. Here the index is used instead, so sampling, workers and resuming are those of a folder of files. The files
+lie in a folder, or behind a URL: then each process asks for the bytes of its own images alone.
 
 Legend: M images, S shards, K classes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 
 from resdet.data.formats.annotations import class_mismatch
 from resdet.data.formats.file_names import unsafe_name
+from resdet.data.formats.remote import is_url, read_url, size_of_url
 from resdet.data.loading.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import parse_json, regular
@@ -30,6 +35,7 @@ from resdet.images import read_image
 
 KIND = "resdet shards 1"
 BLOCK = tarfile.BLOCKSIZE
+_AT_ONCE = 16  # questions to a server
 _COLUMNS = {"shards": "int32", "offsets": "int64", "sizes": "int64", "labels": "int32", "sources": "uint8"}
 
 
@@ -39,7 +45,7 @@ class ShardDataset(SharedArrays):
 
     Attributes:
         names: K class names, in label order.
-        files: S paths of the tar files, encoded for the file system.
+        files: S paths or URLs of the tar files, encoded for the file system.
         shards: int32 (M,), the tar file of each image.
         offsets: int64 (M,), where its content begins in that, bytes.
         sizes: int64 (M,), the size of its content in bytes.
@@ -77,13 +83,7 @@ class ShardDataset(SharedArrays):
             DataError: naming a tar file that cannot be read, or is not the one that the index was made with.
         """
         file, size = os.fsdecode(self.files[self.shards[index]]), int(self.sizes[index])
-        try:
-            # we open the file again for each image, so that processes share nothing and nothing stays open
-            with open(regular(file), "rb", buffering=0) as opened:  # noqa: PTH123
-                opened.seek(int(self.offsets[index]) - BLOCK)
-                block = opened.read(BLOCK + size)
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+        block = (read_url if is_url(file) else _read_file)(file, int(self.offsets[index]) - BLOCK, BLOCK + size)
         key = sample_key(index).encode()
         if len(block) < BLOCK + size or not block.startswith(key + b".") or block[124:135] != b"%011o" % size:
             raise DataError(f"{file}: does not hold image {key.decode()} where its index says: it has changed since")
@@ -94,7 +94,7 @@ def read_shards(root: str | Path, split: str, names: Sequence[str] | None = None
     """Read the index of a set of shards, and check the size of each shard against it.
 
     Args:
-        root: the folder.
+        root: the folder, or its URL.
         split: the beginning of the names of the files.
         names: class names in label order; those of the index when not given.
 
@@ -102,14 +102,15 @@ def read_shards(root: str | Path, split: str, names: Sequence[str] | None = None
         DataError: with every problem: an index that is missing or broken, tar files that are missing, cut short or outside of
             the folder, classes that are not among ``names``.
     """
-    root = Path(root)
-    path = root / f"{split}-index.safetensors"
+    path = _inside(root, f"{split}-index.safetensors")
     about, columns = _read_index(path)
     found = about["names"]
     names = found if names is None else list(names)
     problems = [f"{path}: {problem}" for problem in class_mismatch(found, names)]
-    for entry in about["files"]:
-        problems += wrong_file(root / entry["file"], entry["bytes"])
+    files = [_inside(root, entry["file"]) for entry in about["files"]]
+    with ThreadPoolExecutor(_AT_ONCE if is_url(root) else 1) as pool:
+        for found_wrong in pool.map(wrong_file, files, [entry["bytes"] for entry in about["files"]]):
+            problems += found_wrong
     if problems:
         raise DataError(problems)
     positions = {name: label for label, name in enumerate(names)}
@@ -117,7 +118,7 @@ def read_shards(root: str | Path, split: str, names: Sequence[str] | None = None
     sources = np.ascontiguousarray(columns["sources"])
     return ShardDataset(
         tuple(names),
-        tuple(os.fsencode(root / entry["file"]) for entry in about["files"]),
+        tuple(map(os.fsencode, files)),
         columns["shards"],
         columns["offsets"],
         columns["sizes"],
@@ -131,19 +132,48 @@ def sample_key(index: int) -> str:
     return f"{index:09}"
 
 
-def wrong_file(path: Path, size: int) -> list[str]:
+def _inside(root: str | Path, name: str) -> str:
+    """The path or URL of a file of a folder."""
+    return f"{str(root).rstrip('/')}/{name}" if is_url(root) else str(Path(root) / name)
+
+
+def _read_file(path: str, start: int, length: int) -> bytes:
+    try:
+        # we open the file again for each image, so that processes share nothing and nothing stays open
+        with open(regular(path), "rb", buffering=0) as opened:  # noqa: PTH123
+            opened.seek(start)
+            return opened.read(length)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def wrong_file(path: str | Path, size: int) -> list[str]:
     """Problems with a tar file that must have ``size`` bytes."""
     try:
-        found = path.stat().st_size
+        found = size_of_url(str(path)) if is_url(path) else Path(path).stat().st_size
+    except DataError as error:
+        return list(error.problems)
     except OSError as error:
         return [f"{path}: cannot be read: {error.strerror}; `resdet data shard` with the same arguments writes what is missing"]
     return [] if found == size else [f"{path}: must have {size} bytes, got {found}: it is cut short, or another file"]
 
 
-def _read_index(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+@contextlib.contextmanager
+def _on_disk(path: str) -> Iterator[Path]:
+    """A file by its path; what a URL leads to is there in this context."""
+    if not is_url(path):
+        yield regular(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "index.safetensors"
+        copy.write_bytes(read_url(path))
+        yield copy
+
+
+def _read_index(path: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The common values of an index and its columns, both checked."""
     try:
-        with safe_open(regular(path), framework="numpy") as file:
+        with _on_disk(path) as local, safe_open(local, framework="numpy") as file:
             about = parse_json((file.metadata() or {}).get("index", "null"))
             columns = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except FileNotFoundError as error:

@@ -12,6 +12,7 @@ from resdet.data.formats.cifar import read_cifar
 from resdet.data.formats.folder import read_folder
 from resdet.data.formats.image_list import read_image_list
 from resdet.data.formats.imagenet import read_imagenet
+from resdet.data.formats.remote import is_url
 from resdet.data.formats.shards import read_shards
 from resdet.data.sources.format import Format, Names, names_file, names_split
 from resdet.data.sources.options import existing_file, path_of
@@ -89,7 +90,7 @@ def _list(source: ClassificationSourceConfig, root: Path, names: Names) -> Class
 
 
 def _shards(source: ClassificationSourceConfig, root: Path, names: Names) -> ClassificationDataset:
-    return read_shards(root, source.split, names)
+    return read_shards(source.root if is_url(source.root) else root, source.split, names)
 
 
 def _imagenet(source: ClassificationSourceConfig, root: Path, names: Names) -> ClassificationDataset:
@@ -114,7 +115,7 @@ _CIFAR = Format(_cifar, (names_split("train", "test", "train45k", "val5k"),))
 _FORMATS: dict[str, Format[ClassificationSourceConfig, ClassificationDataset]] = {
     "folder": Format(_folder),
     "list": Format(_list, (names_file("annotations"),)),
-    "shards": Format(_shards, (names_split("train", "val", "test"),)),
+    "shards": Format(_shards, (names_split("train", "val", "test"),), remote=True),
     "imagenet": Format(_imagenet, (names_split(*_IMAGENET_SPLITS), _holds_split, names_file("annotations", needed=False))),
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from resdet.config.schema import ClassificationSourceConfig, DetectionSourceConfig, LocalizationSourceConfig
+from resdet.data.formats.remote import is_url, without_secrets, wrong_url
 from resdet.data.sources.options import is_file, is_folder, no_file, no_folder, no_list
 from resdet.errors import ConfigError
 
@@ -24,14 +25,20 @@ class Format(Generic[SourceT, DatasetT]):
     Attributes:
         reader: makes the data set of a source, its root folder and the class names.
         rules: say which options of a source name something that is not there.
+        remote: whether the root may be a URL; the reader and the rules then find it in the source.
     """
 
     reader: Callable[[SourceT, Path, Names], DatasetT]
     rules: tuple[Rule, ...] = ()
+    remote: bool = False
 
     def missing(self, source: SourceT, label: str) -> list[str]:
         """What the options of a source name that is not there; ``label`` is what the source is called."""
-        if not is_folder(source.root):
+        if is_url(source.root):
+            wrong = wrong_url(source.root) if self.remote else f"must name a folder, got {without_secrets(source.root)}"
+            if wrong:
+                return [f"option '{label}.root' {wrong}"]
+        elif not is_folder(source.root):
             return [no_folder(f"{label}.root", source.root)]
         return [problem for rule in self.rules for problem in rule(source, _root(source), label)]
 

@@ -17,6 +17,8 @@ from resdet.version import __version__
 class JsonRows(Output):
     """``predictions.json``: file, size and detections of each picture."""
 
+    lists = True
+
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(folder, names)
         self.rows: list[dict[str, Any]] = []
@@ -35,6 +37,8 @@ class CocoResults(Output):
 
     Pictures are numbered from 1 in their order, classes from 1 in label order.
     """
+
+    lists = True
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(folder, names)
@@ -59,6 +63,8 @@ class CocoResults(Output):
 class CsvTable(Output):
     """``detections.csv``: a row for each object, corners in pixels."""
 
+    lists = True
+
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(folder, names)
         self.rows: list[tuple[object, ...]] = []
@@ -81,6 +87,8 @@ class LabelStudioTasks(Output):
     The pictures are named as files that Label Studio serves from its local storage; its labelling interface needs
     ``<Image name="image" value="$image"/>`` and ``<RectangleLabels name="label" toName="image">`` with the class names.
     """
+
+    lists = True
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(folder, names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from resdet.structures import Detections
 
@@ -15,7 +16,12 @@ class Output(ABC):
     Args:
         folder: the folder of all results; files are written into it, or into a folder of their own in it.
         names: the K class names, in label order.
+
+    Attributes:
+        lists: whether ``add`` needs all pictures in their order; else it writes of each picture what belongs to that alone.
     """
+
+    lists: ClassVar[bool] = False
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder
