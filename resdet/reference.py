@@ -48,7 +48,10 @@ class Layers:
         """Normalize each channel of (N, C, H, W) to mean 0 and variance 1, then scale and shift it (Ioffe and Szegedy 2015).
 
         Training: by the mean and variance of this batch, which also enter the running ones. Otherwise: by the running ones.
+        A network without running statistics is one without BN: its channels are scaled and shifted as they are.
         """
+        if f"{name}.running_mean" not in self.state:
+            return _per_channel(self.state[f"{name}.weight"]) * x + _per_channel(self.state[f"{name}.bias"])
         if self.training:
             positions = x.shape[0] * x.shape[2] * x.shape[3]
             mean = x.sum((0, 2, 3)) / positions

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from resdet.config.check_evaluations import inconsistent_evaluations
+from resdet.config.check_networks import inconsistent_network
 from resdet.config.schema import (
     ClassificationRunConfig,
     DetectionRunConfig,
@@ -62,6 +63,7 @@ def of_other_formats(source: Any, prefix: str, names: Collection[str] | None = N
 def inconsistent(config: RunFile) -> Iterator[str]:
     """Problems with values that must go together."""
     yield from _inconsistent_schedule(config)
+    yield from inconsistent_network(config)
     for prefix, source in _sources(config):
         yield from of_other_formats(source, prefix)
     if config.run.cuda_graphs and not isinstance(config, ClassificationRunConfig):

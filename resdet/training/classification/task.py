@@ -26,6 +26,7 @@ from resdet.engine.task import Results, Task
 from resdet.errors import ConfigError
 from resdet.inference.dense import training_window
 from resdet.models.backbones.bn_statistics import statistics_are_folded
+from resdet.models.backbones.stochastic_depth import set_stochastic_depth
 from resdet.models.build import start_classifier
 from resdet.models.classifier import Classifier, classification_step
 from resdet.training.card import model_card
@@ -58,6 +59,7 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         self.ranks = ranks
         _check_batches(config, model, len(dataset), 1 if config.run.sync_bn else ranks.world)
         data, rules = config.data, config.regularization
+        set_stochastic_depth(model.backbone, rules.stochastic_depth)
         self.config = config
         self.dataset = dataset
         self.model = model
@@ -144,7 +146,7 @@ def _check_batches(config: ClassificationRunConfig, model: Classifier, dataset: 
     if config.recompute_bn and min(config.recompute_bn, dataset) < 2:
         raise ConfigError(f"option 'recompute_bn' must be at least 2 images, got {config.recompute_bn} of {dataset}")
     images = config.run.batch // config.run.accumulate // processes
-    if images == 1 and training_window(model.backbone.spec, config.data.crop) == 1:
+    if config.model.backbone.norm == "batch" and images == 1 and training_window(model.backbone.spec, config.data.crop) == 1:
         where = f" in each of {processes} processes" if processes > 1 else ""
         raise ConfigError(
             f"options 'run.batch' {config.run.batch} and 'run.accumulate' {config.run.accumulate} leave {images} image at a "
