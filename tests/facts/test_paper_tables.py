@@ -10,6 +10,7 @@ import pytest
 
 from resdet.cli import main
 from resdet.config import load_config
+from resdet.config.schema import RUN_CONFIGS
 from resdet.facts.paper_tables import Measurement, Row, Table, paper_tables, table_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,32 @@ def test_some_numbers_of_the_paper() -> None:
 def test_the_page_shows_the_file() -> None:
     page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
     assert runpy.run_path(str(ROOT / "tools" / "paper_page.py"))["with_tables"](page) == page, "run tools/paper_page.py"
+
+
+@pytest.mark.parametrize("name", ["paper.md", "paper_differences.md"])
+def test_the_files_that_the_pages_name_exist(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.(?:py|yaml))`", page))
+    folders = (ROOT, ROOT / "resdet", ROOT / "tests")
+    assert [each for each in sorted(named) if not any((folder / each).is_file() for folder in folders)] == []
+
+
+@pytest.mark.parametrize("name", ["paper.md", "paper_differences.md"])
+def test_the_options_that_the_pages_name_exist(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:model|data|schedule|regularization|test|run)\.[\w.]+)(?:=[^`]*)?`", page))
+    named = {each for each in named if not each.endswith(".py")}
+    for option in named:
+        assert any(_has(config, option) for config in RUN_CONFIGS.values()), option
+
+
+def _has(config: type, option: str) -> bool:
+    part: object = config()
+    for name in option.split("."):
+        if not hasattr(part, name):
+            return False
+        part = getattr(part, name)
+    return True
 
 
 def test_a_measured_row() -> None:
