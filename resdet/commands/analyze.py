@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "analysis",
         choices=list(OPTIONS),
         help="degradation: training and test error of plain and residual nets of several depths; shortcuts: the same for "
-        "options A, B, C and none; norm: up to which learning rate networks learn with BN and without; gradients: the gradient "
+        "options A, B, C and none; norm: up to which learning rate networks learn with BN and without; identity: blocks "
+        "of other orders and shortcuts; gradients: the gradient "
         "norm of every layer; responses: the standard deviation of every layer's response; lesion, permutation: the error "
         "after blocks are dropped, or change places; paths: the gradient along paths of every length; diff: the first layer "
         "in which two networks differ",
@@ -41,14 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--iterations",
         type=number_from(1),
         metavar="N",
-        help="train for so many steps; milestones and warm-up move in proportion (default: the config's schedule; norm: 100; "
-        "gradients: no training)",
+        help="train for so many steps; milestones and warm-up move in proportion (default: the config's schedule; norm, "
+        "identity: 100; gradients: no training)",
     )
     group.add_argument(
         "--seeds",
         type=number_from(1),
         metavar="N",
-        help="shortcuts, norm: train with so many seeds, from run.seed on; what is said of differences needs two (default: 1)",
+        help="shortcuts, norm, identity: train with so many seeds, from run.seed on; what is said of differences needs two "
+        "(default: 1)",
     )
     group.add_argument(
         "--rates",
@@ -90,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         "degradation": analyze_training.analyze_degradation,
         "shortcuts": analyze_training.analyze_shortcuts,
         "norm": analyze_training.analyze_norm,
+        "identity": analyze_training.analyze_identity,
         "gradients": analyze_networks.analyze_gradients,
         "responses": analyze_networks.analyze_responses,
         "lesion": analyze_networks.analyze_lesions,

@@ -12,6 +12,7 @@ OPTIONS = {
     "degradation": ("networks", "iterations", "runs"),
     "shortcuts": ("iterations", "runs", "seeds"),
     "norm": ("networks", "iterations", "seeds", "rates"),
+    "identity": ("iterations", "seeds"),
     "gradients": ("networks", "iterations", "weights", "batches"),
     "responses": ("networks", "weights", "images", "all_convolutions"),
     "lesion": ("networks", "weights", "images", "draws"),

@@ -1,11 +1,13 @@
-"""Analyses that compare whole training runs: ``resdet analyze degradation``, ``shortcuts`` and ``norm``."""
+"""Analyses that compare whole training runs: ``resdet analyze degradation``, ``shortcuts``, ``norm`` and ``identity``."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 
-from resdet.analysis.stability import try_rates
+from resdet.analysis.identity import VARIANTS, change, variant_backbone
+from resdet.analysis.stability import LossCurve, train_shortly, try_rates
 from resdet.analysis.subjects import first_training_batches, untrained_network
 from resdet.analysis.variants import (
     Train,
@@ -18,15 +20,16 @@ from resdet.analysis.variants import (
 )
 from resdet.commands.common import print_results, run_config
 from resdet.config.schema import ClassificationRunConfig
+from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
 from resdet.inference.device import select_device
-from resdet.report.analyses import degradation_analysis, norm_analysis, shortcut_analysis
+from resdet.report.analyses import degradation_analysis, identity_analysis, norm_analysis, shortcut_analysis
 from resdet.report.analysis_files import Analysis
 from resdet.training.budget import budgeted
 from resdet.training.how import How
 from resdet.training.train import train_config
 
-_STEPS, _RATES = 100, (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of analyze norm
+_STEPS, _RATES = 100, (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of analyze norm and identity
 
 
 def analyze_degradation(args: argparse.Namespace) -> Analysis:
@@ -72,6 +75,23 @@ def analyze_norm(args: argparse.Namespace) -> Analysis:
                     weight_decay=config.optimizer.weight_decay,
                 )
     return norm_analysis(curves)
+
+
+def analyze_identity(args: argparse.Namespace) -> Analysis:
+    """Train the variants of the config's residual blocks for ``--iterations`` steps at its learning rate."""
+    config, device = run_config(args, ClassificationRunConfig), select_device(args.device)
+    optimizer, curves = config.optimizer, []
+    backbones = {name: variant_backbone(config.model.backbone, name) for name in VARIANTS}
+    for each in of_seeds(config, args.seeds or 1):
+        batches: list[ClassificationBatch] = []
+        for name, backbone in backbones.items():
+            classifier = untrained_network(replace(each, model=replace(each.model, backbone=backbone)), device)
+            if not batches:
+                batches = [batch.to(device) for batch in first_training_batches(each, classifier, args.iterations or _STEPS)]
+            change(classifier.backbone, name).to(device)
+            losses = train_shortly(classifier, batches, optimizer.lr, optimizer.momentum, optimizer.weight_decay)
+            curves.append(LossCurve(name, "batch", optimizer.lr, each.run.seed, len(classifier.names), tuple(losses)))
+    return identity_analysis(curves)
 
 
 def trainer(device: str) -> Train:

@@ -7,6 +7,7 @@ from functools import partial
 
 from resdet.analysis.differences import LayerDifference, conclude_differences
 from resdet.analysis.gradients import GradientProfile, conclude_gradients
+from resdet.analysis.identity import conclude_identity
 from resdet.analysis.lesion import LesionProfile, conclude_lesions
 from resdet.analysis.paths import PathProfile, conclude_paths
 from resdet.analysis.permutation import PermutationProfile, conclude_permutations
@@ -15,6 +16,7 @@ from resdet.analysis.stability import LossCurve, conclude_stability
 from resdet.analysis.training_curves import TrainedNet, by_shortcut, conclude_degradation, conclude_shortcuts
 from resdet.report.analysis_files import Analysis, Cell
 from resdet.report.analysis_plots import plot_gradients, plot_lesions, plot_responses, plot_training
+from resdet.report.identity_plots import plot_identity
 from resdet.report.norm_plots import plot_rates
 from resdet.report.path_plots import plot_differences, plot_paths, plot_permutations
 
@@ -48,6 +50,14 @@ def norm_analysis(curves: Sequence[LossCurve]) -> Analysis:
         for each in curves
     ]
     return Analysis("norm", rows, conclude_stability(curves), partial(plot_rates, curves))
+
+
+def identity_analysis(curves: Sequence[LossCurve]) -> Analysis:
+    """The analysis of the variants of residual blocks."""
+    rows: list[dict[str, Cell]] = [
+        {"variant": each.network, "seed": each.seed, "first_loss": each.losses[0], "final_loss": each.final} for each in curves
+    ]
+    return Analysis("identity", rows, conclude_identity(curves), partial(plot_identity, curves))
 
 
 def gradient_analysis(profiles: Sequence[GradientProfile]) -> Analysis:

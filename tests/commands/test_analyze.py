@@ -184,6 +184,19 @@ def test_norm(analyze: Analyze, tmp_path: Path) -> None:
     assert results(tmp_path / "out", "norm") == first
 
 
+def test_identity(analyze: Analyze, tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        assert analyze("identity", "--iterations", "2", "--seeds", "2", "optimizer.lr=0.01") == 0
+        found.append(results(tmp_path / "out", "identity"))
+    assert found[0] == found[1]
+    rows, conclusion = found[0]
+    assert len(rows) == 10 * 2
+    assert [row["seed"] for row in rows] == ["0"] * 10 + ["1"] * 10
+    assert "training loss after 2 steps, 2 seeds, best first: " in conclusion
+    assert analyze("identity", "model.backbone.name=cifar_plain8") == 2
+
+
 def test_gradients_before_and_after_training(analyze: Analyze, trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "out")
     assert analyze("gradients", *NETWORKS, "--batches", "1", "optimizer.lr=0.01") == 0
