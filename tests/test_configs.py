@@ -9,6 +9,7 @@ import pytest
 
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.data.sources.classification import build_train_transform
 from resdet.models.registry import backbone_spec
 from resdet.training.schedule import scaled_rate
 
@@ -96,6 +97,13 @@ def test_recipes_of_others() -> None:
     assert plateau.run.eval_every == 5005  # once an epoch, which patience counts
     assert (torchvision.data.crop_from, torchvision.data.lighting, torchvision.schedule.epochs) == ("area", 0, 90)
     assert (torchvision.schedule.milestones, torchvision.schedule.milestone_epochs) == ([], [30, 60])
+    later = load_config("imagenet_r50_torchvision2")
+    assert isinstance(later, ClassificationRunConfig)
+    assert (later.data.crop, later.data.crop_in_testing, later.data.test_short_side) == (176, 224, 232)
+    assert (later.schedule.policy, later.schedule.epochs, later.schedule.milestone_epochs) == ("cosine", 600, [])
+    assert len(build_train_transform(later.data).transforms) == 2
+    # 32 steps with the decay of torchvision's command: 1 - (1 - 0.99998) * 8 processes * 128 images * 32 steps / 600 epochs
+    assert later.run.ema**32 == pytest.approx(1 - 0.00002 * 8 * 128 * 32 / 600, abs=1e-5)
     assert epochs.model.backbone.mean == [0.4914, 0.4822, 0.4465]
     assert (epochs.schedule.milestone_epochs, epochs.data.mean_image) == ([77, 103], "")
 

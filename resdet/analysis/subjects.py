@@ -96,7 +96,7 @@ def spread_test_batches(config: ClassificationRunConfig, model: Classifier, imag
     dataset = build_classification_dataset(config.data.val, model.names, option="data.val")
     wanted = min(len(dataset), images or len(dataset))
     keys = [(number * len(dataset) // wanted, 0) for number in range(wanted)]
-    view = ClassificationView(dataset, ClassificationTestTransform(config.data.test_short_side, config.data.crop))
+    view = ClassificationView(dataset, ClassificationTestTransform(config.data.test_short_side, config.data.crop_in_testing))
     chunks = [keys[first : first + _TEST_BATCH] for first in range(0, wanted, _TEST_BATCH)]
     return train_loader(view, chunks, config.data.workers)
 

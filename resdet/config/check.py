@@ -146,6 +146,10 @@ def _inconsistent_classification(config: ClassificationRunConfig) -> Iterator[st
             "option 'data.resident' is for crops that are neither resized nor coloured: it needs 'data.short_side' [], "
             f"'data.lighting' 0 and 'data.crop_from' short_side, got {data.short_side}, {data.lighting:g} and {data.crop_from}"
         )
+    if data.resident and data.transforms:
+        yield f"give either option 'data.resident' or 'data.transforms', got both: {data.transforms}"
+    if run.batch % data.repeats:
+        yield f"option 'data.repeats' must divide 'run.batch' ({run.batch}), got {data.repeats}"
     if run.cuda_graphs and run.accumulate > 1:
         yield f"option 'run.accumulate' must be 1 with 'run.cuda_graphs', which records whole batches, got {run.accumulate}"
     rules = config.regularization

@@ -15,7 +15,7 @@ from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.resident import ResidentImages
-from resdet.data.loading.samplers import endless_batches
+from resdet.data.loading.samplers import endless_batches, repeated
 from resdet.data.marks import Images
 from resdet.data.sources.classification import build_classification_dataset, build_mean_image, build_train_transform
 from resdet.data.transforms.mixing import build_mixing
@@ -70,13 +70,14 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         self.evaluates = evaluation is not None
         self.data = {"names": list(model.names), "images": len(dataset)}
         self.card = model.card = model_card(
-            config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root
+            config, model, {"short_side": data.test_short_side, "crop": data.crop_in_testing}, data.train.root
         )
 
     def batches(self, start: int) -> Iterator[ClassificationBatch]:
         """Squares of images with their labels."""
         run, pin = self.config.run, next(self.model.parameters()).is_cuda
-        keys = endless_batches(self.samples, run.batch, run.seed, start=start)
+        repeats = self.config.data.repeats
+        keys = repeated(endless_batches(self.samples, run.batch // repeats, run.seed, start=start), repeats)
         share = share_of(run.batch, run.accumulate, self.ranks)
         if self.config.data.resident:
             transform, device = build_train_transform(self.config.data), next(self.model.parameters()).device
