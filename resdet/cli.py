@@ -34,6 +34,7 @@ COMMANDS = {
     "analyze": "resdet.commands.analyze",
     "report": "resdet.commands.report",
     "info": "resdet.commands.info",
+    "paper": "resdet.commands.paper",
     "bench": "resdet.commands.bench",
 }
 _INTERRUPTED = 130

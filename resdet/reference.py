@@ -48,17 +48,21 @@ class Layers:
         """Normalize each channel of (N, C, H, W) to mean 0 and variance 1, then scale and shift it (Ioffe and Szegedy 2015).
 
         Training: by the mean and variance of this batch, which also enter the running ones. Otherwise: by the running ones.
+        A network without running statistics is one without BN: its channels are scaled and shifted as they are.
         """
+        if f"{name}.running_mean" not in self.state:
+            return _per_channel(self.state[f"{name}.weight"]) * x + _per_channel(self.state[f"{name}.bias"])
         if self.training:
             positions = x.shape[0] * x.shape[2] * x.shape[3]
-            mean = x.sum((0, 2, 3)) / positions
+            mean = x.sum((0, 2, 3)) / positions  # Algorithm 1, line 1: mu = 1/m sum x
             squares = ((x - _per_channel(mean)) ** 2).sum((0, 2, 3))
-            variance = squares / positions
+            variance = squares / positions  # line 2: sigma^2 = 1/m sum (x - mu)^2
             # the batch is a sample: its unbiased variance estimates that of all images
             self._average_in(f"{name}.running_mean", mean)
             self._average_in(f"{name}.running_var", squares / (positions - 1))
         else:
             mean, variance = self.state[f"{name}.running_mean"], self.state[f"{name}.running_var"]
+        # line 3: (x - mu) / sqrt(sigma^2 + epsilon), and line 4: gamma times that, plus beta
         normalized = (x - _per_channel(mean)) / torch.sqrt(_per_channel(variance) + EPSILON)
         return _per_channel(self.state[f"{name}.weight"]) * normalized + _per_channel(self.state[f"{name}.bias"])
 
@@ -83,23 +87,23 @@ def post_activation_block(x: Tensor, layers: Layers, name: str, option: str, str
         option: the shortcut, A, B, C or none.
         strides: of the branch's convolutions.
     """
-    branch = x
+    branch = x  # F(x) = W2 relu(W1 x), each W followed by BN
     for number, stride in enumerate(strides, start=1):
         branch = layers.convolution(branch, f"{name}.conv{number}", stride)
         branch = layers.batch_norm(branch, f"{name}.bn{number}")
         if number < len(strides):
             branch = relu(branch)
     if option == "none":
-        return relu(branch)
+        return relu(branch)  # a plain network
     if _is_identity(option, x, branch, strides):
-        return relu(branch + x)
+        return relu(branch + x)  # equation 1
     if option == "A":
-        return relu(branch + _padded(x, branch, strides))
+        return relu(branch + _padded(x, branch, strides))  # equation 1, with zeros for the channels that x lacks
     if _averages(layers, name):
         projected = layers.convolution(_averaged(x, math.prod(strides)), f"{name}.downsample.1")
         return relu(branch + layers.batch_norm(projected, f"{name}.downsample.2"))
-    projected = layers.convolution(x, f"{name}.downsample.0", math.prod(strides))
-    if f"{name}.downsample.1.weight" not in layers.state:  # equation 2 to the letter
+    projected = layers.convolution(x, f"{name}.downsample.0", math.prod(strides))  # equation 2: Ws x
+    if f"{name}.downsample.1.weight" not in layers.state:  # to the letter, without BN
         return relu(branch + projected)
     return relu(branch + layers.batch_norm(projected, f"{name}.downsample.1"))
 
@@ -112,7 +116,7 @@ def pre_activation_block(
     Where the shape changes, BN and ReLU come before the two paths part, and the shortcut takes their result. The first block of
     a network takes the stem's ReLU as its own (``follows_stem``). The other arguments are those of ``post_activation_block``.
     """
-    activated = x if follows_stem else relu(layers.batch_norm(x, f"{name}.bn1"))
+    activated = x if follows_stem else relu(layers.batch_norm(x, f"{name}.bn1"))  # v2, equation 5: F takes f(x)
     branch = layers.convolution(activated, f"{name}.conv1", strides[0])
     for number, stride in enumerate(strides[1:], start=2):
         branch = relu(layers.batch_norm(branch, f"{name}.bn{number}"))
@@ -120,7 +124,7 @@ def pre_activation_block(
     if option == "none":
         return branch
     if _is_identity(option, x, branch, strides):
-        return branch + x
+        return branch + x  # v2, equation 3: x_{l+1} = x_l + F(x_l), with nothing after it
     if option == "A":
         return branch + _padded(activated, branch, strides)
     if _averages(layers, name):

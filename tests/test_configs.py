@@ -9,6 +9,7 @@ import pytest
 
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.data.sources.classification import build_train_transform
 from resdet.models.registry import backbone_spec
 from resdet.training.schedule import scaled_rate
 
@@ -79,6 +80,34 @@ def test_its_head_says_which_weights_fit_the_stride_of_its_bottlenecks(path: Pat
     assert "model.backbone.pixels=msra" in said
 
 
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem.startswith("imagenet_")], ids=lambda path: path.stem)
+def test_a_classifier_of_imagenet_says_which_mean_it_subtracts(path: Path) -> None:
+    config = load_config(path)
+    if isinstance(config, ClassificationRunConfig):
+        assert "\n# Mean:      one colour" in path.read_text()
+        assert not config.data.mean_image
+
+
+def test_recipes_of_others() -> None:
+    plateau, torchvision, epochs = map(load_config, ("imagenet_r50_plateau", "imagenet_r50_torchvision", "cifar10_r20_epochs"))
+    assert isinstance(plateau, ClassificationRunConfig)
+    assert isinstance(torchvision, ClassificationRunConfig)
+    assert isinstance(epochs, ClassificationRunConfig)
+    assert (plateau.schedule.policy, plateau.schedule.patience, plateau.schedule.iterations) == ("plateau", 5, 600_600)
+    assert plateau.run.eval_every == 5005  # once an epoch, which patience counts
+    assert (torchvision.data.crop_from, torchvision.data.lighting, torchvision.schedule.epochs) == ("area", 0, 90)
+    assert (torchvision.schedule.milestones, torchvision.schedule.milestone_epochs) == ([], [30, 60])
+    later = load_config("imagenet_r50_torchvision2")
+    assert isinstance(later, ClassificationRunConfig)
+    assert (later.data.crop, later.data.crop_in_testing, later.data.test_short_side) == (176, 224, 232)
+    assert (later.schedule.policy, later.schedule.epochs, later.schedule.milestone_epochs) == ("cosine", 600, [])
+    assert len(build_train_transform(later.data).transforms) == 2
+    # 32 steps with the decay of torchvision's command: 1 - (1 - 0.99998) * 8 processes * 128 images * 32 steps / 600 epochs
+    assert later.run.ema**32 == pytest.approx(1 - 0.00002 * 8 * 128 * 32 / 600, abs=1e-5)
+    assert epochs.model.backbone.mean == [0.4914, 0.4822, 0.4465]
+    assert (epochs.schedule.milestone_epochs, epochs.data.mean_image) == ([77, 103], "")
+
+
 @pytest.mark.parametrize("name", ["imagenet_r50", "imagenet_r101", "imagenet_r152", "imagenet_loc_r101_rpn"])
 def test_the_paper_s_bottlenecks_have_their_stride_in_the_1x1(name: str) -> None:
     assert load_config(name).model.backbone.stride_in_1x1
@@ -125,7 +154,7 @@ def test_the_cifar_recipe_of_the_paper(path: Path) -> None:
     config = load_config(path)
     assert isinstance(config, ClassificationRunConfig)
     schedule, data, optimizer = config.schedule, config.data, config.optimizer
-    if "short" in path.stem:
+    if path.stem.endswith(("_short", "_epochs")):  # recipes of their own
         return
     assert (schedule.iterations, schedule.milestones, schedule.gamma) == (64_000, [32_000, 48_000], 0.1)
     assert (config.run.batch, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (128, 0.1, 0.9, 1e-4)

@@ -12,7 +12,7 @@ from documents import as_module, make_files, mypy, python_blocks
 from resdet.models import registry
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/python.md")
+PAGES = ("README.md", "docs/python.md", "docs/lesson.md")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from resdet.analysis.layers import convolutions, is_plain, weighted_layers
+from resdet.analysis.seeds import exceeds_noise
 from resdet.inference.mode import evaluating
 from resdet.models.classifier import Classifier
 from resdet.ops.moments import Moments
@@ -107,9 +108,7 @@ def conclude_responses(profiles: Sequence[ResponseProfile]) -> str:
     parts = [f"mean standard deviation of the layers' responses: {listed}"]
     plain, residual = ([profile for profile in profiles if profile.plain == kind] for kind in (True, False))
     if plain and residual:
-        there, here = (fmean([profile.average for profile in family]) for family in (plain, residual))
-        verdict = "less than" if here < there else "no less than"
-        parts.append(f"residual networks respond {verdict} plain ones ({here:.3g} and {there:.3g})")
+        parts.append(_compare_kinds(plain, residual))
     for kind, family in (("plain", plain), ("residual", residual)):
         by_depth = sorted(family, key=lambda profile: profile.depth)
         if by_depth and by_depth[0].depth < by_depth[-1].depth:
@@ -120,3 +119,12 @@ def conclude_responses(profiles: Sequence[ResponseProfile]) -> str:
                 f"{deep.depth} layers {deep.average:.3g})"
             )
     return "; ".join(parts)
+
+
+def _compare_kinds(plain: Sequence[ResponseProfile], residual: Sequence[ResponseProfile]) -> str:
+    there, here = ([profile.average for profile in family] for family in (plain, residual))
+    numbers = f"({fmean(here):.3g} and {fmean(there):.3g})"
+    trained_again = len({profile.depth for profile in (*plain, *residual)}) == 1 and min(len(there), len(here)) > 1
+    if trained_again and not exceeds_noise(here, there):
+        return f"residual and plain networks differ by no more than the noise of their trainings {numbers}"
+    return f"residual networks respond {'less than' if fmean(here) < fmean(there) else 'no less than'} plain ones {numbers}"

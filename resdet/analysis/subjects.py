@@ -36,7 +36,7 @@ def untrained_networks(
         DataError: with every problem of the training data, which gives their classes and mean image.
     """
     variants = network_variants(config, names)
-    return [(name, _untrained(variant).to(device)) for name, variant in variants.items()]
+    return [(name, untrained_network(variant, device)) for name, variant in variants.items()]
 
 
 def saved_networks(
@@ -96,7 +96,7 @@ def spread_test_batches(config: ClassificationRunConfig, model: Classifier, imag
     dataset = build_classification_dataset(config.data.val, model.names, option="data.val")
     wanted = min(len(dataset), images or len(dataset))
     keys = [(number * len(dataset) // wanted, 0) for number in range(wanted)]
-    view = ClassificationView(dataset, ClassificationTestTransform(config.data.test_short_side, config.data.crop))
+    view = ClassificationView(dataset, ClassificationTestTransform(config.data.test_short_side, config.data.crop_in_testing))
     chunks = [keys[first : first + _TEST_BATCH] for first in range(0, wanted, _TEST_BATCH)]
     return train_loader(view, chunks, config.data.workers)
 
@@ -110,8 +110,8 @@ def one_batch(batches: Iterator[ClassificationBatch]) -> ClassificationBatch:
     return ClassificationBatch(images, labels, tuple(path for part in parts for path in part.paths))
 
 
-def _untrained(config: ClassificationRunConfig) -> Classifier:
-    """The network as training would begin with it."""
+def untrained_network(config: ClassificationRunConfig, device: torch.device) -> Classifier:
+    """The network of a config as training would begin with it, with shortcuts and norm as the config says."""
     dataset = build_classification_dataset(config.data.train)
     seed_everything(config.run.seed)
-    return build_classifier(config.model, dataset.names, build_mean_image(config.data, dataset))
+    return build_classifier(config.model, dataset.names, build_mean_image(config.data, dataset)).to(device)

@@ -12,7 +12,8 @@ import torch
 
 from resdet.analysis.flops import count_parameters
 from resdet.analysis.layers import is_plain, weighted_layers
-from resdet.analysis.wording import joined, percent, points
+from resdet.analysis.seeds import conclude_differences
+from resdet.analysis.wording import joined, percent, percent_with_error, points
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig
 from resdet.errors import ConfigError, DataError
@@ -30,6 +31,7 @@ class TrainedNet:
     Attributes:
         name: the name of the network.
         shortcut: A, B, C or none.
+        seed: of the run.
         plain: whether it has no shortcuts.
         layers: the number of weighted layers.
         parameters: the number of parameters.
@@ -41,6 +43,7 @@ class TrainedNet:
 
     name: str
     shortcut: str
+    seed: int
     plain: bool
     layers: int
     parameters: int
@@ -84,6 +87,7 @@ def read_net(folder: str | Path) -> TrainedNet:
     return TrainedNet(
         backbone.name,
         resnet.spec.shortcut,
+        config.run.seed,
         is_plain(resnet),
         weighted_layers(resnet),
         count_parameters(resnet),
@@ -114,24 +118,21 @@ def conclude_degradation(nets: Sequence[TrainedNet]) -> str:
 
 
 def conclude_shortcuts(nets: Sequence[TrainedNet]) -> str:
-    """One line: the options from best to worst by test error, and what the best gains over no shortcut."""
-    tested = [(net.test_error, net) for net in nets if net.test_error is not None]
-    if not tested:
+    """One line: the options from best to worst by their mean test error, and which differ by more than the seeds' noise."""
+    errors = {
+        option: [net.test_error for net in some if net.test_error is not None] for option, some in by_shortcut(nets).items()
+    }
+    ranked = sorted(((option, some) for option, some in errors.items() if some), key=lambda item: fmean(item[1]))
+    if not ranked:
         return "nothing to compare: no test error"
-    ranked = sorted(tested, key=lambda item: item[0])
-    listed = ", ".join(f"{net.shortcut} {percent(error)}" for error, net in ranked)
-    text = f"{ranked[0][1].name}: test error by shortcut option, best first: {listed}"
-    bare = [error for error, net in ranked if net.plain]
-    others = [error for error, net in ranked if not net.plain]
-    if not bare or not others:
-        return text
-    if max(others) < bare[0]:
-        verdict = f"every shortcut is better than none, by {points(bare[0] - max(others))[1:]} or more"
-    elif min(others) < bare[0]:
-        verdict = "some shortcuts, not all, are better than none"
-    else:
-        verdict = "no shortcut is better than none"
-    return f"{text}; {verdict}"
+    listed = ", ".join(f"{option} {percent_with_error(some)}" for option, some in ranked)
+    text = f"{nets[0].name}: test error by shortcut option, best first: {listed}"
+    return f"{text}; {conclude_differences(dict(ranked))}" if len(ranked) > 1 else text
+
+
+def by_shortcut(nets: Sequence[TrainedNet]) -> dict[str, list[TrainedNet]]:
+    """The runs of each shortcut option."""
+    return {option: [net for net in nets if net.shortcut == option] for option in sorted({net.shortcut for net in nets})}
 
 
 def _families(nets: Sequence[TrainedNet]) -> dict[str, list[TrainedNet]]:

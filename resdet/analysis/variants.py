@@ -53,6 +53,28 @@ def shortcut_variants(config: ClassificationRunConfig) -> dict[str, Classificati
     return variants
 
 
+def norm_variants(config: ClassificationRunConfig, network: str) -> dict[str, ClassificationRunConfig]:
+    """The config's network with BN, without it, and where it has shortcuts, without it and with Fixup's start, by norm.
+
+    Raises:
+        ConfigError: for an unknown network, and for options out of range.
+    """
+    with torch.device("meta"):
+        plain = is_plain(create_backbone(network))
+    norms = ("batch", "none") if plain else ("batch", "none", "fixup")
+    variants = {name: _variant(config, name, name=network, norm=name) for name in norms}
+    _check([variant.model.backbone for variant in variants.values()])
+    return variants
+
+
+def of_seeds(config: ClassificationRunConfig, count: int) -> list[ClassificationRunConfig]:
+    """The config with the seeds from its own on, each in a folder of its own; the config as it is where one is asked for."""
+    if count == 1:
+        return [config]
+    folders = {seed: str(Path(config.output) / f"seed{seed}") for seed in range(config.run.seed, config.run.seed + count)}
+    return [replace(config, run=replace(config.run, seed=seed), output=folder) for seed, folder in folders.items()]
+
+
 def train_variants(variants: Mapping[str, ClassificationRunConfig], train: Train) -> dict[str, TrainedNet]:
     """Train one config after the other and read the results; finished runs are only read.
 

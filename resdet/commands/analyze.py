@@ -1,4 +1,4 @@
-"""Measure why residual networks work: degradation, shortcuts, gradients, responses, lesions.
+"""Measure why residual networks work: degradation, shortcuts, BN, gradients, responses, lesions, paths.
 
 Each analysis writes NAME.png, NAME.csv and NAME.txt into the output folder, and prints the conclusion.
 """
@@ -18,9 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "analysis",
         choices=list(OPTIONS),
         help="degradation: training and test error of plain and residual nets of several depths; shortcuts: the same for "
-        "options A, B, C and none; gradients: the gradient norm of every layer; responses: the standard deviation of every "
-        "layer's response; lesion, permutation: the error after blocks are dropped, or change places; paths: the gradient "
-        "along paths of every length; diff: the first layer in which two networks differ",
+        "options A, B, C and none; norm: up to which learning rate networks learn with BN and without; identity: blocks "
+        "of other orders and shortcuts; gradients: the gradient "
+        "norm of every layer; responses: the standard deviation of every layer's response; lesion, permutation: the error "
+        "after blocks are dropped, or change places; paths: the gradient along paths of every length; diff: the first layer "
+        "in which two networks differ",
     )
     parser.add_argument("--config", metavar="FILE", help="a run file, or the name of a shipped one (not with --runs)")
     parser.add_argument("--output", required=True, metavar="DIR", help="where picture, table, conclusion and trained runs go")
@@ -33,15 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--networks",
         nargs="+",
         metavar="NAME",
-        help="networks of the backbone registry: those to train (degradation), or to measure untrained; with --weights, the "
-        "network of each file (default: the model file's own, or else the config's)",
+        help="networks of the backbone registry: those to train (degradation, norm), or to measure untrained; with --weights, "
+        "the network of each file (default: the model file's own, or else the config's)",
     )
     group.add_argument(
         "--iterations",
         type=number_from(1),
         metavar="N",
-        help="train for so many steps; milestones and warm-up move in proportion (default: the config's schedule; gradients: "
-        "no training)",
+        help="train for so many steps; milestones and warm-up move in proportion (default: the config's schedule; norm, "
+        "identity: 100; gradients: no training)",
+    )
+    group.add_argument(
+        "--seeds",
+        type=number_from(1),
+        metavar="N",
+        help="shortcuts, norm, identity: train with so many seeds, from run.seed on; what is said of differences needs two "
+        "(default: 1)",
+    )
+    group.add_argument(
+        "--rates",
+        nargs="+",
+        metavar="RATE",
+        help="norm: learning rates (default: 0.003 0.01 0.03 0.1 0.3 1 3)",
     )
     group.add_argument(
         "--runs", nargs="+", metavar="DIR", help="degradation, shortcuts: finished run folders; nothing is trained"
@@ -76,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     analyses = {
         "degradation": analyze_training.analyze_degradation,
         "shortcuts": analyze_training.analyze_shortcuts,
+        "norm": analyze_training.analyze_norm,
+        "identity": analyze_training.analyze_identity,
         "gradients": analyze_networks.analyze_gradients,
         "responses": analyze_networks.analyze_responses,
         "lesion": analyze_networks.analyze_lesions,

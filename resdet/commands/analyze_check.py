@@ -10,7 +10,9 @@ from resdet.errors import ConfigError
 # the options that each analysis knows, besides --config, --output, --device and key.path=value
 OPTIONS = {
     "degradation": ("networks", "iterations", "runs"),
-    "shortcuts": ("iterations", "runs"),
+    "shortcuts": ("iterations", "runs", "seeds"),
+    "norm": ("networks", "iterations", "seeds", "rates"),
+    "identity": ("iterations", "seeds"),
     "gradients": ("networks", "iterations", "weights", "batches"),
     "responses": ("networks", "weights", "images", "all_convolutions"),
     "lesion": ("networks", "weights", "images", "draws"),
@@ -18,7 +20,7 @@ OPTIONS = {
     "paths": ("networks", "weights", "images", "draws"),
     "diff": ("networks", "weights", "images"),
 }
-LISTS = ("networks", "weights", "runs")
+LISTS = ("networks", "weights", "runs", "rates")
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -30,8 +32,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         for name in given
         if name not in OPTIONS[args.analysis]
     ]
-    if args.runs and (args.networks or args.iterations or args.config or args.overrides):
-        problems.append("--runs are finished: --config, --networks, --iterations and key=value do not go with them")
+    if args.runs and (args.networks or args.iterations or args.seeds or args.config or args.overrides):
+        problems.append("--runs are finished: --config, --networks, --iterations, --seeds and key=value do not go with them")
     if not args.config and not args.runs:
         problems.append(f"analyze {args.analysis} needs --config FILE")
     if args.weights and args.networks and len(args.weights) != len(args.networks):
@@ -47,6 +49,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         problems.append(f"analyze {args.analysis} needs {' or '.join(f'--{name}' for name in one_of)}")
     if args.analysis == "diff" and len(args.weights) not in (0, 2):
         problems.append(f"analyze diff compares two files of --weights, got {len(args.weights)}")
+    problems += [f"--rates must be numbers above 0, got {text!r}" for text in args.rates if not _is_positive(text)]
     for name in LISTS:
         items = getattr(args, name)
         if len(set(items)) < len(items) and not (name == "networks" and args.weights):
@@ -68,3 +71,10 @@ def number_from(low: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False

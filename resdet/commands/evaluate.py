@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments say; the table goes to stdout."""
     separate_overrides(args, "weights", "predictions", "classifier", "shares")
     files = (args.ground_truth, args.detections)
-    if any(files) or args.split:
+    if any(files) or args.split or args.iou is not None:
         others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
         if not all(files) or any(others) or args.precision != "fp32" or args.report:
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.predictions and args.devices is not None:
         raise ConfigError("--devices goes with --weights: --predictions run no network")
-    if args.devices is not None:
+    if args.devices is not None and not args.constant_box:
         return launched(args)
     with together(args) as ranks:
         results = _evaluate(args, report=args.report and ranks.first)
@@ -54,7 +54,10 @@ def _evaluate(args: argparse.Namespace, *, report: bool) -> Results:
     members = args.predictions or args.weights or [str(Path(config.output) / "model.safetensors")]
     shares = _shares(args.shares, len(members))
     _check(args, config)
-    if args.predictions:
+    if args.constant_box:
+        with not_in_training(folder):
+            results = _score_constant_box(args, config, folder)
+    elif args.predictions:
         with not_in_training(folder):
             results = _score_predictions(args, config, shares, folder)
     else:
@@ -97,6 +100,16 @@ def _check(args: argparse.Namespace, config: RunFile) -> None:
         raise ConfigError(f"{args.config}: --classifier goes with a localization config, 'task' is {task}")
     if task == "detection" and args.predictions:
         raise ConfigError(f"{args.config}: a detector is evaluated from --weights, got --predictions")
+
+
+def _score_constant_box(args: argparse.Namespace, config: RunFile, folder: Path) -> Results:
+    from resdet.config.schema import LocalizationRunConfig
+    from resdet.inference.device import select_device
+    from resdet.training.localization.baseline import evaluate_constant_box
+
+    if not isinstance(config, LocalizationRunConfig) or args.weights or args.predictions or args.devices is not None:
+        raise ConfigError("--constant-box goes with a localization config, and without --weights, --predictions and --devices")
+    return evaluate_constant_box(config, args.classifier, select_device(args.device), folder)
 
 
 def _score_predictions(args: argparse.Namespace, config: RunFile, shares: Sequence[float], folder: Path) -> Results:

@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a localizer: the classifiers, averaged, that say the five classes; without them the true class is given",
     )
     parser.add_argument(
+        "--constant-box",
+        action="store_true",
+        help="with a localization config: score the mean box of each class over the training images, as a baseline",
+    )
+    parser.add_argument(
         "--shares", nargs="+", metavar="NUMBER", default=[], help="weight of each member of an ensemble (default: equal ones)"
     )
     add_inference_arguments(parser)

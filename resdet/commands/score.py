@@ -10,7 +10,7 @@ from resdet.errors import ConfigError
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--ground-truth``, ``--detections``, ``--split`` and ``--metric``."""
+    """``--ground-truth``, ``--detections``, ``--split``, ``--metric`` and ``--iou``."""
     parser.add_argument(
         "--ground-truth",
         metavar="PATH",
@@ -24,6 +24,12 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="", metavar="NAME", help="of a VOC folder: the image set that was detected on")
     parser.add_argument("--metric", default="coco", choices=("coco", "voc07", "voc10"), help="of results files (default: coco)")
+    parser.add_argument(
+        "--iou",
+        type=float,
+        metavar="NUMBER",
+        help="of results files and a VOC metric: the least IoU of a right box (default: 0.5)",
+    )
 
 
 def score_folder(args: argparse.Namespace) -> Path:
@@ -45,14 +51,17 @@ def score_results(args: argparse.Namespace) -> int:
     from resdet.report.tables import metrics_table
 
     truth, files = args.ground_truth, args.detections
+    if args.iou is not None and args.metric == "coco":
+        raise ConfigError("--iou goes with --metric voc07 or voc10: COCO's metric has its own ten")
+    iou = 0.5 if args.iou is None else args.iou
     if Path(truth).is_dir():
-        metrics = score_voc_files(truth, args.split, files, args.metric, args.evaluator)
+        metrics = score_voc_files(truth, args.split, files, args.metric, args.evaluator, iou)
     elif args.split or len(files) > 1:
         raise ConfigError(
             f"--split and several files of --detections go with a --ground-truth that is a VOC folder, got {truth}"
         )
     else:
-        metrics = score_files(truth, files[0], args.metric, args.evaluator)
+        metrics = score_files(truth, files[0], args.metric, args.evaluator, iou)
     written = write_metrics(score_folder(args), metrics)
     say(metrics_table(metrics), lines=True)
     say(f"written: {written}", error=True)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from resdet.config.check_evaluations import inconsistent_evaluations
+from resdet.config.check_networks import inconsistent_network
 from resdet.config.schema import (
     ClassificationRunConfig,
     DetectionRunConfig,
@@ -62,6 +63,7 @@ def of_other_formats(source: Any, prefix: str, names: Collection[str] | None = N
 def inconsistent(config: RunFile) -> Iterator[str]:
     """Problems with values that must go together."""
     yield from _inconsistent_schedule(config)
+    yield from inconsistent_network(config)
     for prefix, source in _sources(config):
         yield from of_other_formats(source, prefix)
     if config.run.cuda_graphs and not isinstance(config, ClassificationRunConfig):
@@ -144,6 +146,10 @@ def _inconsistent_classification(config: ClassificationRunConfig) -> Iterator[st
             "option 'data.resident' is for crops that are neither resized nor coloured: it needs 'data.short_side' [], "
             f"'data.lighting' 0 and 'data.crop_from' short_side, got {data.short_side}, {data.lighting:g} and {data.crop_from}"
         )
+    if data.resident and data.transforms:
+        yield f"give either option 'data.resident' or 'data.transforms', got both: {data.transforms}"
+    if run.batch % data.repeats:
+        yield f"option 'data.repeats' must divide 'run.batch' ({run.batch}), got {data.repeats}"
     if run.cuda_graphs and run.accumulate > 1:
         yield f"option 'run.accumulate' must be 1 with 'run.cuda_graphs', which records whole batches, got {run.accumulate}"
     rules = config.regularization

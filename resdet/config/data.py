@@ -135,6 +135,17 @@ class ClassificationDataConfig:
     hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)
     lighting: float = option(0.1, "standard deviation of the PCA colour noise; 0: none", low=0)
     pca: str = option("", "file of `resdet data pca` with the colour noise's components; empty: ImageNet's")
+    transforms: list[Any] = option(
+        [],
+        "further training transforms of the square, before the colour noise: names of torchvision.transforms.v2 with their "
+        "arguments, for instance TrivialAugmentWide or {name: RandomErasing, p: 0.1}; values of pixels are 0 … 255",
+    )
+    repeats: int = option(
+        1,
+        "times that an image is in a batch, each time another square (repeated augmentation, Hoffer et al. 2020)",
+        low=1,
+    )
+    test_crop: int = option(0, "side of the square in testing, pixels; 0: crop", low=0)
     mean_image: str = option(
         "",
         "per-pixel mean subtracted instead of the colour mean: a file of `resdet data mean`, or compute, which takes it over "
@@ -152,6 +163,11 @@ class ClassificationDataConfig:
         "GPU; the crops are others than those of workers",
     )
     workers: int = option(2, "processes that read images", low=0, high=1024)
+
+    @property
+    def crop_in_testing(self) -> int:
+        """Side of the square in testing, pixels."""
+        return self.test_crop or self.crop
 
 
 @dataclass

@@ -32,6 +32,16 @@ class BackboneConfig:
         True,
         "BN after a projection shortcut, as in the authors' models; false: the projection alone, as equation 2 of the paper",
     )
+    norm: str = option(
+        "batch",
+        "batch: BN; none, of classifiers: a learnt scale and shift of each channel, and nothing is normalized; fixup: the same "
+        "with Fixup's start (Zhang et al. 2019), for networks with shortcuts",
+        choices=("batch", "none", "fixup"),
+    )
+    mean: list[float] = option(
+        [], "mean colour that is subtracted, of pixels in [0, 1], red, green, blue; empty: that of pixels", low=0, high=1
+    )
+    std: list[float] = option([], "deviation that is then divided by, in the same way; empty: that of pixels", low=1e-6)
 
 
 @dataclass

@@ -78,6 +78,13 @@ class RegularizationConfig:
     label_smoothing: float = option(0.0, "share of the target spread over all classes", low=0, high=1)
     mixup: float = option(0.0, "alpha of MixUp; 0: none; with cutmix, one of them is drawn for each batch", low=0)
     cutmix: float = option(0.0, "alpha of CutMix; 0: none", low=0)
+    stochastic_depth: float = option(
+        0.0,
+        "probability that the last residual block is dropped in a step, and is its shortcut alone; that of the others is in "
+        "proportion to their depth (Huang et al. 2016: 0.5); 0: none is",
+        low=0,
+        high=0.99,
+    )
 
 
 @dataclass

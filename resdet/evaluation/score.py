@@ -20,7 +20,11 @@ DETECTION_METRICS = ("coco", *VOC_METRICS)
 
 
 def score_files(
-    ground_truth_path: str | Path, detections_path: str | Path, metric: str = "coco", backend: str = "hotcoco"
+    ground_truth_path: str | Path,
+    detections_path: str | Path,
+    metric: str = "coco",
+    backend: str = "hotcoco",
+    iou: float = 0.5,
 ) -> dict[str, Any]:
     """Score a COCO results file against a COCO annotation file, without a model.
 
@@ -29,6 +33,7 @@ def score_files(
         detections_path: json, a list of ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``.
         metric: ``"coco"``, ``"voc07"`` or ``"voc10"``.
         backend: the code that computes ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
+        iou: of the VOC metrics, the least overlap of a right box, in (0, 1].
 
     Returns:
         The content of ``metrics.json``; see ``score_detections``.
@@ -39,11 +44,16 @@ def score_files(
     """
     _check_metrics([metric])
     truth = read_ground_truth(ground_truth_path)
-    return score_detections(truth, read_detections(detections_path, truth), [metric], backend)
+    return score_detections(truth, read_detections(detections_path, truth), [metric], backend, iou)
 
 
 def score_voc_files(
-    root: str | Path, split: str, paths: Sequence[str | Path], metric: str, backend: str = "hotcoco"
+    root: str | Path,
+    split: str,
+    paths: Sequence[str | Path],
+    metric: str,
+    backend: str = "hotcoco",
+    iou: float = 0.5,
 ) -> dict[str, Any]:
     """Score VOC results files against a folder of VOC annotations, without a model.
 
@@ -53,6 +63,7 @@ def score_voc_files(
         paths: the folder of the results files, or a file for each class; see ``read_voc_results``.
         metric: ``"coco"``, ``"voc07"`` or ``"voc10"``.
         backend: the code that computes ``"coco"``: ``"hotcoco"`` or ``"pycocotools"``.
+        iou: of the VOC metrics, the least overlap of a right box, in (0, 1].
 
     Returns:
         The content of ``metrics.json``; see ``score_detections``.
@@ -67,7 +78,7 @@ def score_voc_files(
     dataset = read_voc(root, split)
     classes = dict(zip(dataset.category_ids, dataset.names, strict=True))
     found = read_voc_results(paths, split, image_names(dataset), classes)
-    return score_detections(GroundTruth.from_dataset(dataset), found, [metric], backend)
+    return score_detections(GroundTruth.from_dataset(dataset), found, [metric], backend, iou)
 
 
 def score_detections(
@@ -75,8 +86,9 @@ def score_detections(
     detections: Detected,
     metrics: Sequence[str] = ("coco",),
     backend: str = "hotcoco",
+    iou: float = 0.5,
 ) -> dict[str, Any]:
-    """Score detections by each of ``metrics`` ("coco" and at most one of "voc07", "voc10").
+    """Score detections by each of ``metrics`` ("coco" and at most one of "voc07", "voc10", the latter at ``iou``).
 
     Returns:
         The content of ``metrics.json``: "coco" gives "bbox" (the 12 numbers) and "per_class" (AP and AP50 by name), the VOC
@@ -96,7 +108,7 @@ def score_detections(
         if metric == "coco":
             part = evaluate_coco(truth, found, backend=backend).to_dict()
         else:
-            part = evaluate_voc(truth, found, metric).to_dict()
+            part = evaluate_voc(truth, found, metric, iou).to_dict()
         meta[metric] = part.pop("meta")
         result |= part
     return {**result, "meta": meta}

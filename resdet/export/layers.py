@@ -14,11 +14,12 @@ from torch.nn import functional as F
 
 from resdet.errors import ConfigError
 from resdet.export.graph import Graph, Value
+from resdet.models.backbones.unnormalized import ScaleShift
 from resdet.models.detection.prepared.fold import fold
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 NumberType = type[np.float32] | type[np.float16]
-_NORMS = (nn.BatchNorm2d, FrozenBatchNorm2d)
+_NORMS = (nn.BatchNorm2d, FrozenBatchNorm2d, ScaleShift)
 
 
 class _Tracer(fx.Tracer):
@@ -137,6 +138,7 @@ _MODULES: dict[type[nn.Module], Callable[[Graph, Any, Value, NumberType], Value]
     nn.Linear: add_linear,
     nn.BatchNorm2d: _add_norm,
     FrozenBatchNorm2d: _add_norm,
+    ScaleShift: _add_norm,
     nn.ReLU: lambda graph, _, x, __: graph.add("Relu", x),
     nn.Identity: lambda _, __, x, ___: x,
     nn.MaxPool2d: _add_pool,

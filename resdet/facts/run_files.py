@@ -27,7 +27,7 @@ def shipped_text() -> str:
     if not paths:
         raise ConfigError(f"{folder}: no run files: the package is not installed as a whole")
     width = max(len(path.stem) for path in paths)
-    return "\n".join([f"run files in {folder}:", "", *(f"{path.stem:{width}}  {_head(path)}" for path in paths)])
+    return "\n".join([f"run files in {folder}:", "", *(f"{path.stem:{width}}  {_head(path, 126 - width)}" for path in paths)])
 
 
 def run_file_text(name: str) -> str:
@@ -65,10 +65,10 @@ def options_text() -> str:
     return "\n\n".join("\n".join([f"run file of task {task}:", *map(_line, run_options(task))]) for task in RUN_CONFIGS)
 
 
-def _head(path: Path) -> str:
-    """The first comment of a run file, cut to one line."""
+def _head(path: Path, width: int) -> str:
+    """The first comment of a run file, cut to one line of so many letters."""
     lines = itertools.takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
-    return textwrap.shorten(" ".join(line[2:] for line in lines), 104, placeholder=" …")
+    return textwrap.shorten(" ".join(line[2:] for line in lines), width, placeholder=" …")
 
 
 def _line(option: RunOption) -> str:

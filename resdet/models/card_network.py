@@ -15,7 +15,7 @@ from torch import Tensor
 from resdet.config import config_from_dict, config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.old_names import with_new_names
-from resdet.config.schema import ClassifierConfig, DetectorConfig
+from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError, DataError
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
@@ -39,6 +39,7 @@ _NETWORK_OPTIONS = (
     "backbone.stride_in_1x1",
     "backbone.shortcut",
     "backbone.width",
+    "backbone.norm",
     "anchors.sizes",
     "anchors.ratios",
     "roi.pooling",
@@ -81,6 +82,11 @@ def card_pixels(path: str | Path, card: ModelCard) -> PixelConvention:
         return PixelConvention.from_dict(card.pixels)
     except (ConfigError, DataError, TypeError, ValueError, KeyError) as error:
         raise DataError(f"{path}: its card: {error}") from error
+
+
+def stated_pixels(config: BackboneConfig, otherwise: PixelConvention) -> PixelConvention:
+    """The pixel convention that a config asks for; ``otherwise`` is taken for auto, with the config's mean and std if given."""
+    return PIXEL_CONVENTIONS.get(config.pixels, otherwise).with_colours(config.mean, config.std)
 
 
 def check_size(path: str | Path, config: Any, names: Sequence[str], state: Mapping[str, Tensor]) -> None:
@@ -150,13 +156,13 @@ def check_same_network(path: str | Path, own: Any, config: Any, pixels: PixelCon
             there, here = (attrgetter(name)(each) for each in (own, config))
             if there != here:
                 problems.append(f"{path}: was trained with 'model.{name}' {there!r}, the config says {here!r}")
-    wanted = PIXEL_CONVENTIONS.get(config.backbone.pixels, pixels)
-    if isinstance(own, ClassifierConfig):  # which may have been trained with another mean, that of a mean image
+    wanted = stated_pixels(config.backbone, pixels)
+    if isinstance(own, ClassifierConfig) and not config.backbone.mean:  # it may have been trained with that of a mean image
         wanted = replace(wanted, mean=pixels.mean)
     if wanted != pixels:
         problems.append(
-            f"{path}: was trained on pixels {pixels.describe()}, 'model.backbone.pixels' {config.backbone.pixels} is "
-            f"{PIXEL_CONVENTIONS[config.backbone.pixels].describe()}"
+            f"{path}: was trained on pixels {pixels.describe()}, 'model.backbone.pixels' {config.backbone.pixels} "
+            f"{'with its mean and std ' if config.backbone.mean or config.backbone.std else ''}is {wanted.describe()}"
         )
     if problems:
         raise ConfigError(problems)

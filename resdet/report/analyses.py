@@ -7,26 +7,57 @@ from functools import partial
 
 from resdet.analysis.differences import LayerDifference, conclude_differences
 from resdet.analysis.gradients import GradientProfile, conclude_gradients
+from resdet.analysis.identity import conclude_identity
 from resdet.analysis.lesion import LesionProfile, conclude_lesions
 from resdet.analysis.paths import PathProfile, conclude_paths
 from resdet.analysis.permutation import PermutationProfile, conclude_permutations
 from resdet.analysis.responses import ResponseProfile, conclude_responses
-from resdet.analysis.training_curves import TrainedNet, conclude_degradation, conclude_shortcuts
+from resdet.analysis.stability import LossCurve, conclude_stability
+from resdet.analysis.training_curves import TrainedNet, by_shortcut, conclude_degradation, conclude_shortcuts
 from resdet.report.analysis_files import Analysis, Cell
 from resdet.report.analysis_plots import plot_gradients, plot_lesions, plot_responses, plot_training
+from resdet.report.identity_plots import plot_identity
+from resdet.report.norm_plots import plot_rates
 from resdet.report.path_plots import plot_differences, plot_paths, plot_permutations
 
 
 def degradation_analysis(nets: Mapping[str, TrainedNet]) -> Analysis:
     """The analysis of trained networks of several depths, keyed by their names in the picture."""
     rows = [{"network": name, "layers": net.layers, **_numbers(net)} for name, net in nets.items()]
-    return Analysis("degradation", rows, conclude_degradation(list(nets.values())), partial(plot_training, nets))
+    drawn = {name: [net] for name, net in nets.items()}
+    return Analysis("degradation", rows, conclude_degradation(list(nets.values())), partial(plot_training, drawn))
 
 
-def shortcut_analysis(nets: Mapping[str, TrainedNet]) -> Analysis:
-    """The analysis of one trained network with several shortcut options, keyed by their names in the picture."""
-    rows = [{"shortcut": net.shortcut, **_numbers(net)} for net in nets.values()]
-    return Analysis("shortcuts", rows, conclude_shortcuts(list(nets.values())), partial(plot_training, nets))
+def shortcut_analysis(nets: Sequence[TrainedNet]) -> Analysis:
+    """The analysis of one trained network with several shortcut options, each of one seed or several."""
+    options = by_shortcut(nets)
+    rows = [{"shortcut": option, "seed": net.seed, **_numbers(net)} for option, some in options.items() for net in some]
+    return Analysis("shortcuts", rows, conclude_shortcuts(nets), partial(plot_training, options))
+
+
+def norm_analysis(curves: Sequence[LossCurve]) -> Analysis:
+    """The analysis of networks with and without BN at several learning rates."""
+    rows: list[dict[str, Cell]] = [
+        {
+            "network": each.network,
+            "norm": each.norm,
+            "rate": each.rate,
+            "seed": each.seed,
+            "first_loss": each.losses[0],
+            "final_loss": each.final,
+            "learns": int(each.learns),
+        }
+        for each in curves
+    ]
+    return Analysis("norm", rows, conclude_stability(curves), partial(plot_rates, curves))
+
+
+def identity_analysis(curves: Sequence[LossCurve]) -> Analysis:
+    """The analysis of the variants of residual blocks."""
+    rows: list[dict[str, Cell]] = [
+        {"variant": each.network, "seed": each.seed, "first_loss": each.losses[0], "final_loss": each.final} for each in curves
+    ]
+    return Analysis("identity", rows, conclude_identity(curves), partial(plot_identity, curves))
 
 
 def gradient_analysis(profiles: Sequence[GradientProfile]) -> Analysis:

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 _STYLES = ("-", "--", ":", "-.")
 
 
-def plot_training(nets: Mapping[str, TrainedNet], png: str | Path) -> Path:
-    """Errors over the iterations: thin for training, bold for test (paper, figure 6); plain networks are dashed."""
+def plot_training(groups: Mapping[str, Sequence[TrainedNet]], png: str | Path) -> Path:
+    """Errors over the iterations: thin for training, bold for test (paper, figure 6); plain networks are dashed.
+
+    The runs of a group, of several seeds, have one colour.
+    """
     figure, (axes,) = new_figure(1, width=8, height=5)
-    for number, (name, net) in enumerate(nets.items()):
-        color, style = f"C{number}", "--" if net.plain else "-"
-        axes.plot(*_in_percent(net.log.steps.get("error")), style, color=color, linewidth=0.8, alpha=0.8)
-        tested = _in_percent(net.log.scores.get("top-1 error"))
-        axes.plot(*tested, style, color=color, linewidth=2.2, marker="o", markersize=3, label=name)
+    for number, (name, nets) in enumerate(groups.items()):
+        for run, net in enumerate(nets):
+            color, style = f"C{number}", "--" if net.plain else "-"
+            axes.plot(*_in_percent(net.log.steps.get("error")), style, color=color, linewidth=0.8, alpha=0.8)
+            label = name if run == 0 else None
+            tested = _in_percent(net.log.scores.get("top-1 error"))
+            axes.plot(*tested, style, color=color, linewidth=2.2, marker="o", markersize=3, label=label)
     axes.set_xlabel("iteration")
     axes.set_ylabel("error, % (thin: training, bold: test)")
     axes.set_xlim(left=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -59,8 +60,16 @@ class PixelConvention:
 
     def with_mean_of(self, mean_image: Tensor) -> PixelConvention:
         """This convention with the mean colour of ``mean_image``, float32 RGB (3, h, w) in [0, 255], as its mean."""
-        red, green, blue = (mean_image.mean((1, 2)) * (self.range / 255)).tolist()
-        return replace(self, mean=(blue, green, red) if self.order == "BGR" else (red, green, blue))
+        return self.with_colours((mean_image.mean((1, 2)) / 255).tolist())
+
+    def with_colours(self, mean: Sequence[float] = (), std: Sequence[float] = ()) -> PixelConvention:
+        """This convention with another mean and std, each red, green, blue of pixels in [0, 1]; empty: its own."""
+        own = {
+            name: tuple(value * self.range for value in (reversed(values) if self.order == "BGR" else values))
+            for name, values in (("mean", mean), ("std", std))
+            if values
+        }
+        return replace(self, **own)  # type: ignore[arg-type]
 
     def describe(self) -> str:
         """A text for people: ``"RGB 0 … 1, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225"``."""

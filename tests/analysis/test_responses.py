@@ -130,4 +130,8 @@ def test_the_conclusion_follows_the_numbers() -> None:
     )
     swapped = conclude_responses([profile("p", True, 8, 0.5), profile("r", False, 8, 0.5)])
     assert swapped.endswith("residual networks respond no less than plain ones (0.5 and 0.5)")
+    several = [profile(str(value), plain, 8, value) for plain in (True, False) for value in (0.8 + plain * 0.01, 0.9, 1.0)]
+    assert conclude_responses(several).endswith("differ by no more than the noise of their trainings (0.9 and 0.903)")
+    apart = [profile(str(value), plain, 8, value + plain) for plain in (True, False) for value in (0.8, 0.9, 1.0)]
+    assert conclude_responses(apart).endswith("residual networks respond less than plain ones (0.9 and 1.9)")
     assert conclude_responses([profile("r", False, 8, 0.5)]) == "mean standard deviation of the layers' responses: r 0.5"

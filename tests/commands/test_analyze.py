@@ -142,7 +142,8 @@ def test_shortcuts(analyze: Analyze, trained: Path, tmp_path: Path, monkeypatch:
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(config_to_yaml(config))
         shutil.copy(trained / "cifar_plain8" / "log.jsonl", folder)
-        metrics = {"top1_error": errors[config.model.backbone.shortcut], "per_class": dict.fromkeys(CLASSES)}
+        error = errors[config.model.backbone.shortcut] + config.run.seed / 1000
+        metrics = {"top1_error": error, "per_class": dict.fromkeys(CLASSES)}
         (folder / "metrics.json").write_text(json.dumps(metrics))
         return SimpleNamespace(results=Results())
 
@@ -154,9 +155,46 @@ def test_shortcuts(analyze: Analyze, trained: Path, tmp_path: Path, monkeypatch:
     assert parameters[0] == parameters[3] < parameters[1] < parameters[2]
     assert conclusion == (
         "cifar_resnet8: test error by shortcut option, best first: C 20.00 %, B 25.00 %, A 30.00 %, none 50.00 %; "
-        "every shortcut is better than none, by 20.00 points or more"
+        "of a single seed: how large the noise is, and so whether they differ, is unknown"
     )
     assert yaml.safe_load((tmp_path / "out" / "C" / "config.yaml").read_text())["run"]["eval_every"] == 2
+
+    assert analyze("shortcuts", "--iterations", "2", "--seeds", "3", "run.eval_every=2", "run.seed=5") == 0
+    rows, conclusion = results(tmp_path / "out", "shortcuts")
+    assert [row["seed"] for row in rows] == ["5", "6", "7"] * 4
+    assert "C 20.60 ± 0.06 %" in conclusion
+    assert conclusion.endswith("A below none by more than the noise of the seeds")
+    assert (tmp_path / "out" / "seed7" / "none" / "metrics.json").exists()
+
+
+def test_norm(analyze: Analyze, tmp_path: Path) -> None:
+    networks = ["--networks", "cifar_plain8", "cifar_resnet8", "--rates", "0.01", "1e6"]
+    assert analyze("norm", *networks, "--iterations", "3", "--seeds", "2") == 0
+    rows, conclusion = results(tmp_path / "out", "norm")
+    assert [(row["network"], row["norm"], row["rate"], row["seed"]) for row in rows[:4]] == [
+        ("cifar_plain8", norm, rate, "0") for norm in ("batch", "none") for rate in ("0.01", "1000000.0")
+    ]
+    assert len(rows) == 2 * 2 * (2 + 3)
+    guesses = [float(row["first_loss"]) for row in rows if row["norm"] == "fixup"]
+    assert guesses == pytest.approx([np.log(10)] * 4, rel=1e-6)
+    assert "cifar_resnet8 without BN, with Fixup's start learns" in conclusion
+    assert conclusion.endswith("(after 3 steps, 2 seeds, of the rates 0.01, 1e+06)")
+    first = results(tmp_path / "out", "norm")
+    assert analyze("norm", *networks, "--iterations", "3", "--seeds", "2") == 0
+    assert results(tmp_path / "out", "norm") == first
+
+
+def test_identity(analyze: Analyze, tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        assert analyze("identity", "--iterations", "2", "--seeds", "2", "optimizer.lr=0.01") == 0
+        found.append(results(tmp_path / "out", "identity"))
+    assert found[0] == found[1]
+    rows, conclusion = found[0]
+    assert len(rows) == 10 * 2
+    assert [row["seed"] for row in rows] == ["0"] * 10 + ["1"] * 10
+    assert "training loss after 2 steps, 2 seeds, best first: " in conclusion
+    assert analyze("identity", "model.backbone.name=cifar_plain8") == 2
 
 
 def test_gradients_before_and_after_training(analyze: Analyze, trained: Path, tmp_path: Path) -> None:
@@ -241,6 +279,10 @@ def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None
     ("arguments", "problem"),
     [
         (["lesion"], "analyze lesion needs --weights"),
+        (["norm", "--rates", "0.1", "-1"], "--rates must be numbers above 0, got '-1'"),
+        (["norm", "--rates", "0.1", "nan"], "--rates must be numbers above 0, got 'nan'"),
+        (["norm", "--networks", "cifar_resnet9"], "6n + 2"),
+        (["degradation", "--networks", "cifar_resnet8", "--seeds", "2"], "--seeds does not go with analyze degradation"),
         (["permutation"], "analyze permutation needs --weights"),
         (["diff", "--weights", "a"], "analyze diff compares two files of --weights, got 1"),
         (["paths"], "analyze paths needs --networks or --weights"),
@@ -253,7 +295,7 @@ def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None
         (["degradation", "--networks", "cifar_resnet9", "cifar_resnt20"], "cifar_resnt20"),
         (["degradation", "--networks", "cifar_resnet9", "cifar_resnt20"], "6n + 2"),
         (["responses", "--networks", "cifar_resnet9"], "6n + 2"),
-        (["degradation", "--runs", "absent"], "--config, --networks, --iterations and key=value do not go with them"),
+        (["degradation", "--runs", "absent"], "--iterations, --seeds and key=value do not go with them"),
         (["responses", "--weights", "absent.pth"], "absent.pth: no such model file"),
         (["degradation", "--networks", "cifar_resnet8", "data.val.root="], "'data.val.root' must name the test images"),
         (["shortcuts", "model.backbone.name=cifar_plain8"], "needs a residual network in option 'model.backbone.name'"),

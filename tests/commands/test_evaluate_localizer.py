@@ -81,6 +81,15 @@ def test_the_true_class_is_given(evaluate: Eval, tmp_path: Path) -> None:
     assert center["mean_iou"] != metrics["mean_iou"]
 
 
+def test_a_constant_box_is_no_localizer(evaluate: Eval, shop: Path) -> None:
+    """Its training images are the validation images here, whose boxes are whole images: it is always right."""
+    source = [f"data.train.{name}" for name in ("format=tiny_imagenet", f"root={shop}", "split=val")]
+    metrics = evaluate("--constant-box", *source)
+    assert (metrics["gt_class_loc_error"], metrics["mean_iou"], metrics["top5_loc_error"]) == (0, 1, None)
+    metrics = evaluate("--constant-box", "--classifier", "classes.safetensors", *source, output="classes")
+    assert metrics["top5_loc_error"] == 0
+
+
 def test_a_report_shows_every_image(evaluate: Eval, tmp_path: Path) -> None:
     evaluate("--weights", "a.safetensors", "--classifier", "classes.safetensors", "--report")
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
@@ -104,6 +113,10 @@ def test_classes_of_classifiers(evaluate: Eval, tmp_path: Path, classifiers: lis
     ("arguments", "message"),
     [
         (["--weights", "classes.safetensors"], "localiz"),
+        (
+            ["--constant-box", "--weights", "a.safetensors"],
+            "--constant-box goes with a localization config, and without --weights",
+        ),
         (["--weights", "a.safetensors", "--shares", "1"], "--shares is for detectors and classifiers"),
         (["--predictions", "x.csv", "--classifier", "y"], "--predictions is one submission file"),
         (["--predictions", "x.csv", "y.csv"], "--predictions is one submission file"),

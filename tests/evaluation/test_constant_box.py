@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from resdet.config.localization_data import LocalizationSourceConfig
 from resdet.data.localization import LocalizedImages
 from resdet.data.sources.localization import build_localization_dataset
-from resdet.evaluation.constant_box import constant_box_error, mean_boxes
+from resdet.evaluation.constant_box import ConstantBox, constant_box_error, mean_boxes
 
 
 def images(names: tuple[str, ...], rows: list[tuple[int, tuple[int, int], list[list[float]]]]) -> LocalizedImages:
@@ -59,6 +60,12 @@ def test_the_error_by_hand() -> None:
     assert constant_box_error(TRAIN, images(NAMES, [(0, (8, 8), [])])) is None
     with pytest.raises(ValueError, match="the same classes"):
         constant_box_error(TRAIN, images(("a", "b", "c"), []))
+
+
+def test_it_localizes_in_pixels_of_the_image() -> None:
+    boxes, scores = ConstantBox(TRAIN).localize(Image.new("RGB", (10, 50)), [1, 1])
+    torch.testing.assert_close(boxes, torch.tensor([[1.0, 5, 5, 45]] * 2))
+    assert scores.tolist() == [1, 1]
 
 
 @pytest.mark.real

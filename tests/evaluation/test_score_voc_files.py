@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from resdet.cli import main
 from resdet.data.convert.write import convert_dataset
 from resdet.data.formats.coco import read_coco
 from resdet.data.formats.voc import image_names, read_voc
@@ -45,3 +47,30 @@ def test_the_image_set_must_be_a_list_of_the_folder(root: Path, tmp_path: Path) 
         score_voc_files(root, "vla", [tmp_path], "voc07")
     with pytest.raises(ConfigError, match="metric 'voc08': no such one"):
         score_voc_files(root, "val", [tmp_path], "voc08")
+
+
+def test_at_any_iou(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Boxes of four fifths of the width overlap by 0.8: right up to there, wrong above."""
+    dataset = read_voc(root, "val")
+    rows = dataset.ground_truth()["annotations"]
+    boxes = [[x, y, 0.8 * width, height] for x, y, width, height in (row["bbox"] for row in rows)]
+    truth, found = tmp_path / "truth.json", tmp_path / "found.json"
+    truth.write_text(json.dumps(dataset.ground_truth()))
+    detected = [
+        {"image_id": row["image_id"], "category_id": row["category_id"], "bbox": box, "score": 0.5}
+        for row, box in zip(rows, boxes, strict=True)
+    ]
+    found.write_text(json.dumps(detected))
+    given = ["eval", "--ground-truth", str(truth), "--detections", str(found), "--metric", "voc10"]
+    for iou, expected in (("0.79", 1.0), ("0.81", 0.0)):
+        assert main([*given, "--iou", iou]) == 0
+        voc = json.loads((tmp_path / "eval" / "metrics.json").read_text())["voc"]
+        assert (voc["iou"], set(voc["per_class"].values())) == (float(iou), {expected})
+        assert f"mAP at IoU >= {iou}" in capsys.readouterr().out
+    for wrong, problem in (
+        ([*given[:-1], "coco", "--iou", "0.7"], "--iou goes with --metric voc07 or voc10"),
+        ([*given, "--iou", "1.5"], "'iou' must be in (0, 1], got 1.5"),
+        (["eval", "--config", "coco_r50", "--iou", "0.5"], "--ground-truth and --detections go together"),
+    ):
+        assert main(wrong) == 2
+        assert problem in capsys.readouterr().err

@@ -112,6 +112,24 @@ def test_recomputed_activations_change_no_number(trained: Callable[..., Path]) -
     assert all(torch.equal(again[name], value) for name, value in kept.items())
 
 
+def test_without_bn_and_with_blocks_left_out(trained: Callable[..., Path]) -> None:
+    run = trained(
+        {
+            "model.backbone": {
+                "name": "resnet18",
+                "width": 4,
+                "norm": "fixup",
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.25, 0.25, 0.25],
+            },
+            "regularization.stochastic_depth": 0.5,
+            "schedule.iterations": 3,
+        }
+    )
+    assert not any("running_" in name for name in load_file(run / "model.safetensors"))
+    assert resdet.load_classifier(run / "model.safetensors", device="cpu").model.pixels.mean == (0.5, 0.5, 0.5)
+
+
 def test_bn_statistics_of_a_finished_run_are_recomputed(
     trained: Callable[..., Path], run_file: Callable[..., str], classification_values: RunFile
 ) -> None:

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torchvision.ops import nms
@@ -35,6 +36,15 @@ def test_an_overlap_equal_to_the_threshold_stays() -> None:
     scores, labels = torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.int64)
     assert class_nms(boxes, scores, labels, 0.5, 10).tolist() == [0, 1]
     assert class_nms(boxes, scores, labels, 0.49, 10).tolist() == [0]
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_an_overlap_is_compared_as_float32_with_the_threshold_in_float64(tenths: int) -> None:
+    """An IoU of 3/10 is more than 0.3, for float32's 0.3 is; one of 7/10 is not."""
+    boxes = torch.tensor([[0.0, 0, 10, 1], [0, 0, tenths, 1]])
+    dropped = float(np.float32(tenths) / np.float32(10)) > tenths / 10
+    found = class_nms(boxes, torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.int64), tenths / 10, 10)
+    assert found.tolist() == ([0] if dropped else [0, 1])
 
 
 @pytest.mark.parametrize("count", [0, 1, 30, 31, 200, 1000])

@@ -48,13 +48,13 @@ def test_a_layer_is_a_row() -> None:
 
 def test_a_trained_network_is_a_row_and_what_was_not_measured_an_empty_cell(tmp_path: Path) -> None:
     nets = {
-        "small": TrainedNet("net", "A", False, 8, 100, None, 0.25, Log()),
-        "big": TrainedNet("net", "B", False, 8, 120, 0.5, 0.5, Log()),
+        "small": TrainedNet("net", "A", 0, False, 8, 100, None, 0.25, Log()),
+        "big": TrainedNet("net", "B", 1, False, 8, 120, 0.5, 0.5, Log()),
     }
-    paths = write_analysis(tmp_path / "new", shortcut_analysis(nets))
+    paths = write_analysis(tmp_path / "new", shortcut_analysis(list(nets.values())))
     assert paths == [tmp_path / "new" / f"shortcuts.{ending}" for ending in ("png", "csv", "txt")]
-    assert paths[1].read_bytes() == b"shortcut,parameters,train_error,test_error\nA,100,,0.25\nB,120,0.5,0.5\n"
-    assert paths[2].read_text() == shortcut_analysis(nets).conclusion + "\n"
+    assert paths[1].read_bytes() == b"shortcut,seed,parameters,train_error,test_error\nA,0,100,,0.25\nB,1,120,0.5,0.5\n"
+    assert paths[2].read_text() == shortcut_analysis(list(nets.values())).conclusion + "\n"
     with Image.open(paths[0]) as picture:
         assert picture.format == "PNG"
     assert [tuple(row.values()) for row in degradation_analysis(nets).rows] == [

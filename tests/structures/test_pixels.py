@@ -50,6 +50,18 @@ def test_normalize_takes_a_batch() -> None:
     assert torch.equal(convention.normalize(images)[1], convention.normalize(images[1]))
 
 
+def test_other_colours_are_those_of_rgb_in_0_to_1() -> None:
+    mean, std = [0.5, 0.25, 0.125], [0.2, 0.4, 0.8]
+    assert PIXEL_CONVENTIONS["torchvision"].with_colours(mean, std) == PixelConvention("RGB", tuple(mean), tuple(std), 1)
+    other = PIXEL_CONVENTIONS["msra"].with_colours(mean, std)
+    assert other == PixelConvention("BGR", (31.875, 63.75, 127.5), (204.0, 102.0, 51.0), 255)
+    pixels = torch.randint(0, 256, (3, 2, 2), dtype=torch.uint8)
+    rgb = PIXEL_CONVENTIONS["torchvision"].with_colours(mean, std).normalize(pixels)
+    assert torch.allclose(other.normalize(pixels).flip(0), rgb, rtol=0, atol=1e-5)  # 255 roundings of float32 at most
+    for convention in PIXEL_CONVENTIONS.values():
+        assert convention.with_colours() == convention
+
+
 GOOD: dict[str, Any] = {"order": "RGB", "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "range": 1}
 
 

@@ -16,8 +16,9 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.file_names import missing_files, placed, same_stem, unsafe_name
 from resdet.data.inspection.readings import mistaken
-from resdet.errors import DataError, did_you_mean
+from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
+from resdet.wording import first_few
 
 # pixels; a box with a shorter side counts as empty, because float32 arithmetic may make it empty
 _SMALLEST_SIDE = 0.01
@@ -25,7 +26,8 @@ _SMALLEST_SIDE = 0.01
 ROUNDING = 1e-6
 _UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
 _SEARCHED = 20  # of so many missing files it is told which file beside them may be meant
-_EXPLAINED = 20  # unknown classes for which a near name is looked for
+_EXPLAINED = 5  # unknown classes that have a line of their own, with a near name
+_DIFFERENT = 20  # names of each side of a difference of classes
 # what is known of an object besides its box, and how it is kept
 _COLUMNS = {
     "owners": "q", "labels": "q", "crowd": "b", "difficult": "b", "ignore": "b", "empty": "b", "areas": "d",
@@ -262,21 +264,19 @@ def in_first_pixel(boxes: NDArray[np.float64], sizes: NDArray[Any]) -> bool:
 
 
 def class_mismatch(found: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Problems with the class names ``found`` in a file: those not in ``names``, with the difference of the two lists.
+    """Problems with the class names ``found`` in a file: the first of those not in ``names``, and the difference of both, once.
 
     Classes that the file lacks are no problem, because a small split need not hold every class.
     """
-    wanted = set(names)
+    wanted, there = set(names), set(found)
     unknown = [name for name in found if name not in wanted]
     if not unknown:
         return []
-    lines = [
-        f"class {name!r} is not among the classes asked for{did_you_mean(name, list(names)) if place < _EXPLAINED else ''}"
-        for place, name in enumerate(unknown)
-    ]
-    there = set(found)
+    hint = did_you_mean if len(names) <= _DIFFERENT else near_miss  # the difference below names them, once
+    lines = [f"class {name!r} is not among the classes asked for{hint(name, list(names))}" for name in unknown[:_EXPLAINED]]
     lacking = [name for name in names if name not in there]
-    return [*lines, f"only in the file: {', '.join(unknown)}; only asked for: {', '.join(lacking) or 'none'}"]
+    only = [first_few(each, _DIFFERENT) or "none" for each in (unknown, lacking)]
+    return [*lines, f"only in the file: {only[0]}; only asked for: {only[1]}"]
 
 
 def _show(box: Sequence[float]) -> str:

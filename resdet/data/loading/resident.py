@@ -34,7 +34,7 @@ class ResidentImages:
 
     Args:
         dataset: labelled images; each is read once, here.
-        transform: of one size: without ``short_side``, colour noise and ``crop_from`` "area".
+        transform: of one size: without ``short_side``, colour noise, further transforms and ``crop_from`` "area".
         seed: the seed of the draws.
         device: where the images lie.
 
@@ -46,7 +46,7 @@ class ResidentImages:
     def __init__(
         self, dataset: ClassificationDataset, transform: ClassificationTrainTransform, seed: int, device: torch.device
     ) -> None:
-        if transform.short_side or transform.lighting or transform.crop_from != "short_side":
+        if transform.short_side or transform.lighting or transform.transforms or transform.crop_from != "short_side":
             raise ValueError(f"images on the device are neither resized nor coloured, got {transform}")
         self._transform, self._seed, self._device = transform, seed, device
         self._paths = [str(dataset.path(index)) for index in range(len(dataset))]

@@ -78,6 +78,12 @@ def endless_batches(
     return _with_draws(chunks, batch, start)
 
 
+def repeated(batches: Iterator[list[Key]], times: int) -> Iterator[list[Key]]:
+    """The batches with every sample so many times, one round after the other, each with a draw of its own."""
+    for batch in batches:
+        yield [(index, draw * times + round_) for round_ in range(times) for index, draw in batch]
+
+
 def _with_draws(chunks: Iterator[list[int]], batch: int, start: int) -> Iterator[list[Key]]:
     for number, chunk in enumerate(chunks, start):
         yield [(index, number * batch + position) for position, index in enumerate(chunk)]

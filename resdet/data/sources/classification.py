@@ -17,6 +17,7 @@ from resdet.data.formats.shards import read_shards
 from resdet.data.sources.format import Format, Names, names_file, names_split
 from resdet.data.sources.options import existing_file, path_of
 from resdet.data.statistics import mean_image, read_mean_image
+from resdet.data.transforms.augmentation import build_square_augmentation
 from resdet.data.transforms.classification import ClassificationTestTransform, ClassificationTrainTransform
 from resdet.data.transforms.lighting import IMAGENET_COMPONENTS, read_components
 
@@ -42,7 +43,7 @@ def build_train_transform(data: ClassificationDataConfig) -> ClassificationTrain
     """The training transform of a data section.
 
     Raises:
-        ConfigError: when ``data.pca`` names no file.
+        ConfigError: when ``data.pca`` names no file, and with every entry of ``data.transforms`` that does not exist.
         DataError: when that file is broken.
     """
     low, high = data.area
@@ -54,6 +55,7 @@ def build_train_transform(data: ClassificationDataConfig) -> ClassificationTrain
         data.lighting,
         crop_from=data.crop_from,
         area=(low, high),
+        transforms=build_square_augmentation(data.transforms),
         pca=read_components(existing_file("data.pca", data.pca)) if data.pca else IMAGENET_COMPONENTS,
     )
 

@@ -1,11 +1,11 @@
-"""Training transforms of torchvision.transforms.v2, by name, on an image and all its boxes (``data.transforms``)."""
+"""Training transforms of torchvision.transforms.v2, by name (``data.transforms``): on an image and its boxes or on a square."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,8 @@ _COLOUR = (
     "RandomSolarize",
 )
 TRANSFORMS = _GEOMETRIC + _COLOUR
+# those for a classifier's square, which has no boxes: they keep its size
+SQUARE_TRANSFORMS = ("AugMix", "AutoAugment", "RandAugment", "RandomErasing", "TrivialAugmentWide", *_COLOUR)
 # pixels; a box that is thinner after a transform counts as outside the image
 _MIN_SIDE = 1.0
 
@@ -97,25 +99,36 @@ def build_augmentation(entries: Sequence[Any], option: str = "data.transforms") 
     Raises:
         ConfigError: with every entry that is none, every unknown name and argument, and what torchvision says of the values.
     """
+    return Augmentation(_build_all(entries, option, TRANSFORMS, "images and boxes", _try))
+
+
+def build_square_augmentation(entries: Sequence[Any], option: str = "data.transforms") -> tuple[v2.Transform, ...]:
+    """``build_augmentation`` for the square of a classifier, uint8 (3, H, W): one transform after the other; errors alike."""
+    return _build_all(entries, option, SQUARE_TRANSFORMS, "squares of images", _try_square)
+
+
+def _build_all(
+    entries: Sequence[Any], option: str, known: Sequence[str], what: str, attempt: Callable[[v2.Transform], None]
+) -> tuple[v2.Transform, ...]:
     transforms: list[v2.Transform] = []
     problems: list[str] = []
     for index, entry in enumerate(entries):
         try:
-            transforms.append(_build(entry))
+            transforms.append(_build(entry, known, what, attempt))
         except ConfigError as error:
             problems += [f"option '{option}[{index}]': {problem}" for problem in error.problems]
     if problems:
         raise ConfigError(problems)
-    return Augmentation(tuple(transforms))
+    return tuple(transforms)
 
 
-def _build(entry: Any) -> v2.Transform:
+def _build(entry: Any, known: Sequence[str], what: str, attempt: Callable[[v2.Transform], None]) -> v2.Transform:
     values: dict[Any, Any] = {"name": entry} if isinstance(entry, str) else dict(entry) if isinstance(entry, Mapping) else {}
     name = values.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError(f"must be a name of torchvision.transforms.v2 with arguments, {{name: …}}, got {entry!r}")
-    if name not in TRANSFORMS:
-        raise ConfigError(f"{name!r} is no transform for images and boxes{did_you_mean(name, TRANSFORMS)}")
+    if name not in known:
+        raise ConfigError(f"{name!r} is no transform for {what}{did_you_mean(name, known)}")
     kind: type[v2.Transform] = getattr(v2, name)
     parameters = inspect.signature(kind).parameters
     problems = [
@@ -129,7 +142,7 @@ def _build(entry: Any) -> v2.Transform:
         if isinstance(values.get("interpolation"), str):
             values["interpolation"] = InterpolationMode(values["interpolation"])
         transform = kind(**values)
-        _try(transform)
+        attempt(transform)
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise ConfigError(f"{name}: {' '.join(str(error).split())}; got {values!r}") from error
     return transform
@@ -146,6 +159,15 @@ def _try(transform: v2.Transform) -> None:
     boxes = tv_tensors.BoundingBoxes([[8.0, 8.0, 40.0, 40.0]], format="XYXY", canvas_size=(64, 64))
     with torch.random.fork_rng(devices=[]), contextlib.suppress(ValueError, RuntimeError):  # a crop that is too large for 64
         _apply(always, Image.new("RGB", (64, 64)), boxes, boxes)
+
+
+def _try_square(transform: v2.Transform) -> None:
+    """As ``_try``, on a square."""
+    always = copy.copy(transform)
+    if hasattr(always, "p"):
+        always.p = 1.0
+    with torch.random.fork_rng(devices=[]):
+        always(torch.zeros(3, 64, 64, dtype=torch.uint8))
 
 
 def _apply(

@@ -6,6 +6,7 @@ sample; the draws are the same for a ``Photo``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -37,6 +38,7 @@ class ClassificationTrainTransform:
             ``area`` and an aspect ratio of 3/4 … 4/3, resized to the square, and ``short_side`` is not used.
         area: least and greatest share of the padded image's area, in (0, 1].
         pca: the directions and sizes of the colour noise.
+        transforms: further ones, one after the other, from uint8 (3, crop, crop) to the same, before the colour noise.
     """
 
     crop: int
@@ -47,6 +49,7 @@ class ClassificationTrainTransform:
     crop_from: str = field(default="short_side", kw_only=True)
     area: tuple[float, float] = field(default=(0.08, 1.0), kw_only=True)
     pca: ColorComponents = field(default=IMAGENET_COMPONENTS, kw_only=True)
+    transforms: tuple[Callable[[Tensor], Tensor], ...] = field(default=(), kw_only=True)
 
     def __call__(self, image: Image.Image | Photo) -> Tensor:
         """Turn an RGB image into a uint8 tensor (3, crop, crop).
@@ -63,6 +66,8 @@ class ClassificationTrainTransform:
         planes = np.empty((3, self.crop, self.crop), dtype=np.uint8)
         cv2.split(square, list(planes))  # into them, four times sooner than numpy copies a transposed array
         pixels = torch.from_numpy(planes)
+        for transform in self.transforms:
+            pixels = transform(pixels)
         return lighting_noise(pixels, self.lighting, self.pca) if self.lighting else pixels
 
     def _by_area(self, image: Image.Image | Photo) -> NDArray[np.uint8]:

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from resdet.models.backbones.recompute import recomputed
+from resdet.models.backbones.untouched import untouched
 
 Norm = Callable[[int], nn.Module]
 
@@ -21,11 +23,13 @@ class ResidualBlock(nn.Module, ABC):
     Attributes:
         downsample: the shortcut, whose output has the branch's shape; None in a plain network.
         recompute: in training, keep only the block's input, and run it once more on the way back: less memory, more time.
+        drop: in training, the probability that the block is its shortcut alone (stochastic depth, Huang et al. 2016).
     """
 
     relu: nn.ReLU
     downsample: nn.Module | None
     recompute: bool = False
+    drop: float = 0.0
 
     @property
     @abstractmethod
@@ -44,13 +48,23 @@ class ResidualBlock(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
+        # drawn from the CPU's generator, which is alike in all processes of a run, and outside of what is run twice
+        if self.drop and self.training and float(torch.rand(())) < self.drop:
+            return untouched(self._shortcut_alone(x), self.parameters())
         return recomputed(self, self._run, x) if self.recompute and self.training else self._run(x)
 
     def _run(self, x: Tensor) -> Tensor:
-        out = self.branch(x)
+        out = self._kept(self.branch(x))
         if self.downsample is not None:
             out += self.downsample(x)
         return self.relu(out)
+
+    def _shortcut_alone(self, x: Tensor) -> Tensor:
+        return torch.relu(cast(nn.Module, self.downsample)(x))
+
+    def _kept(self, branch: Tensor) -> Tensor:
+        """What a branch that was not dropped adds: more in training, so that its mean is what it adds in testing."""
+        return branch / (1 - self.drop) if self.drop and self.training else branch
 
 
 class BasicBlock(ResidualBlock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -31,11 +32,18 @@ class PreactBlock(ResidualBlock):
         """The branch after its first BN and ReLU: (N, C, H, W) to (N, C', H', W')."""
 
     def _run(self, x: Tensor) -> Tensor:
-        activated = x if self.bn1 is None else self.relu(self.bn1(x))
-        out = self.branch(activated)
+        activated = self._activated(x)
+        out = self._kept(self.branch(activated))
         if self.downsample is not None:
             out = out + self.downsample(x if isinstance(self.downsample, nn.Identity) else activated)
         return out
+
+    def _activated(self, x: Tensor) -> Tensor:
+        return x if self.bn1 is None else self.relu(self.bn1(x))
+
+    def _shortcut_alone(self, x: Tensor) -> Tensor:
+        shortcut = cast(nn.Module, self.downsample)
+        return cast(Tensor, shortcut(x if isinstance(shortcut, nn.Identity) else self._activated(x)))
 
 
 class PreactBasicBlock(PreactBlock):

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from torch import nn
 
 from resdet.config.schema import BackboneConfig
+from resdet.errors import ConfigError
 from resdet.models.backbones.resnet import ResNet
+from resdet.models.backbones.unnormalized import ScaleShift, fixup_init
 from resdet.models.backbones.weights import LoadReport, load_backbone_weights
+from resdet.models.card_network import stated_pixels
 from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d, looks_unloaded
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
@@ -29,7 +32,7 @@ def build_backbone(
         ConfigError: unknown backbone, or weights that do not fit it.
         DataError: a weights file that cannot be read.
     """
-    resnet, pixels, report = _load_backbone(config, num_classes, norm)
+    resnet, pixels, report = _load_backbone(config, num_classes, norm if config.norm == "batch" else ScaleShift)
     if report and report.doubt:
         warnings.warn(report.doubt, stacklevel=2)
     return resnet, pixels
@@ -39,7 +42,12 @@ def build_frozen_backbone(config: BackboneConfig) -> tuple[ResNet, PixelConventi
     """``build_backbone`` with frozen BN and a classifier of one class, for networks that leave it out.
 
     Warns as ``build_backbone`` does, and when BN is frozen at statistics that were never loaded: such a network hardly trains.
+    Raises also a ConfigError for a network without BN.
     """
+    if config.norm != "batch":  # a card says so, or Python: run files are checked before
+        raise ConfigError(
+            f"option 'model.backbone.norm' {config.norm} is for classifiers: detectors and localizers need BN to freeze"
+        )
     resnet, pixels, report = _load_backbone(config, 1, FrozenBatchNorm2d)
     warned = [report.doubt] if report and report.doubt else []
     if looks_unloaded(resnet):
@@ -68,9 +76,12 @@ def _load_backbone(
         zero_init_last=config.zero_init_last,
         shortcut_norm=config.shortcut_norm,
     )
-    pixels = PIXEL_CONVENTIONS.get(config.pixels)
+    if config.norm == "fixup":
+        fixup_init(resnet)
+    pixels = stated_pixels(config, PIXEL_CONVENTIONS["torchvision"])
     if not config.weights:
-        return resnet, pixels or PIXEL_CONVENTIONS["torchvision"], None
-    report = load_backbone_weights(resnet, config.weights, pixels=pixels, stride_in_1x1=config.stride_in_1x1)
+        return resnet, pixels, None
+    given = pixels if config.pixels != "auto" or config.mean or config.std else None
+    report = load_backbone_weights(resnet, config.weights, pixels=given, stride_in_1x1=config.stride_in_1x1)
     _log.info("backbone %s from %s:\n%s", config.name, report.path, report.table())
     return resnet, report.pixels, report

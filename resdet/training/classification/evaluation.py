@@ -51,7 +51,7 @@ class ClassifierEvaluation:
         self.ranks = ranks
         self.dataset = dataset if dataset is not None else build_classification_dataset(data.val, names, option="data.val")
         self.names = tuple(self.dataset.names)
-        self.views = Views(test.views, tuple(test.short_sides or [data.test_short_side]), data.crop, test.flip)
+        self.views = Views(test.views, tuple(test.short_sides or [data.test_short_side]), data.crop_in_testing, test.flip)
         self.root = Path(data.val.root).expanduser()
         self.workers = data.workers
         self.predictions: Predictions | None = None

@@ -15,7 +15,7 @@ from resdet.data.dataset import ClassificationDataset
 from resdet.data.loading.batches import ClassificationBatch
 from resdet.data.loading.loader import train_loader
 from resdet.data.loading.resident import ResidentImages
-from resdet.data.loading.samplers import endless_batches
+from resdet.data.loading.samplers import endless_batches, repeated
 from resdet.data.marks import Images
 from resdet.data.sources.classification import build_classification_dataset, build_mean_image, build_train_transform
 from resdet.data.transforms.mixing import build_mixing
@@ -26,6 +26,7 @@ from resdet.engine.task import Results, Task
 from resdet.errors import ConfigError
 from resdet.inference.dense import training_window
 from resdet.models.backbones.bn_statistics import statistics_are_folded
+from resdet.models.backbones.stochastic_depth import set_stochastic_depth
 from resdet.models.build import start_classifier
 from resdet.models.classifier import Classifier, classification_step
 from resdet.training.card import model_card
@@ -58,6 +59,7 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         self.ranks = ranks
         _check_batches(config, model, len(dataset), 1 if config.run.sync_bn else ranks.world)
         data, rules = config.data, config.regularization
+        set_stochastic_depth(model.backbone, rules.stochastic_depth)
         self.config = config
         self.dataset = dataset
         self.model = model
@@ -68,13 +70,14 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         self.evaluates = evaluation is not None
         self.data = {"names": list(model.names), "images": len(dataset)}
         self.card = model.card = model_card(
-            config, model, {"short_side": data.test_short_side, "crop": data.crop}, data.train.root
+            config, model, {"short_side": data.test_short_side, "crop": data.crop_in_testing}, data.train.root
         )
 
     def batches(self, start: int) -> Iterator[ClassificationBatch]:
         """Squares of images with their labels."""
         run, pin = self.config.run, next(self.model.parameters()).is_cuda
-        keys = endless_batches(self.samples, run.batch, run.seed, start=start)
+        repeats = self.config.data.repeats
+        keys = repeated(endless_batches(self.samples, run.batch // repeats, run.seed, start=start), repeats)
         share = share_of(run.batch, run.accumulate, self.ranks)
         if self.config.data.resident:
             transform, device = build_train_transform(self.config.data), next(self.model.parameters()).device
@@ -144,7 +147,7 @@ def _check_batches(config: ClassificationRunConfig, model: Classifier, dataset: 
     if config.recompute_bn and min(config.recompute_bn, dataset) < 2:
         raise ConfigError(f"option 'recompute_bn' must be at least 2 images, got {config.recompute_bn} of {dataset}")
     images = config.run.batch // config.run.accumulate // processes
-    if images == 1 and training_window(model.backbone.spec, config.data.crop) == 1:
+    if config.model.backbone.norm == "batch" and images == 1 and training_window(model.backbone.spec, config.data.crop) == 1:
         where = f" in each of {processes} processes" if processes > 1 else ""
         raise ConfigError(
             f"options 'run.batch' {config.run.batch} and 'run.accumulate' {config.run.accumulate} leave {images} image at a "

@@ -51,3 +51,15 @@ def test_defects(root: Path, tmp_path: Path) -> None:
         read_folder(root / "empty")
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_folder(root / "nowhere")
+
+
+def test_a_thousand_other_classes_are_told_in_a_few_lines(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"there{number:03}").mkdir()
+        (tmp_path / f"there{number:03}" / "a.png").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path, [f"n{number:08}" for number in range(1000)])
+    assert len(caught.value.problems) == 5 + 1
+    assert sum(map(len, caught.value.problems)) < 2000
+    assert "there019 and 280 more; only asked for: n00000000" in caught.value.problems[-1]
+    assert caught.value.problems[-1].endswith("n00000019 and 980 more")

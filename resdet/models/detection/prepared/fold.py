@@ -19,6 +19,7 @@ from resdet.models.backbones.preact_blocks import PreactBlock
 from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Head, Trunk
 from resdet.models.backbones.stems import stem_layers
+from resdet.models.backbones.unnormalized import ScaleShift
 from resdet.ops.conv_relu import Window, conv_relu
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.precision import in_float64
@@ -224,7 +225,10 @@ class _Affine(nn.Module):
 
 
 def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Scale and shift (C,) of a BN with constant statistics, in float64 (see ``in_float64``)."""
+    """Scale and shift (C,) of a BN with constant statistics, or of what is in its place, in float64 (see ``in_float64``)."""
+    if isinstance(norm, ScaleShift):
+        scale, shift = norm.affine()
+        return in_float64(scale.detach()), in_float64(shift.detach())
     names = ("weight", "bias", "running_mean", "running_var")
     weight, bias, mean, variance = (in_float64(cast(Tensor, getattr(norm, name)).detach()) for name in names)
     scale = weight * (variance + cast(float, norm.eps)).rsqrt()
