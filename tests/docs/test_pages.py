@@ -12,7 +12,6 @@ import torch
 
 import resdet
 from resdet.cli import COMMANDS, command_parser, main
-from resdet.config import load_config
 from resdet.config.schema import RUN_CONFIGS
 from resdet.data.synthetic.scenes import make_shapes
 from resdet.facts.run_files import run_options
@@ -82,14 +81,6 @@ def test_flags_that_stand_alone_are_some_commands() -> None:
 def test_names_of_the_package_exist() -> None:
     named = {found for name in PAGES for found in re.findall(r"resdet\.(\w+)", " ".join(inline_code(page(name))))}
     assert named - set(resdet.__all__) == set()
-
-
-def test_the_cost_of_the_rows_of_the_paper() -> None:
-    rows = re.findall(r"--config (\w+)` \| ([\d,]+) × (\d+) \|", page("paper.md"))
-    assert len(rows) == 5
-    for name, steps, images in rows:
-        config = load_config(name)
-        assert (int(steps.replace(",", "")), int(images)) == (config.schedule.iterations, config.run.batch), name
 
 
 def test_the_pixels_of_the_conventions() -> None:
