@@ -41,6 +41,7 @@ _NETWORK_OPTIONS = (
     "backbone.width",
     "anchors.sizes",
     "anchors.ratios",
+    "anchors.rounded",
     "roi.pooling",
     "roi.pooled_size",
     "roi.sampling_ratio",
