@@ -41,6 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=_SETS,
         help="of a checkpoint with several sets of tensors this one (default: the network's own)",
     )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="Detectron2's config.yaml of a detector: thresholds, sizes, anchors, pooling, … (default: the one beside SRC)",
+    )
+    parser.add_argument(
+        "--boxes-only", action="store_true", help="of a Mask or Keypoint R-CNN on C4 take what finds boxes, and leave the rest"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         pixels=CONVENTIONS[args.pixels] if args.pixels else None,
         stride_in_1x1=None if args.stride is None else args.stride == "1x1",
         take=args.take,
+        config=args.config,
+        boxes_only=args.boxes_only,
     )
     say(converted.report.table(), lines=True)
     say("\n".join(f"{name:<12}{fact}" for name, fact in converted.facts().items()), lines=True)

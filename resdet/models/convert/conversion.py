@@ -13,10 +13,12 @@ from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys, stem_width
 from resdet.models.convert.affine import fill_statistics, fold_biases
-from resdet.models.convert.anchors import check_anchors
-from resdet.models.convert.convention import assumed_parts, find_convention
+from resdet.models.convert.convention import assumed_of_detector, assumed_parts, check_pixels, find_convention
+from resdet.models.convert.detector_heads import check_anchors, fitted_heads
+from resdet.models.convert.detectron2_settings import detectron2_settings
 from resdet.models.convert.names import detector_name, from_caffe2, from_detectron2, head_name
-from resdet.models.convert.variants import detector_differences, is_old_detector, network_differences
+from resdet.models.convert.settings import DetectorSettings
+from resdet.models.convert.variants import OTHER_HEADS, detector_differences, is_old_detector, network_differences
 from resdet.models.registry import backbone_spec
 from resdet.structures import PixelConvention
 from resdet.wording import first_few
@@ -40,6 +42,7 @@ class Conversion:
         ignored: names of the file that no part of the model needs.
         filled: those of ``state`` that the file lacks: BN statistics that are the identity.
         assumed: what neither the caller nor the file says: "pixels", "stride".
+        settings: of a detector: what is known of it beside its tensors; None: it is none.
     """
 
     scheme: str
@@ -53,10 +56,16 @@ class Conversion:
     ignored: tuple[str, ...]
     filled: tuple[str, ...]
     assumed: tuple[str, ...]
+    settings: DetectorSettings | None = None
 
 
 def convert_weights(
-    file: WeightsFile, *, scheme: str = "auto", pixels: PixelConvention | None = None, stride_in_1x1: bool | None = None
+    file: WeightsFile,
+    *,
+    scheme: str = "auto",
+    pixels: PixelConvention | None = None,
+    stride_in_1x1: bool | None = None,
+    settings: DetectorSettings | None = None,
 ) -> Conversion:
     """Rename a file's tensors, and find out what network they are and what input they want.
 
@@ -65,10 +74,11 @@ def convert_weights(
         scheme: whose names the file has, one of ``SCHEMES``; auto: by the names.
         pixels: its pixel convention; None: the source's, see ``docs/weights.md``.
         stride_in_1x1: where its bottlenecks have their stride; None: where the source has it.
+        settings: of a detector, where a config says them; None: those that its toolkit has by itself.
 
     Raises:
-        ConfigError: a file of resdet's own, names of another or of no known source, another network than resdet has, or BN
-            statistics that contradict the source's convention.
+        ConfigError: a file of resdet's own, names of another or of no known source, another network than resdet has, BN
+            statistics that contradict the source's convention, or tensors that contradict the settings.
         DataError: tensors that are no parameters of any network.
     """
     if file.card is not None:
@@ -85,17 +95,40 @@ def convert_weights(
             f"{file.path}: a {spec.name} of {scheme}'s wants other pixels than its ResNets; only torchvision's is read"
         )
     assumed = assumed_parts(file, scheme, spec, pixels, stride_in_1x1)
-    pixels, stride = find_convention(file, scheme, named, pixels, stride_in_1x1)
     place: Callable[[str], str] = str
     if heads:
-        task, num_classes, place = "detection", _detector_classes(file, heads), detector_name
+        settings = settings or detectron2_settings()
+        assumed = assumed_of_detector(file, pixels, stride_in_1x1) if settings.assumed else ()
+        check_anchors(file, heads, settings)
+        heads, num_classes = fitted_heads(file, heads, settings)
+        task, place = "detection", detector_name
+        pixels, stride_in_1x1 = _said(file, spec, settings, pixels, stride_in_1x1)
+    elif settings is not None:
+        raise ConfigError(f"{settings.path}: says how a detector is, {file.path} holds none")
     elif "fc.weight" in named:
         task, num_classes, place = "classification", len(named["fc.weight"]), "backbone.{}".format
     else:
         task, num_classes = "backbone", 0
+    pixels, stride = find_convention(file, scheme, named, pixels, stride_in_1x1)
     state = {place(key): value for key, value in named.items()} | heads
     names = tuple(map(place, filled))
-    return Conversion(scheme, task, spec, width, stride, pixels, num_classes, state, ignored, names, assumed)
+    return Conversion(scheme, task, spec, width, stride, pixels, num_classes, state, ignored, names, assumed, settings)
+
+
+def _said(
+    file: WeightsFile, spec: BackboneSpec, settings: DetectorSettings, pixels: PixelConvention | None, stride: bool | None
+) -> tuple[PixelConvention | None, bool | None]:
+    """The pixels and the stride that the caller says, else those of the settings, which must fit the file.
+
+    Raises:
+        ConfigError: the file says other pixels or has another depth.
+    """
+    depth = settings.facts.get("depth")
+    if depth is not None and spec.name != f"resnet{depth}":
+        raise ConfigError(f"{settings.path}: says depth {depth}, {file.path} holds a {spec.name}: of another model?")
+    if settings.pixels is not None:
+        check_pixels(file, settings.pixels, f"{settings.path}")
+    return pixels or settings.pixels, settings.stride_in_1x1 if stride is None else stride
 
 
 def _identify(file: WeightsFile, wanted: str) -> str:
@@ -147,10 +180,10 @@ def _rename_detectron2(file: WeightsFile) -> Parts:
         return _renamed(file, kept, from_detectron2), {}, ignored
     differences = detector_differences(list(kept))
     if differences:
+        hint = " (--boxes-only leaves the rest)" if set(differences) <= set(OTHER_HEADS.values()) else ""
         raise ConfigError(
-            f"{file.path}: a Detectron2 model with {', '.join(differences)}; only Faster R-CNN on C4 is converted"
+            f"{file.path}: a Detectron2 model with {', '.join(differences)}; only Faster R-CNN on C4 is converted{hint}"
         )
-    check_anchors(file)
     heads = {name: value for key, value in kept.items() if (name := head_name(key))}
     network = {re.sub(r"^(backbone|roi_heads)\.", "", key): value for key, value in kept.items() if not head_name(key)}
     return _renamed(file, network, from_detectron2), heads, ignored
@@ -206,19 +239,3 @@ def _recognize(file: WeightsFile, state: Mapping[str, Tensor]) -> tuple[Backbone
         raise ConfigError(f"{file.path}: looks like {network}; `resdet info` lists the networks that resdet has") from error
     width = stem_width(state)
     return spec, 0 if width == spec.width else width
-
-
-def _detector_classes(file: WeightsFile, heads: Mapping[str, Tensor]) -> int:
-    """K.
-
-    Raises:
-        ConfigError: the box predictor has not K + 1 scores and 4 K deltas.
-    """
-    scores, deltas = (heads.get(f"roi_heads.predictor.{layer}.weight") for layer in ("cls_score", "bbox_pred"))
-    if scores is None or deltas is None or len(deltas) != 4 * (len(scores) - 1):
-        got = [None if weight is None else len(weight) for weight in (scores, deltas)]
-        raise ConfigError(
-            f"{file.path}: its box predictor must have K + 1 scores and 4 K deltas, got {got[0]} and {got[1]}"
-            + ("; its deltas are the same for all classes" if got[1] == 4 else "")
-        )
-    return len(scores) - 1

@@ -9,11 +9,15 @@ from pathlib import Path
 from torch import Tensor
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.weights.published import is_published_detector
 from resdet.models.backbones.weights.read import WeightsFile, read_weights
 from resdet.models.backbones.weights.report import LoadReport, compare
 from resdet.models.convert.card import card_network, conversion_card
 from resdet.models.convert.class_names import class_names
 from resdet.models.convert.conversion import Conversion, convert_weights
+from resdet.models.convert.detectron2_settings import config_beside, detectron2_settings
+from resdet.models.convert.settings import DetectorSettings
+from resdet.models.convert.variants import without_other_heads
 from resdet.models.model_file import ModelCard, write_model
 from resdet.structures import PixelConvention
 
@@ -47,6 +51,9 @@ class Converted:
             "test": ", ".join(f"{key} {value}" for key, value in self.card.test.items()),
             "classes": f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}",
         }
+        if found.settings is not None:
+            said = str(found.settings.path or "those of the published model")
+            rows["settings"] = "assumed, see the warning; the card lists them" if found.settings.assumed else said
         if self.notes:
             rows["of the file"] = "; ".join(self.notes)
         if found.filled:
@@ -65,10 +72,12 @@ def convert_file(
     pixels: PixelConvention | None = None,
     stride_in_1x1: bool | None = None,
     take: str = "",
+    config: str | Path | None = None,
+    boxes_only: bool = False,
 ) -> Converted:
     """Convert a weights file, try it in the network that it is said to be, and write the model file.
 
-    A warning tells what neither the caller nor the file says of the input that the weights want.
+    A warning tells what neither the caller nor the file says of the input that the weights want, and of a detector's settings.
 
     Args:
         source: a .pth, .pkl or .safetensors file.
@@ -78,18 +87,23 @@ def convert_file(
         pixels: its pixel convention, see ``convert_weights``.
         stride_in_1x1: where its bottlenecks have their stride, see ``convert_weights``.
         take: which of several sets of tensors, see ``read_weights``.
+        config: Detectron2's config.yaml of a detector; None: the one beside ``source``, where there is one.
+        boxes_only: whether to leave out the heads that find masks and keypoints in a detector's boxes.
 
     Raises:
-        ConfigError: names of no known source, another network, class names that do not fit, or a destination that exists.
-        DataError: a file that cannot be read without executing a pickle.
+        ConfigError: names of no known source, another network, class names that do not fit, settings that resdet's detectors
+            do not have, or a destination that exists.
+        DataError: a file that cannot be read without executing a pickle, or a config that is no YAML.
     """
     source, destination = Path(source), Path(destination)
     _check_paths(source, destination)
     file = read_weights(source, take)
-    conversion = convert_weights(file, scheme=scheme, pixels=pixels, stride_in_1x1=stride_in_1x1)
+    file = without_other_heads(file) if boxes_only else file
+    settings = _settings(file, config, boxes_only=boxes_only)
+    conversion = convert_weights(file, scheme=scheme, pixels=pixels, stride_in_1x1=stride_in_1x1, settings=settings)
     card = conversion_card(conversion, class_names(conversion, names), source.name)
     state, report = _fitted(file, conversion, card)
-    if conversion.assumed:
+    if conversion.assumed or (conversion.settings and conversion.settings.assumed):
         warnings.warn(_assumption(conversion, source), stacklevel=2)
     write_model(destination, state, card)
     return Converted(conversion, card, report, file.notes)
@@ -123,15 +137,33 @@ def _fitted(file: WeightsFile, conversion: Conversion, card: ModelCard) -> tuple
     return {**ours, **{key: conversion.state[key] for key in loaded}}, report
 
 
+def _settings(file: WeightsFile, config: str | Path | None, *, boxes_only: bool) -> DetectorSettings | None:
+    """What a config says of a detector; None without one."""
+    detector = any(key.startswith(("roi_heads.", "proposal_generator.")) for key in file.state)
+    path = Path(config) if config else config_beside(file.path) if detector else None
+    if path is not None and not path.is_file():
+        raise ConfigError(f"--config: no such file: {path}")
+    published = is_published_detector(file.path)
+    return detectron2_settings(path, boxes_only=boxes_only, published=published) if path or published else None
+
+
 def _assumption(conversion: Conversion, source: Path) -> str:
     """The warning of a card that says what nothing in the file shows."""
     words = {
         "pixels": f"pixels {conversion.pixels.describe()} (--pixels)",
         "stride": f"stride in the {_place(conversion)} (--stride)",
     }
+    assumed = ", ".join(words[name] for name in conversion.assumed)
+    if conversion.settings is not None:
+        own = ", ".join(f"{name} {value}" for name, value in conversion.settings.assumed.items())
+        return (
+            f"{source}: no config says how this detector is set, and its tensors do not. Assumed, and written into the card: "
+            f"{assumed + ', ' if assumed else ''}and what its toolkit has by itself: {own}. With other ones it "
+            "finds other boxes: give Detectron2's config.yaml (--config FILE), or lay it beside the weights"
+        )
     return (
         f"{source}: neither BN statistics nor its name shows what these weights want. Assumed, and written into the card: "
-        f"{', '.join(words[name] for name in conversion.assumed)}. With wrong ones a network runs and is merely bad: "
+        f"{assumed}. With wrong ones a network runs and is merely bad: "
         f"`resdet info --weights {source} --images DIR` measures which are plausible"
     )
 
