@@ -12,12 +12,14 @@ from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys, stem_width
+from resdet.models.backbones.weights.wrappings import is_torchvision_detector
 from resdet.models.convert.affine import fill_statistics, fold_biases
 from resdet.models.convert.convention import assumed_of_detector, assumed_parts, check_pixels, find_convention
 from resdet.models.convert.detector_heads import check_anchors, fitted_heads
-from resdet.models.convert.detectron2_settings import detectron2_settings
+from resdet.models.convert.find_settings import own_settings
 from resdet.models.convert.names import detector_name, from_caffe2, from_detectron2, head_name
 from resdet.models.convert.settings import DetectorSettings
+from resdet.models.convert.torchvision_detector import from_torchvision
 from resdet.models.convert.variants import OTHER_HEADS, detector_differences, is_old_detector, network_differences
 from resdet.models.registry import backbone_spec
 from resdet.structures import PixelConvention
@@ -74,7 +76,7 @@ def convert_weights(
         scheme: whose names the file has, one of ``SCHEMES``; auto: by the names.
         pixels: its pixel convention; None: the source's, see ``docs/weights.md``.
         stride_in_1x1: where its bottlenecks have their stride; None: where the source has it.
-        settings: of a detector, where a config says them; None: those that its toolkit has by itself.
+        settings: of a detector, of ``find_settings``; None: those that its toolkit has by itself.
 
     Raises:
         ConfigError: a file of resdet's own, names of another or of no known source, another network than resdet has, BN
@@ -84,7 +86,8 @@ def convert_weights(
     if file.card is not None:
         raise ConfigError(f"{file.path}: is a resdet model file already")
     scheme = _identify(file, scheme)
-    named, heads, ignored = _RENAMERS[scheme](file)
+    settings = settings or own_settings(file)
+    named, heads, ignored = _RENAMERS[scheme](file, settings)
     _check_parameters(file, named | heads)
     if scheme == "caffe2":
         named = fold_biases(file, named)
@@ -96,15 +99,12 @@ def convert_weights(
         )
     assumed = assumed_parts(file, scheme, spec, pixels, stride_in_1x1)
     place: Callable[[str], str] = str
-    if heads:
-        settings = settings or detectron2_settings()
+    if settings is not None:
         assumed = assumed_of_detector(file, pixels, stride_in_1x1) if settings.assumed else ()
         check_anchors(file, heads, settings)
         heads, num_classes = fitted_heads(file, heads, settings)
         task, place = "detection", detector_name
         pixels, stride_in_1x1 = _said(file, spec, settings, pixels, stride_in_1x1)
-    elif settings is not None:
-        raise ConfigError(f"{settings.path}: says how a detector is, {file.path} holds none")
     elif "fc.weight" in named:
         task, num_classes, place = "classification", len(named["fc.weight"]), "backbone.{}".format
     else:
@@ -123,9 +123,9 @@ def _said(
     Raises:
         ConfigError: the file says other pixels or has another depth.
     """
-    depth = settings.facts.get("depth")
-    if depth is not None and spec.name != f"resnet{depth}":
-        raise ConfigError(f"{settings.path}: says depth {depth}, {file.path} holds a {spec.name}: of another model?")
+    said = settings.facts.get("backbone", spec.name)
+    if said != spec.name:
+        raise ConfigError(f"{settings.path}: says a {said}, {file.path} holds a {spec.name}: of another model?")
     if settings.pixels is not None:
         check_pixels(file, settings.pixels, f"{settings.path}")
     return pixels or settings.pixels, settings.stride_in_1x1 if stride is None else stride
@@ -143,6 +143,8 @@ def _identify(file: WeightsFile, wanted: str) -> str:
         "detectron2": r"(stem\.conv1\.|backbone\.stem\.|backbone\.bottom_up\.|proposal_generator\.|roi_heads\.)",
     }
     found = [scheme for scheme, mark in marks.items() if any(re.match(mark, key) for key in file.state)]
+    if is_torchvision_detector(file.state):
+        found = ["torchvision"]
     if len(found) != 1:
         names = ", ".join(list(file.state)[:3])
         raise ConfigError(
@@ -159,11 +161,20 @@ def _identify(file: WeightsFile, wanted: str) -> str:
 Parts = tuple[dict[str, Tensor], dict[str, Tensor], tuple[str, ...]]
 
 
-def _rename_torchvision(file: WeightsFile) -> Parts:
-    return dict(file.state), {}, ()
+def _rename_torchvision(file: WeightsFile, settings: DetectorSettings | None) -> Parts:
+    if settings is None:
+        return dict(file.state), {}, ()
+    anchors = settings.architecture["anchors"]
+    ignored = tuple(key for key in file.state if key.endswith("num_batches_tracked"))  # detectors freeze BN
+    kept = {key: value for key, value in file.state.items() if key not in ignored}
+    network, heads = from_torchvision(kept, len(anchors["sizes"]), len(anchors["ratios"]))
+    unknown = [key for key in network if not re.match(r"(conv1|bn1|layer[1-4])\.", key)]
+    if unknown:
+        raise ConfigError(f"{file.path}: holds what is no part of Faster R-CNN on C4: {first_few(unknown, 4)}")
+    return network, heads, ignored
 
 
-def _rename_caffe2(file: WeightsFile) -> Parts:
+def _rename_caffe2(file: WeightsFile, _settings: DetectorSettings | None) -> Parts:
     ignored = tuple(key for key in file.state if key.endswith("_momentum") or key in ("lr", "model_iter", "weight_order"))
     kept = {key: value for key, value in file.state.items() if key not in ignored}
     if is_old_detector(list(kept)):
@@ -171,7 +182,7 @@ def _rename_caffe2(file: WeightsFile) -> Parts:
     return _renamed(file, kept, from_caffe2), {}, ignored
 
 
-def _rename_detectron2(file: WeightsFile) -> Parts:
+def _rename_detectron2(file: WeightsFile, _settings: DetectorSettings | None) -> Parts:
     ignored = tuple(
         key for key in file.state if re.fullmatch(r"pixel_(mean|std)|.*\.cell_anchors\.\d+|.*num_batches_tracked", key)
     )
@@ -189,7 +200,7 @@ def _rename_detectron2(file: WeightsFile) -> Parts:
     return _renamed(file, network, from_detectron2), heads, ignored
 
 
-_RENAMERS: Mapping[str, Callable[[WeightsFile], Parts]] = {
+_RENAMERS: Mapping[str, Callable[[WeightsFile, DetectorSettings | None], Parts]] = {
     "torchvision": _rename_torchvision,
     "caffe2": _rename_caffe2,
     "detectron2": _rename_detectron2,

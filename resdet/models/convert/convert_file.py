@@ -9,14 +9,12 @@ from pathlib import Path
 from torch import Tensor
 
 from resdet.errors import ConfigError
-from resdet.models.backbones.weights.published import is_published_detector
 from resdet.models.backbones.weights.read import WeightsFile, read_weights
 from resdet.models.backbones.weights.report import LoadReport, compare
 from resdet.models.convert.card import card_network, conversion_card
 from resdet.models.convert.class_names import class_names
 from resdet.models.convert.conversion import Conversion, convert_weights
-from resdet.models.convert.detectron2_settings import config_beside, detectron2_settings
-from resdet.models.convert.settings import DetectorSettings
+from resdet.models.convert.find_settings import find_settings
 from resdet.models.convert.variants import without_other_heads
 from resdet.models.model_file import ModelCard, write_model
 from resdet.structures import PixelConvention
@@ -87,7 +85,7 @@ def convert_file(
         pixels: its pixel convention, see ``convert_weights``.
         stride_in_1x1: where its bottlenecks have their stride, see ``convert_weights``.
         take: which of several sets of tensors, see ``read_weights``.
-        config: Detectron2's config.yaml of a detector; None: the one beside ``source``, where there is one.
+        config: of a detector, see ``find_settings``.
         boxes_only: whether to leave out the heads that find masks and keypoints in a detector's boxes.
 
     Raises:
@@ -99,7 +97,7 @@ def convert_file(
     _check_paths(source, destination)
     file = read_weights(source, take)
     file = without_other_heads(file) if boxes_only else file
-    settings = _settings(file, config, boxes_only=boxes_only)
+    settings = find_settings(file, config, boxes_only=boxes_only)
     conversion = convert_weights(file, scheme=scheme, pixels=pixels, stride_in_1x1=stride_in_1x1, settings=settings)
     card = conversion_card(conversion, class_names(conversion, names), source.name)
     state, report = _fitted(file, conversion, card)
@@ -137,16 +135,6 @@ def _fitted(file: WeightsFile, conversion: Conversion, card: ModelCard) -> tuple
     return {**ours, **{key: conversion.state[key] for key in loaded}}, report
 
 
-def _settings(file: WeightsFile, config: str | Path | None, *, boxes_only: bool) -> DetectorSettings | None:
-    """What a config says of a detector; None without one."""
-    detector = any(key.startswith(("roi_heads.", "proposal_generator.")) for key in file.state)
-    path = Path(config) if config else config_beside(file.path) if detector else None
-    if path is not None and not path.is_file():
-        raise ConfigError(f"--config: no such file: {path}")
-    published = is_published_detector(file.path)
-    return detectron2_settings(path, boxes_only=boxes_only, published=published) if path or published else None
-
-
 def _assumption(conversion: Conversion, source: Path) -> str:
     """The warning of a card that says what nothing in the file shows."""
     words = {
@@ -159,7 +147,7 @@ def _assumption(conversion: Conversion, source: Path) -> str:
         return (
             f"{source}: no config says how this detector is set, and its tensors do not. Assumed, and written into the card: "
             f"{assumed + ', ' if assumed else ''}and what its toolkit has by itself: {own}. With other ones it "
-            "finds other boxes: give Detectron2's config.yaml (--config FILE), or lay it beside the weights"
+            "finds other boxes: give its config (--config FILE), or lay it beside the weights"
         )
     return (
         f"{source}: neither BN statistics nor its name shows what these weights want. Assumed, and written into the card: "

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from resdet.errors import ConfigError, DataError
 from resdet.files import read_yaml
+from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.convert.convention import known_convention
-from resdet.models.convert.detectron2_names import OF_TESTING, OTHER_HEADS, POOLINGS, SETTINGS
-from resdet.models.convert.settings import DetectorSettings
+from resdet.models.convert.detectron2_names import FIXED, OF_TESTING, OTHER_HEADS, POOLINGS, SETTINGS
+from resdet.models.convert.settings import DetectorSettings, check_values, placed, taken, values_of
+from resdet.models.model_file import ModelCard
 from resdet.structures import PixelConvention
 from resdet.wording import shown_briefly
 
 CONFIG = "config.yaml"
 _BASE = "Base-RCNN-C4.yaml"  # the one base in which nothing of a model differs from Detectron2's own values
-_LONGEST = 1000  # letters of a value that is a Python literal
-_ABSENT = object()
 
 
 def detectron2_settings(path: Path | None = None, *, boxes_only: bool = False, published: bool = False) -> DetectorSettings:
@@ -34,22 +33,17 @@ def detectron2_settings(path: Path | None = None, *, boxes_only: bool = False, p
         DataError: the file cannot be read, or is not YAML.
     """
     given = {} if path is None else _read(path)
-    values = {name: _value(given, name, setting.default) for name, setting in SETTINGS.items()}
-    problems = [
-        f"{path}: {name} must be {setting.kind.words}, got {shown_briefly(values[name])}"
-        for name, setting in SETTINGS.items()
-        if not setting.kind.fits(values[name]) and not (boxes_only and name in OTHER_HEADS)
-    ]
-    if problems:
-        raise ConfigError(problems)
+    values = values_of(SETTINGS, given)
+    check_values(SETTINGS, values, path, OTHER_HEADS if boxes_only else ())
     facts = {
         "classes": values["MODEL.ROI_HEADS.NUM_CLASSES"],
         "class_agnostic": values["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG"],
-        "depth": values["MODEL.RESNETS.DEPTH"],
+        "backbone": f"resnet{values['MODEL.RESNETS.DEPTH']}",
     }
+    sections = placed(SETTINGS, values)
     return DetectorSettings(
         path,
-        _architecture(values),
+        {**sections, "roi": {**sections["roi"], "pooling": POOLINGS[values["MODEL.ROI_BOX_HEAD.POOLER_TYPE"]]}},
         {"short_side": values["INPUT.MIN_SIZE_TEST"], "max_side": values["INPUT.MAX_SIZE_TEST"]},
         values["MODEL.RPN.BBOX_REG_WEIGHTS"],
         values["MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS"],
@@ -89,37 +83,44 @@ def _mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _value(given: Mapping[str, Any], name: str, default: Any) -> Any:
-    """What a config says under a name, as Detectron2 understands it: text may be a Python literal."""
-    value: Any = given
-    for part in name.split("."):
-        value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
-    if value is _ABSENT:
-        return default
-    if isinstance(value, str) and not isinstance(default, str) and len(value) <= _LONGEST:
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            return value
-    value = list(value) if isinstance(value, tuple) else value
-    if name.startswith("MODEL.ANCHOR_GENERATOR.") and isinstance(value, list) and len(value) == 1:
-        value = list(value[0]) if isinstance(value[0], (list, tuple)) else value  # of the one map
-    return value
-
-
-def _architecture(values: Mapping[str, Any]) -> dict[str, Any]:
-    sections: dict[str, Any] = {"roi": {"pooling": POOLINGS[values["MODEL.ROI_BOX_HEAD.POOLER_TYPE"]]}}
-    for name, setting in SETTINGS.items():
-        value, places = values[name], setting.places
-        # a list of several places is one value for each, or one for all
-        each = [value] if len(places) < 2 else (value * len(places))[: len(places)]
-        for place, one in zip(places, each, strict=False):
-            section, _, option = place.rpartition(".")
-            (sections.setdefault(section, {}) if section else sections)[option] = one
-    return sections
-
-
 def _pixels(values: Mapping[str, Any]) -> PixelConvention:
     order, mean, std = values["INPUT.FORMAT"], values["MODEL.PIXEL_MEAN"], values["MODEL.PIXEL_STD"]
     known = known_convention(mean, std)
     return known if known and known.order == order else PixelConvention(order, tuple(mean), tuple(std), 255)
+
+
+def detectron2_values(
+    config: Mapping[str, Any], card: ModelCard, spec: BackboneSpec, pixels: PixelConvention
+) -> dict[str, Any]:
+    """The settings of a detector of resdet's, by Detectron2's names.
+
+    Args:
+        config: a whole detector's config as plain values.
+        card: of its file.
+        spec: its backbone.
+        pixels: what its tensors want.
+    """
+    values = taken(SETTINGS, config)
+    for section in ("MODEL.RPN", "MODEL.ROI_HEADS"):
+        low, high = values[f"{section}.IOU_THRESHOLDS"]
+        values[f"{section}.IOU_THRESHOLDS"] = [low] if low == high else [low, high]
+        values[f"{section}.IOU_LABELS"] = [0, 1] if low == high else [0, -1, 1]
+    for name in ("SIZES", "ASPECT_RATIOS"):
+        values[f"MODEL.ANCHOR_GENERATOR.{name}"] = [values[f"MODEL.ANCHOR_GENERATOR.{name}"]]
+    return {
+        **values,
+        **{name: setting.default for name, setting in FIXED.items()},
+        "INPUT.FORMAT": pixels.order,
+        "INPUT.MIN_SIZE_TEST": card.test["short_side"],
+        "INPUT.MAX_SIZE_TEST": card.test["max_side"],
+        "MODEL.PIXEL_MEAN": [value * 255 / pixels.range for value in pixels.mean],
+        "MODEL.PIXEL_STD": [value * 255 / pixels.range for value in pixels.std],
+        "MODEL.PROPOSAL_GENERATOR.MIN_SIZE": int(config["rpn"]["min_size"]),
+        "MODEL.RESNETS.DEPTH": int(spec.name.removeprefix("resnet")),
+        "MODEL.RESNETS.STRIDE_IN_1X1": config["backbone"]["stride_in_1x1"],
+        "MODEL.RESNETS.STEM_OUT_CHANNELS": spec.width,
+        "MODEL.RESNETS.RES2_OUT_CHANNELS": 4 * spec.width,
+        "MODEL.RESNETS.WIDTH_PER_GROUP": spec.width,
+        "MODEL.ROI_HEADS.NUM_CLASSES": len(card.names),
+        "MODEL.ROI_BOX_HEAD.POOLER_TYPE": next(name for name, own in POOLINGS.items() if own == config["roi"]["pooling"]),
+    }

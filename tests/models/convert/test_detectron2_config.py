@@ -203,7 +203,7 @@ def test_equal_scores_are_ordered_as_in_detectron2(tmp_path: Path) -> None:
         ("MODEL.RPN.NMS_THRESH", 1.5, "as resdet's options: .*nms_thresh"),
         ("MODEL.ROI_HEADS.NUM_CLASSES", 3, "says 3 classes with a box for each, .* has 20 classes with a box for each"),
         ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", True, "says 20 classes with one box for all"),
-        ("MODEL.RESNETS.DEPTH", 101, "says depth 101, .* holds a resnet50"),
+        ("MODEL.RESNETS.DEPTH", 101, "says a resnet101, .* holds a resnet50"),
         ("MODEL.PIXEL_MEAN", [1.0, 2.0, 3.0], "pixel_mean .*config.yaml says BGR"),
         ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[1.0]], "15 anchors a position instead of the 5 that .*config.yaml says"),
     ],
