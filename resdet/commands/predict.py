@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     test = detector_options(overrides)
     files = find_inputs(paths)
     remove_unfinished(Path(args.output))
-    model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test)
+    model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test, runtime=args.runtime)
     if isinstance(model, Localizer):
         raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
     if isinstance(model, ImageClassifier):
