@@ -91,8 +91,8 @@ def load_detector(
     """``load`` for a detector, or an ensemble of several; a ConfigError for a file of another task too."""
     paths = _at_least_one(path)
     if any(map(is_exported, paths)):
-        options: dict[str, Any] = {"precision": precision, "compiled": compiled, "test": test, "runtime": runtime}
-        return cast(Detector, load_exported(paths, DetectorConfig, device=device, **options))
+        how: dict[str, Any] = {"precision": precision, "compiled": compiled, "test": test, "runtime": runtime}
+        return cast(Detector, load_exported(paths, DetectorConfig, device=device, **how))
     check_torch_runs(paths[0], runtime)
     where = select_device(device)
     file = FileVersion.of(paths[0])
