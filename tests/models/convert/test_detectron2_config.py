@@ -222,6 +222,10 @@ def test_without_a_config_all_that_is_assumed_is_told_and_kept(tmp_path: Path, c
     (tmp_path / "config.yaml").write_text("model: {}\n")  # another program's
     with pytest.warns(UserWarning, match="no config says how this detector is set") as caught:
         made = converted(tmp_path, zoo_state(width=1, classes=20))
+    assert main(["info", "--weights", str(tmp_path / "model_final.pth")]) == 0
+    shown = capsys.readouterr().out
+    assert "names of      detectron2" in shown
+    assert "settings      assumed: INPUT.MIN_SIZE_TEST 800" in shown
     (text,) = (str(each.message) for each in caught)
     for part in ("pixels BGR", "stride in the 1x1", "POOLER_TYPE ROIAlignV2", "SCORE_THRESH_TEST 0.05", "--config FILE"):
         assert part in text
