@@ -49,6 +49,12 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile", action="store_true", help="for a GPU: let torch.compile fuse a detector's layers; takes minutes"
     )
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=("auto", "torch", "onnxruntime", "openvino"),
+        help="what runs the file: torch a model file, onnxruntime or openvino an exported .onnx (default: auto, by the file)",
+    )
 
 
 def add_train_arguments(parser: argparse.ArgumentParser, *, config: bool = True) -> None:

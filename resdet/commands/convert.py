@@ -1,4 +1,4 @@
-"""Turn another toolkit's weights into a resdet model file.
+"""Turn another toolkit's weights into a resdet model file, or a resdet model file into another toolkit's weights.
 
 Sources: torchvision's and timm's ResNets, MSRA's in Caffe2's naming (Detectron), Detectron2's ResNets and its Faster R-CNN C4
 models. docs/weights.md says what is known of each.
@@ -12,6 +12,8 @@ from pathlib import Path
 from resdet.console import say
 
 _SOURCES = ("auto", "torchvision", "timm", "caffe2", "detectron2")
+_TOOLKITS = ("torchvision", "detectron2")
+_OF_SOURCES = {"scheme": "from", "names": "names", "pixels": "pixels", "stride": "stride", "take": "take", "config": "config"}
 _SETS = ("ema", "teacher", "student")
 _PIXELS = ("torchvision", "msra", "detectron", "detectron2", "torchvision_bgr", "unit", "symmetric", "msra_rgb")
 
@@ -19,7 +21,12 @@ _PIXELS = ("torchvision", "msra", "detectron", "detectron2", "torchvision_bgr", 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``convert``."""
     parser.add_argument("source", metavar="SRC", help="a .pth, .pkl or .safetensors file")
-    parser.add_argument("destination", metavar="DST", help="the .safetensors file to write")
+    parser.add_argument("destination", metavar="DST", help="the .safetensors file to write; with --to a .pth file")
+    parser.add_argument(
+        "--to",
+        choices=_TOOLKITS,
+        help="write SRC, a resdet model file, as this toolkit has it, with a detector's settings beside",
+    )
     parser.add_argument(
         "--from", dest="scheme", default="auto", choices=_SOURCES, help="whose names the file has (default: auto, by the names)"
     )
@@ -41,15 +48,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=_SETS,
         help="of a checkpoint with several sets of tensors this one (default: the network's own)",
     )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="Detectron2's config.yaml of a detector: thresholds, sizes, anchors, pooling, … (default: the one beside SRC)",
+    )
+    parser.add_argument(
+        "--boxes-only", action="store_true", help="of a Mask or Keypoint R-CNN on C4 take what finds boxes, and leave the rest"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert, write, and print what became of the tensors and what the file says of itself.
 
     Raises:
-        ConfigError: names of no known source, another network, or a destination that exists.
+        ConfigError: names of no known source, another network, what a toolkit does not have, or a destination that exists.
         DataError: a file that cannot be read without executing a pickle.
     """
+    return _back(args) if args.to else _forth(args)
+
+
+def _back(args: argparse.Namespace) -> int:
+    from resdet.errors import ConfigError
+    from resdet.models.convert.back import convert_back
+
+    given = [option for name, option in _OF_SOURCES.items() if getattr(args, name) not in (None, "", "auto")]
+    if given or args.boxes_only:
+        raise ConfigError(f"--to {args.to} writes what SRC says; --{(given or ['boxes-only'])[0]} is of other toolkits' files")
+    written = convert_back(args.source, args.destination, args.to)
+    say("\n".join(f"{name:<12}{fact}" for name, fact in written.facts.items()), lines=True)
+    say(f"written: {', '.join(map(str, written.paths))}")
+    return 0
+
+
+def _forth(args: argparse.Namespace) -> int:
     from resdet.models.convert import CONVENTIONS
     from resdet.models.convert.convert_file import convert_file
 
@@ -61,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         pixels=CONVENTIONS[args.pixels] if args.pixels else None,
         stride_in_1x1=None if args.stride is None else args.stride == "1x1",
         take=args.take,
+        config=args.config,
+        boxes_only=args.boxes_only,
     )
     say(converted.report.table(), lines=True)
     say("\n".join(f"{name:<12}{fact}" for name, fact in converted.facts().items()), lines=True)

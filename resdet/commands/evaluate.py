@@ -81,6 +81,7 @@ def _run_models(
         precision=args.precision,
         compiled=args.compile,
         backend=args.evaluator,
+        runtime=args.runtime,
     )
     return evaluate_files(config, members, folder, options)
 

@@ -90,7 +90,7 @@ def _predict(args: argparse.Namespace, ranks: Ranks) -> int:
     files = ranks.once(lambda: find_inputs(paths))
     if ranks.first:
         remove_unfinished(Path(args.output))
-    model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test)
+    model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test, runtime=args.runtime)
     if isinstance(model, Localizer):
         raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
     if isinstance(model, ImageClassifier):

@@ -50,6 +50,7 @@ class AnchorConfig:
 
     sizes: list[float] = option([32.0, 64.0, 128.0, 256.0, 512.0], "square root of the anchors' areas, pixels", low=1)
     ratios: list[float] = option([0.5, 1.0, 2.0], "height / width", low=0.01)
+    rounded: bool = option(False, "corners of whole pixels, as torchvision's detectors have them")
 
 
 @dataclass
@@ -73,7 +74,11 @@ class RPNConfig:
 class RoIConfig:
     """Region classifier: RoI pooling, conv5, two sibling layers."""
 
-    pooling: str = option("align", "RoIAlign, or the paper's max RoI pooling", choices=("align", "pool"))
+    pooling: str = option(
+        "align",
+        "RoIAlign; align_v1: half a pixel off, as torchvision's detectors have it; pool: the paper's max RoI pooling",
+        choices=("align", "align_v1", "pool"),
+    )
     pooled_size: int = option(14, "side of the pooled map; conv5's stride halves it", low=2)
     sampling_ratio: int = option(0, "RoIAlign's samples a bin and axis; 0: as many as its pixels", low=0)
     batch_size_per_image: int = option(512, "regions sampled for the loss, an image", low=1)

@@ -11,7 +11,7 @@ from typing import Any
 from resdet import system
 from resdet.errors import ConfigError, ResdetError
 from resdet.inference.exported.program import PRECISIONS, ExportFacts
-from resdet.inference.exported.runtimes import METADATA, RUNTIMES, needed
+from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed
 from resdet.models.model_file import card_text
 
 _SHOWN = 10  # differences
@@ -91,8 +91,8 @@ def export_file(
 
 def _check(destination: Path, precision: str, images: Sequence[str | Path]) -> None:
     problems = []
-    if destination.suffix not in RUNTIMES:
-        problems.append(f"{destination}: must end in {' or '.join(RUNTIMES)}")
+    if destination.suffix not in OF_SUFFIX:
+        problems.append(f"{destination}: must end in {' or '.join(OF_SUFFIX)}")
     if precision not in PRECISIONS:
         problems.append(f"'precision' must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if precision == "int8" and not images:

@@ -22,6 +22,7 @@ from resdet.inference.detector import Detector, Improvements
 from resdet.inference.device import select_device
 from resdet.inference.exported.load import load_exported
 from resdet.inference.exported.program import is_exported
+from resdet.inference.exported.runtimes import check_torch_runs
 from resdet.inference.kinds import card_sizes, check_kind
 from resdet.inference.load_localizer import load_localizers
 from resdet.inference.localizer import Localizer
@@ -44,17 +45,19 @@ def load(
     precision: str = "fp32",
     compiled: bool = False,
     test: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
 ) -> Detector | ImageClassifier | Localizer:
     """Read a model file of any task and make it ready to run; ``load_detector`` and its like say which one it must be.
 
     Args:
         path: a ``model.safetensors`` that training or ``save`` wrote; or several of detectors or localizers of the same
             classes: an ensemble, for which pictures are resized as the first file says. Or an ``.onnx`` or ``.xml`` file that
-            `resdet export` wrote, which runs in ONNX Runtime or OpenVINO on the CPU, and as it was exported.
+            `resdet export` wrote, which runs on the CPU, and as it was exported.
         device: auto, cpu, cuda or mps.
         precision: of detectors alone: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
         compiled: of detectors alone: let torch.compile fuse the layers, which takes minutes; for a GPU.
         test: not for classifiers: options of ``model.test`` in place of those of the (first) file: ``{"refine": True}``.
+        runtime: of model files torch; of ``.onnx`` files onnxruntime or openvino, of ``.xml`` files openvino; auto: the first.
 
     Raises:
         ConfigError: no such file, one that does not fit, an unknown option or a value out of range, other classes.
@@ -62,7 +65,8 @@ def load(
     """
     paths = _at_least_one(path)
     if any(map(is_exported, paths)):
-        return load_exported(paths, device=device, precision=precision, compiled=compiled, test=test)
+        return load_exported(paths, device=device, precision=precision, compiled=compiled, test=test, runtime=runtime)
+    check_torch_runs(paths[0], runtime)
     config = card_config(paths[0], read_card(paths[0]))
     if isinstance(config, DetectorConfig) or (isinstance(config, ClassifierConfig) and len(paths) > 1):
         return load_detector(paths, device=device, precision=precision, compiled=compiled, test=test)
@@ -82,12 +86,14 @@ def load_detector(
     precision: str = "fp32",
     compiled: bool = False,
     test: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
 ) -> Detector:
     """``load`` for a detector, or an ensemble of several; a ConfigError for a file of another task too."""
     paths = _at_least_one(path)
     if any(map(is_exported, paths)):
-        found = load_exported(paths, DetectorConfig, device=device, precision=precision, compiled=compiled, test=test)
-        return cast(Detector, found)
+        how: dict[str, Any] = {"precision": precision, "compiled": compiled, "test": test, "runtime": runtime}
+        return cast(Detector, load_exported(paths, DetectorConfig, device=device, **how))
+    check_torch_runs(paths[0], runtime)
     where = select_device(device)
     file = FileVersion.of(paths[0])
     cards = [read_card(each) for each in paths]
@@ -112,10 +118,11 @@ def load_detector(
     )
 
 
-def load_classifier(path: str | Path, *, device: str = "auto") -> ImageClassifier:
+def load_classifier(path: str | Path, *, device: str = "auto", runtime: str = "auto") -> ImageClassifier:
     """``load`` for a classifier; a ConfigError for a file of another task too."""
     if is_exported(path):
-        return cast(ImageClassifier, load_exported([path], ClassifierConfig, device=device))
+        return cast(ImageClassifier, load_exported([path], ClassifierConfig, device=device, runtime=runtime))
+    check_torch_runs(path, runtime)
     where = select_device(device)
     card = read_card(path)
     check_kind(path, card_config(path, card), ClassifierConfig)
@@ -125,12 +132,17 @@ def load_classifier(path: str | Path, *, device: str = "auto") -> ImageClassifie
 
 
 def load_localizer(
-    path: str | Path | Sequence[str | Path], *, device: str = "auto", test: Mapping[str, Any] | None = None
+    path: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+    test: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
 ) -> Localizer:
     """``load`` for a localizer, or an ensemble of several; a ConfigError for a file of another task too."""
     paths = _at_least_one(path)
     if any(map(is_exported, paths)):
-        return cast(Localizer, load_exported(paths, LocalizerConfig, device=device, test=test))
+        return cast(Localizer, load_exported(paths, LocalizerConfig, device=device, test=test, runtime=runtime))
+    check_torch_runs(paths[0], runtime)
     where = select_device(device)
     config = card_config(paths[0], read_card(paths[0]))
     check_kind(paths[0], config, LocalizerConfig)
@@ -260,6 +272,7 @@ def predict(
     precision: str = "fp32",
     test: Mapping[str, Any] | None = None,
     color: str = "rgb",
+    runtime: str = "auto",
 ) -> Any:
     """``load(weights, …).predict(images)``: for one call; keep what ``load`` returns for more than one.
 
@@ -270,11 +283,12 @@ def predict(
         precision: number format of a detector's convolutions, as for ``load``.
         test: options of ``model.test``, as for ``load``.
         color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
+        runtime: what runs it, as for ``load``.
 
     Raises:
         ConfigError: a localizer, which needs classes; otherwise, as DataError, those of ``load`` and of its ``predict``.
     """
-    model = load(weights, device=device, precision=precision, test=test)
+    model = load(weights, device=device, precision=precision, test=test, runtime=runtime)
     if isinstance(model, Localizer):
         raise ConfigError(f"{weights}: holds a localizer, which must be told classes: load(weights).predict(image, classes)")
     return model.predict(images, color=color)

@@ -42,6 +42,7 @@ _NETWORK_OPTIONS = (
     "backbone.norm",
     "anchors.sizes",
     "anchors.ratios",
+    "anchors.rounded",
     "roi.pooling",
     "roi.pooled_size",
     "roi.sampling_ratio",

@@ -22,6 +22,7 @@ from resdet.inference.device import select_device
 from resdet.inference.exported.load import check_options
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector
 from resdet.inference.exported.program import is_exported, open_program
+from resdet.inference.exported.runtimes import check_torch_runs
 from resdet.inference.load import (
     check_detectors,
     common_names,
@@ -58,6 +59,7 @@ class EvaluationOptions:
         precision: for detectors, "fp32", or "bf16" or "fp16" for the convolutions on a device that has it.
         compiled: for detectors, whether torch.compile fuses the layers.
         backend: for detectors, the package that computes COCO's numbers, hotcoco or pycocotools.
+        runtime: what runs the files, as for ``resdet.load``.
     """
 
     device: str = "auto"
@@ -66,6 +68,7 @@ class EvaluationOptions:
     precision: str = "fp32"
     compiled: bool = False
     backend: str = "hotcoco"
+    runtime: str = "auto"
 
 
 def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, options: EvaluationOptions) -> Results:
@@ -84,6 +87,9 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
             another process trains in the folder.
         PredictionError: for a model whose scores are NaN or infinite.
     """
+    for path in weights:
+        if not is_exported(path):
+            check_torch_runs(path, options.runtime)
     with joined(options.device) as ranks, ranks.entered(not_in_training(folder)):
         device = select_device(options.device)
         if isinstance(config, DetectionRunConfig):
@@ -91,7 +97,7 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
         if isinstance(config, ClassificationRunConfig):
             return _evaluate_classifiers(config, weights, folder, options, device, ranks)
         if any(map(is_exported, weights)):
-            localizer = load_localizer(weights, device=options.device)
+            localizer = load_localizer(weights, device=options.device, runtime=options.runtime)
         else:
             localizer = load_localizers(weights, device, config=config.model, crop=config.data.crop)
         return evaluate_localizer(config.data, config.classes, localizer, options.classifiers, device, folder, ranks)
@@ -153,7 +159,7 @@ def _torch_detectors(
 def _exported_detector(config: DetectionRunConfig, weights: Sequence[str], options: EvaluationOptions) -> ExportedDetector:
     """The network of an exported file; a ConfigError where the config says other than the file, which cannot be changed."""
     check_options(weights, device=options.device, precision=options.precision, compiled=options.compiled)
-    program = open_program(weights[0])
+    program = open_program(weights[0], options.runtime)
     check_same_network(program.path, program.config, config.model, PixelConvention.from_dict(program.card.pixels))
     wanted, fixed = (config_to_dict(model.test) for model in (config.model, program.config))
     problems = [
@@ -177,7 +183,8 @@ def _evaluate_classifiers(
     ranks: Ranks,
 ) -> Results:
     """Evaluate classifiers; the network of a model file comes from its own card."""
-    own = {path: _load_classifier(path, config, len(weights)) for path in weights if is_exported(path) or is_model_file(path)}
+    known = [path for path in weights if is_exported(path) or is_model_file(path)]
+    own = {path: _load_classifier(path, config, len(weights), options.runtime) for path in known}
     evaluation = ClassifierEvaluation(config.data, config.test, _common_names(own), ranks=ranks)
     models = [
         (own[path] if path in own else load_foreign_classifier(path, config.model, evaluation.names)).to(device)
@@ -189,18 +196,18 @@ def _evaluate_classifiers(
     return evaluation.write(models[0], folder)
 
 
-def _load_classifier(path: str, config: ClassificationRunConfig, members: int) -> Classifier | ExportedClassifier:
+def _load_classifier(path: str, config: ClassificationRunConfig, members: int, runtime: str) -> Classifier | ExportedClassifier:
     # a config describes one network, so it can only be compared with one file
     if is_exported(path):
-        return _exported_classifier(path, config)
+        return _exported_classifier(path, config, runtime)
     model, _ = load_model(path, config.model if members == 1 else None)
     if not isinstance(model, Classifier):
         raise ConfigError(f"{path}: holds a detection model, the config describes a classification model")
     return model
 
 
-def _exported_classifier(path: str, config: ClassificationRunConfig) -> ExportedClassifier:
-    program = open_program(path)
+def _exported_classifier(path: str, config: ClassificationRunConfig, runtime: str) -> ExportedClassifier:
+    program = open_program(path, runtime)
     check_same_network(program.path, program.config, config.model, PixelConvention.from_dict(program.card.pixels))
     if program.facts.resizes:
         raise ConfigError(f"{path}: was exported with --resize; only a classifier that takes crops can be evaluated")

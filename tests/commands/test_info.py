@@ -84,6 +84,30 @@ def test_says_what_a_weights_file_holds(tmp_path: Path, capsys: pytest.CaptureFi
     assert "unknown, no BN statistics" in output
 
 
+def _facts(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    assert _run("--weights", str(path)) == 0
+    return {line[:14].strip(): line[14:] for line in capsys.readouterr().out.splitlines()}
+
+
+def test_says_what_shows_what_weights_want(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = create_backbone("resnet18", num_classes=7, width=8)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    found = _facts(tmp_path / "weights.pth", capsys)
+    assert found["size"] == f"{(tmp_path / 'weights.pth').stat().st_size / 1e6:.1f} MB"
+    assert found["looks like"] == "resnet18, width 8"
+    assert (found["names of"], found["task"], found["classes"]) == ("torchvision", "classification", "7")
+    assert found["pixels"].endswith(": assumed, nothing shows it")
+    named = tmp_path / "resnet18-f37072fd.pth"
+    torch.save(network.state_dict(), named)
+    assert _facts(named, capsys)["pixels"].endswith(": its name is that of torchvision's weights")
+    network.bn1.running_var.fill_(58.0**2)
+    torch.save(network.state_dict(), tmp_path / "bytes.pth")
+    assert _facts(tmp_path / "bytes.pth", capsys)["convert"].startswith("refused: ")
+    bottlenecks = create_backbone("resnet50", num_classes=7, width=4)
+    torch.save(bottlenecks.state_dict(), tmp_path / "weights.pth")
+    assert _facts(tmp_path / "weights.pth", capsys)["looks like"] == "resnet50, stride in the 3x3 (assumed), width 4"
+
+
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         _run("--weights", str(tmp_path / "absent.pth"))

@@ -33,6 +33,7 @@ DETECTORS: dict[str, dict[str, Any]] = {
     "grouped": {"backbone": {"name": "resnext50_32x4d", "width": 32}},
     "context": {"roi": {"context": True}},
     "RoI pooling": {"roi": {"pooling": "pool"}},
+    "RoIAlign half a pixel off, rounded anchors": {"roi": {"pooling": "align_v1"}, "anchors": {"rounded": True}},
     "two samples a bin": {"roi": {"sampling_ratio": 2, "pooled_size": 8}},
     "one proposal": {"rpn": {"post_nms_top_n_test": 1}},
     "few proposals of few anchors": {"rpn": {"pre_nms_top_n_test": 10, "post_nms_top_n_test": 200}},

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import tiny_classifiers
 import tiny_detectors
+from close_detections import assert_close_detections, edges_of
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 import onnx
 from onnx import helper
+from PIL import Image
 
 import resdet
+from resdet.cli import main
 from resdet.errors import ConfigError, DataError
 from resdet.export.export import export_file
 
@@ -167,3 +170,38 @@ def test_a_missing_runtime_is_one_line(files: Path, monkeypatch: pytest.MonkeyPa
 def test_one_call(files: Path) -> None:
     found = resdet.predict(files / "detector.onnx", PHOTO)
     assert len(found) == len(resdet.predict(files / "detector.safetensors", PHOTO, device="cpu")) > 3
+
+
+@pytest.mark.parametrize("kind", ["detector", "classifier"])
+def test_an_onnx_file_in_both_runtimes(kind: str, files: Path) -> None:
+    pytest.importorskip("openvino")
+    found = [resdet.load(files / f"{kind}.onnx", runtime=each).predict(PHOTO) for each in ("onnxruntime", "openvino")]
+    if kind == "classifier":
+        assert found[0].scores == pytest.approx(found[1].scores, abs=1e-4)
+    else:
+        assert_close_detections(found[0], found[1], edges=edges_of(tiny_detectors.tiny_detector().roi_heads.postprocess))
+    again = resdet.predict(files / f"{kind}.onnx", PHOTO, runtime="openvino")
+    assert list(again.scores) == list(found[1].scores)
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "message"),
+    [
+        ("detector.onnx", "torch", r"detector\.onnx: 'runtime' must be auto or onnxruntime or openvino, got 'torch'"),
+        ("detector.safetensors", "onnxruntime", r"`resdet export .*detector\.safetensors .*detector\.onnx` writes one"),
+        ("classifier.safetensors", "openvino", r"`resdet export .*classifier\.safetensors .*classifier\.xml` writes one"),
+        ("detector.safetensors", "tvm", "'runtime' must be one of auto, torch, onnxruntime, openvino, got 'tvm'"),
+    ],
+)
+def test_runtimes_that_cannot_run_a_file(name: str, runtime: str, message: str, files: Path) -> None:
+    load = resdet.load_detector if name.startswith("detector") else resdet.load_classifier
+    for each in (resdet.load, load):
+        with pytest.raises(ConfigError, match=message):
+            each(files / name, runtime=runtime)
+
+
+def test_runtimes_of_the_commands(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    command = ["predict", "--output", str(tmp_path), str(tmp_path / "a.png"), "--runtime", "onnxruntime", "--weights"]
+    assert main([*command, str(files / "detector.safetensors")]) == 2
+    assert "onnxruntime runs exported files" in capsys.readouterr().err

@@ -41,10 +41,11 @@ def trains_and_detects(model: FasterRCNN) -> None:
     assert [item.size for item in found] == [(64, 80), (48, 64)]
 
 
-@pytest.mark.parametrize("pooling", ["align", "pool"])
-def test_both_poolings(pooling: str) -> None:
+@pytest.mark.parametrize("pooling", ["align", "align_v1", "pool"])
+def test_every_pooling(pooling: str) -> None:
     model = detector(roi={"pooling": pooling, "pooled_size": 7})
     assert isinstance(model.roi_heads.pooler, RoIPool if pooling == "pool" else RoIAlign)
+    assert getattr(model.roi_heads.pooler, "aligned", None) == {"align": True, "align_v1": False}.get(pooling)
     assert model.roi_heads.pooler.spatial_scale == 1 / 16
     trains_and_detects(model)
 

@@ -82,6 +82,7 @@ def test_a_config_changes_what_is_free_at_test_time(tmp_path: Path) -> None:
         ("backbone", "stride_in_1x1", True, "False"),
         ("anchors", "sizes", [8.0], r"\[16.0, 32.0\]"),
         ("anchors", "ratios", [1.0], r"\[0.5, 1.0, 2.0\]"),
+        ("anchors", "rounded", True, "False"),
         ("roi", "pooling", "pool", "'align'"),
         ("roi", "pooled_size", 7, "14"),
         ("roi", "sampling_ratio", 2, "0"),

@@ -10,8 +10,8 @@ from typing import Any
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.file_names import below, is_image_name, spelled_here, unsafe_name
 from resdet.data.formats.nearest import files_below
-from resdet.data.formats.yolo_names import shown_briefly
 from resdet.files import regular, walk_files
+from resdet.wording import shown_briefly
 
 # where a split's images lie when the description does not say
 _PLACES = ("images/{}", "{}/images", "{}")

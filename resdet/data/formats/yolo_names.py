@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import reprlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from resdet.errors import DataError
-from resdet.files import regular
+from resdet.files import read_yaml, regular
+from resdet.wording import shown_briefly
 
 DESCRIPTION = "data.yaml"
-LARGEST_DESCRIPTION = 4 << 20  # bytes
 _DESCRIPTIONS = (DESCRIPTION, "data.yml", "dataset.yaml", "obj.data")
 _LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "data/obj.names", "labels.txt")
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Loads YAML without merge keys (``<<``), because a few nested ones can make an enormous mapping."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse merge keys."""
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", node.start_mark)
 
 
 def read_description(root: Path, given: Path | None) -> tuple[Path, dict[str, Any]]:
@@ -68,23 +56,8 @@ def class_names(value: Any, source: Path, problems: list[str]) -> list[str]:
     return names
 
 
-def shown_briefly(value: Any) -> str:
-    """A value of a description as text of 80 characters at most."""
-    try:
-        return f"{reprlib.repr(value):.80}"
-    except ValueError:  # the number has more digits than Python converts to text
-        return f"a {type(value).__name__} too large to show"
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        if regular(path).stat().st_size > LARGEST_DESCRIPTION:  # of which the parser would take minutes
-            raise DataError(f"{path}: must be at most {LARGEST_DESCRIPTION >> 20} MiB, got {path.stat().st_size} bytes")
-        content = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be a mapping with the key 'names', got {type(content).__name__}")
     return content

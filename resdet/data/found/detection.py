@@ -10,11 +10,10 @@ from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.formats.file_names import is_image_name
-from resdet.data.formats.yolo_names import LARGEST_DESCRIPTION
 from resdet.data.found.kinds import beginning, kind_of, looks_like_labels
 from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
 from resdet.errors import DataError
-from resdet.files import parse_json, regular, walk_files
+from resdet.files import LARGEST_YAML, parse_json, regular, walk_files
 
 _MOST_LOOKED_AT = 200_000
 _NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')  # of an image, as JSON
@@ -98,8 +97,8 @@ def _yolo(root: Path, description: Path) -> FoundData:
     import yaml
 
     try:
-        if description.stat().st_size > LARGEST_DESCRIPTION:
-            raise DataError(f"{description}: must be at most {LARGEST_DESCRIPTION >> 20} MiB")
+        if description.stat().st_size > LARGEST_YAML:
+            raise DataError(f"{description}: must be at most {LARGEST_YAML >> 20} MiB")
         content = yaml.safe_load(regular(description).read_bytes())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{description}: is not YAML: {' '.join(str(error).split())}") from error

@@ -38,6 +38,7 @@ def load_exported(
     precision: str = "fp32",
     compiled: bool = False,
     test: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
 ) -> Detector | ImageClassifier | Localizer:
     """Read an exported file and make it ready to run.
 
@@ -48,13 +49,14 @@ def load_exported(
         precision: fp32, which says nothing here: the file decides.
         compiled: False.
         test: none.
+        runtime: see ``open_session``.
 
     Raises:
         ConfigError: several files, an option that only models in torch have, no runtime, a file of another task.
         DataError: a file that cannot be read.
     """
     check_options(paths, device=device, precision=precision, compiled=compiled, test=test)
-    program = open_program(paths[0])
+    program = open_program(paths[0], runtime)
     if expected is not None:
         check_kind(program.path, program.config, expected)
     if isinstance(program.config, DetectorConfig):

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, DataError
-from resdet.inference.exported.runtimes import RUNTIMES, Arrays, Session, open_session
+from resdet.inference.exported.runtimes import OF_SUFFIX, Arrays, Session, open_session
 from resdet.models.card_network import card_config
 from resdet.models.model_file import ModelCard, card_from_text
 from resdet.structures import PixelConvention
@@ -96,18 +96,18 @@ class Program:
 
 def is_exported(path: str | Path) -> bool:
     """Whether a path has the suffix of an exported file."""
-    return Path(path).suffix in RUNTIMES
+    return Path(path).suffix in OF_SUFFIX
 
 
-def open_program(path: str | Path) -> Program:
-    """Open an exported file and check what it says of itself.
+def open_program(path: str | Path, runtime: str = "auto") -> Program:
+    """Open an exported file in a runtime, see ``open_session``, and check what it says of itself.
 
     Raises:
         ConfigError: no such file, no runtime for it, a file that ``resdet export`` did not write, or one of a newer format.
         DataError: a file that the runtime refuses, or whose facts are wrong.
     """
     path = Path(path)
-    session = open_session(path)
+    session = open_session(path, runtime)
     missing = {"resdet", "resdet_export"} - set(session.metadata)
     if missing:
         raise ConfigError(f"{path}: was not written by `resdet export`: it has no {' and no '.join(sorted(missing))} metadata")

@@ -1,4 +1,4 @@
-"""The two runtimes of exported files: ONNX Runtime for ``.onnx``, OpenVINO for ``.xml``."""
+"""The two runtimes of exported files: ONNX Runtime for ``.onnx``, OpenVINO for ``.xml`` and for ``.onnx``."""
 
 from __future__ import annotations
 
@@ -35,16 +35,35 @@ class Session:
     run: Callable[[Arrays], dict[str, NDArray[Any]]]
 
 
-def open_session(path: Path) -> Session:
-    """Open a file in the runtime of its suffix, which computes with as many threads as torch.
+def open_session(path: Path, runtime: str = "auto") -> Session:
+    """Open a file in a runtime, which computes with as many threads as torch.
+
+    Args:
+        path: the file.
+        runtime: one of ``OF_SUFFIX`` for it; auto: the first of these.
 
     Raises:
-        ConfigError: no such file, or the runtime is not installed.
+        ConfigError: no such file, a runtime that cannot run it, or that is not installed.
         DataError: a file that the runtime refuses.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such model file")
-    return RUNTIMES[path.suffix](path)
+    able = OF_SUFFIX[path.suffix]
+    if runtime not in ("auto", *able):
+        raise ConfigError(f"{path}: 'runtime' must be auto or {' or '.join(able)}, got {runtime!r}")
+    return _OPENERS[able[0] if runtime == "auto" else runtime](path)
+
+
+def check_torch_runs(path: str | Path, runtime: str) -> None:
+    """A ConfigError that says how a model file comes to a runtime that is not torch."""
+    if runtime in ("onnxruntime", "openvino"):
+        suffix = ".xml" if runtime == "openvino" else ".onnx"
+        exported = Path(path).with_suffix(suffix)
+        raise ConfigError(
+            f"{path}: {runtime} runs exported files: `resdet export {path} {exported}` writes one, and tries it beside this one"
+        )
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"'runtime' must be one of {', '.join(RUNTIMES)}, got {runtime!r}")
 
 
 def needed(package: str, why: str) -> Any:
@@ -88,7 +107,9 @@ def _open_openvino(path: Path) -> Session:
     }
     try:
         model = openvino.Core().read_model(str(path))
-        metadata = {key: model.get_rt_info(key).astype(str) for key in METADATA if model.has_rt_info(key)}
+        # of an ONNX file they are in a section of their own
+        places = {key: place for key in METADATA for place in (["framework", key], [key]) if model.has_rt_info(place)}
+        metadata = {key: model.get_rt_info(place).astype(str) for key, place in places.items()}
         compiled = openvino.compile_model(model, "CPU", options)
         # of the model as it was written: compiling may join an output with another tensor, and give it that one's name, too
         names, given = ([each.any_name for each in side] for side in (model.outputs, model.inputs))
@@ -106,7 +127,10 @@ def _open_openvino(path: Path) -> Session:
     return Session(given, names, metadata, run)
 
 
-RUNTIMES: Mapping[str, Callable[[Path], Session]] = {".onnx": _open_onnx, ".xml": _open_openvino}
+_OPENERS: Mapping[str, Callable[[Path], Session]] = {"onnxruntime": _open_onnx, "openvino": _open_openvino}
+OF_SUFFIX: Mapping[str, tuple[str, ...]] = {".onnx": ("onnxruntime", "openvino"), ".xml": ("openvino",)}
+"""The runtimes of an exported file, the usual one first."""
+RUNTIMES = ("auto", "torch", *_OPENERS)
 
 
 def _known(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,8 @@ def build_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
     resnet, pixels = build_frozen_backbone(config.backbone)
     trunk, head = split_c4(resnet)
     freeze_stages(trunk, head, config.freeze_at)
-    anchors = AnchorGrid(cell_anchors(config.anchors.sizes, config.anchors.ratios), trunk.stride)
+    cell = cell_anchors(config.anchors.sizes, config.anchors.ratios, rounded=config.anchors.rounded)
+    anchors = AnchorGrid(cell, trunk.stride)
     rpn = build_rpn(config.rpn, anchors, trunk.out_channels)
     roi_heads = build_roi_heads(config.roi, head, len(names), 1 / trunk.stride, build_postprocess(config.test))
     return with_card(FasterRCNN(trunk, rpn, roi_heads, pixels=pixels, names=names), config)
@@ -89,4 +90,4 @@ def build_postprocess(config: DetectionTestConfig) -> Postprocess:
 def _build_pooler(config: RoIConfig, scale: float) -> nn.Module:
     if config.pooling == "pool":
         return RoIPool(config.pooled_size, scale)
-    return RoIAlign(config.pooled_size, scale, config.sampling_ratio, aligned=True)
+    return RoIAlign(config.pooled_size, scale, config.sampling_ratio, aligned=config.pooling == "align")

@@ -45,7 +45,8 @@ def build_region_net(config: LocalizerConfig, num_classes: int) -> RegionNet:
 
 def _build_per_class_rpn(config: LocalizerConfig, names: Sequence[str]) -> PerClassRPN:
     resnet, pixels = build_frozen_backbone(config.backbone)
-    anchors = AnchorGrid(cell_anchors(config.anchors.sizes, config.anchors.ratios), resnet.spec.stride)
+    cell = cell_anchors(config.anchors.sizes, config.anchors.ratios, rounded=config.anchors.rounded)
+    anchors = AnchorGrid(cell, resnet.spec.stride)
     return PerClassRPN(
         network_body(resnet, config.freeze_at),
         PerClassHead(resnet.spec.stage_channels[-1], anchors.per_position, len(names)),

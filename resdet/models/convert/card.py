@@ -9,9 +9,11 @@ from typing import Any
 from torch import nn
 
 from resdet.config import config_from_dict, config_to_dict
-from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig, RoIConfig, RPNConfig
+from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig
+from resdet.errors import ConfigError
 from resdet.models.build import build_classifier, build_detector
 from resdet.models.convert.conversion import Conversion
+from resdet.models.convert.settings import DetectorSettings
 from resdet.models.model_file import ModelCard
 from resdet.version import __version__
 
@@ -21,12 +23,13 @@ def conversion_card(conversion: Conversion, names: Sequence[str], source: str) -
     backbone = BackboneConfig(conversion.spec.name, stride_in_1x1=conversion.stride_in_1x1, width=conversion.width)
     config: Any
     test: dict[str, Any]
-    if conversion.task == "detection":
-        # Detectron2's base of C4 models, where it differs from ours: L1 losses, 1000 proposals
-        config = DetectorConfig(
-            backbone, rpn=RPNConfig(post_nms_top_n_test=1000, smooth_l1_beta=0.0), roi=RoIConfig(smooth_l1_beta=0.0)
-        )
-        test = {"short_side": 800, "max_side": 1333}
+    settings = conversion.settings
+    if settings is not None:
+        try:
+            config = config_from_dict(DetectorConfig, {**settings.architecture, "backbone": config_to_dict(backbone)})
+        except ConfigError as error:
+            raise ConfigError([f"{settings.path}: as resdet's options: {problem}" for problem in error.problems]) from error
+        test = dict(settings.test)
     else:
         config = ClassifierConfig(backbone)
         # the sizes that published errors are measured at
@@ -37,8 +40,17 @@ def conversion_card(conversion: Conversion, names: Sequence[str], source: str) -
         names=list(names),
         pixels=conversion.pixels.to_dict(),
         test=test,
-        provenance={"resdet": __version__, "source": source, "names_of": conversion.scheme},
+        provenance={"resdet": __version__, "source": source, "names_of": conversion.scheme, **_settings_of(settings)},
     )
+
+
+def _settings_of(settings: DetectorSettings | None) -> dict[str, Any]:
+    """Where the settings of a detector come from: a config's name, or what was assumed."""
+    if settings is None:
+        return {}
+    if settings.assumed:
+        return {"assumed": dict(settings.assumed)}
+    return {"settings": settings.path.name if settings.path else "of the published model"}
 
 
 def card_network(card: ModelCard) -> nn.Module:

@@ -11,7 +11,7 @@ from resdet.models.convert.names import default_names
 
 
 def class_names(conversion: Conversion, file: str | Path | None = None) -> list[str]:
-    """The names in label order that a text file holds, one a line; without a file the public ones of so many classes.
+    """The names in label order that a text file holds, one a line; else those of the settings, or the public ones of so many.
 
     Raises:
         ConfigError: no such file, one that is not UTF-8, with a name twice or of another number of classes; without a file,
@@ -19,7 +19,8 @@ def class_names(conversion: Conversion, file: str | Path | None = None) -> list[
     """
     count = conversion.num_classes
     if file is None:
-        names = default_names(conversion.task, count) if count else []
+        said = conversion.settings.names if conversion.settings else ()
+        names = list(said) if len(said) == count else default_names(conversion.task, count) if count else []
         if names is None:
             raise ConfigError(f"a detector of {count} classes: give --names FILE, one name a line")
         return names

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
@@ -68,22 +67,54 @@ def assumed_parts(
     return tuple(name for name, is_open in asked.items() if is_open)
 
 
+def assumed_of_detector(file: WeightsFile, pixels: PixelConvention | None, stride: bool | None) -> tuple[str, ...]:
+    """What of "pixels" and "stride" neither the caller nor the tensors of a detector without a config say."""
+    asked = {"pixels": pixels is None and "pixel_mean" not in file.state, "stride": stride is None}
+    return tuple(name for name, is_open in asked.items() if is_open)
+
+
+def known_convention(mean: Sequence[float], std: Sequence[float]) -> PixelConvention | None:
+    """Detectron2's or torchvision's convention with these numbers for bytes, to 0.01; None for another."""
+    for known in (CONVENTIONS["detectron2"], CONVENTIONS["torchvision"]):
+        unit = 255 / known.range
+        pairs = [*zip(mean, known.mean, strict=True), *zip(std, known.std, strict=True)]
+        if all(abs(here - unit * there) <= 0.01 for here, there in pairs):
+            return known
+    return None
+
+
+def check_pixels(file: WeightsFile, said: PixelConvention, source: str) -> None:
+    """A ConfigError when a Detectron2 file says other pixels than a convention; ``source`` is who says that."""
+    stated = _stated(file)
+    unit = 255 / said.range
+    wanted = [unit * number for number in (*said.mean, *said.std)]
+    if stated and any(abs(here - there) > 0.01 for here, there in zip((*stated[0], *stated[1]), wanted, strict=True)):
+        raise ConfigError(
+            f"{file.path}: pixel_mean {stated[0]}, pixel_std {stated[1]}; {source} says {said.describe()}: of another model?"
+        )
+
+
 def _stated_pixels(file: WeightsFile) -> PixelConvention | None:
-    """What a Detectron2 file says of its pixels; None where it says nothing.
+    """The convention that a Detectron2 file says; None where it says nothing.
 
     Raises:
         ConfigError: it says something that is not known: the order of the colours cannot be told then.
         DataError: it says something else than three numbers.
     """
+    stated = _stated(file)
+    if stated is None:
+        return None
+    known = known_convention(*stated)
+    if known is None:
+        raise ConfigError(f"{file.path}: pixel_mean {stated[0]} and pixel_std {stated[1]} are not known: give --pixels")
+    return known
+
+
+def _stated(file: WeightsFile) -> tuple[list[float], list[float]] | None:
+    """Mean and standard deviation of bytes that a Detectron2 file holds."""
     if "pixel_mean" not in file.state or "pixel_std" not in file.state:
         return None
-    mean, std = (file.state[key].flatten().float() for key in ("pixel_mean", "pixel_std"))
+    mean, std = (file.state[key].flatten().tolist() for key in ("pixel_mean", "pixel_std"))
     if len(mean) != 3 or len(std) != 3:
         raise DataError(f"{file.path}: pixel_mean and pixel_std must be 3 numbers each, got {len(mean)} and {len(std)}")
-    for known in (CONVENTIONS["detectron2"], CONVENTIONS["torchvision"]):
-        unit = 255 / known.range
-        if torch.allclose(mean, unit * torch.tensor(known.mean), atol=0.01) and torch.allclose(
-            std, unit * torch.tensor(known.std), atol=0.01
-        ):
-            return known
-    raise ConfigError(f"{file.path}: pixel_mean {mean.tolist()} and pixel_std {std.tolist()} are not known: give --pixels")
+    return mean, std

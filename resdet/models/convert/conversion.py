@@ -12,11 +12,15 @@ from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys, stem_width
+from resdet.models.backbones.weights.wrappings import is_torchvision_detector
 from resdet.models.convert.affine import fill_statistics, fold_biases
-from resdet.models.convert.anchors import check_anchors
-from resdet.models.convert.convention import assumed_parts, find_convention
+from resdet.models.convert.convention import assumed_of_detector, assumed_parts, check_pixels, find_convention
+from resdet.models.convert.detector_heads import check_anchors, fitted_heads
+from resdet.models.convert.find_settings import own_settings
 from resdet.models.convert.names import detector_name, from_caffe2, from_detectron2, head_name
-from resdet.models.convert.variants import detector_differences, is_old_detector, network_differences
+from resdet.models.convert.settings import DetectorSettings
+from resdet.models.convert.torchvision_detector import from_torchvision
+from resdet.models.convert.variants import OTHER_HEADS, detector_differences, is_old_detector, network_differences
 from resdet.models.registry import backbone_spec
 from resdet.structures import PixelConvention
 from resdet.wording import first_few
@@ -40,6 +44,7 @@ class Conversion:
         ignored: names of the file that no part of the model needs.
         filled: those of ``state`` that the file lacks: BN statistics that are the identity.
         assumed: what neither the caller nor the file says: "pixels", "stride".
+        settings: of a detector: what is known of it beside its tensors; None: it is none.
     """
 
     scheme: str
@@ -53,10 +58,16 @@ class Conversion:
     ignored: tuple[str, ...]
     filled: tuple[str, ...]
     assumed: tuple[str, ...]
+    settings: DetectorSettings | None = None
 
 
 def convert_weights(
-    file: WeightsFile, *, scheme: str = "auto", pixels: PixelConvention | None = None, stride_in_1x1: bool | None = None
+    file: WeightsFile,
+    *,
+    scheme: str = "auto",
+    pixels: PixelConvention | None = None,
+    stride_in_1x1: bool | None = None,
+    settings: DetectorSettings | None = None,
 ) -> Conversion:
     """Rename a file's tensors, and find out what network they are and what input they want.
 
@@ -65,16 +76,18 @@ def convert_weights(
         scheme: whose names the file has, one of ``SCHEMES``; auto: by the names.
         pixels: its pixel convention; None: the source's, see ``docs/weights.md``.
         stride_in_1x1: where its bottlenecks have their stride; None: where the source has it.
+        settings: of a detector, of ``find_settings``; None: those that its toolkit has by itself.
 
     Raises:
-        ConfigError: a file of resdet's own, names of another or of no known source, another network than resdet has, or BN
-            statistics that contradict the source's convention.
+        ConfigError: a file of resdet's own, names of another or of no known source, another network than resdet has, BN
+            statistics that contradict the source's convention, or tensors that contradict the settings.
         DataError: tensors that are no parameters of any network.
     """
     if file.card is not None:
         raise ConfigError(f"{file.path}: is a resdet model file already")
     scheme = _identify(file, scheme)
-    named, heads, ignored = _RENAMERS[scheme](file)
+    settings = settings or own_settings(file)
+    named, heads, ignored = _RENAMERS[scheme](file, settings)
     _check_parameters(file, named | heads)
     if scheme == "caffe2":
         named = fold_biases(file, named)
@@ -85,17 +98,37 @@ def convert_weights(
             f"{file.path}: a {spec.name} of {scheme}'s wants other pixels than its ResNets; only torchvision's is read"
         )
     assumed = assumed_parts(file, scheme, spec, pixels, stride_in_1x1)
-    pixels, stride = find_convention(file, scheme, named, pixels, stride_in_1x1)
     place: Callable[[str], str] = str
-    if heads:
-        task, num_classes, place = "detection", _detector_classes(file, heads), detector_name
+    if settings is not None:
+        assumed = assumed_of_detector(file, pixels, stride_in_1x1) if settings.assumed else ()
+        check_anchors(file, heads, settings)
+        heads, num_classes = fitted_heads(file, heads, settings)
+        task, place = "detection", detector_name
+        pixels, stride_in_1x1 = _said(file, spec, settings, pixels, stride_in_1x1)
     elif "fc.weight" in named:
         task, num_classes, place = "classification", len(named["fc.weight"]), "backbone.{}".format
     else:
         task, num_classes = "backbone", 0
+    pixels, stride = find_convention(file, scheme, named, pixels, stride_in_1x1)
     state = {place(key): value for key, value in named.items()} | heads
     names = tuple(map(place, filled))
-    return Conversion(scheme, task, spec, width, stride, pixels, num_classes, state, ignored, names, assumed)
+    return Conversion(scheme, task, spec, width, stride, pixels, num_classes, state, ignored, names, assumed, settings)
+
+
+def _said(
+    file: WeightsFile, spec: BackboneSpec, settings: DetectorSettings, pixels: PixelConvention | None, stride: bool | None
+) -> tuple[PixelConvention | None, bool | None]:
+    """The pixels and the stride that the caller says, else those of the settings, which must fit the file.
+
+    Raises:
+        ConfigError: the file says other pixels or has another depth.
+    """
+    said = settings.facts.get("backbone", spec.name)
+    if said != spec.name:
+        raise ConfigError(f"{settings.path}: says a {said}, {file.path} holds a {spec.name}: of another model?")
+    if settings.pixels is not None:
+        check_pixels(file, settings.pixels, f"{settings.path}")
+    return pixels or settings.pixels, settings.stride_in_1x1 if stride is None else stride
 
 
 def _identify(file: WeightsFile, wanted: str) -> str:
@@ -110,6 +143,8 @@ def _identify(file: WeightsFile, wanted: str) -> str:
         "detectron2": r"(stem\.conv1\.|backbone\.stem\.|backbone\.bottom_up\.|proposal_generator\.|roi_heads\.)",
     }
     found = [scheme for scheme, mark in marks.items() if any(re.match(mark, key) for key in file.state)]
+    if is_torchvision_detector(file.state):
+        found = ["torchvision"]
     if len(found) != 1:
         names = ", ".join(list(file.state)[:3])
         raise ConfigError(
@@ -126,11 +161,20 @@ def _identify(file: WeightsFile, wanted: str) -> str:
 Parts = tuple[dict[str, Tensor], dict[str, Tensor], tuple[str, ...]]
 
 
-def _rename_torchvision(file: WeightsFile) -> Parts:
-    return dict(file.state), {}, ()
+def _rename_torchvision(file: WeightsFile, settings: DetectorSettings | None) -> Parts:
+    if settings is None:
+        return dict(file.state), {}, ()
+    anchors = settings.architecture["anchors"]
+    ignored = tuple(key for key in file.state if key.endswith("num_batches_tracked"))  # detectors freeze BN
+    kept = {key: value for key, value in file.state.items() if key not in ignored}
+    network, heads = from_torchvision(kept, len(anchors["sizes"]), len(anchors["ratios"]))
+    unknown = [key for key in network if not re.match(r"(conv1|bn1|layer[1-4])\.", key)]
+    if unknown:
+        raise ConfigError(f"{file.path}: holds what is no part of Faster R-CNN on C4: {first_few(unknown, 4)}")
+    return network, heads, ignored
 
 
-def _rename_caffe2(file: WeightsFile) -> Parts:
+def _rename_caffe2(file: WeightsFile, _settings: DetectorSettings | None) -> Parts:
     ignored = tuple(key for key in file.state if key.endswith("_momentum") or key in ("lr", "model_iter", "weight_order"))
     kept = {key: value for key, value in file.state.items() if key not in ignored}
     if is_old_detector(list(kept)):
@@ -138,7 +182,7 @@ def _rename_caffe2(file: WeightsFile) -> Parts:
     return _renamed(file, kept, from_caffe2), {}, ignored
 
 
-def _rename_detectron2(file: WeightsFile) -> Parts:
+def _rename_detectron2(file: WeightsFile, _settings: DetectorSettings | None) -> Parts:
     ignored = tuple(
         key for key in file.state if re.fullmatch(r"pixel_(mean|std)|.*\.cell_anchors\.\d+|.*num_batches_tracked", key)
     )
@@ -147,16 +191,16 @@ def _rename_detectron2(file: WeightsFile) -> Parts:
         return _renamed(file, kept, from_detectron2), {}, ignored
     differences = detector_differences(list(kept))
     if differences:
+        hint = " (--boxes-only leaves the rest)" if set(differences) <= set(OTHER_HEADS.values()) else ""
         raise ConfigError(
-            f"{file.path}: a Detectron2 model with {', '.join(differences)}; only Faster R-CNN on C4 is converted"
+            f"{file.path}: a Detectron2 model with {', '.join(differences)}; only Faster R-CNN on C4 is converted{hint}"
         )
-    check_anchors(file)
     heads = {name: value for key, value in kept.items() if (name := head_name(key))}
     network = {re.sub(r"^(backbone|roi_heads)\.", "", key): value for key, value in kept.items() if not head_name(key)}
     return _renamed(file, network, from_detectron2), heads, ignored
 
 
-_RENAMERS: Mapping[str, Callable[[WeightsFile], Parts]] = {
+_RENAMERS: Mapping[str, Callable[[WeightsFile, DetectorSettings | None], Parts]] = {
     "torchvision": _rename_torchvision,
     "caffe2": _rename_caffe2,
     "detectron2": _rename_detectron2,
@@ -206,19 +250,3 @@ def _recognize(file: WeightsFile, state: Mapping[str, Tensor]) -> tuple[Backbone
         raise ConfigError(f"{file.path}: looks like {network}; `resdet info` lists the networks that resdet has") from error
     width = stem_width(state)
     return spec, 0 if width == spec.width else width
-
-
-def _detector_classes(file: WeightsFile, heads: Mapping[str, Tensor]) -> int:
-    """K.
-
-    Raises:
-        ConfigError: the box predictor has not K + 1 scores and 4 K deltas.
-    """
-    scores, deltas = (heads.get(f"roi_heads.predictor.{layer}.weight") for layer in ("cls_score", "bbox_pred"))
-    if scores is None or deltas is None or len(deltas) != 4 * (len(scores) - 1):
-        got = [None if weight is None else len(weight) for weight in (scores, deltas)]
-        raise ConfigError(
-            f"{file.path}: its box predictor must have K + 1 scores and 4 K deltas, got {got[0]} and {got[1]}"
-            + ("; its deltas are the same for all classes" if got[1] == 4 else "")
-        )
-    return len(scores) - 1

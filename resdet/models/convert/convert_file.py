@@ -14,6 +14,8 @@ from resdet.models.backbones.weights.report import LoadReport, compare
 from resdet.models.convert.card import card_network, conversion_card
 from resdet.models.convert.class_names import class_names
 from resdet.models.convert.conversion import Conversion, convert_weights
+from resdet.models.convert.find_settings import find_settings
+from resdet.models.convert.variants import without_other_heads
 from resdet.models.model_file import ModelCard, write_model
 from resdet.structures import PixelConvention
 
@@ -47,6 +49,9 @@ class Converted:
             "test": ", ".join(f"{key} {value}" for key, value in self.card.test.items()),
             "classes": f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}",
         }
+        if found.settings is not None:
+            said = str(found.settings.path or "those of the published model")
+            rows["settings"] = "assumed, see the warning; the card lists them" if found.settings.assumed else said
         if self.notes:
             rows["of the file"] = "; ".join(self.notes)
         if found.filled:
@@ -65,10 +70,12 @@ def convert_file(
     pixels: PixelConvention | None = None,
     stride_in_1x1: bool | None = None,
     take: str = "",
+    config: str | Path | None = None,
+    boxes_only: bool = False,
 ) -> Converted:
     """Convert a weights file, try it in the network that it is said to be, and write the model file.
 
-    A warning tells what neither the caller nor the file says of the input that the weights want.
+    A warning tells what neither the caller nor the file says of the input that the weights want, and of a detector's settings.
 
     Args:
         source: a .pth, .pkl or .safetensors file.
@@ -78,18 +85,23 @@ def convert_file(
         pixels: its pixel convention, see ``convert_weights``.
         stride_in_1x1: where its bottlenecks have their stride, see ``convert_weights``.
         take: which of several sets of tensors, see ``read_weights``.
+        config: of a detector, see ``find_settings``.
+        boxes_only: whether to leave out the heads that find masks and keypoints in a detector's boxes.
 
     Raises:
-        ConfigError: names of no known source, another network, class names that do not fit, or a destination that exists.
-        DataError: a file that cannot be read without executing a pickle.
+        ConfigError: names of no known source, another network, class names that do not fit, settings that resdet's detectors
+            do not have, or a destination that exists.
+        DataError: a file that cannot be read without executing a pickle, or a config that is no YAML.
     """
     source, destination = Path(source), Path(destination)
     _check_paths(source, destination)
     file = read_weights(source, take)
-    conversion = convert_weights(file, scheme=scheme, pixels=pixels, stride_in_1x1=stride_in_1x1)
+    file = without_other_heads(file) if boxes_only else file
+    settings = find_settings(file, config, boxes_only=boxes_only)
+    conversion = convert_weights(file, scheme=scheme, pixels=pixels, stride_in_1x1=stride_in_1x1, settings=settings)
     card = conversion_card(conversion, class_names(conversion, names), source.name)
     state, report = _fitted(file, conversion, card)
-    if conversion.assumed:
+    if conversion.assumed or (conversion.settings and conversion.settings.assumed):
         warnings.warn(_assumption(conversion, source), stacklevel=2)
     write_model(destination, state, card)
     return Converted(conversion, card, report, file.notes)
@@ -129,9 +141,17 @@ def _assumption(conversion: Conversion, source: Path) -> str:
         "pixels": f"pixels {conversion.pixels.describe()} (--pixels)",
         "stride": f"stride in the {_place(conversion)} (--stride)",
     }
+    assumed = ", ".join(words[name] for name in conversion.assumed)
+    if conversion.settings is not None:
+        own = ", ".join(f"{name} {value}" for name, value in conversion.settings.assumed.items())
+        return (
+            f"{source}: no config says how this detector is set, and its tensors do not. Assumed, and written into the card: "
+            f"{assumed + ', ' if assumed else ''}and what its toolkit has by itself: {own}. With other ones it "
+            "finds other boxes: give its config (--config FILE), or lay it beside the weights"
+        )
     return (
         f"{source}: neither BN statistics nor its name shows what these weights want. Assumed, and written into the card: "
-        f"{', '.join(words[name] for name in conversion.assumed)}. With wrong ones a network runs and is merely bad: "
+        f"{assumed}. With wrong ones a network runs and is merely bad: "
         f"`resdet info --weights {source} --images DIR` measures which are plausible"
     )
 

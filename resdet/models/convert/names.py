@@ -75,6 +75,21 @@ def head_name(key: str) -> str | None:
     return f"{_HEADS[layer]}.{kind}" if layer in _HEADS and kind in ("weight", "bias") else None
 
 
+def to_detectron2(key: str) -> str:
+    """Detectron2's name of a tensor of a C4 detector of resdet's."""
+    layer, _, kind = key.rpartition(".")
+    for theirs, ours in _HEADS.items():
+        if layer == ours:
+            return f"{theirs}.{kind}"
+    part, _, name = key.removeprefix("roi_heads.res5.").removeprefix("trunk.").partition(".")
+    if not part.startswith("layer"):  # conv1 and its bn1
+        return f"backbone.stem.conv1.{'norm.' if part == 'bn1' else ''}{name}"
+    stage = int(part.removeprefix("layer")) + 1
+    name = re.sub(r"\.bn(\d)\.", r".conv\1.norm.", name)
+    name = name.replace(".downsample.0.", ".shortcut.").replace(".downsample.1.", ".shortcut.norm.")
+    return f"{'roi_heads' if stage == 5 else 'backbone'}.res{stage}.{name}"
+
+
 def detector_name(key: str) -> str:
     """Where a C4 detector of resdet has ``key``, torchvision's name of a ResNet's tensor: conv5_x runs on regions."""
     return f"roi_heads.res5.{key}" if key.startswith("layer4.") else f"trunk.{key}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
+from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import stem_width
 
 # parts of names in torchvision's style, and what they belong to
@@ -17,11 +19,14 @@ _MARKS = {
     r".*\.convs\.": "multi-scale blocks (Res2Net)",
 }
 # the beginnings of names in Detectron2's detectors, and of blobs in Detectron's
+OTHER_HEADS = {
+    r"roi_heads\.mask_head\.": "a mask head (Mask R-CNN)",
+    r"roi_heads\.keypoint_head\.": "a keypoint head (Keypoint R-CNN)",
+}
 _OTHER_DETECTORS = {
     r"backbone\.(bottom_up|fpn_)": "a feature pyramid (FPN)",
     r"backbone\.res5\.": "conv5 in its trunk (DC5)",
-    r"roi_heads\.mask_head\.": "a mask head (Mask R-CNN)",
-    r"roi_heads\.keypoint_head\.": "a keypoint head (Keypoint R-CNN)",
+    **OTHER_HEADS,
     r"roi_heads\.box_predictor\.\d+\.": "a cascade of box heads (Cascade R-CNN)",
     r"roi_heads\.box_head": "a box head of layers of its own",
     r"head\.": "a one-stage head (RetinaNet)",
@@ -37,6 +42,13 @@ def detector_differences(keys: Sequence[str]) -> list[str]:
         return found
     lacking = {"proposal_generator.rpn_head.": "proposal network", "roi_heads.box_predictor.": "box predictor"}
     return [f"no {part} ({prefix}…)" for prefix, part in lacking.items() if not any(key.startswith(prefix) for key in keys)]
+
+
+def without_other_heads(file: WeightsFile) -> WeightsFile:
+    """A Detectron2 detector without the heads that find masks and keypoints in its boxes; its notes say what was left."""
+    heads = {key: what for pattern, what in OTHER_HEADS.items() for key in file.state if re.match(pattern, key)}
+    kept = {key: value for key, value in file.state.items() if key not in heads}
+    return replace(file, state=kept, notes=(*file.notes, *(f"left out: {what}" for what in dict.fromkeys(heads.values()))))
 
 
 def is_old_detector(keys: Sequence[str]) -> bool:

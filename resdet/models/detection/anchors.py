@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 
-def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
+def cell_anchors(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bool = False) -> Tensor:
     """The anchors of one position, float32 (A, 4) ``xyxy`` around (0, 0), in pixels, for each size every ratio in turn.
 
     Args:
         sizes: square roots of the areas, pixels.
         ratios: height / width.
-
-    Width and height are not rounded: size / sqrt(ratio) and size * sqrt(ratio).
+        rounded: whether the corners are whole pixels, halves to the even ones; else width and height are exactly
+            size / sqrt(ratio) and size * sqrt(ratio).
     """
     size = torch.tensor(sizes, dtype=torch.float64)[:, None]
     root = torch.tensor(ratios, dtype=torch.float64).sqrt()[None]
     half_width, half_height = (size / root).flatten() / 2, (size * root).flatten() / 2
-    return torch.stack([-half_width, -half_height, half_width, half_height], dim=1).float()
+    cell = torch.stack([-half_width, -half_height, half_width, half_height], dim=1).float()
+    return cell.round() if rounded else cell
 
 
 class AnchorGrid(nn.Module):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,6 +28,32 @@ from torchvision.ops import batched_nms, roi_align
 
 State = Mapping[str, Tensor]
 SCALE_CLAMP = math.log(1000.0 / 16)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a config may change; what it has by itself is above."""
+
+    short_edge: int = 800
+    max_size: int = 1333
+    rgb: bool = False
+    sizes: tuple[float, ...] = (32, 64, 128, 256, 512)
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    rpn_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    pre_nms: int = 6000
+    post_nms: int = 1000
+    rpn_thresh: float = 0.7
+    min_size: int = 0
+    aligned: bool = True
+    resolution: int = 14
+    sampling: int = 0
+    box_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0)
+    score_thresh: float = 0.05
+    nms_thresh: float = 0.5
+    most: int = 100
+
+
+OWN = Settings()
 
 
 def output_shape(height: int, width: int, short_edge: int, max_size: int) -> tuple[int, int]:
@@ -42,9 +69,9 @@ def output_shape(height: int, width: int, short_edge: int, max_size: int) -> tup
     return int(new_height + 0.5), int(new_width + 0.5)
 
 
-def network_input(image: Image.Image, mean: list[float], std: list[float]) -> Tensor:
-    bgr = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-    height, width = output_shape(*bgr.shape[:2], 800, 1333)
+def network_input(image: Image.Image, mean: list[float], std: list[float], settings: Settings = OWN) -> Tensor:
+    bgr = np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, :: 1 if settings.rgb else -1])
+    height, width = output_shape(*bgr.shape[:2], settings.short_edge, settings.max_size)
     resized = np.asarray(Image.fromarray(bgr).resize((width, height), Image.Resampling.BILINEAR))
     pixels = torch.from_numpy(resized.astype("float32").transpose(2, 0, 1).copy())
     return ((pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1))[None]
@@ -75,10 +102,10 @@ def trunk(state: State, x: Tensor, stride_in_1x1: bool) -> Tensor:
     return x
 
 
-def anchors(height: int, width: int) -> Tensor:
+def anchors(height: int, width: int, settings: Settings) -> Tensor:
     cell = []
-    for size in (32, 64, 128, 256, 512):
-        for ratio in (0.5, 1.0, 2.0):
+    for size in settings.sizes:
+        for ratio in settings.ratios:
             w = math.sqrt(size**2.0 / ratio)
             h = ratio * w
             cell.append([-w / 2.0, -h / 2.0, w / 2.0, h / 2.0])
@@ -108,8 +135,8 @@ def clip(boxes: Tensor, height: float, width: float) -> Tensor:
     return torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1)
 
 
-def nonempty(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2] - boxes[:, 0] > 0) & (boxes[:, 3] - boxes[:, 1] > 0)
+def nonempty(boxes: Tensor, threshold: float = 0.0) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0] > threshold) & (boxes[:, 3] - boxes[:, 1] > threshold)
 
 
 def rpn_outputs(state: State, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,18 +148,23 @@ def rpn_outputs(state: State, features: Tensor) -> tuple[Tensor, Tensor]:
     return logits[0].permute(1, 2, 0).flatten(), deltas[0].view(-1, 4, height, width).permute(2, 3, 0, 1).reshape(-1, 4)
 
 
-def proposals(state: State, features: Tensor, height: int, width: int) -> Tensor:
+def proposals(state: State, features: Tensor, height: int, width: int, settings: Settings = OWN) -> Tensor:
     logits, deltas = rpn_outputs(state, features)
-    boxes = apply_deltas(deltas, anchors(*features.shape[-2:]), (1.0, 1.0, 1.0, 1.0))
-    scores, best = logits.topk(min(6000, len(logits)))
+    boxes = apply_deltas(deltas, anchors(*features.shape[-2:], settings), settings.rpn_weights)
+    scores, best = logits.topk(min(settings.pre_nms, len(logits)))
     boxes = clip(boxes[best], height, width)
-    keep = nonempty(boxes)
+    keep = nonempty(boxes, settings.min_size)
     boxes, scores = boxes[keep], scores[keep]
-    return boxes[batched_nms(boxes, scores, torch.zeros(len(boxes), dtype=torch.int64), 0.7)[:1000]]
+    levels = torch.zeros(len(boxes), dtype=torch.int64)
+    return boxes[batched_nms(boxes, scores, levels, settings.rpn_thresh)[: settings.post_nms]]
 
 
-def box_outputs(state: State, features: Tensor, regions: Tensor, stride_in_1x1: bool) -> tuple[Tensor, Tensor]:
-    pooled = roi_align(features, [regions], 14, 1 / 16, sampling_ratio=0, aligned=True)
+def box_outputs(
+    state: State, features: Tensor, regions: Tensor, stride_in_1x1: bool, settings: Settings = OWN
+) -> tuple[Tensor, Tensor]:
+    pooled = roi_align(
+        features, [regions], settings.resolution, 1 / 16, sampling_ratio=settings.sampling, aligned=settings.aligned
+    )
     average = stage(state, "roi_heads.res5", pooled, 2, stride_in_1x1).mean(dim=[2, 3])
     head = "roi_heads.box_predictor"
     return (
@@ -149,20 +181,23 @@ def detect(
     mean: list[float],
     std: list[float],
     stride_in_1x1: bool = True,
+    settings: Settings = OWN,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (N, 4) in pixels of the image, scores (N,) and classes (N,), best first."""
-    x = network_input(image, mean, std)
+    x = network_input(image, mean, std, settings)
     height, width = x.shape[-2:]
     features = trunk(state, x, stride_in_1x1)
-    regions = proposals(state, features, height, width)
-    logits, deltas = box_outputs(state, features, regions, stride_in_1x1)
+    regions = proposals(state, features, height, width, settings)
+    logits, deltas = box_outputs(state, features, regions, stride_in_1x1, settings)
     scores = logits.softmax(dim=-1)[:, :-1]
     count = scores.shape[1]
-    boxes = clip(apply_deltas(deltas, regions, (10.0, 10.0, 5.0, 5.0)).reshape(-1, 4), height, width).view(-1, count, 4)
-    mask = scores > 0.05
+    boxes = clip(apply_deltas(deltas, regions, settings.box_weights).reshape(-1, 4), height, width)
+    boxes = boxes.view(len(regions), -1, 4)  # one for each class, or one for all
+    mask = scores > settings.score_thresh
     classes = mask.nonzero()[:, 1]
-    boxes, scores = boxes[mask], scores[mask]
-    keep = batched_nms(boxes, scores, classes, 0.5)[:100]
+    boxes = boxes.expand(-1, count, -1)[mask]
+    scores = scores[mask]
+    keep = batched_nms(boxes, scores, classes, settings.nms_thresh)[: settings.most]
     boxes, scores, classes = boxes[keep], scores[keep], classes[keep]
     scale = torch.tensor([image.width / width, image.height / height]).repeat(2)
     boxes = clip(boxes * scale, image.height, image.width)

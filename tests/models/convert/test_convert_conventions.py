@@ -93,7 +93,7 @@ STEM = ("backbone.stem.conv1", "backbone.stem.conv1.norm")
 
 def test_detectron2s_models_are_the_authors_or_torchvisions_by_their_statistics() -> None:
     plain = converted(zoo_state())
-    assert (plain.pixels, plain.stride_in_1x1, plain.assumed) == (CONVENTIONS["detectron2"], True, ())
+    assert (plain.pixels, plain.stride_in_1x1, plain.assumed) == (CONVENTIONS["detectron2"], True, ("pixels", "stride"))
     trained = converted(of_scale(zoo_state(), PIXEL_CONVENTIONS["torchvision"], *STEM))
     assert (trained.pixels, trained.stride_in_1x1) == (PIXEL_CONVENTIONS["torchvision"], False)
     trained = converted(of_scale(zoo_state(), PIXEL_CONVENTIONS["msra"], *STEM))

@@ -50,7 +50,7 @@ def test_the_card_of_a_detector_has_every_setting_of_detectron2s_c4(tmp_path: Pa
     assert card["test"] == {"short_side": 800, "max_side": 1333}
     model = card["architecture"]
     assert (model["backbone"]["name"], model["backbone"]["stride_in_1x1"]) == ("resnet101", True)
-    assert model["anchors"] == {"sizes": [32, 64, 128, 256, 512], "ratios": [0.5, 1, 2]}
+    assert model["anchors"] == {"sizes": [32, 64, 128, 256, 512], "ratios": [0.5, 1, 2], "rounded": False}
     rpn, roi, test = model["rpn"], model["roi"], model["test"]
     assert [rpn[key] for key in ("pre_nms_top_n_test", "post_nms_top_n_test", "nms_thresh", "min_size")] == [6000, 1000, 0.7, 0]
     assert [roi[key] for key in ("pooling", "pooled_size", "sampling_ratio")] == ["align", 14, 0]

@@ -16,7 +16,6 @@ from resdet.cli import main
 from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.convert import convert_weights
-from resdet.models.convert.anchors import RATIOS, SIZES
 from resdet.models.detection.anchors import cell_anchors
 
 State = dict[str, Tensor]
@@ -40,7 +39,7 @@ def caffe() -> State:
 
 def detector() -> State:
     pixels = {"pixel_mean": torch.tensor([103.53, 116.28, 123.675]), "pixel_std": torch.ones(3)}
-    anchors = {"proposal_generator.anchor_generator.cell_anchors.0": cell_anchors(SIZES, RATIOS)}
+    anchors = {"proposal_generator.anchor_generator.cell_anchors.0": cell_anchors([32, 64, 128, 256, 512], [0.5, 1, 2])}
     return {**zoo_state(width=1, classes=20), **pixels, **anchors}
 
 

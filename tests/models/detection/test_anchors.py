@@ -1,6 +1,7 @@
 import math
 
 import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from resdet.models.detection.anchors import AnchorGrid, cell_anchors
 
@@ -16,6 +17,12 @@ def test_closed_form() -> None:
             expected.append([-width / 2, -height / 2, width / 2, height / 2])
     torch.testing.assert_close(cell, torch.tensor(expected))
     assert torch.equal(cell[:, :2], -cell[:, 2:])
+
+
+def test_rounded_ones_are_torchvisions_in_another_order() -> None:
+    sizes, ratios = (24, 33, 64, 100), (0.4, 0.5, 1.0, 3.0)
+    theirs = AnchorGenerator((sizes,), (ratios,)).cell_anchors[0].unflatten(0, (len(ratios), len(sizes)))
+    assert torch.equal(cell_anchors(sizes, ratios, rounded=True), theirs.transpose(0, 1).flatten(0, 1))
 
 
 def test_areas_and_ratios() -> None:

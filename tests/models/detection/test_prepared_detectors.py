@@ -40,6 +40,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "pooled 7, stride in the 3x3": {**BOTTLENECK, "roi": {"pooled_size": 7}},
     "two samples": {**IN_1X1, "roi": {"sampling_ratio": 2}},
     "RoI pooling": {**IN_1X1, "roi": {"pooling": "pool"}},
+    "RoIAlign half a pixel off": {**IN_1X1, "roi": {"pooling": "align_v1"}},
     "context": {**IN_1X1, "roi": {"context": True}},
     "groups": {"backbone": {"name": "resnext50_32x4d", "width": 16}},
     "groups, stride in the 1x1": {"backbone": {"name": "resnext50_32x4d", "width": 16, "stride_in_1x1": True}},
@@ -48,6 +49,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "ResNet-D of basic blocks": {"backbone": {"name": "resnet18d"}},
 }
 ON_ROWS = {"bottleneck", "stride in the 1x1", "pooled 7", "pooled 7, stride in the 3x3", "two samples", "context"}
+ON_ROWS |= {"RoIAlign half a pixel off"}
 ON_ROWS |= {"groups", "groups, stride in the 1x1", "wide"}
 
 

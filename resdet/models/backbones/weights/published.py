@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 
@@ -56,3 +57,10 @@ PUBLISHED_WEIGHTS: Mapping[str, PublishedWeights] = MappingProxyType(
         "fasterrcnn_r101_c4": _detectron2("faster_rcnn_R_101_C4_3x/138204752/model_final_298dad"),
     }
 )
+# Detectron2's detectors on C4 that nothing here downloads: R_50_C4_1x, and PascalVOC's R_50_C4
+_OTHER_DETECTORS = ("model_final_721ade.pkl", "model_final_b1acc2.pkl")
+
+
+def is_published_detector(path: Path) -> bool:
+    """Whether a file has the name of one of Detectron2's own detectors on C4, which all have its own settings."""
+    return path.name in (*_OTHER_DETECTORS, *(each.file for each in PUBLISHED_WEIGHTS.values() if each.detector))

@@ -28,6 +28,8 @@ _NETWORKS = ("encoder_q", "base_encoder", "encoder", "online_encoder", "teacher"
 _ROOT = re.compile(r"(.*?)conv1\.(?:0\.)?weight")
 # what self-supervised training and other toolkits put behind or beside a network
 _OTHER_HEADS = re.compile(r"(projection_head|projector|prototypes|predictor|head|fc\.\d|queue)(\.|_|$)")
+# where torchvision's FasterRCNN has conv5: anywhere in its box head
+CONV5 = re.compile(r"(roi_heads\.box_head\.(?:\w+\.)*?)0\.conv1\.weight")
 _COUNTER = "n_averaged"  # of torch's AveragedModel
 _SHOWN = 3
 
@@ -69,9 +71,13 @@ def chosen_set(content: Any, take: str = "") -> tuple[Any, list[str]]:
 def network_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors of the residual network in a state dict, without the prefix of its names; the state itself where none is.
 
+    Torchvision's detectors on C4 stay whole: conv5 is not under the same prefix.
+
     Raises:
         ConfigError: for several networks of which none is the usual choice.
     """
+    if is_torchvision_detector(whole := without_shared_prefix(state)):
+        return whole, []
     renamed = _from_hugging_face({key: value for key, value in state.items() if key != _COUNTER})
     prefix = _prefix(renamed)
     inside = {key.removeprefix(prefix): value for key, value in renamed.items() if key.startswith(prefix)}
@@ -83,6 +89,11 @@ def network_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
     inside = {key: value for key, value in inside.items() if key not in foreign}
     inside = {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: value for key, value in inside.items()}
     return inside, [*_cut(prefix, left), *([f"left out: {first_few(foreign, _SHOWN)}"] if foreign else [])]
+
+
+def is_torchvision_detector(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is one of torchvision's FasterRCNN with conv5 on its regions."""
+    return "rpn.head.cls_logits.weight" in state and any(map(CONV5.fullmatch, state))
 
 
 def without_shared_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
