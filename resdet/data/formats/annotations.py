@@ -85,10 +85,10 @@ class DatasetBuilder:
     @property
     def _boxes(self) -> NDArray[np.float64]:
         """float64 (N, 4): x, y, width, height of the objects."""
-        return np.array(self._corners, np.float64).reshape(-1, 4)
+        return np.frombuffer(self._corners, np.float64).reshape(-1, 4)
 
     def _column(self, name: str) -> NDArray[Any]:
-        return np.array(self._columns[name], _DTYPES[_COLUMNS[name]])
+        return np.frombuffer(self._columns[name], _DTYPES[_COLUMNS[name]])
 
     def add_image(self, where: str, folder: Path, name: str, image_id: int, height: int = 0, width: int = 0) -> int:
         """Add an image whose file is ``folder/name`` and return its index. An unsafe name or a missing file is a problem.

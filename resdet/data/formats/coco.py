@@ -86,6 +86,8 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
         # a wrong image is already reported by its own row
         if row not in wrong and entry["image_id"] in places:
             _add_object(builder, f"{source}: {TRAINING_ANNOTATION.where(entry, row)}", entry, places, labels, keep_difficult)
+    del images, annotations, known  # of millions, while arrays are made of them
+    content.clear()
     return builder.build(names, _category_ids(found, names))
 
 
