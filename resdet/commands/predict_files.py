@@ -21,7 +21,8 @@ from resdet.inference.classifier import ImageClassifier, images_at_once
 from resdet.inference.detector import Detector
 from resdet.inference.exported.networks import ExportedDetector
 from resdet.inference.tiles import Tiles
-from resdet.inference.video import frame_rate, is_video_name, video_frames
+from resdet.inference.video import frame_count, frame_rate, is_video_name, video_frames
+from resdet.progress import track
 from resdet.report.outputs import OUTPUTS
 from resdet.report.predictions import (
     VideoFile,
@@ -150,7 +151,7 @@ def _results(model: Detector, path: Path, args: argparse.Namespace) -> Iterator[
     frames = 0
     classes = args.classes.split(",") if args.classes else None
     if is_video_name(path):
-        for number, frame in video_frames(path, args.every):
+        for number, frame in track(video_frames(path, args.every), frame_count(path, args.every), f"frames of {path.name}"):
             for found in model.stream([frame], score_thresh=args.score_thresh):
                 frames += 1
                 yield replace(found.filter(classes=classes)[: args.max_det], image_id=number, path=str(path))

@@ -49,6 +49,16 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, Image.
         capture.release()
 
 
+def frame_count(path: str | Path, every: int = 1) -> int | None:
+    """How many frames ``video_frames`` will give, by what the file says; None where it does not."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return -(-frames // every) if frames > 0 else None
+    finally:
+        capture.release()
+
+
 def frame_rate(path: str | Path) -> float:
     """Frames a second of a video; 25 where the file does not say."""
     capture = cv2.VideoCapture(str(path))
