@@ -16,6 +16,7 @@ COMMANDS = {
     "convert": "resdet.commands.convert",
     "export": "resdet.commands.export",
     "weights": "resdet.commands.weights",
+    "push": "resdet.commands.push",
     "data": "resdet.commands.data",
     "analyze": "resdet.commands.analyze",
     "report": "resdet.commands.report",

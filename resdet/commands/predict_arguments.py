@@ -49,7 +49,7 @@ def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[l
         ConfigError: when there is no path.
     """
     first, *rest = weights
-    files = [first, *(item for item in rest if item.endswith((".safetensors", ".onnx", ".xml")))]
+    files = [first, *(item for item in rest if item.endswith((".safetensors", ".onnx", ".xml")) or item.startswith("hf://"))]
     rest = [item for item in rest if item not in files] + list(others)
     overrides = [item for item in rest if is_override(item)]
     paths = [item for item in rest if item not in overrides]
