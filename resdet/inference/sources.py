@@ -15,7 +15,7 @@ from torch import Tensor
 from resdet.data.formats.file_names import is_image_name
 from resdet.errors import ConfigError, DataError
 from resdet.files import walk_files
-from resdet.inference.video import is_video_name, video_frames
+from resdet.inference.video import has_frames, is_video_name, video_frames
 from resdet.inference.windowed_file import WindowedFile, open_windows
 from resdet.structures.pictures import ImageInput, check_color, to_image
 
@@ -55,7 +55,7 @@ def stream_results(
 
     Args:
         images: a path, a PIL image, an array or a tensor, as ``to_image`` takes them; a folder, whose pictures and videos are
-            meant; a video; or an iterable of all these.
+            meant; a video, or the number of a camera as text, "0"; or an iterable of all these.
         ask: the results of some pictures at once.
         color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
         batch: most pictures that are asked about at once; of a generator, which may be a camera, it is always one.
@@ -80,7 +80,7 @@ def shaped(images: ImageSource, results: Iterator[ResultT]) -> ResultT | list[Re
     """The results of ``images`` as ``predict`` gives them: one for one picture, a list for a list, else the iterator itself."""
     if isinstance(images, (list, tuple)):
         return list(results)
-    several = _is_iterable(images) or _is_folder(images) or (isinstance(images, (str, Path)) and is_video_name(images))
+    several = _is_iterable(images) or _is_folder(images) or (isinstance(images, (str, Path)) and has_frames(images))
     return results if several else next(results)
 
 
@@ -135,7 +135,7 @@ def _pictures(source: ImageInput, color: str, windows: bool) -> Iterator[OpenedI
     if not isinstance(source, (str, Path)):
         image = to_image(source, color)
         yield OpenedImage(image, 0, "", image)
-    elif is_video_name(source):
+    elif has_frames(source):
         for number, image in video_frames(source):
             yield OpenedImage(image, number, str(source), image)
     else:
