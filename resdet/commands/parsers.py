@@ -27,7 +27,7 @@ COMMANDS = {
 }
 # the commands, and the actions of some, that print tables: they have --json
 _TABLES = (
-    *("train-cls", "train-det", "train-loc", "eval", "convert", "analyze", "report", "info", "bench"),
+    *("train-cls", "train-det", "train-loc", "eval", "convert", "analyze", "report", "info", "paper", "bench"),
     *("data check", "data stats", "data pca", "data mean"),
 )
 

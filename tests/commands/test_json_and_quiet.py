@@ -87,6 +87,12 @@ def test_info(capsys) -> None:
     assert backbones["resnet50"]["parameters"] == 25_557_032
 
 
+def test_paper(capsys) -> None:
+    found = document(capsys, "paper", "table6")
+    assert list(found) == ["table6"]
+    assert all(row["name"] for row in found["table6"]["rows"])
+
+
 def test_quiet_leaves_tables_and_errors(capsys, shapes: Path, tmp_path: Path) -> None:
     copy = ["data", "convert", "--format", "coco", "--root", str(shapes / "images" / "val")]
     copy += ["--annotations", str(shapes / "annotations" / "instances_val.json"), "--to", "yolo"]
