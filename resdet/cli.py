@@ -7,36 +7,22 @@ without a traceback. Only the command that is run is imported, and it imports to
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
-from resdet.console import plain, say, shortened, show_every_character, silence
+from resdet.commands.parsers import COMMANDS, command_parser, summary
+from resdet.console import plain, say, shortened, show_every_character, silence, told
 from resdet.errors import ConfigError, PeerError, ResdetError, did_you_mean
+from resdet.files import json_ready
 from resdet.system import give_missing_kernels_to_cpu, reader_has_left
 from resdet.version import __version__
 
-# a command's module has ``add_arguments(parser)`` and ``run(args) -> exit status``; its docstring's first line is the help
-COMMANDS = {
-    "train-cls": "resdet.commands.train_cls",
-    "train-det": "resdet.commands.train_det",
-    "train-loc": "resdet.commands.train_loc",
-    "eval": "resdet.commands.evaluate",
-    "predict": "resdet.commands.predict",
-    "convert": "resdet.commands.convert",
-    "export": "resdet.commands.export",
-    "weights": "resdet.commands.weights",
-    "data": "resdet.commands.data",
-    "analyze": "resdet.commands.analyze",
-    "report": "resdet.commands.report",
-    "info": "resdet.commands.info",
-    "paper": "resdet.commands.paper",
-    "bench": "resdet.commands.bench",
-}
 _INTERRUPTED = 130
 _SHOWN = 100  # problems: a data set without its images has one a file
 
@@ -85,7 +71,7 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
             try:
                 return _run(name, arguments)
             finally:
-                say("", end="")  # flushes now: when Python ends, it would complain of a reader that has left
+                say("", end="", always=True)  # flushes now: when Python ends, it would complain of a reader that has left
     except ResdetError as error:
         _tell(error)
         return error.exit_status
@@ -95,16 +81,16 @@ def _guarded(name: str, arguments: Sequence[str]) -> int:
             return ResdetError.exit_status
         if error.strerror is None:  # not the system's word on a file or a disk
             raise
-        say(f"error: {error.filename or 'writing'}: {error.strerror}", error=True)
+        say(f"error: {error.filename or 'writing'}: {error.strerror}", error=True, always=True)
         return ResdetError.exit_status
     except (RuntimeError, MemoryError) as error:
         reason = _want_of_memory(error) or _unknown_home(error)
         if not reason:
             raise
-        say(f"error: {reason}", error=True)
+        say(f"error: {reason}", error=True, always=True)
         return ResdetError.exit_status
     except KeyboardInterrupt:
-        say("error: interrupted", error=True)
+        say("error: interrupted", error=True, always=True)
         return _INTERRUPTED
 
 
@@ -112,9 +98,9 @@ def _tell(error: ResdetError) -> None:
     if isinstance(error, PeerError):  # the process that has failed tells of it
         return
     for problem in error.problems[:_SHOWN]:
-        say(f"error: {shortened(problem)}", error=True)
+        say(f"error: {shortened(problem)}", error=True, always=True)
     if len(error.problems) > _SHOWN:
-        say(f"error: … and {len(error.problems) - _SHOWN} more", error=True)
+        say(f"error: … and {len(error.problems) - _SHOWN} more", error=True, always=True)
 
 
 def _want_of_memory(error: Exception) -> str:
@@ -141,17 +127,18 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}{did_you_mean(name, list(COMMANDS))}")
+    command = import_module(COMMANDS[name])
     args = _parse(command_parser(name), arguments)
     args.command_line = [name, *arguments]
-    return int(import_module(COMMANDS[name]).run(args))
-
-
-def command_parser(name: str) -> argparse.ArgumentParser:
-    """The parser of a command of ``COMMANDS``."""
-    command = import_module(COMMANDS[name])
-    parser = argparse.ArgumentParser(prog=f"resdet {name}", description=_summary(command))
-    command.add_arguments(parser)
-    return parser
+    if args.quiet:
+        logging.getLogger("resdet").setLevel(logging.WARNING)
+    found: dict[str, Any] = {}
+    try:
+        with told(found, as_json=getattr(args, "json", False), quiet=args.quiet):
+            return int(command.run(args))
+    finally:
+        if found:
+            say(json.dumps(json_ready(found), indent=1, allow_nan=False), lines=True)
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
@@ -164,7 +151,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argpars
 
 def _overview() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {_summary(import_module(module))}" for name, module in COMMANDS.items()]
+    lines = [f"  {name:{width}}  {summary(import_module(module))}" for name, module in COMMANDS.items()]
     return "\n".join(
         [
             "usage: resdet COMMAND ...",
@@ -179,14 +166,10 @@ def _overview() -> str:
     )
 
 
-def _summary(command: ModuleType) -> str:
-    return (command.__doc__ or "").partition("\n")[0]
-
-
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     # one line; where in the code a warning was raised says nothing to a user
     if not _rank():  # all processes read the same data and options
-        say(f"warning: {shortened(str(message))}", error=True)
+        say(f"warning: {shortened(str(message))}", error=True, always=True)
 
 
 def _rank() -> str:

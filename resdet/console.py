@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import re
 import sys
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO, TypeAlias
 
 from resdet.system import reader_has_left
 
@@ -19,6 +22,51 @@ _SPELLED = {
     "×": "x", "·": "*", "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "≥": ">=", "≤": "<=", "±": "+-", "²": "^2",
     "³": "^3",
 }  # fmt: skip
+Printer: TypeAlias = Callable[[str, str], None]
+
+
+@dataclass
+class Output:
+    """How a command tells what it has to tell.
+
+    Attributes:
+        json: tables are JSON, in one document at the end, and all other lines go to standard error.
+        quiet: only tables, warnings and errors are printed.
+        found: the content of the document.
+        above: prints a text and its end above a line that is drawn anew all the time; None: there is none.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    found: dict[str, Any] = field(default_factory=dict)
+    above: Printer | None = None
+
+
+output = Output()
+
+
+@contextlib.contextmanager
+def told(found: dict[str, Any], *, as_json: bool, quiet: bool) -> Iterator[None]:
+    """A context in which a command tells in another way, see ``Output``; ``show`` fills ``found``."""
+    before = (output.json, output.quiet, output.found)
+    output.json, output.quiet, output.found = as_json, quiet, found
+    try:
+        yield
+    finally:
+        output.json, output.quiet, output.found = before
+
+
+def show(text: str, found: Mapping[str, Any]) -> None:
+    """Print a table, or with ``--json`` add what it holds to the document.
+
+    Args:
+        text: the table, see ``say``; "" prints nothing.
+        found: the same for programs, as JSON can hold it.
+    """
+    if output.json:
+        output.found.update(found)
+    elif text:
+        say(text, lines=True, always=True)
 
 
 def show_every_character(*streams: TextIO | None) -> None:
@@ -44,7 +92,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
-def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n") -> None:
+def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n", always: bool = False) -> None:
     """Print to standard output or (``error``) to standard error what may hold text from files, see ``plain``.
 
     A reader that has left, as ``| head`` does, is no failure: what follows is not printed.
@@ -54,10 +102,17 @@ def say(text: str, *, error: bool = False, lines: bool = False, end: str = "\n")
         error: print to standard error.
         lines: keep line ends.
         end: what follows the text.
+        always: also with ``--quiet``: a table, a warning or an error.
     """
+    if output.quiet and not always:
+        return
     shown = "\n".join(map(plain, text.split("\n"))) if lines else plain(text)
+    error = error or output.json
     stream = sys.stderr if error else sys.stdout
     try:
+        if output.above and stream.isatty():
+            output.above(shown, end)
+            return
         print(shown, end=end, file=stream, flush=True)
     except OSError as problem:
         # of standard error nothing can be told where it cannot be written: its terminal was closed, or its disk is full

@@ -9,7 +9,7 @@ import argparse
 
 from resdet.commands.analyze_check import LISTS, OPTIONS, check_arguments, number_from
 from resdet.commands.common import add_device_argument, separate_overrides
-from resdet.console import say
+from resdet.console import say, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,5 +102,5 @@ def run(args: argparse.Namespace) -> int:
     }
     analysis = analyses[args.analysis](args)
     say(f"written: {', '.join(map(str, write_analysis(args.output, analysis)))}", error=True)
-    say(analysis.conclusion, lines=True)
+    show(analysis.conclusion, {"conclusion": analysis.conclusion, "rows": [dict(row) for row in analysis.rows]})
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resdet.bench.caps import CAPS
 from resdet.bench.page import BEGIN, END
-from resdet.console import say
+from resdet.console import say, show
 from resdet.errors import ConfigError, ResdetError
 
 
@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     scripts = find_scripts()
     if not args.list:
         return _measure(args, scripts, collected)
-    width = max(map(len, scripts))
-    say("\n".join(f"{name:{width}}  {summary(path)}" for name, path in scripts.items()), lines=True)
+    width, texts = max(map(len, scripts)), {name: summary(path) for name, path in scripts.items()}
+    show("\n".join(f"{name:{width}}  {text}" for name, text in texts.items()), {"benchmarks": texts})
     return 0
 
 
@@ -69,7 +69,7 @@ def _measure(args: argparse.Namespace, scripts: Mapping[str, Path], collected: P
     found, failed = measure(
         scripts, args.names, collected, threads=args.threads or [], repeats=args.repeats, quick=args.quick, isa=args.isa
     )
-    say(table(found), lines=True)
+    show(table(found), {"runs": found})
     say(f"written: {collected}", error=True)
     if failed:
         raise ResdetError(failed)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from resdet.console import say
+from resdet.console import say, show
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -147,5 +147,5 @@ def print_results(results: Results) -> None:
     from resdet.report.tables import metrics_table
 
     if results.metrics:
-        say(metrics_table(results.metrics), lines=True)
+        show(metrics_table(results.metrics), results.metrics)
         say(f"written: {', '.join(map(str, results.files))}", error=True)

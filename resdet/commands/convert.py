@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from resdet.console import say
+from resdet.console import say, show
 
 _SOURCES = ("auto", "torchvision", "timm", "caffe2", "detectron2")
 _TOOLKITS = ("torchvision", "detectron2")
@@ -96,7 +96,7 @@ def _forth(args: argparse.Namespace) -> int:
         config=args.config,
         boxes_only=args.boxes_only,
     )
-    say(converted.report.table(), lines=True)
-    say("\n".join(f"{name:<12}{fact}" for name, fact in converted.facts().items()), lines=True)
+    facts = "\n".join(f"{name:<12}{fact}" for name, fact in converted.facts().items())
+    show(f"{converted.report.table()}\n{facts}", {"tensors": converted.report.kinds(), "facts": converted.facts()})
     say(f"written: {Path(args.destination)}")
     return 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
-from resdet.console import say
+from resdet.console import say, show
 from resdet.errors import ResdetError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def run_check(args: argparse.Namespace) -> int:
     from resdet.data.checked import checked
     from resdet.data.dataset import DetectionDataset
     from resdet.data.formats.annotations import BoxWarning
+    from resdet.data.inspection.classes import class_counts
     from resdet.data.inspection.inspection import Inspection
 
     data = named_data(args)
@@ -44,24 +46,22 @@ def run_check(args: argparse.Namespace) -> int:
             return inspection.examine(option, source, dataset)
         return undecodable(dataset)
 
-    failure = None
+    failure, sets = None, {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BoxWarning)  # the findings say the same, and where
             for option, dataset in checked(data.sources, data.names, examine):
-                classes = f": {_classes(dataset)}" if isinstance(dataset, DetectionDataset) else ""
-                say(f"{option}: {summary(dataset)}{classes}")
+                counts = class_counts(dataset) if isinstance(dataset, DetectionDataset) else {}
+                classes = ", ".join(f"{name} {count}" for name, count in counts.items())
+                text = summary(dataset)
+                sets[option] = {"summary": text, "images": len(dataset), "classes": counts or list(dataset.names)}
+                show(f"{option}: {text}{': ' if counts else ''}{classes}", {"sets": sets})
     except ResdetError as error:
         failure = error
-    for told in inspection.findings():
-        say(f"warning: {told}", error=True)
+    findings = list(inspection.findings())
+    for told in findings:
+        say(f"warning: {told}", error=True, always=True)
+    show("", {"findings": [{"option": told.option, **asdict(told.finding)} for told in findings]})
     if failure:
         raise failure
     return 0
-
-
-def _classes(dataset: DetectionDataset) -> str:
-    """The class names, in label order, with the number of their objects."""
-    from resdet.data.inspection.classes import object_counts
-
-    return ", ".join(f"{name} {count}" for name, count in zip(dataset.names, object_counts(dataset).tolist(), strict=True))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resdet.commands.common import is_override
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
 from resdet.console import say
 from resdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resdet.data.inspection.suspected import Suspected
 
 
 def add_fix_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,12 @@ def add_fix_arguments(parser: argparse.ArgumentParser) -> None:
     )
     text = "mend only these kinds of findings (default: all that can be mended; a wrong one lists them)"
     parser.add_argument("--kinds", nargs="+", default=[], metavar="KIND", help=text)
+    parser.add_argument(
+        "--suspicions",
+        metavar="FILE",
+        help="label_suspicions.json of a report, with the rows that you agree with; goes with --kinds of no-box (adds "
+        "objects), another-class (changes classes) and never-found (removes objects)",
+    )
 
 
 def run_fix(args: argparse.Namespace) -> int:
@@ -27,27 +37,46 @@ def run_fix(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: on wrong arguments or options, an unknown kind, or a destination that holds something.
-        DataError: with every problem of the annotations.
+        DataError: with every problem of the annotations, or of the rows of ``--suspicions``.
     """
     from resdet.data.check import summary
     from resdet.data.convert.fixed import CHANGES, write_fixed
-    from resdet.data.inspection.mend import KINDS, counts_of
+    from resdet.data.inspection.mend import counts_of
+    from resdet.data.inspection.suspected import corrected, of_sets
 
     _take_others(args)
-    if unknown := [kind for kind in args.kinds if kind not in KINDS]:
-        raise ConfigError([f"--kinds must be of {', '.join(KINDS)}; got {kind!r}" for kind in unknown])
+    kinds, rows = _asked_for(args)
     data = named_data(args)
     parts = list(data.detection_sets())
-    for number, (option, dataset) in enumerate(parts):
+    datasets = [dataset for _, dataset in parts]
+    # all rows are looked at before anything is written
+    agreed_sets = [corrected(dataset, own) for dataset, own in zip(datasets, of_sets(rows, datasets), strict=True)]
+    for number, ((option, _), (dataset, changes)) in enumerate(zip(parts, agreed_sets, strict=True)):
         name = "val" if option == "data.val" else f"train{number or ''}"
         folder = Path(args.output).expanduser() / (name if len(parts) > 1 else "")
-        fixed = write_fixed(data.sources[option], dataset, folder, args.kinds)
+        fixed = write_fixed(data.sources[option], dataset, folder, kinds, changes)
         say(f"{folder}: {summary(fixed.dataset)}, as {fixed.form}; {len(fixed.changes)} changes: {folder / CHANGES}")
         for kind, count in counts_of(fixed.changes).items():
             say(f"  {kind}: {count}")
         for line in fixed.lost:
             say(f"note: {line}", error=True)
     return 0
+
+
+def _asked_for(args: argparse.Namespace) -> tuple[list[str] | None, list[Suspected]]:
+    """The kinds of findings to mend, None for all, and the suspicions that the user agrees with."""
+    from resdet.data.inspection.mend import KINDS
+    from resdet.data.inspection.suspected import SUSPECTED, read_suspicions
+
+    known = (*KINDS, *SUSPECTED) if args.suspicions else KINDS
+    if unknown := [kind for kind in args.kinds if kind not in known]:
+        raise ConfigError([f"--kinds must be of {', '.join(known)}; got {kind!r}" for kind in unknown])
+    agreed = [kind for kind in args.kinds if kind in SUSPECTED]
+    if not args.suspicions:
+        return args.kinds or None, []
+    if not agreed:
+        raise ConfigError(f"--suspicions changes what --kinds names: some of {', '.join(SUSPECTED)}")
+    return [kind for kind in args.kinds if kind not in agreed], read_suspicions(args.suspicions, agreed)
 
 
 def _take_others(args: argparse.Namespace) -> None:

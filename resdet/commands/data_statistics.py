@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import classification_data
-from resdet.console import say
+from resdet.console import say, show
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.config.schema import ClassificationDataConfig
     from resdet.data.dataset import ClassificationDataset
+
+_HEADER = f"{'':12}{'R':>9}{'G':>9}{'B':>9}"
 
 
 def add_statistics_arguments(parser: argparse.ArgumentParser, output: str) -> None:
@@ -31,19 +33,18 @@ def run_pca(args: argparse.Namespace) -> int:
         ConfigError: on wrong arguments or options.
         DataError: with every problem of the data set and of its images.
     """
-    from resdet.data.statistics import color_statistics, write_components
+    from resdet.data.statistics import color_statistics, components_content, write_components
 
     data, dataset = _training_set(args)
     statistics = color_statistics(dataset, args.images)
     components = statistics.components
     write_components(args.output, statistics)
-    say(f"{data.train.root}: {statistics.images} images, colours in [0, 1]")
-    say(f"{'':12}{'R':>9}{'G':>9}{'B':>9}")
-    say(_row("mean", statistics.mean))
-    say(_row("std", statistics.std))
+    head = f"{data.train.root}: {statistics.images} images, colours in [0, 1]"
+    lines = [head, _HEADER, _row("mean", statistics.mean), _row("std", statistics.std)]
     for number, value in enumerate(components.eigenvalues):
         column = [row[number] for row in components.eigenvectors]
-        say(f"{_row(f'component {number + 1}', column)}   eigenvalue {value:.4f}")
+        lines.append(f"{_row(f'component {number + 1}', column)}   eigenvalue {value:.4f}")
+    show("\n".join(lines), components_content(statistics))
     say(f"written: {args.output}; data.pca={args.output} makes it the colour noise of a run", error=True)
     return 0
 
@@ -61,11 +62,11 @@ def run_mean(args: argparse.Namespace) -> int:
     data, dataset = _training_set(args)
     statistics = pixel_statistics(dataset, build_test_transform(data), args.images)
     write_mean_image(args.output, statistics, data.train.root)
-    say(f"{data.train.root}: {statistics.images} images, {data.crop} x {data.crop} pixels")
-    say(f"{'':12}{'R':>9}{'G':>9}{'B':>9}")
+    lines = [f"{data.train.root}: {statistics.images} images, {data.crop} x {data.crop} pixels", _HEADER]
     for scale, digits in ((255, 2), (1, 4)):
         for name, values in (("mean", statistics.mean), ("std", statistics.std)):
-            say(_row(name, [value * scale / 255 for value in values], digits) + f"   in [0, {scale}]")
+            lines.append(_row(name, [value * scale / 255 for value in values], digits) + f"   in [0, {scale}]")
+    show("\n".join(lines), {"images": statistics.images, "mean": statistics.mean, "std": statistics.std})
     say(f"written: {args.output}; data.mean_image={args.output} makes a run subtract it", error=True)
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
-from resdet.console import say
+from resdet.console import show
 
 
 def add_stats_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +22,11 @@ def run_stats(args: argparse.Namespace) -> int:
         DataError: with every problem of the annotations.
     """
     from resdet.data.check import summary
-    from resdet.report.datasets import dataset_text
+    from resdet.report.datasets import dataset_tables, dataset_text, dataset_values
 
     data = named_data(args)
     for option, dataset in data.detection_sets():
-        say(f"{option}: {summary(dataset)}, at shorter side {data.scale.short_side}\n", lines=True)
-        say(f"{dataset_text(dataset, data.scale)}\n", lines=True)
+        tables = dataset_tables(dataset, data.scale)
+        head = f"{option}: {summary(dataset)}, at shorter side {data.scale.short_side}"
+        show(f"{head}\n\n{dataset_text(tables)}\n", {option: dataset_values(tables)})
     return 0

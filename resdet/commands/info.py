@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from resdet.console import say
+from resdet.console import show
 from resdet.errors import ConfigError
 
 
@@ -35,19 +37,21 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.images and not args.weights:
         raise ConfigError("--images measures what the weights of --weights want: give both")
-    say("\n\n".join(list(_asked(args)) or _everything()), lines=True)
+    parts = list(_asked(args)) or _everything()
+    show("\n\n".join(text for _, text, _ in parts), {name: values for name, _, values in parts})
     return 0
 
 
-def _asked(args: argparse.Namespace) -> Iterator[str]:
+def _asked(args: argparse.Namespace) -> Iterator[tuple[str, str, Any]]:
+    """The parts that are asked for: a name, the text, and the same for programs."""
     from resdet.facts import run_files
 
     if args.configs:
-        yield run_files.shipped_text()
+        yield "configs", run_files.shipped_text(), run_files.shipped_values()
     if args.options:
-        yield run_files.options_text()
+        yield "options", run_files.options_text(), run_files.options_values()
     if args.config:
-        yield run_files.run_file_text(args.config)
+        yield "config", run_files.run_file_text(args.config), run_files.run_file_values(args.config)
     if args.weights:
         from resdet.facts.weights import exported_facts, weights_facts
         from resdet.inference.exported.program import is_exported, open_program
@@ -56,22 +60,34 @@ def _asked(args: argparse.Namespace) -> Iterator[str]:
         if is_exported(args.weights):
             if args.images:
                 raise ConfigError(f"--images measures what tensors want; {args.weights} is an exported file, which says it")
-            yield _rows(exported_facts(open_program(args.weights)), 14)
+            facts = exported_facts(open_program(args.weights))
+            yield "weights", _rows(facts, 14), _plain(facts)
             return
         file = read_weights(args.weights)
-        yield _rows(weights_facts(file), 14)
+        facts = weights_facts(file)
+        yield "weights", _rows(facts, 14), _plain(facts)
         if args.images:
-            from resdet.facts.conventions import conventions_text
+            from resdet.facts.conventions import conventions_of
 
-            yield conventions_text(file, args.images)
+            found = conventions_of(file, args.images)
+            yield "conventions", found.text, found.values
 
 
-def _everything() -> list[str]:
-    """The texts that are shown when no argument asks for anything."""
-    from resdet.facts.backbones import backbones_text
-    from resdet.facts.machine import kernels_text, versions
+def _everything() -> list[tuple[str, str, Any]]:
+    """The parts that are shown when no argument asks for anything."""
+    from resdet.facts.backbones import backbones_text, backbones_values
+    from resdet.facts.machine import kernels_text, kernels_values, versions
 
-    return [_rows(versions(), 24), kernels_text(), backbones_text()]
+    return [
+        ("versions", _rows(versions(), 24), versions()),
+        ("kernels", kernels_text(), kernels_values()),
+        ("backbones", backbones_text(), backbones_values()),
+    ]
+
+
+def _plain(facts: Mapping[str, object]) -> dict[str, object]:
+    """Facts as JSON can hold them: paths are texts."""
+    return {name: str(fact) if isinstance(fact, Path) else fact for name, fact in facts.items()}
 
 
 def _rows(facts: Mapping[str, object], width: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
-from resdet.console import say
+from resdet.console import show
 from resdet.errors import ConfigError, did_you_mean
 
 
@@ -30,5 +31,6 @@ def run(args: argparse.Namespace) -> int:
                 for name in unknown
             ]
         )
-    say("\n\n".join(table_text(tables[name]) for name in args.tables or tables), lines=True)
+    asked = {name: tables[name] for name in args.tables or tables}
+    show("\n\n".join(map(table_text, asked.values())), {name: asdict(table) for name, table in asked.items()})
     return 0

@@ -34,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="an image, a folder of images, a glob, a video, a .txt list of files, or - for such a list on standard input; and "
-        "model.test.option=value, test options of detectors, for instance model.test.refine=true",
+        help="an image, a folder of images, a glob, a video, the number of a camera (until Ctrl-C), a .txt list of files, or - "
+        "for such a list on standard input; and model.test.option=value, test options of detectors, for instance "
+        "model.test.refine=true",
     )
     parser.add_argument("--output", default="runs/predict", metavar="DIR", help="where results go (default: runs/predict)")
     parser.add_argument(

@@ -49,7 +49,7 @@ def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[l
         ConfigError: when there is no path.
     """
     first, *rest = weights
-    files = [first, *(item for item in rest if item.endswith((".safetensors", ".onnx", ".xml")))]
+    files = [first, *(item for item in rest if item.endswith((".safetensors", ".onnx", ".xml")) or item.startswith("hf://"))]
     rest = [item for item in rest if item not in files] + list(others)
     overrides = [item for item in rest if is_override(item)]
     paths = [item for item in rest if item not in overrides]
@@ -109,13 +109,14 @@ class Input(NamedTuple):
 def find_inputs(paths: Sequence[str]) -> list[Input]:
     """The files that the arguments mean, sorted within a folder or glob.
 
-    A folder means its pictures and videos, with those of the folders in it; a ``.txt`` file is a list of paths, one a line,
-    from the working folder; ``-`` is such a list on standard input.
+    A folder means its pictures and videos, with those of the folders in it; a number a camera, where no file is called so; a
+    ``.txt`` file is a list of paths, one a line, from the working folder; ``-`` is such a list on standard input.
 
     Raises:
         ConfigError: for each argument that means no file.
     """
     from resdet.inference.sources import folder_files
+    from resdet.inference.video import is_camera
 
     files: list[Input] = []
     problems: list[str] = []
@@ -124,6 +125,8 @@ def find_inputs(paths: Sequence[str]) -> list[Input]:
         try:
             if given == "-" or (path.suffix.lower() == ".txt" and path.is_file()):
                 files += _listed(given)
+            elif is_camera(given):
+                files.append(Input(path, PurePath(f"camera_{given}")))
             elif path.is_dir():
                 files += [Input(file, file.relative_to(path)) for file in folder_files(path)]
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from resdet.inference.classifier import ImageClassifier, images_at_once
 from resdet.inference.detector import Detector
 from resdet.inference.exported.networks import ExportedDetector
 from resdet.inference.tiles import Tiles
-from resdet.inference.video import frame_rate, is_video_name, video_frames
+from resdet.inference.video import frame_count, frame_rate, has_frames, is_camera, video_frames
+from resdet.progress import track
 from resdet.report.outputs import OUTPUTS
 from resdet.report.predictions import (
     VideoFile,
@@ -33,6 +34,7 @@ from resdet.report.predictions import (
     save_picture,
     written_suffix,
 )
+from resdet.report.sound import keep_sound
 from resdet.structures import Detections
 from resdet.structures.showing import frame_of
 
@@ -95,12 +97,17 @@ def search_files(model: Detector, args: argparse.Namespace, files: Sequence[Inpu
     outputs = [OUTPUTS[name](output, model.names) for name in args.format if name in OUTPUTS]
 
     def work(number: int, add: Callable[[Row], None]) -> None:
-        results = _results(model, files[number].path, args)
-        for found in _drawn(results, files[number].path, targets[number], args.every) if drawn else results:
-            for each in outputs:
-                if not each.lists:
-                    each.add(found, _name(names[number], found))
-            add(detection_row(found))
+        path = files[number].path
+        results = _results(model, path, args)
+        shown = _drawn(results, path, targets[number], args.every) if drawn else results
+        with _until_interrupted(path), contextlib.closing(shown):
+            for found in shown:
+                for each in outputs:
+                    if not each.lists:
+                        each.add(found, _name(names[number], found))
+                add(detection_row(found))
+        if drawn and has_frames(path) and (note := keep_sound(targets[number], path)):
+            say(f"note: {note}", error=True)
 
     def write(rows: Iterator[tuple[int, Row]]) -> None:
         for number, row in rows:
@@ -114,6 +121,16 @@ def search_files(model: Detector, args: argparse.Namespace, files: Sequence[Inpu
     named = [[(file.path, name)] for file, name in zip(files, names, strict=True)]
     parts = Parts(output, asked(args), named, ranks, resume=args.resume)
     return _done(parts, work, write, len(files), output, ranks)
+
+
+@contextlib.contextmanager
+def _until_interrupted(path: Path) -> Iterator[None]:
+    """A context that Ctrl-C ends as an end of the frames, of a camera, which has no other; of files it ends the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not is_camera(path):
+            raise
 
 
 def _name(name: str, found: Detections) -> str:
@@ -145,12 +162,12 @@ def _done(
     return 0
 
 
-def _results(model: Detector, path: Path, args: argparse.Namespace) -> Iterator[Detections]:
+def _results(model: Detector, path: Path, args: argparse.Namespace) -> Generator[Detections, None, None]:
     """The detections of a picture, or of the frames of a video, each told."""
     frames = 0
     classes = args.classes.split(",") if args.classes else None
-    if is_video_name(path):
-        for number, frame in video_frames(path, args.every):
+    if has_frames(path):
+        for number, frame in track(video_frames(path, args.every), frame_count(path, args.every), f"frames of {path.name}"):
             for found in model.stream([frame], score_thresh=args.score_thresh):
                 frames += 1
                 yield replace(found.filter(classes=classes)[: args.max_det], image_id=number, path=str(path))
@@ -162,10 +179,10 @@ def _results(model: Detector, path: Path, args: argparse.Namespace) -> Iterator[
         say(f"{path}: {chosen.summary()}")
 
 
-def _drawn(results: Iterator[Detections], path: Path, target: Path, every: int) -> Iterator[Detections]:
+def _drawn(results: Iterator[Detections], path: Path, target: Path, every: int) -> Generator[Detections, None, None]:
     """The same detections, drawn into a picture or a video."""
     with contextlib.ExitStack() as stack:
-        video = stack.enter_context(VideoFile(target, frame_rate(path) / every)) if is_video_name(path) else None
+        video = stack.enter_context(VideoFile(target, frame_rate(path) / every)) if has_frames(path) else None
         for found in results:
             if video:
                 video.write(found.draw())

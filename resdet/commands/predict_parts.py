@@ -14,6 +14,7 @@ from resdet.console import say
 from resdet.distributed.ranks import Ranks
 from resdet.errors import DataError
 from resdet.files import read_json, write_json
+from resdet.progress import track
 
 Row: TypeAlias = dict[str, Any]  # of predictions.json
 _FOLDER = ".predict"
@@ -58,7 +59,8 @@ class Parts:
             work: is given the number of a part, and what to call with each of its rows; the DataError in which it tells of
                 files is kept with the rows.
         """
-        for number in self._ranks.deal(self._left):
+        own = list(self._ranks.deal(self._left))
+        for number in track(own, len(own), "parts") if self._ranks.first else own:
             self._ranks.doing(f"part {number + 1} of {len(self._records)} ({self._titles[number]})")
             rows: list[Row] = []
             problems: Sequence[str] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from resdet.console import say
+from resdet.console import say, show
 from resdet.errors import ConfigError
 
 
@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from resdet.report.html.run import config_of, write_report
 
     files = write_report(first, config_of(first))
+    show("", {"files": list(map(str, files))})
     say(f"written: {', '.join(map(str, files))}", error=True)
     return 0
 
@@ -42,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
 def _compare(folders: list[str]) -> int:
     if len(folders) != 2:
         raise ConfigError(f"report compare takes two run folders, got {len(folders)}: {' '.join(folders)}")
-    from resdet.report.html.compare import write_comparison
+    from resdet.report.html.compare import comparison_text, comparison_values, write_comparison
 
-    text, path = write_comparison(Path(folders[0]), Path(folders[1]))
-    say(text, lines=True)
+    compared, path = write_comparison(Path(folders[0]), Path(folders[1]))
+    show(comparison_text(compared), comparison_values(compared))
     say(f"written: {path}", error=True)
     return 0

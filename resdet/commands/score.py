@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from resdet.console import say
+from resdet.console import say, show
 from resdet.errors import ConfigError
 
 
@@ -63,6 +63,6 @@ def score_results(args: argparse.Namespace) -> int:
     else:
         metrics = score_files(truth, files[0], args.metric, args.evaluator, iou)
     written = write_metrics(score_folder(args), metrics)
-    say(metrics_table(metrics), lines=True)
+    show(metrics_table(metrics), metrics)
     say(f"written: {written}", error=True)
     return 0

@@ -95,6 +95,12 @@ class RunConfig:
     accumulate: int = option(1, "parts that a batch is computed in, one after the other, to save memory", low=1)
     seed: int = option(0, "seed of everything random", low=0, high=2**63 - 1)
     log_every: int = option(20, "iterations between log lines", low=1)
+    loggers: list[str] = option(
+        ["tensorboard"],
+        "who shows the run while it trains, beside log.jsonl: losses and evaluations, and at each evaluation pictures, "
+        "precision-recall curves and histograms; all but tensorboard are extras to install",
+        choices=("tensorboard", "wandb", "mlflow", "trackio"),
+    )
     checkpoint_every: int = option(1000, "iterations between checkpoints", low=1)
     eval_every: int = option(0, "iterations between evaluations; 0: only at the end", low=0)
     val_loss: bool = option(

@@ -24,7 +24,8 @@ from resdet.images import read_image
 from resdet.structures import Target
 
 ImageT = TypeVar("ImageT", Image.Image, Photo)
-_OBJECT_COLUMNS = ("boxes", "labels", "crowd", "difficult", "ignore", "empty", "areas", "annotation_ids")
+# the columns that have a row for each object
+OBJECT_COLUMNS = ("boxes", "labels", "crowd", "difficult", "ignore", "empty", "areas", "annotation_ids")
 
 
 class ClassificationDataset(Protocol):
@@ -222,7 +223,7 @@ def subset(dataset: DetectionDataset, indices: Sequence[int]) -> DetectionDatase
         ids=dataset.ids[chosen],
         sizes=dataset.sizes[chosen],
         offsets=offsets,
-        **{name: getattr(dataset, name)[rows] for name in _OBJECT_COLUMNS},
+        **{name: getattr(dataset, name)[rows] for name in OBJECT_COLUMNS},
     )
 
 
@@ -239,7 +240,7 @@ def concatenate(datasets: Sequence[DetectionDataset]) -> DetectionDataset:
         return first
     counts = np.concatenate([np.diff(dataset.offsets) for dataset in datasets])
     columns: dict[str, Any] = {
-        name: np.concatenate([getattr(dataset, name) for dataset in datasets]) for name in _OBJECT_COLUMNS
+        name: np.concatenate([getattr(dataset, name) for dataset in datasets]) for name in OBJECT_COLUMNS
     }
     columns["annotation_ids"] = np.arange(1, len(columns["labels"]) + 1)
     return replace(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -143,15 +144,19 @@ def mean_image(dataset: ClassificationDataset, transform: Transform, images: int
 
 def write_components(path: str | Path, statistics: ColorStatistics) -> None:
     """Write the principal components as JSON, with mean, std and the number of images; ``read_components`` reads them."""
+    write_json(path, components_content(statistics))
+
+
+def components_content(statistics: ColorStatistics) -> dict[str, Any]:
+    """What ``write_components`` writes."""
     components = statistics.components
-    content = {
+    return {
         "eigenvalues": components.eigenvalues,
         "eigenvectors": components.eigenvectors,
         "mean": statistics.mean,
         "std": statistics.std,
         "images": statistics.images,
     }
-    write_json(path, content)
 
 
 def write_mean_image(path: str | Path, statistics: PixelStatistics, data: str) -> None:

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from resdet.engine.logging import LogWriter
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.progress import ProgressDisplay
-from resdet.engine.run import Hook, Progress
+from resdet.engine.run import Hook, Progress, Run
 from resdet.system import peak_memory
 
 
@@ -29,6 +29,7 @@ class LogHook(Hook):
         every: iterations between lines.
         device: the device of the model.
         notes: holds the unfinished window; the checkpoint keeps it, so that a resumed run writes the lines of an unbroken one.
+        hooks: told of every line, after the writers.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class LogHook(Hook):
         every: int,
         device: torch.device,
         notes: dict[str, Any],
+        hooks: Sequence[Hook] = (),
     ) -> None:
         self.writers = writers
+        self.hooks = hooks
         self.display = display
         self.every = every
         self.device = device
@@ -51,16 +54,18 @@ class LogHook(Hook):
         """Begin the display."""
         self.display.start(progress.iteration, progress.iterations)
 
-    def after_step(self, progress: Progress) -> None:
+    def after_step(self, run: Run) -> None:
         """Collect, show, and write when it is time."""
-        for name, value in progress.losses.items():
+        for name, value in run.losses.items():
             self._window.setdefault(name, []).append(value)
-        self._times.append((progress.step_time, progress.data_time))
-        self.display.step(progress.iteration, progress.losses["loss"])
-        if progress.due(self.every):
-            record = self._record(progress)
+        self._times.append((run.step_time, run.data_time))
+        self.display.step(run.iteration, run.losses["loss"])
+        if run.due(self.every):
+            record = self._record(run)
             for writer in (*self.writers, self.display):
                 writer.write(record)
+            for hook in self.hooks:
+                hook.after_log(run, record)
             self._window.clear()
             self._times.clear()
 

@@ -16,7 +16,7 @@ from resdet.engine.checkpoint import Checkpointer, Stateful
 from resdet.engine.checkpoint_hooks import CheckpointHook, EvalHook, last_evaluation, note_evaluation
 from resdet.engine.early_stopping import EarlyStopping
 from resdet.engine.hooks import AverageHook, LogHook, ScheduleHook
-from resdet.engine.logging import JsonLog, LogWriter, TensorBoardLog, drop_lines_after
+from resdet.engine.logging import JsonLog, LogWriter, drop_lines_after
 from resdet.engine.progress import make_display
 from resdet.engine.run import Run
 from resdet.engine.task import Task
@@ -90,7 +90,8 @@ def keep(
     run.hooks = [ScheduleHook(run.schedule)]
     if ranks.first:
         display = make_display()
-        run.hooks.insert(0, LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra))
+        log = LogHook(writers, display, every=log_every, device=run.device, notes=checkpoint.extra, hooks=run.hooks)
+        run.hooks.insert(0, log)
         writers = (*writers, display)
     if run.average is not None:
         run.hooks.append(AverageHook(run.average, task.model))
@@ -115,12 +116,12 @@ def keep(
 
 
 def _writers(run: Run) -> tuple[LogWriter, ...]:
-    """The logs in the folder, with a line of what has been changed."""
+    """The log in the folder, with a line of what has been changed."""
     lines = JsonLog(run.files.log)
     if run.files.changes:
         lines.write({"iteration": run.iteration, "change": {name: list(pair) for name, pair in run.files.changes.items()}})
         _tell_changes(run)
-    return lines, TensorBoardLog(run.files.folder, run.iteration)
+    return (lines,)
 
 
 def _check_same(checkpoint: Checkpointer, ranks: Ranks) -> None:

@@ -1,4 +1,4 @@
-"""Writers of log lines: a file of JSON lines, TensorBoard.
+"""Writers of log lines, and the file of JSON lines.
 
 A line is a dict. Training: ``iteration``, ``lr``, ``loss`` and each loss, ``time``, ``data_time``, ``eta``, ``memory``.
 Evaluation: ``iteration``, ``eval`` (the metrics), ``score``. Options changed when the run was resumed, in the file alone:
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,31 +40,6 @@ class JsonLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-class TensorBoardLog:
-    """Event files in ``folder``: ``train/…`` and ``eval/…`` scalars.
-
-    Args:
-        folder: the folder of the event files.
-        start: the number of steps already taken; lines of later steps in older event files are hidden.
-    """
-
-    def __init__(self, folder: Path, start: int = 0) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=start + 1)
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Add every finite number of the line."""
-        values = {"eval": {**record["eval"], "score": record["score"]}} if "eval" in record else {"train": record}
-        for name, value in _numbers(values):
-            if not name.endswith("/iteration"):
-                self._writer.add_scalar(name, value, record["iteration"])
-
-    def close(self) -> None:
-        """Flush and close the event file."""
-        self._writer.close()
 
 
 def drop_lines_after(path: Path, iteration: int) -> float | None:
@@ -110,12 +84,3 @@ def _record(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) and isinstance(record.get("iteration"), int) else None
-
-
-def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """The finite numbers of nested dicts, each with its path."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _numbers(item, f"{name}/{key}" if name else str(key))
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        yield name, value

@@ -7,8 +7,10 @@ import datetime as dt
 import sys
 from typing import Any, Protocol, TextIO
 
-from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn
+
+from resdet.console import output
+from resdet.progress import screen, shared
 
 
 class ProgressDisplay(Protocol):
@@ -30,7 +32,25 @@ class ProgressDisplay(Protocol):
 def make_display(stream: TextIO | None = None) -> ProgressDisplay:
     """The display for ``stream`` (standard error when not given), live where it is a terminal."""
     stream = stream or sys.stderr
+    if output.quiet:
+        return NoDisplay()
     return LiveDisplay(stream) if stream.isatty() else PlainDisplay(stream)
+
+
+class NoDisplay:
+    """Shows nothing."""
+
+    def start(self, iteration: int, iterations: int) -> None:
+        """Show nothing."""
+
+    def step(self, iteration: int, loss: float) -> None:
+        """Show nothing."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Leave the stream as it is."""
 
 
 class PlainDisplay:
@@ -61,20 +81,15 @@ class PlainDisplay:
             print(text, file=self._stream, flush=True)
 
 
-class _Screen(Console):
-    def on_broken_pipe(self) -> None:
-        """Show no more; rich itself would end the program."""
-        self.quiet = True
-
-
 class LiveDisplay:
     """One line at the foot of a terminal; evaluations scroll by above it."""
 
     def __init__(self, stream: TextIO) -> None:
         columns = (MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
         # standard output is for results only
-        self._progress = Progress(*columns, console=_Screen(file=stream), redirect_stdout=False, refresh_per_second=4)
+        self._progress = Progress(*columns, console=screen(stream), redirect_stdout=False, refresh_per_second=4)
         self._task = self._progress.add_task("")
+        self._above = contextlib.ExitStack()
         self._logged = False
 
     def start(self, iteration: int, iterations: int) -> None:
@@ -82,6 +97,7 @@ class LiveDisplay:
         self._progress.update(self._task, completed=iteration, total=iterations)
         with contextlib.suppress(OSError):
             self._progress.start()
+        self._above.enter_context(shared(self._progress))
 
     def step(self, iteration: int, loss: float) -> None:
         """Count the step, and show its loss until the first log line comes."""
@@ -101,6 +117,7 @@ class LiveDisplay:
 
     def close(self) -> None:
         """Draw the line a last time and give the terminal back."""
+        self._above.close()
         with contextlib.suppress(OSError):
             self._progress.stop()
 

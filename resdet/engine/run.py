@@ -64,6 +64,9 @@ class Hook:
     def after_step(self, run: Run) -> None:
         """After every step."""
 
+    def after_log(self, run: Run, record: dict[str, Any]) -> None:
+        """After every log line, on the process that writes it; ``record`` is the line, as in ``log.jsonl``."""
+
     def after_evaluation(self, run: Run) -> None:
         """After every evaluation; ``run.metrics`` and ``run.score`` hold its numbers."""
 

@@ -27,7 +27,7 @@ _PRODUCTS = (*_FILES, *(f"step*/{name}" for name in _FILES))
 # an option that the run may decide itself, with the values that leave the decision to the run
 _CHOSEN = {"run.kernels": ("auto", "<absent>")}
 # options that change neither the weights nor the test data (though a plateau schedule depends on the evaluations)
-_NEUTRAL = {"output", "from_scratch", "data.workers", "run.log_every", "run.checkpoint_every", "run.eval_every"}
+_NEUTRAL = {"output", "from_scratch", "data.workers", "run.log_every", "run.loggers", "run.checkpoint_every", "run.eval_every"}
 
 
 @dataclass(frozen=True)

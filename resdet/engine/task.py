@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from resdet.data.marks import Images
+from resdet.evaluation.thresholds import ScoreCurve
 from resdet.models.model_file import ModelCard, write_model
 from resdet.wording import first_few
 
@@ -46,6 +48,21 @@ class Results:
 
     metrics: dict[str, Any] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the last evaluation has to look at.
+
+    Attributes:
+        pictures: RGB pictures by name, with the ground truth and what was found.
+        curves: precision and recall over the score, by class.
+        values: tensors of which the distribution is of interest, by name.
+    """
+
+    pictures: Mapping[str, Image.Image] = field(default_factory=dict)
+    curves: Mapping[str, ScoreCurve] = field(default_factory=dict)
+    values: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Task(Protocol[ModelT, BatchT]):
@@ -95,6 +112,10 @@ class Task(Protocol[ModelT, BatchT]):
     def images_in_use(self) -> Images | None:
         """The training images, by whose marks a resumed run tells whether they have changed; None: they have none."""
         return None
+
+    def shown(self) -> Shown:
+        """What the last evaluation has to look at, for loggers."""
+        return Shown()
 
     def finish(self, model: ModelT, folder: Path) -> Results:
         """Do the remaining work when training has ended: the last evaluation, its files and pictures."""

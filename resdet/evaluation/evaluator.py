@@ -99,7 +99,7 @@ class CocoEvaluator:
 
     def results(self) -> dict[str, npt.NDArray[Any]]:
         """All detections as columns of COCO results, the content of ``detections.json``; "bbox" (D, 4) in float64."""
-        return self._columns().to_results(self.truth)
+        return self.columns().to_results(self.truth)
 
     def evaluate(self) -> dict[str, Any]:
         """Score everything processed; see ``score_detections``.
@@ -113,9 +113,10 @@ class CocoEvaluator:
         missing = total - len(self._found)
         if missing:
             warnings.warn(f"{missing} of {total} images were never processed: their objects count as missed", stacklevel=2)
-        return score_detections(self.truth, self._columns().checked(self.truth), self.metrics, self.backend)
+        return score_detections(self.truth, self.columns().checked(self.truth), self.metrics, self.backend)
 
-    def _columns(self) -> DetectionColumns:
+    def columns(self) -> DetectionColumns:
+        """All detections as columns; boxes ``x, y, width, height``."""
         tables = [table for table, _ in self._found.values()]
         categories = [found for _, found in self._found.values()]
         numbers = torch.cat([torch.zeros(0, 5), *tables]).double().numpy()

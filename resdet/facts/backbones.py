@@ -43,8 +43,19 @@ def backbones_text() -> str:
     return "\n".join([header, *rows, "", _NOTES, "", f"{'of any depth':<33}layers", *others])
 
 
+def backbones_values() -> list[dict[str, Any]]:
+    """The same table for programs."""
+    return [{"backbone": name, **backbone_cost(name), "printed": _PRINTED.get(name)} for name in list_backbones()]
+
+
 def cost_line(name: str, **options: Any) -> str:
-    """Name, parameters and multiply-adds of a backbone, as one row.
+    """Name, parameters and multiply-adds of a backbone, as one row; arguments and errors are those of ``backbone_cost``."""
+    cost = backbone_cost(name, **options)
+    return f"{name:<25}{cost['parameters']:>12,}{cost['multiply_adds'] / 1e9:>14.3f} G"
+
+
+def backbone_cost(name: str, **options: Any) -> dict[str, int]:
+    """The number of "parameters" and of "multiply_adds" of a backbone.
 
     Args:
         name: a name of the backbone registry.
@@ -57,7 +68,7 @@ def cost_line(name: str, **options: Any) -> str:
         model = create_backbone(name, norm=_PassingNorm, **{"stride_in_1x1": _has_stride_in_1x1(name), **options})
         side = 32 if model.spec.stem == "cifar" else 224
         multiply_adds = count_multiply_adds(model, torch.empty(1, model.spec.in_channels, side, side))
-    return f"{name:<25}{count_parameters(model):>12,}{multiply_adds / 1e9:>14.3f} G"
+    return {"parameters": count_parameters(model), "multiply_adds": multiply_adds}
 
 
 def _has_stride_in_1x1(name: str) -> bool:

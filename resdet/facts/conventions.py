@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from resdet.analysis.convention_images import read_sample
 from resdet.analysis.convention_subject import Subject, find_subject
@@ -32,8 +33,20 @@ _LEGENDS = {
 }
 
 
-def conventions_text(file: WeightsFile, folder: str) -> str:
-    """The table of candidates and the verdict.
+class Conventions(NamedTuple):
+    """The conventions that a file's weights may want.
+
+    Attributes:
+        text: the table of candidates and the verdict, for people.
+        values: the same for programs: "candidates", best first, and the names of the "plausible".
+    """
+
+    text: str
+    values: dict[str, Any]
+
+
+def conventions_of(file: WeightsFile, folder: str) -> Conventions:
+    """Measure every convention on the images of a folder.
 
     Raises:
         ConfigError: no such folder, too few images, weights that are not a network of resdet or that show nothing.
@@ -48,7 +61,20 @@ def conventions_text(file: WeightsFile, folder: str) -> str:
     verdict = judge(measured)
     head = f"conventions on {len(sample.images)} images of {folder}, {subject.crop}x{subject.crop} pixels:"
     parts = [head, _table(subject, measured), _verdict_text(subject, verdict)]
-    return "\n".join([*parts, *_advice(file, subject, verdict)])
+    plausible = [_named(each.candidate) for each in verdict.plausible]
+    values = {"candidates": list(map(_values, sorted(measured, key=_badness))), "plausible": plausible}
+    return Conventions("\n".join([*parts, *_advice(file, subject, verdict)]), values)
+
+
+def _values(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "stride": _place(measurement.candidate) or None,
+        "pixels": list(measurement.candidate.names),
+        "clarity": None if measurement.clarity is None else measurement.mean_clarity(),
+        "misfit": measurement.misfit,
+        "imbalance": measurement.imbalance,
+        "error": measurement.error,
+    }
 
 
 def _table(subject: Subject, measured: Sequence[Measurement]) -> str:

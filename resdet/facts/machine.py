@@ -31,10 +31,15 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def kernels_values() -> dict[str, str]:
+    """The fastest way to compute each product that was measured on this machine with these libraries and threads."""
+    file = default_kernels().file
+    return remembered_answers(file).get(machine_key(), {}) if file else {}
+
+
 def kernels_text() -> str:
     """A text on the ways to compute products that were measured on this machine with these libraries and threads."""
-    file = default_kernels().file
-    answers = remembered_answers(file).get(machine_key(), {}) if file else {}
+    file, answers = default_kernels().file, kernels_values()
     head = f"fastest ways on {machine_key()}"
     if not answers:
         return f"{head}\n  none measured yet: preparing a detector on a CPU, or training one, does"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from resdet.config import config_to_yaml, load_config
+from resdet.config import config_to_dict, config_to_yaml, load_config
 from resdet.config.schema import RUN_CONFIGS
 from resdet.errors import ConfigError
 from resdet.shipped import shipped_folder
@@ -22,12 +22,19 @@ def shipped_text() -> str:
     Raises:
         ConfigError: when the package was installed without them.
     """
+    heads = shipped_values()
+    width = max(map(len, heads))
+    lines = (f"{name:{width}}  {textwrap.shorten(head, 126 - width, placeholder=' …')}" for name, head in heads.items())
+    return "\n".join([f"run files in {shipped_folder('configs')}:", "", *lines])
+
+
+def shipped_values() -> dict[str, str]:
+    """The first comment of each shipped run file by its name; errors are those of ``shipped_text``."""
     folder = shipped_folder("configs")
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise ConfigError(f"{folder}: no run files: the package is not installed as a whole")
-    width = max(len(path.stem) for path in paths)
-    return "\n".join([f"run files in {folder}:", "", *(f"{path.stem:{width}}  {_head(path, 126 - width)}" for path in paths)])
+    return {path.stem: _head(path) for path in paths}
 
 
 def run_file_text(name: str) -> str:
@@ -39,9 +46,20 @@ def run_file_text(name: str) -> str:
     from resdet.facts.backbones import cost_line  # not above: the other functions here need no torch
 
     config = load_config(name)
-    backbone = config.model.backbone
-    options = {key: getattr(backbone, key) for key in ("stride_in_1x1", "shortcut", "width")}
-    return f"{config_to_yaml(config)}\n{cost_line(backbone.name, **options)} for its backbone (1000 classes; CIFAR nets 10)"
+    cost = cost_line(config.model.backbone.name, **_cost_options(config))
+    return f"{config_to_yaml(config)}\n{cost} for its backbone (1000 classes; CIFAR nets 10)"
+
+
+def run_file_values(name: str) -> dict[str, Any]:
+    """The same for programs; errors are those of ``load_config``."""
+    from resdet.facts.backbones import backbone_cost  # as above
+
+    config = load_config(name)
+    return {"options": config_to_dict(config), "backbone": backbone_cost(config.model.backbone.name, **_cost_options(config))}
+
+
+def _cost_options(config: Any) -> dict[str, Any]:
+    return {key: getattr(config.model.backbone, key) for key in ("stride_in_1x1", "shortcut", "width")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +83,18 @@ def options_text() -> str:
     return "\n\n".join("\n".join([f"run file of task {task}:", *map(_line, run_options(task))]) for task in RUN_CONFIGS)
 
 
-def _head(path: Path, width: int) -> str:
-    """The first comment of a run file, cut to one line of so many letters."""
+def options_values() -> dict[str, dict[str, dict[str, Any]]]:
+    """The same for programs: by task and name the default, the text, and what is allowed."""
+    return {
+        task: {each.name: {"default": each.default, "text": each.text, "allowed": each.allowed} for each in run_options(task)}
+        for task in RUN_CONFIGS
+    }
+
+
+def _head(path: Path) -> str:
+    """The first comment of a run file, in one line."""
     lines = itertools.takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
-    return textwrap.shorten(" ".join(line[2:] for line in lines), width, placeholder=" …")
+    return " ".join(line[2:] for line in lines)
 
 
 def _line(option: RunOption) -> str:

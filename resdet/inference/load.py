@@ -23,6 +23,7 @@ from resdet.inference.device import select_device
 from resdet.inference.exported.load import load_exported
 from resdet.inference.exported.program import is_exported
 from resdet.inference.exported.runtimes import check_torch_runs
+from resdet.inference.hub import local_file
 from resdet.inference.kinds import card_sizes, check_kind
 from resdet.inference.load_localizer import load_localizers
 from resdet.inference.localizer import Localizer
@@ -52,7 +53,8 @@ def load(
     Args:
         path: a ``model.safetensors`` that training or ``save`` wrote; or several of detectors or localizers of the same
             classes: an ensemble, for which pictures are resized as the first file says. Or an ``.onnx`` or ``.xml`` file that
-            `resdet export` wrote, which runs on the CPU, and as it was exported.
+            `resdet export` wrote, which runs on the CPU, and as it was exported. ``hf://owner/name`` or
+            ``hf://owner/name/file.safetensors`` is fetched from the Hugging Face Hub, once.
         device: auto, cpu, cuda or mps.
         precision: of detectors alone: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
         compiled: of detectors alone: let torch.compile fuse the layers, which takes minutes; for a GPU.
@@ -62,6 +64,7 @@ def load(
     Raises:
         ConfigError: no such file, one that does not fit, an unknown option or a value out of range, other classes.
         DataError: a file that cannot be read.
+        ResdetError: the Hub cannot be reached, or refuses.
     """
     paths = _at_least_one(path)
     if any(map(is_exported, paths)):
@@ -120,6 +123,7 @@ def load_detector(
 
 def load_classifier(path: str | Path, *, device: str = "auto", runtime: str = "auto") -> ImageClassifier:
     """``load`` for a classifier; a ConfigError for a file of another task too."""
+    path = local_file(path)
     if is_exported(path):
         return cast(ImageClassifier, load_exported([path], ClassifierConfig, device=device, runtime=runtime))
     check_torch_runs(path, runtime)
@@ -153,7 +157,7 @@ def _at_least_one(path: str | Path | Sequence[str | Path]) -> list[str | Path]:
     paths = [path] if isinstance(path, (str, Path)) else list(path)
     if not paths:
         raise ConfigError("load needs at least one model file, got none")
-    return paths
+    return [local_file(each) for each in paths]
 
 
 def check_detectors(paths: Sequence[str | Path], configs: Sequence[Any]) -> None:

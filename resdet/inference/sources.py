@@ -15,7 +15,8 @@ from torch import Tensor
 from resdet.data.formats.file_names import is_image_name
 from resdet.errors import ConfigError, DataError
 from resdet.files import walk_files
-from resdet.inference.video import is_video_name, video_frames
+from resdet.inference.video import has_frames, is_video_name, video_frames
+from resdet.inference.windowed_file import WindowedFile, open_windows
 from resdet.structures.pictures import ImageInput, check_color, to_image
 
 ResultT = TypeVar("ResultT")
@@ -26,20 +27,27 @@ class OpenedImage(NamedTuple):
     """A picture and where it is from.
 
     Attributes:
-        image: RGB.
+        image: RGB; of ``large`` a smaller copy of it.
         image_id: for a file its path as it was given, for a video the number of the frame, else 0.
         path: the file; "" where there is none.
         kept: the image again where no file could give it a second time; else None, so that results take little memory.
+        large: the picture itself where it is not decoded whole.
     """
 
     image: Image.Image
     image_id: int | str
     path: str
     kept: Image.Image | None
+    large: WindowedFile | None = None
 
 
 def stream_results(
-    images: ImageSource, ask: Callable[[Sequence[OpenedImage]], Iterable[ResultT]], *, color: str, batch: int = 1
+    images: ImageSource,
+    ask: Callable[[Sequence[OpenedImage]], Iterable[ResultT]],
+    *,
+    color: str,
+    batch: int = 1,
+    windows: bool = False,
 ) -> Iterator[ResultT]:
     """The results of all pictures in order, each computed when it is asked for.
 
@@ -47,10 +55,11 @@ def stream_results(
 
     Args:
         images: a path, a PIL image, an array or a tensor, as ``to_image`` takes them; a folder, whose pictures and videos are
-            meant; a video; or an iterable of all these.
+            meant; a video, or the number of a camera as text, "0"; or an iterable of all these.
         ask: the results of some pictures at once.
         color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
         batch: most pictures that are asked about at once; of a generator, which may be a camera, it is always one.
+        windows: large files are not decoded whole, see ``open_windows``.
 
     Raises:
         ConfigError: at once, a folder without pictures, or another ``color``.
@@ -64,14 +73,14 @@ def stream_results(
         sources, batch = images, batch if isinstance(images, (list, tuple)) else 1
     else:
         sources = [cast(ImageInput, images)]
-    return _results(sources, ask, color, batch)
+    return _results(sources, ask, color, batch, windows)
 
 
 def shaped(images: ImageSource, results: Iterator[ResultT]) -> ResultT | list[ResultT] | Iterator[ResultT]:
     """The results of ``images`` as ``predict`` gives them: one for one picture, a list for a list, else the iterator itself."""
     if isinstance(images, (list, tuple)):
         return list(results)
-    several = _is_iterable(images) or _is_folder(images) or (isinstance(images, (str, Path)) and is_video_name(images))
+    several = _is_iterable(images) or _is_folder(images) or (isinstance(images, (str, Path)) and has_frames(images))
     return results if several else next(results)
 
 
@@ -97,33 +106,38 @@ def _is_folder(images: object) -> TypeGuard[str | Path]:
 
 
 def _results(
-    sources: Iterable[ImageInput], ask: Callable[[Sequence[OpenedImage]], Iterable[ResultT]], color: str, batch: int
+    sources: Iterable[ImageInput],
+    ask: Callable[[Sequence[OpenedImage]], Iterable[ResultT]],
+    color: str,
+    batch: int,
+    windows: bool,
 ) -> Iterator[ResultT]:
     problems: list[str] = []
-    opened = _opened(sources, color, problems)
+    opened = _opened(sources, color, problems, windows)
     while some := list(islice(opened, batch)):
         yield from ask(some)
     if problems:
         raise DataError(problems)
 
 
-def _opened(sources: Iterable[ImageInput], color: str, problems: list[str]) -> Iterator[OpenedImage]:
+def _opened(sources: Iterable[ImageInput], color: str, problems: list[str], windows: bool) -> Iterator[OpenedImage]:
     """The pictures that can be read; ``problems`` gets what is said of the others."""
     for source in sources:
         files: Sequence[ImageInput] = folder_files(source) if _is_folder(source) else [source]
         for each in files:
             try:
-                yield from _pictures(each, color)
+                yield from _pictures(each, color, windows)
             except DataError as error:
                 problems += error.problems
 
 
-def _pictures(source: ImageInput, color: str) -> Iterator[OpenedImage]:
+def _pictures(source: ImageInput, color: str, windows: bool) -> Iterator[OpenedImage]:
     if not isinstance(source, (str, Path)):
         image = to_image(source, color)
         yield OpenedImage(image, 0, "", image)
-    elif is_video_name(source):
+    elif has_frames(source):
         for number, image in video_frames(source):
             yield OpenedImage(image, number, str(source), image)
     else:
-        yield OpenedImage(to_image(source), str(source), str(source), None)
+        large = open_windows(source) if windows else None
+        yield OpenedImage(large.overview() if large else to_image(source), str(source), str(source), None, large)

@@ -10,8 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from resdet.errors import ConfigError
+from resdet.inference.windowed_file import WindowedFile
 from resdet.ops.iou import box_ioa, box_iou
 from resdet.structures import Detections
+from resdet.structures.boxes import scale_boxes
 
 Window = tuple[int, int, int, int]  # xyxy, pixels
 
@@ -59,7 +61,9 @@ class Tiles:
         return [round(number * (extent - self.side) / (count - 1)) for number in range(count)]
 
 
-def detect_in_tiles(detect: Callable[[Image.Image], Detections], image: Image.Image, tiles: Tiles) -> Detections:
+def detect_in_tiles(
+    detect: Callable[[Image.Image], Detections], image: Image.Image, tiles: Tiles, large: WindowedFile | None = None
+) -> Detections:
     """Detections of a picture and of its windows, merged, best first.
 
     The whole picture, which the detector shrinks more, shows what is larger than a window. Of a picture that fits into one
@@ -69,15 +73,22 @@ def detect_in_tiles(detect: Callable[[Image.Image], Detections], image: Image.Im
         detect: the detections of a picture, in its pixels.
         image: RGB.
         tiles: the windows.
+        large: the picture, where it is not decoded whole and ``image`` is a smaller copy.
+
+    Raises:
+        DataError: ``large`` is damaged in one of the windows.
     """
-    size = (image.height, image.width)
+    full = large or image
+    size = (full.height, full.width)
     windows = tiles.windows(size)
     whole = detect(image)
+    if large:
+        whole = replace(whole, boxes=scale_boxes(whole.boxes, whole.size, size), size=size)
     if len(windows) == 1:
         return whole
     found, cut = [whole], [torch.zeros(len(whole), dtype=torch.bool)]
     for window in windows:
-        own = detect(image.crop(window))
+        own = detect(full.crop(window))
         cut.append(_cut(own.boxes, window, size))
         x, y = window[:2]
         found.append(replace(own, boxes=own.boxes + own.boxes.new_tensor([x, y, x, y]), size=size))

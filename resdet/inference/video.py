@@ -21,23 +21,30 @@ def is_video_name(name: str | Path) -> bool:
     return Path(name).suffix.lower() in _SUFFIXES
 
 
+def is_camera(name: str | Path) -> bool:
+    """Whether a name means a camera: a number, and no file or folder of this name."""
+    return str(name).isascii() and str(name).isdecimal() and len(str(name)) < 3 and not Path(name).exists()
+
+
+def has_frames(name: str | Path) -> bool:
+    """Whether what is called so has frames: a video or a camera."""
+    return is_video_name(name) or is_camera(name)
+
+
 def video_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, Image.Image]]:
-    """Every so many frames of a video, from the first on, with their numbers, RGB, one read at a time.
+    """Every so many frames of a video, from the first on, with their numbers, RGB, one read at a time; of a camera without end.
 
     Raises:
         DataError: when there is no frame that can be read.
     """
-    if not os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name too long)
-        raise DataError(f"{path}: no such video file")
-    try:
-        regular(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    capture = cv2.VideoCapture(str(path))
+    if not is_camera(path):
+        _check_file(path)
+    capture = _opened(path)
     try:
         there, frame = capture.read()
         if not there:
-            raise DataError(f"{path}: no frame of this video can be read")
+            what = "this camera gives no picture" if is_camera(path) else "no frame of this video can be read"
+            raise DataError(f"{path}: {what}")
         number = 0
         while there:
             yield number, Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
@@ -49,9 +56,32 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, Image.
         capture.release()
 
 
+def _opened(path: str | Path) -> cv2.VideoCapture:
+    return cv2.VideoCapture(int(str(path))) if is_camera(path) else cv2.VideoCapture(str(path))
+
+
+def _check_file(path: str | Path) -> None:
+    if not os.path.isfile(path):  # noqa: PTH113  (False, not an error, for a name too long)
+        raise DataError(f"{path}: no such video file")
+    try:
+        regular(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def frame_count(path: str | Path, every: int = 1) -> int | None:
+    """How many frames ``video_frames`` will give, by what the file says; None where it does not, and of a camera."""
+    capture = _opened(path)
+    try:
+        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return -(-frames // every) if frames > 0 else None
+    finally:
+        capture.release()
+
+
 def frame_rate(path: str | Path) -> float:
-    """Frames a second of a video; 25 where the file does not say."""
-    capture = cv2.VideoCapture(str(path))
+    """Frames a second of a video or camera; 25 where it does not say."""
+    capture = _opened(path)
     try:
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         return rate if rate > 0 else _RATE

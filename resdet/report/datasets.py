@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,33 @@ _SHARES = (0, 0.05, 0.5, 0.95, 1)
 _HEADER = ("class", "objects", "images", "side", "resized", "recall 0.5", "recall 0.7")
 
 
-def dataset_text(dataset: DetectionDataset, scale: Scale) -> str:
-    """Tables of a data set's images and classes, and what anchors would suit its objects; no newline at the end.
+class DatasetTable(NamedTuple):
+    """A table: the names of its columns and its rows, all as they are printed."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def dataset_text(tables: Sequence[DatasetTable]) -> str:
+    """The tables below each other; no newline at the end."""
+    return "\n\n".join(_table(*table) for table in tables)
+
+
+def dataset_values(tables: Sequence[DatasetTable]) -> dict[str, list[dict[str, Any]]]:
+    """The tables for programs, by the name of their first column: a list of rows, with numbers as they are printed."""
+    return {table.header[0]: [dict(zip(table.header, map(_value, row), strict=True)) for row in table.rows] for table in tables}
+
+
+def _value(cell: str) -> float | str | None:
+    if cell == "-":
+        return None
+    with contextlib.suppress(ValueError):
+        return float(cell)
+    return cell
+
+
+def dataset_tables(dataset: DetectionDataset, scale: Scale) -> list[DatasetTable]:
+    """Tables of a data set's images and classes, and what anchors would suit its objects.
 
     Args:
         dataset: the data set.
@@ -34,12 +61,12 @@ def dataset_text(dataset: DetectionDataset, scale: Scale) -> str:
         _spread("resized height", resized[:, 0]),
         _spread("objects an image", objects),
     ]
-    images = _table(["images", "least", "5 %", "median", "95 %", "most"], rows)
+    images = DatasetTable(["images", "least", "5 %", "median", "95 %", "most"], rows)
     boxes = resized_boxes(dataset, scale)
-    return "\n\n".join([images, _classes(dataset, boxes, scale), *_anchors(boxes, scale)])
+    return [images, _classes(dataset, boxes, scale), *_anchors(boxes, scale)]
 
 
-def _classes(dataset: DetectionDataset, boxes: NDArray[np.float64], scale: Scale) -> str:
+def _classes(dataset: DetectionDataset, boxes: NDArray[np.float64], scale: Scale) -> DatasetTable:
     used = trained_rows(dataset)
     labels, images = dataset.labels[used], owners(dataset)[used]
     sides = np.sqrt(np.clip(dataset.boxes[used, 2:], 0, None).prod(1))
@@ -52,10 +79,10 @@ def _classes(dataset: DetectionDataset, boxes: NDArray[np.float64], scale: Scale
         numbers = [_number(np.median(side)) if own.any() else "-" for side in (sides[own], np.sqrt(boxes[own, 2:].prod(1)))]
         reached = [f"{recall(boxes[own], scale.sizes, scale.ratios, iou):.3f}" if own.any() else "-" for iou in (0.5, 0.7)]
         lines.append([name, str(count), str(len(np.unique(images[own]))), *numbers, *reached])
-    return _table(_HEADER, lines)
+    return DatasetTable(_HEADER, lines)
 
 
-def _anchors(boxes: NDArray[np.float64], scale: Scale) -> list[str]:
+def _anchors(boxes: NDArray[np.float64], scale: Scale) -> list[DatasetTable]:
     """A table of the configured anchors and of those that suit the objects; [] without objects."""
     if not len(boxes):
         return []
@@ -64,7 +91,7 @@ def _anchors(boxes: NDArray[np.float64], scale: Scale) -> list[str]:
         [name, *(f"{recall(boxes, sizes, ratios, iou):.3f}" for iou in (0.5, 0.7)), _list(sizes), _list(ratios)]
         for name, (sizes, ratios) in (("configured", (scale.sizes, scale.ratios)), ("clusters of the objects", suggested))
     ]
-    return [_table(["anchors", "recall 0.5", "recall 0.7", "model.anchors.sizes", "model.anchors.ratios"], lines)]
+    return [DatasetTable(["anchors", "recall 0.5", "recall 0.7", "model.anchors.sizes", "model.anchors.ratios"], lines)]
 
 
 def _spread(name: str, values: NDArray[np.generic], digits: int = 0) -> list[str]:

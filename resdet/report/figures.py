@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from resdet.files import atomic_write
 
@@ -36,6 +39,13 @@ def save_figure(figure: Figure, png: str | Path) -> Path:
     """Write a figure as a PNG, atomically; returns its path."""
     atomic_write(png, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
     return Path(png)
+
+
+def figure_image(figure: Figure) -> Image.Image:
+    """A figure as an RGB picture."""
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png", dpi=110)
+        return Image.open(file).convert("RGB")
 
 
 def add_legend(axes: Axes) -> None:

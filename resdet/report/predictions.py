@@ -14,7 +14,7 @@ from PIL import Image
 
 from resdet.errors import ConfigError, ResdetError
 from resdet.files import atomic_write, identity
-from resdet.inference.video import is_video_name
+from resdet.inference.video import has_frames
 from resdet.structures import Classification, Detections
 from resdet.structures.showing import frame_of
 
@@ -35,7 +35,7 @@ def distinct_names(places: Sequence[PurePath]) -> list[str]:
 
 def written_suffix(file: Path) -> str:
     """The suffix of an annotated picture or video: pictures stay JPEG or PNG, others become PNG, videos MP4."""
-    if is_video_name(file):
+    if has_frames(file):
         return ".mp4"
     return file.suffix if file.suffix.lower() in (".jpg", ".jpeg", ".png") else ".png"
 

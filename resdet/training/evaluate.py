@@ -23,6 +23,7 @@ from resdet.inference.exported.load import check_options
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector
 from resdet.inference.exported.program import is_exported, open_program
 from resdet.inference.exported.runtimes import check_torch_runs
+from resdet.inference.hub import local_file
 from resdet.inference.load import (
     check_detectors,
     common_names,
@@ -76,7 +77,8 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
 
     Args:
         config: gives the data, and for a single file also the options of testing.
-        weights: model files; with a classification config also weights of other toolkits for the config's network.
+        weights: model files, or ``hf://owner/name``; with a classification config also weights of other toolkits for its
+            network.
         folder: the folder for the results, created when missing.
         options: the options of the evaluation.
 
@@ -90,6 +92,7 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
     for path in weights:
         if not is_exported(path):
             check_torch_runs(path, options.runtime)
+    weights = [str(local_file(each)) for each in weights]
     with joined(options.device) as ranks, ranks.entered(not_in_training(folder)):
         device = select_device(options.device)
         if isinstance(config, DetectionRunConfig):

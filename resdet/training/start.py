@@ -17,6 +17,7 @@ from resdet.engine.averaging import moving_average
 from resdet.engine.gradients import gradients
 from resdet.engine.graphs import RecordedGradients, check_recording
 from resdet.engine.keep import keep
+from resdet.engine.loggers import logger_hook
 from resdet.engine.optimizer import build_sgd
 from resdet.engine.precision import Precision
 from resdet.engine.run import Run
@@ -72,13 +73,14 @@ def started(config: RunFile, task: Task[Any, Any], device: torch.device, how: Ho
     """A run in its folder, ready to train; the context keeps other processes out. Arguments are those of ``train_task``."""
     ranks = how.ranks
     run = assembled(config, task, device, ranks)
+    loggers = logger_hook(config.run.loggers)
     if ranks.world > 1:  # the measurements of one process decide for all
         config = ranks.once(lambda: choose_kernels(config, task.model, device)[0])
     config, run.network = choose_kernels(config, task.model, device)
     run.config, options = config, config.run
     # the folder is opened last, when data and model are known to be good, so that a mistake there leaves no folder behind
     with ranks.entered(open_run(config.output, config_to_yaml(config), how.resume, how.change)) as run.files:
-        run.hooks = [*how.hooks, ExpectedTime()] if ranks.first else list(how.hooks)
+        run.hooks = [*how.hooks, ExpectedTime(), loggers] if ranks.first else list(how.hooks)
         keep(
             run,
             log_every=options.log_every,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from videos import written_video
 import resdet
 from resdet.cli import main
 from resdet.inference.tiles import Tiles
+from resdet.inference.video import video_frames
 
 
 @pytest.fixture
@@ -97,6 +99,20 @@ def test_every_so_many_frames(weights: Path, tmp_path: Path) -> None:
     assert [row["frame"] for row in rows(tmp_path / "out")] == [0, 2, 4]
     labels = {name for name in files(tmp_path / "out") if name.startswith("yolo/labels")}
     assert labels == {f"yolo/labels/clip_{number:06}.txt" for number in (0, 2, 4)}
+
+
+def test_a_camera_runs_until_it_is_interrupted(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def three_frames(path: Path, every: int) -> Iterator[tuple[int, Image.Image]]:
+        assert (str(path), every) == ("0", 1)
+        yield from ((number, Image.fromarray(pixels(number))) for number in range(3))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resdet.commands.predict_files.video_frames", three_frames)
+    assert predict(weights, Path("0"), tmp_path / "out", "--format", "json,pictures") == 0
+    assert [(row["file"], row["frame"]) for row in rows(tmp_path / "out")] == [("0", 0), ("0", 1), ("0", 2)]
+    assert len(list(video_frames(tmp_path / "out" / "camera_0.mp4"))) == 3
 
 
 def test_a_bad_file_loses_nothing(weights: Path, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resdet.engine.logging import JsonLog, TensorBoardLog, drop_lines_after
+from resdet.engine.logging import JsonLog, drop_lines_after
 from resdet.errors import DataError
 
 
@@ -76,19 +76,3 @@ def test_damage_before_the_last_line(tmp_path: Path, bad: str) -> None:
         drop_lines_after(path, 8)
     assert caught.value.problems == (f"{path}:1: not a line of a training log: {bad!r}",)
     assert path.read_text() == content
-
-
-def test_tensorboard_events_read_back(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    no_numbers = {"iteration": 4, "ratio": float("nan"), "done": True, "note": "x"}
-    # what came after the checkpoint of 4 is hidden, from the next step on
-    for start, lines in ((0, [train_line(4), eval_line(4), no_numbers, train_line(5), train_line(8)]), (4, [train_line(8)])):
-        log = TensorBoardLog(tmp_path, start)
-        for line in lines:
-            log.write(line)
-        log.close()
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    assert set(events.Tags()["scalars"]) == {"train/lr", "train/loss", "eval/bbox/AP", "eval/score"}
-    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(4, 0.25), (8, 0.125)]

@@ -9,7 +9,7 @@ import pytest
 from videos import written_video
 
 from resdet.errors import DataError
-from resdet.inference.video import frame_rate, is_video_name, video_frames
+from resdet.inference.video import frame_count, frame_rate, is_camera, is_video_name, video_frames
 
 COLORS = [(250, 20, 20), (20, 250, 20), (20, 20, 250)]
 
@@ -65,3 +65,43 @@ def test_videos_that_are_none(tmp_path: Path) -> None:
 )
 def test_names_of_videos(name: str, expected: bool) -> None:
     assert is_video_name(name) is is_video_name(Path(name)) is expected
+
+
+class Camera:
+    """In place of OpenCV's capture: camera 1 gives frames without end, others none."""
+
+    def __init__(self, source: object) -> None:
+        self.source, self.taken, self.released = source, 0, False
+        CAMERAS.append(self)
+
+    def read(self) -> tuple[bool, np.ndarray]:
+        self.taken += 1
+        return self.source == 1, np.full((48, 64, 3), COLORS[self.taken % 3], np.uint8)
+
+    def grab(self) -> bool:
+        self.taken += 1
+        return True
+
+    def get(self, _: int) -> float:
+        return -1.0 if self.source == 1 else 0.0
+
+    def release(self) -> None:
+        self.released = True
+
+
+CAMERAS: list[Camera] = []
+
+
+def test_cameras_have_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7").mkdir()
+    assert [is_camera(name) for name in ("0", "1", Path("12"))] == [True] * 3
+    assert [is_camera(name) for name in ("7", "123", "-1", "1.5", "a", "", "²", "0.jpg")] == [False] * 8
+    monkeypatch.setattr("cv2.VideoCapture", Camera)
+    frames = video_frames("1", every=2)
+    assert [next(frames)[0] for _ in range(3)] == [0, 2, 4]
+    frames.close()
+    assert (CAMERAS[-1].taken, CAMERAS[-1].released) == (5, True)
+    assert (frame_rate("1"), frame_count("1")) == (25, None)
+    with pytest.raises(DataError, match="0: this camera gives no picture"):
+        next(video_frames("0"))

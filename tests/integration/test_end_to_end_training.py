@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import resdet
 from resdet.cli import main
@@ -76,6 +77,19 @@ def test_detector_run_folder(detector_run: Path) -> None:
     names = {path.name.partition(".out")[0] for path in detector_run.iterdir()}
     assert names == RUN_FILES | {"events", "detections.json", "label_suspicions.json"}
     assert {path.name for path in (detector_run / "report").iterdir()} == {"curves.png", "detections.png"}
+
+
+def test_tensorboard_shows_what_the_evaluation_found(detector_run: Path) -> None:
+    found = EventAccumulator(str(detector_run), {"images": 0, "tensors": 0, "histograms": 0, "scalars": 0})
+    found.Reload()
+    tags, metrics = found.Tags(), json.loads((detector_run / "metrics.json").read_text())
+    assert len(tags["images"]) == 6  # the whole validation set
+    assert all(image.width <= 800 for image in found.Images(tags["images"][0]))
+    assert {f"precision_recall/{name}" for name in metrics["per_class"]} < set(tags["tensors"])
+    frozen = load_file(detector_run / "model.safetensors").keys() - {name.partition("/")[2] for name in tags["histograms"]}
+    assert "trunk.conv1.weight" in frozen
+    assert "roi_heads.cls_score.weight" not in frozen
+    assert found.Scalars("eval/bbox/AP")[-1].value == pytest.approx(metrics["bbox"]["AP"], rel=2**-22)  # float32
 
 
 def test_detector_keeps_the_classifier_s_frozen_parts(classifier_run: Path, detector_run: Path) -> None:

@@ -37,20 +37,30 @@ class Fixed(NamedTuple):
     lost: list[str]
 
 
-def write_fixed(source: Source, dataset: DetectionDataset, folder: Path, kinds: Sequence[str] = ()) -> Fixed:
+def write_fixed(
+    source: Source,
+    dataset: DetectionDataset,
+    folder: Path,
+    kinds: Sequence[str] | None = None,
+    changes: Sequence[Change] = (),
+) -> Fixed:
     """Mend a data set and write the copy with ``changes.csv``; the source stays as it is, and its images are linked or copied.
 
     Args:
         source: where the data set was read from.
         dataset: the data set.
         folder: the target; it must be empty or not exist.
-        kinds: the kinds of findings to mend, see ``mend.KINDS``; all when none are given.
+        kinds: the kinds of findings to mend, of ``mend.KINDS``; None: all.
+        changes: what was changed in the data set before.
 
     Raises:
         ConfigError: when the folder is not empty.
         DataError: when no image is left, or the format cannot hold the names of images or classes.
     """
-    fixed, changes = mended(dataset, look_at(dataset), kinds, centred=source.format == "yolo")
+    fixed, changes = dataset, list(changes)
+    if kinds is None or kinds:
+        fixed, more = mended(dataset, look_at(dataset), kinds or (), centred=source.format == "yolo")
+        changes += more
     if not len(fixed):
         raise DataError(f"{dataset.source}: no image is left when all that is wrong is removed")
     form = source.format if source.format in FORMATS else "coco"

@@ -17,6 +17,7 @@ from resdet.data.convert.yolo_writer import write_yolo
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import ConfigError
+from resdet.progress import track
 
 _WRITERS: dict[str, Callable[[DetectionDataset, Path, str, Sequence[str]], Written]] = dict(
     zip(FORMATS, (write_coco, write_voc, write_yolo), strict=True)
@@ -60,7 +61,7 @@ def convert_dataset(
         work = Path(temporary) / "data"
         images, lost = _WRITERS[to](dataset, work, split, _relative_names(dataset))
         placed: set[str] = set()
-        for index, name in enumerate(images):
+        for index, name in enumerate(track(images, len(images), "images")):
             if name not in placed:  # COCO may give one file two ids
                 _place(dataset.path(index), new_file(work / name), copy=copy_images)
             placed.add(name)

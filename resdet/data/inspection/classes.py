@@ -79,6 +79,14 @@ def declared_findings(dataset: DetectionDataset, description: str) -> list[Findi
     return [Finding("class-count", dataset.source, 1, message, "correct whichever is wrong: the names are what is used")]
 
 
+def class_counts(dataset: DetectionDataset) -> dict[str, int]:
+    """The class names, in label order, with the number of their objects, see ``object_counts``; equal names are one."""
+    counts: dict[str, int] = {}
+    for name, count in zip(dataset.names, object_counts(dataset).tolist(), strict=True):
+        counts[name] = counts.get(name, 0) + count
+    return counts
+
+
 def object_counts(dataset: DetectionDataset) -> NDArray[np.int64]:
     """int64 (K,): the objects of each class, without crowds."""
     counts: NDArray[np.int64] = np.bincount(dataset.labels[~dataset.crowd], minlength=len(dataset.names))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resdet.data.dataset import DetectionDataset, subset
+from resdet.data.dataset import OBJECT_COLUMNS, DetectionDataset, subset
 from resdet.data.inspection.boxes import repeats
 from resdet.data.inspection.classes import object_counts, same_names
 from resdet.data.inspection.copies import later_copies
@@ -32,7 +32,6 @@ class Change(NamedTuple):
     after: str
 
 
-_OBJECT_COLUMNS = ("boxes", "labels", "crowd", "difficult", "ignore", "empty", "areas", "annotation_ids")
 _GONE = "removed"
 
 
@@ -68,7 +67,7 @@ def mended(
         dataset = _joined_classes(dataset, changes)
     for kind, marked in _MARKED.items():
         if kind in wanted:
-            dataset = _without(dataset, marked(dataset), kind, changes)
+            dataset = without(dataset, marked(dataset), kind, changes)
     if "box-outside" in wanted:
         dataset = _clipped(dataset, changes)
     return dataset, changes
@@ -131,7 +130,7 @@ def _with_boxes(dataset: DetectionDataset, boxes: Boxes, kind: str, changes: lis
     """The data set with other boxes; areas that were those of the boxes are so afterwards."""
     changed = (boxes != dataset.boxes).any(1)
     changes += [
-        Change(kind, object_place(dataset, row), _shown(dataset.boxes[row]), _shown(boxes[row]))
+        Change(kind, object_place(dataset, row), shown_box(dataset.boxes[row]), shown_box(boxes[row]))
         for row in np.flatnonzero(changed).tolist()
     ]
     own = dataset.areas == dataset.boxes[:, 2] * dataset.boxes[:, 3]
@@ -139,13 +138,13 @@ def _with_boxes(dataset: DetectionDataset, boxes: Boxes, kind: str, changes: lis
     return replace(dataset, boxes=boxes, areas=areas, empty=np.where(changed, (boxes[:, 2:] <= 0).any(1), dataset.empty))
 
 
-def _without(dataset: DetectionDataset, rows: Mask, kind: str, changes: list[Change]) -> DetectionDataset:
+def without(dataset: DetectionDataset, rows: Mask, kind: str, changes: list[Change]) -> DetectionDataset:
     """The data set without the objects of the mask ``rows`` (N,)."""
     changes += [
-        Change(kind, object_place(dataset, row), _shown(dataset.boxes[row]), _GONE) for row in np.flatnonzero(rows).tolist()
+        Change(kind, object_place(dataset, row), shown_box(dataset.boxes[row]), _GONE) for row in np.flatnonzero(rows).tolist()
     ]
     offsets = np.concatenate([[0], np.cumsum(~rows)])[dataset.offsets]
-    return replace(dataset, offsets=offsets, **{name: getattr(dataset, name)[~rows] for name in _OBJECT_COLUMNS})
+    return replace(dataset, offsets=offsets, **{name: getattr(dataset, name)[~rows] for name in OBJECT_COLUMNS})
 
 
 def _joined_classes(dataset: DetectionDataset, changes: list[Change]) -> DetectionDataset:
@@ -174,7 +173,8 @@ def counts_of(changes: Sequence[Change]) -> dict[str, int]:
     return dict(Counter(change.kind for change in changes))
 
 
-def _shown(box: Boxes) -> str:
+def shown_box(box: Boxes) -> str:
+    """A box (4,) in a table of changes: its numbers with spaces between."""
     return " ".join(f"{value:g}" for value in box)
 
 

@@ -27,6 +27,7 @@ from resdet.data.loading.samplers import Key
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.distributed.share import Share
 from resdet.errors import DataError
+from resdet.progress import track
 from resdet.system import end_with_parent, stop_signals
 
 B_co = TypeVar("B_co", covariant=True)
@@ -112,10 +113,12 @@ def test_loader(  # no test of pytest
 ) -> Iterator[B_co]:
     """Load every image once, in order, ``batch`` images at a time, of which ``ranks`` deals this process its batches.
 
-    Raises as ``train_loader`` does.
+    The first process shows how far it is. Raises as ``train_loader`` does.
     """
     keys = [(index, 0) for index in range(len(view))]
-    return train_loader(view, ranks.deal([keys[first : first + batch] for first in range(0, len(keys), batch)]), workers)
+    own = list(ranks.deal([keys[first : first + batch] for first in range(0, len(keys), batch)]))
+    loaded, sizes = train_loader(view, own, workers), [len(some) for some in own]
+    return track(loaded, sum(sizes), "images", sizes) if ranks.first else loaded
 
 
 @dataclass(frozen=True)

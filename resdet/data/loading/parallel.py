@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from resdet.progress import track
+
 ResultT = TypeVar("ResultT")
 _CHUNK = 64
 
@@ -18,6 +20,7 @@ def in_chunks(function: Callable[[Sequence[int]], ResultT], indices: Sequence[in
     """
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
-        yield from pool.map(function, (indices[first : first + _CHUNK] for first in range(0, len(indices), _CHUNK)))
+        chunks = [indices[first : first + _CHUNK] for first in range(0, len(indices), _CHUNK)]
+        yield from track(pool.map(function, chunks), len(indices), "images", [len(chunk) for chunk in chunks])
     finally:
         pool.shutdown(cancel_futures=True)

@@ -46,11 +46,11 @@ class Compared(NamedTuple):
     gallery: Gallery
 
 
-def write_comparison(before: Path, after: Path) -> tuple[str, Path]:
+def write_comparison(before: Path, after: Path) -> tuple[Compared, Path]:
     """Compare two run folders, or the folders of two evaluations, and write ``compare.html`` into the second.
 
     Returns:
-        The comparison as text, and the path of the page.
+        The comparison, and the path of the page.
 
     Raises:
         ConfigError: when a folder holds no results, or the runs are of different tasks or validation sets.
@@ -71,7 +71,18 @@ def write_comparison(before: Path, after: Path) -> tuple[str, Path]:
     names = _short_names(before, after)
     compared = _COMPARED[new.task](before, after, sets["val"], names)
     page = Page(f"{names[1]} compared with {names[0]}", {"task": new.task, **_facts(before, after)}, _sections(compared, names))
-    return comparison_text(compared), write_page(after / COMPARISON, page)
+    return compared, write_page(after / COMPARISON, page)
+
+
+def comparison_values(compared: Compared) -> dict[str, Any]:
+    """The numbers of all images and of every class, for programs."""
+    return {
+        "numbers": [each._asdict() | {"change": each.change} for each in compared.differences],
+        "class_number": compared.number,
+        "classes": [{"name": name, "before": old, "after": new} for name, old, new in compared.classes],
+        "images_better": int((compared.gains > 0).sum()),
+        "images_worse": int((compared.gains < 0).sum()),
+    }
 
 
 def comparison_text(compared: Compared) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from resdet.config import config_to_dict
 from resdet.config.schema import DetectionDataConfig, DetectionTestConfig
 from resdet.data.dataset import DetectionDataset
@@ -15,7 +17,8 @@ from resdet.data.loading.views import DetectionView
 from resdet.data.sources.detection import build_dataset, source_proposals
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.distributed.ranks import ALONE, Ranks
-from resdet.engine.task import Results
+from resdet.engine.task import Results, Shown
+from resdet.evaluation.diagnosis import diagnose
 from resdet.evaluation.evaluator import CocoEvaluator
 from resdet.evaluation.ground_truth import GroundTruth
 from resdet.evaluation.predictions import normalized_shares
@@ -26,10 +29,12 @@ from resdet.inference.exported.networks import ExportedDetector
 from resdet.inference.load import improvements_of
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.report.draw import Sample, contact_sheet
+from resdet.report.html.detection import class_curves
 from resdet.report.results import write_detections, write_metrics
 from resdet.structures import Detections
 
 _SHOWN = 8
+_LOGGED = 800  # width of a pair of pictures, pixels: they are logged at each evaluation
 
 
 class DetectorEvaluation:
@@ -108,13 +113,23 @@ class DetectorEvaluation:
             paths.append(folder / "voc")
             classes = dict(zip(self.evaluator.category_ids, self.evaluator.names, strict=True))
             write_voc_results(paths[-1], self.source.split, results, image_names(self.view.dataset), classes)
-        samples = [
-            Sample(*self.view.dataset.load(index), found, model.names)
-            for index, found in self.shown.items()
-            if found is not None
-        ]
-        if samples:
-            sheet = contact_sheet(samples)
+        if samples := self.samples():
+            sheet = contact_sheet(list(samples.values()))
             paths.append(folder / "report" / "detections.png")
             atomic_write(paths[-1], lambda temporary: sheet.save(temporary, format="PNG"))
         return Results(metrics, paths)
+
+    def samples(self) -> dict[int, Sample]:
+        """Pictures spread over the set, with what the last run found in them, by their index; none before a run."""
+        found = {index: each for index, each in self.shown.items() if each is not None}
+        return {index: Sample(*self.view.dataset.load(index), each, self.evaluator.names) for index, each in found.items()}
+
+    def to_show(self) -> Shown:
+        """Pictures, curves and scores of the last run, for loggers."""
+        pictures = {
+            self.view.dataset.path(index).stem: contact_sheet([sample], max_width=_LOGGED)
+            for index, sample in self.samples().items()
+        }
+        truth, found = self.evaluator.truth, self.evaluator.columns()
+        curves = class_curves(truth, found, diagnose(truth, found))
+        return Shown(pictures, curves, {"score": torch.from_numpy(found.scores)})

@@ -19,7 +19,7 @@ from resdet.data.proposals import Proposals
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.distributed.share import share_of
 from resdet.engine.seed import seed_everything
-from resdet.engine.task import Results, Task
+from resdet.engine.task import Results, Shown, Task
 from resdet.inference.mode import evaluating
 from resdet.models.build import start_detector
 from resdet.models.detection.faster_rcnn import PARTS, FasterRCNN
@@ -104,6 +104,10 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         """VOC's mAP when it is measured, else COCO's AP; NaN when there is none."""
         value = metrics["voc"]["mAP"] if "voc" in metrics else metrics["bbox"]["AP"]
         return math.nan if value is None else float(value)
+
+    def shown(self) -> Shown:
+        """Pictures with objects and detections, precision and recall of each class, and scores."""
+        return self.evaluation.to_show() if self.evaluation else Shown()
 
     def finish(self, model: FasterRCNN, folder: Path) -> Results:
         """Write what the last evaluation found, with pictures."""

@@ -34,6 +34,7 @@ from resdet.inference.load import is_model_file, load_foreign_classifier
 from resdet.inference.views import Views
 from resdet.models.build import load_model
 from resdet.models.classifier import Classifier
+from resdet.progress import track
 from resdet.report.localization import Picture, gallery, spread, write_localizations, write_per_class
 from resdet.report.results import write_metrics
 
@@ -117,7 +118,7 @@ class LocalizationEvaluation:
         """
         self.ranks.doing("evaluation")
         own = self.ranks.deal(range(len(self.dataset)))
-        self.found = self.ranks.collect([self._localize(localizer, index) for index in own])
+        self.found = self.ranks.collect([self._localize(localizer, index) for index in track(own, len(own), "images")])
         self.metrics = self.ranks.once(self._measure)
         return self.metrics
 

@@ -54,7 +54,7 @@ class LoadReport:
     def table(self, rows: int = 4) -> str:
         """Counts of the four kinds, and the first ``rows`` keys of those that were not loaded, as text."""
         lines = []
-        for kind, keys in self._kinds().items():
+        for kind, keys in self.kinds().items():
             lines.append(f"{kind:<12}{len(keys):>5}")
             if kind != "loaded":
                 lines += [f"    {key}" for key in keys[:rows]]
@@ -65,12 +65,13 @@ class LoadReport:
     def summary(self, keys: int = 2) -> str:
         """The table in one line: ``"60 loaded, 0 missing, 2 unexpected (a.weight, a.bias), 0 mismatched"``."""
         parts = []
-        for kind, names in self._kinds().items():
+        for kind, names in self.kinds().items():
             shown = [*names[:keys], *["…"][: len(names) - keys]] if kind != "loaded" else []
             parts.append(f"{len(names)} {kind}" + (f" ({', '.join(shown)})" if shown else ""))
         return ", ".join(parts)
 
-    def _kinds(self) -> dict[str, list[str]]:
+    def kinds(self) -> dict[str, list[str]]:
+        """The keys of each of the four kinds."""
         return {
             "loaded": list(self.loaded),
             "missing": list(self.missing),
