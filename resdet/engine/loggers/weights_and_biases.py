@@ -47,7 +47,9 @@ class WandbLogger:
 
     def histograms(self, histograms: Mapping[str, Histogram], iteration: int) -> None:
         """Log each histogram."""
-        all_of_them = {name: self._wandb.Histogram(np_histogram=tuple(each)) for name, each in histograms.items()}
+        all_of_them = {
+            name: self._wandb.Histogram(np_histogram=(counts, edges)) for name, (counts, edges) in histograms.items()
+        }
         self._run.log({**all_of_them, "iteration": iteration})
 
     def close(self) -> None:
