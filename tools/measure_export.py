@@ -39,7 +39,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "ResNet-101": {"backbone": {"name": "resnet101"}},
     "ResNet-50, stride in the 3×3": {"backbone": {"name": "resnet50"}},
     "ResNet-50, context": {"backbone": {"name": "resnet50", "stride_in_1x1": True}, "roi": {"context": True}},
-    "ResNet-50, VOC's classes, RoIAlign half a pixel off": {"backbone": {"name": "resnet50"}, "roi": {"pooling": "align_v1"}},
+    "ResNet-50, 20 classes, RoIAlign half a pixel off": {
+        "backbone": {"name": "resnet50", "stride_in_1x1": True},
+        "roi": {"pooling": "align_v1"},
+    },
 }
 SHORT, LONG, PROPOSALS, CLASSES = 480, 800, 100, 80
 
@@ -78,9 +81,9 @@ def measure(kind: str, photos: list[Path], folder: Path, weights: str) -> None:
     """Export one detector for both runtimes and print the rows."""
     torch.manual_seed(0)
     values = {"rpn": {"post_nms_top_n_test": PROPOSALS}, **KINDS[kind]}
-    own = values["backbone"]["name"] == "resnet50"
+    own = values["backbone"].get("stride_in_1x1", False)  # as the weights have it
     values["backbone"] = {**values["backbone"], **({"weights": weights, "pixels": "msra"} if own else {})}
-    classes = 20 if "VOC" in kind else CLASSES
+    classes = 20 if "20 classes" in kind else CLASSES
     model = build_detector(config_from_dict(DetectorConfig, values), [f"class {label}" for label in range(classes)]).eval()
     with torch.no_grad():
         spread(model, to_tensor(read_image(photos[0])))
