@@ -60,7 +60,8 @@ def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) 
 
 def _program(subject: Subject) -> tuple[nn.Module, dict[str, torch.Tensor], dict[str, Any]]:
     """The module, inputs like those that it is for, and which of their sides are free."""
-    batch, side = torch.export.Dim("batch", min=1), torch.export.Dim.DYNAMIC
+    # with an end, for torch 2.6 wants a number of images to be no other than the largest of all numbers
+    batch, side = torch.export.Dim("batch", min=1, max=1 << 16), torch.export.Dim.DYNAMIC
     if isinstance(subject.original, Detector):
         images, sizes = torch.zeros(2, 96, 128, 3, dtype=torch.uint8), torch.tensor([[96, 128], [80, 100]])
         module: nn.Module = DetectorProgram(cast(FasterRCNN, subject.original.models[0]))

@@ -56,7 +56,10 @@ class DetectorProgram(nn.Module):
         """Boxes (N, P, 4), an image's best first, and how many there are (N,)."""
         rpn, keep = self.model.rpn, self.model.rpn.test_filter
         logits, deltas, anchors = rpn.predict(features)
-        scores, order = logits.topk(torch.sym_min(keep.pre_nms_top_n, logits.shape[1]), dim=1)
+        # always so many, those that are no anchors among the last: a number that depends on the size torch may take as fixed
+        filling = logits.new_full((logits.shape[0], keep.pre_nms_top_n), -torch.inf)
+        scores, order = torch.cat([logits, filling], dim=1).topk(keep.pre_nms_top_n, dim=1)
+        order = order.clamp(max=logits.shape[1] - 1)
         deltas = deltas.gather(1, order[..., None].expand(-1, -1, 4))
         boxes = rpn.coder.decode(deltas, anchors[order]).clamp(min=0).minimum(limits)
         usable = (
