@@ -1,4 +1,4 @@
-"""Turn a trained model into a file that other programs run: ONNX, or OpenVINO.
+"""Turn a trained model into a file that other programs run: ONNX, OpenVINO, or torch.export.
 
 The whole model is in it: a detector's file takes RGB bytes and gives boxes, scores and labels. Before the file gets its name
 it is run beside the model: with fp32 a box that differs by more than 0.01 pixels, or a score by more than 0.0001, is an error;
@@ -16,7 +16,9 @@ from resdet.commands.predict_arguments import detector_options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``export``."""
     parser.add_argument("source", metavar="SRC", help="a model file that training wrote, model.safetensors")
-    parser.add_argument("destination", metavar="DST", help="the file to write: .onnx, or .xml for OpenVINO")
+    parser.add_argument(
+        "destination", metavar="DST", help="the file to write: .onnx, .xml for OpenVINO, or .pt2 for torch.export"
+    )
     parser.add_argument(
         "overrides",
         nargs="*",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -17,8 +16,9 @@ from resdet.export.photos import resized_in_passes
 from resdet.export.subject import Subject
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
-from resdet.inference.exported.load import AnySizeClassifier, load_exported
+from resdet.inference.exported.load import AnySizeClassifier, model_of
 from resdet.inference.exported.networks import ExportedDetector, ExportedLocalizer
+from resdet.inference.exported.program import Program
 from resdet.inference.localizer import Localizer
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.ops.iou import box_iou
@@ -43,13 +43,13 @@ class Trial:
     losses: dict[str, str]
 
 
-def try_exported(path: str | Path, subject: Subject, pictures: Sequence[Image.Image]) -> Trial:
-    """Run an exported file and its original on pictures.
+def try_exported(program: Program, subject: Subject, pictures: Sequence[Image.Image]) -> Trial:
+    """Run an exported file that is open, and its original, on pictures.
 
     Raises:
         DataError: when the runtime refuses the file.
     """
-    exported, original = load_exported([path]), subject.original
+    exported, original = model_of(program), subject.original
     if isinstance(original, Detector):
         return _try_detector(cast(Detector, exported), original, pictures)
     if isinstance(original, ImageClassifier):

@@ -1,4 +1,4 @@
-"""From a model file to an ONNX file or an OpenVINO model that has been tried beside it."""
+"""From a model file to a file for another runtime that has been tried beside it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resdet import system
 from resdet.errors import ConfigError, ResdetError
-from resdet.inference.exported.program import PRECISIONS, ExportFacts
+from resdet.inference.exported.program import PRECISIONS, ExportFacts, open_program
 from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed
 from resdet.models.model_file import card_text
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from resdet.export.subject import Subject
+
 _SHOWN = 10  # differences
+_TORCH = ".pt2"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ def export_file(
 
     Args:
         source: a ``model.safetensors`` of any task.
-        destination: ``.onnx``, or ``.xml`` for OpenVINO, whose weights come in a ``.bin`` beside it; written over.
+        destination: ``.onnx``; ``.xml`` for OpenVINO, whose weights come in a ``.bin`` beside it; ``.pt2`` for torch.export, in
+            fp32 alone. Written over.
         precision: fp32; fp16: the layers' weights and numbers in 16 bits; int8: convolutions in 8 bits, by what they see on
             ``images``.
         resize: pictures of any size go in, and boxes come in their pixels; else pictures that are resized already.
@@ -60,46 +67,69 @@ def export_file(
         ResdetError: fp32, and a picture on which a box differs by more than 0.01 pixels or a score by more than 1e-4.
     """
     source, destination = Path(source), Path(destination)
-    _check(destination, precision, images)
+    _check(destination, precision, images, resize=resize)
     from resdet.export.check import try_exported  # now that onnx is known to be there
     from resdet.export.photos import trial_pictures
-    from resdet.export.quantize import quantize
     from resdet.export.subject import read_subject
+    from resdet.export.torch_files import write_torch_file
 
     pictures = trial_pictures(images)
     subject = read_subject(source, resize=resize, test=test or {})
-    metadata = dict(zip(METADATA, (card_text(subject.card), ExportFacts(precision, resize).to_text()), strict=True))
+    facts = ExportFacts(precision, resize)
+    metadata = dict(zip(METADATA, (card_text(subject.card), facts.to_text()), strict=True))
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as temporary:
-        written = Path(temporary) / f"{destination.stem}.onnx"
-        whole = Path(temporary) / "whole.onnx" if precision == "int8" else written
-        graph = subject.graph(half=precision == "fp16", resize=resize)
-        whole.write_bytes(graph.model(metadata).SerializeToString())
-        if whole != written:
-            quantize(whole, written, subject, pictures, resize=resize)
-        if destination.suffix == ".xml":
-            written = _to_openvino(written, metadata)
-        trial = try_exported(written, subject, pictures)
+        if destination.suffix == _TORCH:
+            written = Path(temporary) / destination.name
+            program = write_torch_file(written, subject, metadata)
+        else:
+            written = _write_graph(Path(temporary), destination, subject, pictures, metadata, facts)
+            program = open_program(written)
+        trial = try_exported(program, subject, pictures)
         if trial.problems and precision == "fp32":
             raise ResdetError([f"{destination}: not written, it differs from {source}", *_some(trial.problems)])
-        suffixes = (".bin", ".xml") if destination.suffix == ".xml" else (".onnx",)  # the weights first, then what names them
+        # the weights first, then what names them
+        suffixes = (".bin", ".xml") if destination.suffix == ".xml" else (destination.suffix,)
         size = sum(written.with_suffix(suffix).stat().st_size for suffix in suffixes)
         for suffix in suffixes:
             system.replace(written.with_suffix(suffix), destination.with_suffix(suffix))
     return Exported(destination, size, len(pictures), trial.losses)
 
 
-def _check(destination: Path, precision: str, images: Sequence[str | Path]) -> None:
+def _write_graph(
+    folder: Path,
+    destination: Path,
+    subject: Subject,
+    pictures: Sequence[Image.Image],
+    metadata: Mapping[str, str],
+    facts: ExportFacts,
+) -> Path:
+    """The graph of a model as a file of the destination's kind in another folder."""
+    from resdet.export.quantize import quantize
+
+    precision, resize = facts.precision, facts.resizes
+    written = folder / f"{destination.stem}.onnx"
+    whole = folder / "whole.onnx" if precision == "int8" else written
+    whole.write_bytes(subject.graph(half=precision == "fp16", resize=resize).model(metadata).SerializeToString())
+    if whole != written:
+        quantize(whole, written, subject, pictures, resize=resize)
+    return _to_openvino(written, metadata) if destination.suffix == ".xml" else written
+
+
+def _check(destination: Path, precision: str, images: Sequence[str | Path], *, resize: bool) -> None:
     problems = []
-    if destination.suffix not in OF_SUFFIX:
-        problems.append(f"{destination}: must end in {' or '.join(OF_SUFFIX)}")
+    if destination.suffix not in (*OF_SUFFIX, _TORCH):
+        problems.append(f"{destination}: must end in {', '.join(OF_SUFFIX)} or {_TORCH}")
+    if destination.suffix == _TORCH and (precision != "fp32" or resize):
+        problems.append(f"{destination}: a {_TORCH} file is fp32 and takes resized pictures; .onnx and .xml have the rest")
     if precision not in PRECISIONS:
         problems.append(f"'precision' must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if precision == "int8" and not images:
         problems.append("int8 needs pictures like those that the model is for, to see which numbers occur: --images DIR")
     if problems:
         raise ConfigError(problems)
-    for package in ("onnx", "openvino" if destination.suffix == ".xml" else "onnxruntime"):
+    runtime = {".xml": ("openvino",), _TORCH: ()}.get(destination.suffix, ("onnxruntime",))
+    for package in ("onnx", *runtime):
         needed(package, "export")
 
 

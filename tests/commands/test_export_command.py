@@ -67,7 +67,7 @@ def test_info_says_what_the_file_is(folder: Path, capfd: pytest.CaptureFixture[s
     capfd.readouterr()
     assert main(["info", "--weights", str(target)]) == 0
     lines = capfd.readouterr().out.splitlines()
-    assert lines[:2] == [f"file          {target}", "exported      fp16, takes resized pictures"]
+    assert (lines[0], lines[2]) == (f"file          {target}", "exported      fp16, takes resized pictures")
     assert "names         ['box', 'disk']" in lines
     assert main(["info", "--weights", str(target), "--images", str(folder)]) == 2
     assert "is an exported file, which says it" in capfd.readouterr().err

@@ -68,7 +68,7 @@ def test_the_commands_that_a_page_names_take_their_arguments(name: str) -> None:
 
 
 def test_flags_that_stand_alone_are_some_commands() -> None:
-    known = "".join(command_parser(name).format_help() for name in ("train-det", "predict", "eval", "export"))
+    known = "".join(command_parser(name).format_help() for name in ("train-det", "predict", "eval", "export", "convert"))
     theirs = re.compile(
         r"--(data-path|dataset|batch-size|lr|epochs|momentum|weight-decay|workers|output-dir|aspect|test-only|num-gpus)"
     )

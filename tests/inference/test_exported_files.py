@@ -13,6 +13,8 @@ import pytest
 import tiny_classifiers
 import tiny_detectors
 from close_detections import assert_close_detections, edges_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -25,8 +27,11 @@ import resdet
 from resdet.cli import main
 from resdet.errors import ConfigError, DataError
 from resdet.export.export import export_file
+from resdet.inference.exported.program import ExportFacts
+from resdet.models.model_file import card_from_text
 
 PHOTO = tiny_detectors.picture()
+CARD: dict[str, Any] = {"task": "detection", "architecture": {}, "names": ["a"], "pixels": {}, "test": {}}
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +210,24 @@ def test_runtimes_of_the_commands(files: Path, tmp_path: Path, capsys: pytest.Ca
     command = ["predict", "--output", str(tmp_path), str(tmp_path / "a.png"), "--runtime", "onnxruntime", "--weights"]
     assert main([*command, str(files / "detector.safetensors")]) == 2
     assert "onnxruntime runs exported files" in capsys.readouterr().err
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["format", "precision", "resizes", "task", "names", "pixels", "test"]), values), values)
+def test_any_metadata(said: dict[str, Any], value: Any) -> None:
+    """Each is read, or told as the file's."""
+    path = Path("a.onnx")
+    for text in (json.dumps(said), json.dumps(value), json.dumps(said)[:-2], json.dumps({**CARD, **said})):
+        for read in (ExportFacts.from_text, card_from_text):
+            try:
+                told = f"a.onnx: {read(path, text)}"
+            except (ConfigError, DataError) as error:
+                told = str(error)
+            assert "a.onnx" in told
+            assert len(told) < 5000

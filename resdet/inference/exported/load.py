@@ -59,6 +59,11 @@ def load_exported(
     program = open_program(paths[0], runtime)
     if expected is not None:
         check_kind(program.path, program.config, expected)
+    return model_of(program)
+
+
+def model_of(program: Program) -> Detector | ImageClassifier | Localizer:
+    """An opened file with the interface of its task; a DataError where its card has no sizes."""
     if isinstance(program.config, DetectorConfig):
         sizes = card_sizes(program.path, program.card, "short_side", "max_side")
         return Detector(ExportedDetector(program), short_side=sizes["short_side"], max_side=sizes["max_side"])

@@ -56,6 +56,11 @@ def open_session(path: Path, runtime: str = "auto") -> Session:
 
 def check_torch_runs(path: str | Path, runtime: str) -> None:
     """A ConfigError that says how a model file comes to a runtime that is not torch."""
+    if Path(path).suffix == ".pt2":
+        raise ConfigError(
+            f"{path}: resdet does not read .pt2 files, because torch's reader executes what such a file says; where you trust "
+            f"it, torch.export.load({str(path)!r}).module() runs it"
+        )
     if runtime in ("onnxruntime", "openvino"):
         suffix = ".xml" if runtime == "openvino" else ".onnx"
         exported = Path(path).with_suffix(suffix)

@@ -45,7 +45,7 @@ class RPNHead(nn.Module):
         hidden = F.relu(self.conv(features), inplace=True)
         logits = self.objectness(hidden).permute(0, 2, 3, 1).flatten(1)
         deltas = self.deltas(hidden).permute(0, 2, 3, 1)
-        return at_least_float32(logits), at_least_float32(deltas.reshape(len(features), -1, 4))
+        return at_least_float32(logits), at_least_float32(deltas.reshape(features.shape[0], -1, 4))
 
 
 def rpn_head_misfit(head: RPNHead) -> str:

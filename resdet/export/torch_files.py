@@ -1,0 +1,78 @@
+"""Files of ``torch.export``, ``.pt2``: written, and read again to be tried.
+
+Torch's reader of such files unpickles, and evaluates what they say: only what was written here a moment ago is read here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from resdet.errors import ConfigError, DataError, ResdetError
+from resdet.export.subject import Subject
+from resdet.export.torch_programs import ClassifierProgram, DetectorProgram
+from resdet.inference.classifier import ImageClassifier
+from resdet.inference.detector import Detector
+from resdet.inference.exported.program import ExportFacts, Program
+from resdet.inference.exported.runtimes import Arrays, Session
+from resdet.models.card_network import card_config
+from resdet.models.classifier import Classifier
+from resdet.models.detection.faster_rcnn import FasterRCNN
+
+
+def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) -> Program:
+    """Write a model as a ``.pt2`` file whose extra files are ``metadata``, and read it again.
+
+    The number of images is free, and of a detector their sides from 17 pixels on.
+
+    Raises:
+        ConfigError: a localizer.
+        ResdetError: a network that torch cannot export.
+    """
+    module, example, dynamic = _program(subject)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torchvision's that torch will change
+            exported = torch.export.export(module.eval(), tuple(example.values()), dynamic_shapes=dynamic, strict=False)
+        torch.export.save(exported, path, extra_files=dict(metadata))
+        runs = torch.export.load(path).module()
+    except Exception as error:  # a tracer of any code can raise anything
+        raise ResdetError(f"{subject.path}: torch {torch.__version__} cannot export it: {_line(error)}") from error
+
+    def run(inputs: Arrays) -> dict[str, NDArray[Any]]:
+        try:
+            with torch.no_grad():
+                found = runs(*(torch.from_numpy(inputs[name]) for name in example))
+        except (RuntimeError, AssertionError) as error:
+            raise DataError(f"{path}: torch cannot run it: {_line(error)}") from error
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+    outputs = ["boxes", "scores", "labels", "counts"] if isinstance(module, DetectorProgram) else ["logits", "probabilities"]
+    session = Session(list(example), outputs, dict(metadata), run)
+    return Program(path, subject.card, card_config(path, subject.card), ExportFacts("fp32", resizes=False), session)
+
+
+def _program(subject: Subject) -> tuple[nn.Module, dict[str, torch.Tensor], dict[str, Any]]:
+    """The module, inputs like those that it is for, and which of their sides are free."""
+    # with an end, for torch 2.6 wants a number of images to be no other than the largest of all numbers
+    batch, side = torch.export.Dim("batch", min=1, max=1 << 16), torch.export.Dim.DYNAMIC
+    if isinstance(subject.original, Detector):
+        images, sizes = torch.zeros(2, 96, 128, 3, dtype=torch.uint8), torch.tensor([[96, 128], [80, 100]])
+        module: nn.Module = DetectorProgram(cast(FasterRCNN, subject.original.models[0]))
+        free: dict[str, Any] = {"images": {0: batch, 1: side, 2: side}, "sizes": {0: batch}}
+        return module, {"images": images, "sizes": sizes}, free
+    if isinstance(subject.original, ImageClassifier):
+        crop = subject.sizes["crop"]
+        images = torch.zeros(2, crop, crop, 3, dtype=torch.uint8)
+        return ClassifierProgram(cast(Classifier, subject.original.model)), {"images": images}, {"images": {0: batch}}
+    raise ConfigError(f"{subject.path}: a localizer is exported as .onnx or .xml, not as .pt2")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,108 @@
+"""Models as ``.pt2`` files of torch.export: the modules find what the models find, and so do the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_classifiers
+import tiny_localizers
+import torch
+from close_detections import assert_close_detections, edges_of
+from tiny_detectors import picture, tiny_detector, written
+
+pytest.importorskip("onnx")  # which the other files of the room need
+
+from graph_runs import as_batch
+
+import resdet
+from resdet.errors import ConfigError, ResdetError
+from resdet.export.export import export_file
+from resdet.export.torch_programs import DetectorProgram
+from resdet.models.detection.faster_rcnn import FasterRCNN
+
+DETECTORS: dict[str, dict[str, Any]] = {
+    "resnet18": {},
+    "resnet50": {"backbone": {"name": "resnet50", "stride_in_1x1": True}},
+    "context": {"roi": {"context": True}},
+    "RoI pooling": {"roi": {"pooling": "pool"}},
+    "RoIAlign half a pixel off, two samples": {"roi": {"pooling": "align_v1", "sampling_ratio": 2}},
+    "one proposal": {"rpn": {"post_nms_top_n_test": 1}},
+    "few proposals of few anchors": {"rpn": {"pre_nms_top_n_test": 10, "post_nms_top_n_test": 200}},
+    "large proposals alone": {"rpn": {"min_size": 16.0}},
+    "a few of many": {"test": {"score_thresh": 0.0, "nms_thresh": 0.9, "detections_per_image": 7}},
+    "none": {"test": {"score_thresh": 1.0}},
+}
+BATCHES = [[picture(1)], [picture(1, 97, 131), picture(2, 75, 50), picture(3, 120, 33)]]
+
+
+def assert_same(found: dict[str, torch.Tensor], model: FasterRCNN, images: list[torch.Tensor]) -> int:
+    expected = model.detect(images)
+    for row, each in enumerate(expected):
+        count = int(found["counts"][row])
+        own = tuple(found[name][row, :count] for name in ("boxes", "scores", "labels"))
+        assert_close_detections(own, each, edges=edges_of(model.roi_heads.postprocess))
+        for name, rest in (("boxes", 0), ("scores", 0), ("labels", -1)):
+            assert (found[name][row, count:] == rest).all()
+    return sum(map(len, expected))
+
+
+def inputs(images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(as_batch(images, filling=99)), torch.tensor([image.shape[1:] for image in images])
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+@torch.no_grad()
+def test_the_module_finds_what_the_detector_finds(kind: str) -> None:
+    model = tiny_detector(**DETECTORS[kind])
+    found = [assert_same(DetectorProgram(model)(*inputs(images)), model, images) for images in BATCHES]
+    assert sum(found) == 0 if kind == "none" else min(found) > 0
+
+
+@torch.no_grad()
+def test_a_detector_s_file(tmp_path: Path) -> None:
+    model = tiny_detector()
+    source = written(tmp_path / "model.safetensors", model)
+    made = export_file(source, tmp_path / "model.pt2")
+    assert made.losses["box"].startswith("0.00 pixels")
+    extra = {"resdet": "", "resdet_export": ""}
+    program = torch.export.load(made.path, extra_files=extra).module()
+    assert json.loads(extra["resdet"])["names"] == list(model.names)
+    for images in BATCHES:
+        assert assert_same(program(*inputs(images)), model, images)
+    with pytest.raises(ConfigError, match=r"model\.pt2: resdet does not read \.pt2 files, because torch's reader executes"):
+        resdet.load(made.path)
+
+
+@torch.no_grad()
+def test_a_classifier_s_file(tmp_path: Path) -> None:
+    model = tiny_classifiers.tiny_classifier()
+    made = export_file(tiny_classifiers.written(tmp_path / "model.safetensors", model), tmp_path / "model.pt2")
+    images = torch.stack([picture(seed, 32, 32) for seed in range(3)])
+    found = torch.export.load(made.path).module()(images.permute(0, 2, 3, 1).contiguous())
+    torch.testing.assert_close(found["logits"], model(images), rtol=1e-4, atol=1e-4)
+    assert torch.equal(found["probabilities"], found["logits"].softmax(1))
+
+
+def test_what_is_no_pt2(tmp_path: Path) -> None:
+    source = written(tmp_path / "model.safetensors", tiny_detector())
+    for more in ({"precision": "fp16"}, {"resize": True}):
+        with pytest.raises(ConfigError, match=r"a \.pt2 file is fp32 and takes resized pictures"):
+            export_file(source, tmp_path / "a.pt2", **more)
+    localizer = tiny_localizers.written(tmp_path / "localizer.safetensors", tiny_localizers.tiny_rpn())
+    with pytest.raises(ConfigError, match=r"a localizer is exported as \.onnx or \.xml"):
+        export_file(localizer, tmp_path / "a.pt2")
+    assert not (tmp_path / "a.pt2").exists()
+
+
+def test_a_network_that_torch_cannot_export_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(torch.export, "export", broken)
+    source = tiny_classifiers.written(tmp_path / "model.safetensors")
+    with pytest.raises(ResdetError, match=r"model\.safetensors: torch .* cannot export it: no such thing"):
+        export_file(source, tmp_path / "model.pt2")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["model.safetensors"]
