@@ -135,6 +135,16 @@ def _orientation(image: Image.Image) -> object:
         return None
 
 
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    """The content of a JPEG or PNG file (``kind``).
+
+    PIL, when it writes a file by itself, takes a disk that fills up with the last block for a success, and half a JPEG for one.
+    """
+    content = io.BytesIO()
+    picture.save(content, format=kind, quality=92)
+    return content.getvalue()
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """A copy in mode RGB, as ``read_image`` converts pixels; a ValueError for pixels without a fixed range."""
     if image.mode == "I" or image.mode.startswith("I;16"):
