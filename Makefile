@@ -3,6 +3,8 @@
 # make test    the tests
 # make test-kernels   the numeric tests with the kernels of other CPUs, see docs/testing.md; with SHORT=1 in three minutes
 # make chaos   whether a run of two processes survives thirty kills, and the loss of a machine, see docs/scaling.md
+# make soak    every reader with 10,000 damaged files (or COUNT), every ninth call of the file layer let fail (or FAULTS=all), long
+#              runs (or STEPS); hours, docs/reliability.md has the tables of one
 # make mutants MODULE=resdet/ops/nms.py   whether the tests notice small mistakes in a module or a folder, see docs/testing.md
 # make lint    ruff, mypy, import-linter
 # make docs    the documentation as a site, build/site/index.html; a broken link or a page that is left out fails
@@ -33,7 +35,7 @@ export OMP_WAIT_POLICY := passive
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: venv demo demo-photos test test-kernels chaos mutants lint docs clean
+.PHONY: venv demo demo-photos test test-kernels chaos soak mutants lint docs clean
 
 venv: $(RUNTIME)
 
@@ -80,6 +82,11 @@ test-kernels: $(DEVELOPMENT)
 
 chaos: $(DEVELOPMENT)
 	CHAOS_KILLS=30 $(PY) -m pytest -q tests/distributed/test_elastic.py
+
+soak: $(DEVELOPMENT)
+	$(PY) tests/faults/fuzz.py --count $(or $(COUNT),10000)
+	FAULTS=$(or $(FAULTS),9) $(PY) -m pytest -q -s tests/faults/test_every_fault.py
+	$(PY) tests/faults/long_runs.py --steps $(or $(STEPS),10000)
 
 mutants: $(DEVELOPMENT)
 	$(PY) tests/mutants.py $(MODULE) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -109,7 +109,8 @@ def _want_of_memory(error: Exception) -> str:
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return f"out of memory: {text}; a smaller run.batch, a larger run.accumulate, smaller images or 16 bits need less"
     if text.startswith("DataLoader worker"):
-        return f"a process that reads images was killed, for want of memory perhaps; fewer data.workers need less: {text}"
+        why = "for want of memory or of room in /dev/shm perhaps"
+        return f"a process that reads images was killed, {why}; fewer data.workers need less: {text}"
     return ""
 
 

@@ -12,8 +12,12 @@ import os
 import re
 import shutil
 import stat
+import struct
 import tempfile
 import time
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +42,12 @@ _ALMOST_NONE = 1 << 24  # bytes left on a disk that is as good as full
 LARGEST_YAML = 4 << 20  # bytes
 # how file systems say that a file has one name alone
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+# what numpy and zipfile raise for a damaged .npz file
+NPZ_DAMAGE = (
+    AttributeError, EOFError, KeyError, MemoryError, OSError, OverflowError, RuntimeError, SyntaxError, TypeError, ValueError,
+    struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Path | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -58,7 +59,7 @@ def read_image(path: str | Path, content: bytes | None = None, shrink: int = 1) 
     path = Path(path)
     Image.init()  # PIL loads some of its decoders late, and knows no format by name before
     try:
-        with Image.open(regular(path) if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+        with _opened(path, content) as file, Image.open(file, formats=_FORMATS) as image:
             _check_size(image)
             if shrink > 1:
                 image.draft(None, (max(1, image.width // shrink), max(1, image.height // shrink)))
@@ -94,7 +95,7 @@ def read_header(path: str | Path, content: bytes | None = None) -> tuple[tuple[i
     path = Path(path)
     Image.init()
     try:
-        with Image.open(regular(path) if content is None else io.BytesIO(content), formats=_FORMATS) as image:
+        with _opened(path, content) as file, Image.open(file, formats=_FORMATS) as image:
             orientation = _orientation(image)
             size = (image.width, image.height) if orientation in _ON_THEIR_SIDE else (image.height, image.width)
             return size, _UPRIGHT.get(orientation)
@@ -102,6 +103,21 @@ def read_header(path: str | Path, content: bytes | None = None) -> tuple[tuple[i
         raise
     except Exception as error:  # as above
         raise _unreadable(path, error, content) from error
+
+
+class _File(io.BufferedReader):
+    """A file that makes no room for more than it holds: a PNG may say of a part of it that it has 4 GB."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None or size < 0 else min(size, self._size))
+
+
+def _opened(path: Path, content: bytes | None) -> IO[bytes]:
+    return _File(regular(path)) if content is None else io.BytesIO(content)
 
 
 def greatest_of_16_bits(content: bytes) -> int:
@@ -133,6 +149,16 @@ def _orientation(image: Image.Image) -> object:
     # a broken EXIF block, on which PIL raises nearly anything, says nothing of the pixels, which were read well
     except Exception:  # noqa: BLE001
         return None
+
+
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    """The content of a JPEG or PNG file (``kind``).
+
+    PIL, when it writes a file by itself, takes a disk that fills up with the last block for a success, and half a JPEG for one.
+    """
+    content = io.BytesIO()
+    picture.save(content, format=kind, quality=92)
+    return content.getvalue()
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

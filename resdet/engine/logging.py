@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,4 +84,8 @@ def _record(line: str) -> dict[str, Any] | None:
         record = parse_json(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("iteration"), int) else None
+    if not isinstance(record, dict) or not isinstance(record.get("iteration"), int):
+        return None
+    score = record.get("score")
+    # an integer of more digits than a float holds is no score either
+    return record if score is None or (isinstance(score, (int, float)) and abs(score) <= sys.float_info.max) else None

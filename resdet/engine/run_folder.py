@@ -124,6 +124,9 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool, change: Collect
             run = RunFolder(folder, resumed=holds_run(folder))
             if change and not run.resumed:
                 raise ConfigError(f"{folder} holds no run that --change could change")
+            if run.resumed and not run.config.exists():
+                ways = "put it back, or pass --restart, which moves what is there aside"
+                raise ConfigError(f"{run.config} is gone, and what the run was is not known: {ways}")
             differences = _differences(run.config, config_yaml) if run.resumed else {}
             if others := [name for name in differences if not _covered(name, change)]:
                 raise ConfigError(

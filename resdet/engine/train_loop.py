@@ -16,7 +16,7 @@ from resdet.engine.run import Run
 from resdet.engine.seed import step_seed
 from resdet.engine.signals import StopSignals
 from resdet.engine.task import BatchT
-from resdet.errors import ResdetError, TrainingError
+from resdet.errors import DataError, ResdetError, TrainingError
 
 
 class Interrupted(ResdetError):  # noqa: N818 - like KeyboardInterrupt, not a failure
@@ -50,7 +50,7 @@ def train(run: Run) -> None:
         while run.iteration < run.iterations:
             began = time.perf_counter()
             run.ranks.doing(f"iteration {run.iteration + 1}")
-            batch = _next(batches, run.iteration).to(run.device)
+            batch = _next(batches, run).to(run.device)
             fetched = time.perf_counter()
             learning_rate = run.schedule(run.iteration)
             for group in run.optimizer.param_groups:
@@ -82,11 +82,17 @@ def _agreed(ranks: Ranks, own: Mapping[str, float], asked: bool) -> tuple[dict[s
     return dict(zip(own, values, strict=True)), asks > 0
 
 
-def _next(batches: Iterator[BatchT], iteration: int) -> BatchT:
+def _next(batches: Iterator[BatchT], run: Run) -> BatchT:
+    """The next batch; where an image cannot be read any more, the steps before it are saved first."""
     try:
         return next(batches)
     except StopIteration:
-        raise TrainingError(f"the batches ended before iteration {iteration + 1}") from None
+        raise TrainingError(f"the batches ended before iteration {run.iteration + 1}") from None
+    except (DataError, RuntimeError):  # torch's, when a process that reads images was killed
+        if run.losses:  # a step was taken
+            for hook in run.hooks:
+                hook.on_interrupt(run)
+        raise
 
 
 def _finite(values: Mapping[str, float]) -> bool:

@@ -6,7 +6,6 @@ Legend: N images, K classes.
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resdet.errors import ConfigError, DataError
-from resdet.files import atomic_write, regular
+from resdet.files import NPZ_DAMAGE, atomic_write, regular
 
 Probabilities = npt.NDArray[np.float32]
 _ARRAYS = {"probabilities": ("f", 2), "labels": ("i", 1), "names": ("U", 1), "files": ("U", 1)}  # kind of dtype, axes
@@ -69,9 +68,9 @@ def read_predictions(path: str | Path) -> Predictions:
     try:
         with regular(path).open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             found = {name: content[name] for name in _ARRAYS if name in content}
-    # raised for a file that is no zip, a bare array (which is no context manager), pickles, a damaged member
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not an .npz file of predictions, or a damaged one: {error}") from error
+    except NPZ_DAMAGE as error:  # or no zip, a bare array (which is no context manager), pickles
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: not an .npz file of predictions, or a damaged one: {reason}") from error
     arrays = {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
     if problems := [f"{path}: {problem}" for problem in _array_problems(arrays) or _value_problems(arrays)]:
         raise DataError(problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,10 +80,11 @@ def read_log(path: str | Path) -> Log:
             record = parse_json(line)
             iteration = int(record.get("iteration", iteration))
             values, curves = (_scores(record["eval"]), log.scores) if "eval" in record else (record, log.steps)
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"{path}: line {number} must be a record of the log, got {line[:80]!r}") from error
         for name, value in values.items():
-            if isinstance(value, (int, float)) and math.isfinite(value):
+            # not math.isfinite, which knows no integer of more digits than a float holds
+            if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max:
                 steps, heights = curves.setdefault(name, ([], []))
                 steps.append(iteration)
                 heights.append(value)

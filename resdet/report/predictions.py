@@ -14,6 +14,7 @@ from PIL import Image
 
 from resdet.errors import ConfigError, ResdetError
 from resdet.files import atomic_write, identity
+from resdet.images import encoded
 from resdet.inference.video import has_frames
 from resdet.structures import Classification, Detections
 from resdet.structures.showing import frame_of
@@ -51,7 +52,8 @@ def refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
 def save_picture(picture: Image.Image, target: Path) -> None:
     """Write a picture as PNG or JPEG, as the suffix says, atomically."""
     kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
-    atomic_write(target, lambda temporary: picture.save(temporary, format=kind, quality=92))
+    content = encoded(picture, kind)
+    atomic_write(target, lambda temporary: temporary.write_bytes(content))
 
 
 class VideoFile:

@@ -71,3 +71,43 @@ def test_an_error_of_the_system_names_the_file_that_was_wanted(tmp_path: Path) -
 
     with pytest.raises(RuntimeError, match="another kind"):
         atomic_write(tmp_path / "a.json", lambda path: (_ for _ in ()).throw(RuntimeError("another kind")))
+
+
+LAST_BLOCK = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from resdet.data.synthetic.scenes import make_shapes
+from resdet.report.predictions import save_picture
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8))
+for write in (
+    lambda: save_picture(noise, Path("picture.jpg")),
+    lambda: save_picture(noise, Path("picture.png")),
+    lambda: make_shapes("shapes", train=1, val=1, size=256, seed=0),
+):
+    try:
+        write()
+    except OSError as error:
+        print(error.filename, error.errno)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of a process as Linux has them")
+def test_a_jpeg_of_which_the_last_block_has_no_room_is_told_and_not_cut(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", LAST_BLOCK],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    names = ("picture.jpg", "picture.png", "shapes")
+    assert done.stdout.splitlines() == [f"{name} {errno.EFBIG}" for name in names], done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -10,10 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import struct
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -24,16 +21,12 @@ import numpy as np
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import BoxWarning
 from resdet.data.formats.file_names import missing_files
-from resdet.files import atomic_write, remove_unfinished, sha256_of
+from resdet.files import NPZ_DAMAGE, atomic_write, remove_unfinished, sha256_of
 
 _log = logging.getLogger(__name__)
 
 _VERSION = 3  # raise it whenever a reader gives another result for the same file
 _LARGE = 8 << 20  # bytes; reading a file of this size takes about a second
-# the errors that numpy and zipfile raise on damaged files
-_DAMAGE = (
-    OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error
-)  # fmt: skip
 _PLAIN = ("names", "category_ids", "source")
 _ARRAYS = tuple(field.name for field in fields(DetectionDataset) if field.name not in _PLAIN)
 
@@ -92,7 +85,7 @@ def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[tuple[str,
             return DetectionDataset(**plain, **{name: archive[name] for name in _ARRAYS}), about["warnings"]
     except FileNotFoundError:
         return None
-    except _DAMAGE as error:
+    except NPZ_DAMAGE as error:
         _log.info("%s: cannot be read (%s), reading the annotations again", file, error)
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import multiprocessing
+import multiprocessing.queues
 import os
 import signal
 import sys
@@ -23,10 +24,11 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from resdet.console import say
 from resdet.data.loading.samplers import Key
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.distributed.share import Share
-from resdet.errors import DataError
+from resdet.errors import ConfigError, DataError
 from resdet.progress import track
 from resdet.system import end_with_parent, stop_signals
 
@@ -89,7 +91,7 @@ def _load(
         worker_init_fn=_quiet_worker,
         pin_memory=pin,
     )
-    with _one_opencv_thread():
+    with _one_opencv_thread(), _room_for(workers):
         batches_loaded = iter(loader)
     try:
         for loaded in batches_loaded:
@@ -140,6 +142,19 @@ class _Fetch(Dataset[Any]):
 
 
 @contextlib.contextmanager
+def _room_for(workers: int) -> Iterator[None]:
+    """Tells of a system without room for what processes share, such as a full /dev/shm; torch would leave half of a loader."""
+    try:
+        # as many locks as a loader has
+        tried: list[Any] = [multiprocessing.Queue() for _ in range(workers + 3 if workers else 0)]
+        del tried
+        yield
+    except OSError as error:
+        ways = "data.workers=0 reads in the process that trains"
+        raise ConfigError(f"{workers} data.workers cannot be started: {error.strerror} (/dev/shm?); {ways}") from error
+
+
+@contextlib.contextmanager
 def _one_opencv_thread() -> Iterator[None]:
     """No threads of OpenCV while processes are started: a forked one, which has none of them, would wait for them forever."""
     threads = cv2.getNumThreads()
@@ -157,10 +172,18 @@ def _quiet_worker(_: int) -> None:
     for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()
+    # a batch for which /dev/shm has no room would be lost, and waited for for ever
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_cannot_hand_over)  # type: ignore[attr-defined]
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     sys.excepthook = _no_hangups
     threading.Thread(target=_leave_with_main_process, daemon=True).start()
+
+
+def _cannot_hand_over(error: Exception, _: object) -> None:
+    """End this worker, which the main process then tells of, for a batch that cannot be handed to it."""
+    say(f"a batch cannot be handed over: {' '.join(str(error).split())}", error=True)
+    os._exit(1)
 
 
 def _leave_with_main_process() -> None:

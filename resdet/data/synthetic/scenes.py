@@ -13,6 +13,7 @@ from resdet import system
 from resdet.data.synthetic.shapes import CLASS_NAMES, SceneObject, draw_crop, draw_scene
 from resdet.errors import ConfigError
 from resdet.files import write_json
+from resdet.images import encoded
 
 # shares of the longer side that the two sides of an image have
 _SHAPES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.75))
@@ -41,6 +42,7 @@ def make_shapes(folder: str | Path, *, train: int, val: int, size: int, seed: in
 
     Raises:
         ConfigError: when the folder holds something, or a number is out of range.
+        OSError: when it cannot be written; it names the folder.
     """
     folder = Path(folder)
     counts = dict(zip(_SPLITS, (train, val), strict=True))
@@ -53,6 +55,14 @@ def make_shapes(folder: str | Path, *, train: int, val: int, size: int, seed: in
         problems.append(f"{folder}: must be a new or an empty folder")
     if problems:
         raise ConfigError(problems)
+    try:
+        return _written(folder, counts, size, seed)
+    except OSError as error:  # which names a file that nobody asked for, or none
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def _written(folder: Path, counts: dict[str, int], size: int, seed: int) -> dict[str, int]:
+    """Make the files in another folder, and give it the name; how many there are."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True) as temporary:
         work = Path(temporary) / "shapes"
@@ -113,4 +123,4 @@ def _write_crops(folder: Path, split: str, count: int, side: int, seed: tuple[in
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:
-    Image.fromarray(pixels).save(path, quality=92)
+    path.write_bytes(encoded(Image.fromarray(pixels), "JPEG"))

@@ -29,7 +29,7 @@ from resdet.report.html.data_card import data_section, facts_of
 from resdet.report.html.detection_gallery import detection_gallery
 from resdet.report.html.learning import learning_section
 from resdet.report.html.page import write_page
-from resdet.report.html.summary import compared_numbers, metrics_of, previous_run, to_reach
+from resdet.report.html.summary import compared_numbers, metrics_of, numbers_of, previous_run, to_reach
 from resdet.report.html.suspicions import suspicion_rows, suspicion_section, suspicions
 from resdet.wording import first_few
 
@@ -95,7 +95,7 @@ def write_report(folder: str | Path, config: RunFile, own: Mapping[str, Any] | N
         notes.append(f"There are no results yet: {kind.file} is written by an evaluation, of a training by the one at its end.")
     else:
         results = kind.results(folder, sets["val"])
-    sections = [*_summary(folder, kind, metrics, results.numbers), *results.sections]
+    sections = [*_summary(folder, kind, results.numbers), *results.sections]
     if (folder / "log.jsonl").is_file():
         sections += _learning(folder / "log.jsonl", notes)
     if sets:
@@ -121,8 +121,8 @@ def config_of(folder: str | Path) -> RunFile:
     raise ConfigError(f"{folder}: holds no run: there is no config.yaml in it or in the folder above")
 
 
-def _summary(folder: Path, kind: Kind, metrics: Mapping[str, Any], counts: list[Number]) -> list[Section]:
-    numbers = [*compared_numbers(kind.values(metrics), previous_run(folder, kind.values)), *counts]
+def _summary(folder: Path, kind: Kind, counts: list[Number]) -> list[Section]:
+    numbers = [*compared_numbers(numbers_of(folder, kind.values), previous_run(folder, kind.values)), *counts]
     target = to_reach(folder)
     texts = [Text(f"What the run file is to reach: {target}")] if target else []
     return [Section("Summary", [Numbers(numbers), *texts])] if numbers else []

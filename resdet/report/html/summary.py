@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,18 +53,35 @@ def previous_run(folder: Path, values_of: Callable[[Mapping[str, Any]], Values])
         if path.parent.name != folder.absolute().name and path.stat().st_mtime_ns < written
     ]
     for path in sorted(earlier, key=lambda each: each.stat().st_mtime_ns, reverse=True):
-        if _settings(path.parent) == settings and (metrics := metrics_of(path.parent)):
-            return Previous(path.parent.name, values_of(metrics))
+        with contextlib.suppress(DataError):  # a file that says something else is no run to compare with
+            if _settings(path.parent) == settings and (values := numbers_of(path.parent, values_of)):
+                return Previous(path.parent.name, values)
     return None
 
 
+def numbers_of(folder: Path, values_of: Callable[[Mapping[str, Any]], Values]) -> Values:
+    """The numbers of a folder's ``metrics.json``; a DataError where it holds something else in their place."""
+    try:
+        values = values_of(metrics_of(folder))
+        wrong = [name for name, value in values.items() if value is not None and not math.isfinite(value)]
+    except (AttributeError, KeyError, OverflowError, TypeError) as error:
+        raise DataError(f"{folder / 'metrics.json'}: must hold the numbers of an evaluation: {error}") from error
+    if wrong:
+        raise DataError(f"{folder / 'metrics.json'}: must hold the numbers of an evaluation, {wrong[0]!r} is none")
+    return values
+
+
 def metrics_of(folder: Path) -> dict[str, Any]:
-    """The content of ``metrics.json``, {} where there is none or it cannot be read."""
+    """The content of ``metrics.json``, {} where there is none or it cannot be read; a DataError for classes that are none."""
     try:
         metrics = read_json(folder / "metrics.json")
     except DataError:
         return {}
-    return metrics if isinstance(metrics, dict) else {}
+    if not isinstance(metrics, dict):
+        return {}
+    if not isinstance(metrics.get("per_class") or {}, dict):
+        raise DataError(f"{folder / 'metrics.json'}: 'per_class' must be a mapping of classes")
+    return metrics
 
 
 def to_reach(folder: Path) -> str:

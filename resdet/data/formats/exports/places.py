@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from resdet.data.formats.file_names import is_image_name, placed, unsafe_name
 from resdet.data.formats.nearest import files_below
@@ -61,13 +61,21 @@ class ImagePlaces:
 def _readings(name: str) -> Iterator[str]:
     """The paths that a name may mean, with slashes."""
     slashed = name.replace("\\", "/")
-    parts = urlsplit(slashed if "://" in slashed or "?" in slashed else "")
+    parts = _url(slashed if "://" in slashed or "?" in slashed else "")
     for path in (*parse_qs(parts.query).get("d", []), parts.path or slashed):  # Label Studio's local files: ?d=folder/a.jpg
         for each in dict.fromkeys((path, unquote(path))):
             yield each
             folder, _, last = each.rpartition("/")
             if uploaded := _UPLOADED.fullmatch(last):
                 yield f"{folder}/{uploaded[1]}"
+
+
+def _url(text: str) -> SplitResult:
+    """The parts of a URL; those of none for what is no URL, such as one with brackets around no address."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
 
 
 def _in_common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
