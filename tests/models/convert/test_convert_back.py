@@ -32,7 +32,6 @@ from resdet.models.model_file import read_card
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "torchvision_c4.py"
 SMALL: dict[str, dict[str, Any]] = {
-    "resnet18": {"backbone": {"name": "resnet18", "width": 64}},
     "stride in the 1x1, BGR": {"backbone": {"name": "resnet50", "width": 64, "stride_in_1x1": True, "pixels": "msra"}},
     "torchvision's habits": {
         "backbone": {"name": "resnet18", "width": 64},
