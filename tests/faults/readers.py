@@ -128,7 +128,7 @@ READERS: dict[str, Reader] = {
     "CIFAR, pickles": Reader("cifar_pickle", "*", _classes("cifar10")),
     "Tiny-ImageNet": Reader("tiny_imagenet", "**/*.txt", _located("tiny_imagenet", "train")),
     "ImageNet's table": Reader("imagenet_loc", "*.csv", _located("imagenet_loc", "val")),
-    "ImageNet's XML": Reader("imagenet_loc", "**/*.xml", _located("imagenet_loc", "val", "ILSVRC/Annotations/CLS-LOC/val")),
+    "ImageNet's XML": Reader("imagenet_xml", "**/*.xml", _located("imagenet_loc", "val", "ILSVRC/Annotations/CLS-LOC/val")),
     "COCO to localize": Reader("coco", "*.json", _located("coco", "train", "a.json")),
     "archives": Reader("archive", "*", _archive),
     "a folder of one's own": Reader("found", "**/*.[jty]*", lambda folder, _: find_data(folder)),

@@ -140,12 +140,13 @@ def _converted(folder: Path) -> None:
         box = "<xmin>3</xmin><ymin>2</ymin><xmax>8</xmax><ymax>5</ymax>"
         xml = f"<annotation><size><width>40</width><height>20</height></size><object><name>{boxes}</name><bndbox>{box}</bndbox>"
         xml += "</object></annotation>"
-        write(folder / "imagenet_loc" / "ILSVRC" / "Annotations" / "CLS-LOC" / "val" / f"{name}.xml", xml)
+        write(folder / "imagenet_xml" / "ILSVRC" / "Annotations" / "CLS-LOC" / "val" / f"{name}.xml", xml)
         write(folder / "imagenet_det" / "Annotations" / "DET" / "val" / f"{name}.xml", xml)
     write(folder / "imagenet_det" / "ImageSets" / "DET" / "val.txt", "a 1\nb 2\n")
     _two_images(folder / "imagenet_det" / "Data" / "DET" / "val", ".JPEG")
-    _two_images(folder / "imagenet_loc" / "ILSVRC" / "Data" / "CLS-LOC" / "val", ".JPEG")
-    write(folder / "imagenet_loc" / "LOC_synset_mapping.txt", "cat a cat\ndog a dog\n")
+    for place in ("imagenet_loc", "imagenet_xml"):  # where there is a table, no XML is read
+        _two_images(folder / place / "ILSVRC" / "Data" / "CLS-LOC" / "val", ".JPEG")
+        write(folder / place / "LOC_synset_mapping.txt", "cat a cat\ndog a dog\n")
     write(folder / "imagenet_loc" / "LOC_val_solution.csv", "ImageId,PredictionString\na,cat 3 2 8 5 \nb,dog 1 1 9 9 \n")
 
 

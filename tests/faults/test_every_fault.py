@@ -235,7 +235,7 @@ def test_other_commands(what: str, shapes: Path, tmp_path: Path, monkeypatch: py
         folder,
         tmp_path / "said",
         lambda: assert_same_content(folder / "out", whole),
-        few=3,
+        few=2,
     )
 
 
