@@ -19,7 +19,6 @@ from typing import Any
 from resdet.commands.parsers import COMMANDS, command_parser, summary
 from resdet.console import plain, say, shortened, show_every_character, silence, told
 from resdet.errors import ConfigError, PeerError, ResdetError, did_you_mean
-from resdet.files import json_ready
 from resdet.system import give_missing_kernels_to_cpu, reader_has_left
 from resdet.version import __version__
 
@@ -139,6 +138,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             return int(command.run(args))
     finally:
         if found:
+            from resdet.files import json_ready  # which needs a package of others
+
             say(json.dumps(json_ready(found), indent=1, allow_nan=False), lines=True)
 
 

@@ -1,4 +1,4 @@
-"""Files: JSON and YAML in, and anything out so that a reader never meets half of it."""
+"""Files: JSON in, and anything out so that a reader never meets half of it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from resdet import system
 from resdet.errors import DataError
 
@@ -39,7 +37,6 @@ _UNFINISHED = ".resdet-unfinished"
 _ABANDONED_S = 3600.0  # nobody has written to such a file for so long
 _SYSTEM_ERROR = re.compile(r"\(os error ([0-9]+)\)")
 _ALMOST_NONE = 1 << 24  # bytes left on a disk that is as good as full
-LARGEST_YAML = 4 << 20  # bytes
 # how file systems say that a file has one name alone
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -260,31 +257,6 @@ def parse_json(text: str | bytes, each_object: Callable[[dict[str, Any]], Any] |
         return json.loads(text, object_hook=each_object)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Loads YAML without merge keys (``<<``), because a few nested ones can make an enormous mapping."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse merge keys."""
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", node.start_mark)
-
-
-def read_yaml(path: Path) -> Any:
-    """The value that a YAML file holds; with aliases a small file can hold an enormous list.
-
-    Raises:
-        DataError: the file cannot be read, is larger than ``LARGEST_YAML``, or is not YAML.
-    """
-    try:
-        if regular(path).stat().st_size > LARGEST_YAML:  # of which the parser would take minutes
-            raise DataError(f"{path}: must be at most {LARGEST_YAML >> 20} MiB, got {path.stat().st_size} bytes")
-        return yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
 
 
 def json_ready(value: Any) -> Any:

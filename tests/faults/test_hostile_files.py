@@ -196,7 +196,7 @@ class Counted(str):
 def test_classes_are_not_each_compared_with_all(tmp_path: Path) -> None:
     found, names = ([Counted(f"class {number}") for number in numbers] for numbers in (range(2000), range(1000, 3000)))
     assert class_mismatch(found[1000:], names) == []
-    assert len(class_mismatch(found, names)) == 1001
+    assert len(class_mismatch(found, names)) == 6  # five of the thousand with a near name, and the difference as a whole
     assert Counted.compared < 100_000  # one by one it would be 3,000,000
 
 

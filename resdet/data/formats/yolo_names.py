@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resdet.errors import DataError
-from resdet.files import read_yaml, regular
+from resdet.files import regular
 from resdet.wording import shown_briefly
+from resdet.yaml_files import read_yaml
 
 DESCRIPTION = "data.yaml"
 _DESCRIPTIONS = (DESCRIPTION, "data.yml", "dataset.yaml", "obj.data")

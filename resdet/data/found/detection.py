@@ -13,7 +13,8 @@ from resdet.data.formats.file_names import is_image_name
 from resdet.data.found.kinds import beginning, kind_of, looks_like_labels
 from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
 from resdet.errors import DataError
-from resdet.files import LARGEST_YAML, parse_json, regular, walk_files
+from resdet.files import parse_json, regular, walk_files
+from resdet.yaml_files import LARGEST_YAML
 
 _MOST_LOOKED_AT = 200_000
 _NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')  # of an image, as JSON

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from resdet.errors import ConfigError, DataError
-from resdet.files import read_yaml
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.convert.convention import known_convention
 from resdet.models.convert.detectron2_names import FIXED, OF_TESTING, OTHER_HEADS, POOLINGS, SETTINGS
@@ -15,6 +14,7 @@ from resdet.models.convert.settings import DetectorSettings, check_values, place
 from resdet.models.model_file import ModelCard
 from resdet.structures import PixelConvention
 from resdet.wording import shown_briefly
+from resdet.yaml_files import read_yaml
 
 CONFIG = "config.yaml"
 _BASE = "Base-RCNN-C4.yaml"  # the one base in which nothing of a model differs from Detectron2's own values
