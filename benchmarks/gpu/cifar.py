@@ -14,11 +14,11 @@ from stage import Deadline, Report, arguments, device
 
 import resdet
 
-PAPER = {"r20": "8.75", "r56": "6.97", "plain20": "", "plain56": "", "r32": "7.51", "r44": "7.17", "r110": "6.43 (6.61 ± 0.16)"}
+PAPER = {"r20": "8.75", "plain20": "", "r56": "6.97", "plain56": "", "r32": "7.51", "r44": "7.17", "r110": "6.43 (6.61 ± 0.16)"}
 args = arguments(__doc__).parse_args()
 where, deadline = device(args.rehearse), Deadline(args.seconds)
 real = args.cifar10 is not None
-report = Report(args.output, f"CIFAR-10, {'64,000 steps of 128' if real else 'timing of steps, made pictures'}")
+report = Report(args.output, f"CIFAR-10, {'64,000 steps of 128, bf16' if real else 'timing of steps, made pictures'}")
 with tempfile.TemporaryDirectory() as folder:
     root = args.cifar10 if real else written_cifar10(Path(folder) / "cifar", 20 if args.rehearse else 10_000)
     a_step = 0.0
@@ -39,6 +39,7 @@ with tempfile.TemporaryDirectory() as folder:
                 "data.workers": 0 if args.rehearse else 4,
                 "run.cuda_graphs": where.type == "cuda",
                 "run.channels_last": where.type == "cuda",
+                "run.precision": "bf16",
                 "run.log_every": min(1000, steps),
                 "run.checkpoint_every": steps,
                 "run.eval_every": 0,

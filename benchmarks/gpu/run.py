@@ -34,13 +34,13 @@ NEEDED = (
 )  # fmt: skip
 # by priority: what comes late may find no time
 STAGES = (
-    Stage("tests", 100, "check.py"),
-    Stage("waits", 40, "waits.py"),
-    Stage("inference", 90, "detect.py"),
-    Stage("training", 60, "train.py"),
-    Stage("classification", 40, "classify.py"),
-    Stage("input", 25, "load.py"),
-    Stage("cifar10", 150, "cifar.py"),
+    Stage("tests", 80, "check.py"),
+    Stage("waits", 30, "waits.py"),
+    Stage("inference", 80, "detect.py"),
+    Stage("training", 45, "train.py"),
+    Stage("classification", 30, "classify.py"),
+    Stage("input", 20, "load.py"),
+    Stage("cifar10", 190, "cifar.py"),
     Stage("compiled", 120, "detect.py", ("--compiled",)),
 )
 
