@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("triton", reason="Triton, which comes with torch for NVIDIA GPUs, is not installed")
 
+pytestmark = pytest.mark.slow  # half a minute; and no kernel of a CPU is in it
 HERE = Path(__file__).parent
 INTERPRETED = [HERE / "interpreted_kernels.py", HERE.parent / "models" / "detection" / "interpreted_on_gpu.py"]
 
