@@ -22,17 +22,20 @@ class _PlainLoader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", node.start_mark)
 
 
-def read_yaml(path: Path) -> Any:
-    """The value that a YAML file holds; with aliases a small file can hold an enormous list.
+def read_yaml(path: Path, of: str) -> dict[str, Any]:
+    """The mapping that a YAML file holds, ``of`` says of what; with aliases a small file can hold an enormous list.
 
     Raises:
-        DataError: the file cannot be read, is larger than ``LARGEST_YAML``, or is not YAML.
+        DataError: the file cannot be read, is larger than ``LARGEST_YAML``, is not YAML, or holds something else.
     """
     try:
         if regular(path).stat().st_size > LARGEST_YAML:  # of which the parser would take minutes
             raise DataError(f"{path}: must be at most {LARGEST_YAML >> 20} MiB, got {path.stat().st_size} bytes")
-        return yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
+        content = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: must be a mapping {of}, got {type(content).__name__}")
+    return content

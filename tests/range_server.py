@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+
+from serving import serving
 
 
 class RangeServer(ThreadingHTTPServer):
@@ -72,11 +73,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def range_server(folder: Path) -> Iterator[RangeServer]:
     """A running server of a folder."""
-    with RangeServer(folder) as running:
-        thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield running
-        finally:
-            running.shutdown()
-            thread.join()
+    with serving(RangeServer(folder)) as running:
+        yield running

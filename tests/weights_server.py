@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from types import MappingProxyType
 
 import pytest
+from serving import serving
 
 from resdet.models.backbones.weights import published as module
 from resdet.models.backbones.weights.published import PublishedWeights
@@ -55,12 +55,8 @@ def weights_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
     for variable in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    with Server() as running:
-        thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, name: str, weights: PublishedWeights) -> None:

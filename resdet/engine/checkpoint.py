@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from resdet.engine.optimizer import parameters_of
 from resdet.errors import ConfigError, DataError, TrainingError
 from resdet.files import atomic_write, regular
 from resdet.models.intact import checksums, damage, text_checksum
@@ -250,7 +251,7 @@ def _optimizer_problems(saved: dict[str, Any], optimizer: torch.optim.Optimizer)
     if ours != theirs:
         yield f"it trains {sum(theirs)} parameters, the optimizer {sum(ours)}"
         return
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = parameters_of(optimizer)
     for index, parameter in enumerate(parameters):
         momentum = saved["state"].get(index, {}).get("momentum_buffer")
         if momentum is not None and momentum.shape != parameter.shape:

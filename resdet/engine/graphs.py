@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from resdet.engine.gradients import HostCopy, with_total
+from resdet.engine.optimizer import parameters_of
 from resdet.engine.run import Run
 from resdet.engine.task import Batch
 from resdet.errors import ConfigError
@@ -31,13 +32,14 @@ class RecordedGradients:
 
     def __init__(self) -> None:
         self._forward, self._backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        self._batch: Batch | None = None
+        self._inputs: list[Tensor] = []
 
     def __call__(self, run: Run, batch: Batch, images: float) -> dict[str, float]:  # noqa: ARG002 - the batch is whole
         """See ``Gradients``."""
-        if self._batch is None:
-            self._record(run, batch)
-        for mine, new in zip(_tensors(self._batch), _tensors(batch), strict=True):
+        tensors = _tensors(batch)
+        if not self._inputs:
+            self._record(run, batch, {name: value.clone() for name, value in tensors.items()})
+        for mine, new in zip(self._inputs, tensors.values(), strict=True):
             mine.copy_(new)
         self._forward.replay()
         copied = HostCopy(self._names, self._values)
@@ -46,26 +48,26 @@ class RecordedGradients:
             parameter.grad = gradient
         return copied.read()
 
-    def _record(self, run: Run, batch: Batch) -> None:
-        self._batch = replace(batch, **{name: value.clone() for name, value in _named(batch).items()})  # type: ignore[type-var]
-        parameters = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+    def _record(self, run: Run, batch: Batch, inputs: dict[str, Tensor]) -> None:
+        """Record the step of a batch with these tensors in the place of its own."""
+        batch, self._inputs = replace(batch, **inputs), list(inputs.values())  # type: ignore[type-var]
         kept = [(buffer, buffer.clone()) for buffer in run.task.model.buffers()]
         stream = torch.cuda.Stream(run.device)
         stream.wait_stream(torch.cuda.current_stream(run.device))
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
                 run.optimizer.zero_grad()
-                run.precision.backward(self._measured(run, self._batch)["loss"])
+                run.precision.backward(self._measured(run, batch)["loss"])
             run.optimizer.zero_grad()  # so that the gradients are made in the graph's memory
         pool = torch.cuda.graph_pool_handle()
         # threads that load images may go on
         with torch.cuda.graph(self._forward, pool=pool, stream=stream, capture_error_mode="thread_local"):
-            measured = self._measured(run, self._batch)
+            measured = self._measured(run, batch)
             self._values = torch.stack(list(measured.values())).detach()
         with torch.cuda.graph(self._backward, pool=pool, stream=stream, capture_error_mode="thread_local"):
             run.precision.backward(measured["loss"])
         self._names = tuple(measured)
-        self._gradients = [(parameter, parameter.grad) for parameter in parameters]
+        self._gradients = [(parameter, parameter.grad) for parameter in parameters_of(run.optimizer)]
         for buffer, value in kept:
             buffer.copy_(value)
 
@@ -75,10 +77,6 @@ class RecordedGradients:
             return with_total(run.task.step(run.network, batch))
 
 
-def _named(batch: Batch) -> dict[str, Tensor]:
+def _tensors(batch: Batch) -> dict[str, Tensor]:
     values = {each.name: getattr(batch, each.name) for each in fields(batch)}  # type: ignore[arg-type]
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}
-
-
-def _tensors(batch: Batch | None) -> list[Tensor]:
-    return list(_named(batch).values()) if batch is not None else []

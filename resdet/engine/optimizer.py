@@ -42,6 +42,11 @@ def build_sgd(
     return optimizer
 
 
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """What an optimizer trains, in its order."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def _fuses(parameters: Sequence[nn.Parameter]) -> bool:
     """Whether torch has a kernel that takes the step in one pass."""
     return all(parameter.device.type in ("cpu", "cuda") and parameter.is_floating_point() for parameter in parameters)

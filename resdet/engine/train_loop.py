@@ -12,6 +12,7 @@ from torch import nn
 
 from resdet.distributed.ranks import Ranks
 from resdet.engine.exchange import add_gradients
+from resdet.engine.optimizer import parameters_of
 from resdet.engine.run import Run
 from resdet.engine.seed import step_seed
 from resdet.engine.signals import StopSignals
@@ -36,7 +37,7 @@ def train(run: Run) -> None:
         KeyboardInterrupt: at a second SIGINT, at once.
         PeerError: another process has failed.
     """
-    parameters = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+    parameters = parameters_of(run.optimizer)
     batches = run.task.batches(run.iteration)
     for network in (run.task.model, run.network):
         network.train()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +19,8 @@ from tiny_detectors import picture, tiny_detector, written
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+
+from serving import serving
 
 import resdet
 from resdet.export.export import export_file
@@ -51,12 +52,8 @@ def address(tmp_path: Path) -> Iterator[str]:
     shutil.copy(ROOT / "examples" / "onnx_detect.html", tmp_path)
     (tmp_path / "ort").symlink_to(RUNTIME)
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/onnx_detect.html"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}/onnx_detect.html"
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
+
+from serving import serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -108,11 +109,5 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def fake_hub() -> Iterator[Hub]:
-    with Hub() as running:
-        thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield running
-        finally:
-            running.shutdown()
-            thread.join()
+    with serving(Hub()) as running:
+        yield running

@@ -32,7 +32,7 @@ def read_description(root: Path, given: Path | None) -> tuple[Path, dict[str, An
         return path, _darknet(path)
     if path.suffix in (".txt", ".names"):
         return path, {"names": _lines(path)}
-    return path, _read_yaml(path)
+    return path, read_yaml(path, "with the key 'names'")
 
 
 def class_names(value: Any, source: Path, problems: list[str]) -> list[str]:
@@ -55,13 +55,6 @@ def class_names(value: Any, source: Path, problems: list[str]) -> list[str]:
         # not str(name): with aliases a small file can hold an enormous list
         names.append(name if isinstance(name, str) else f"class {index}")
     return names
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: must be a mapping with the key 'names', got {type(content).__name__}")
-    return content
 
 
 def _darknet(path: Path) -> dict[str, Any]:

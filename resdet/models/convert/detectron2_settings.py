@@ -17,6 +17,7 @@ from resdet.wording import shown_briefly
 from resdet.yaml_files import read_yaml
 
 CONFIG = "config.yaml"
+_SECTIONS = "of sections"
 _BASE = "Base-RCNN-C4.yaml"  # the one base in which nothing of a model differs from Detectron2's own values
 
 
@@ -58,13 +59,13 @@ def config_beside(weights: Path) -> Path | None:
     """Detectron2's config.yaml in the folder of a weights file; None where there is none, or another program's."""
     path = weights.parent / CONFIG
     try:
-        return path if path.is_file() and "MODEL" in _mapping(path) else None
+        return path if path.is_file() and "MODEL" in read_yaml(path, _SECTIONS) else None
     except DataError:
         return None
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content = _mapping(path)
+    content = read_yaml(path, _SECTIONS)
     if "MODEL" not in content:
         raise ConfigError(f"{path}: is no config of a Detectron2 model: it has no section MODEL (LazyConfig is not read)")
     base = content.get("_BASE_", _BASE)
@@ -73,13 +74,6 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: its '_BASE_' {shown_briefly(base)} is not read: give the whole config, which Detectron2 writes into the "
             f"folder of a training as {CONFIG}"
         )
-    return content
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: must be a mapping of sections, got {type(content).__name__}")
     return content
 
 

@@ -22,11 +22,9 @@ from resdet.ops.frozen_bn import FrozenBatchNorm2d
 _AFFINES: WeakKeyDictionary[nn.Module, tuple[list[tuple[int, int]], Tensor, Tensor]] = WeakKeyDictionary()
 
 
-def _misfit(x: Tensor) -> str:
-    """Why nothing is fused of ``x`` now; "" where it is."""
-    if not x.is_cuda or torch.compiler.is_compiling():
-        return f"{x.device.type}, or it is being compiled"
-    return "hooks of all modules" if has_global_hooks() else ""
+def _fits(x: Tensor) -> bool:
+    """Whether anything is fused of ``x`` now."""
+    return x.is_cuda and not torch.compiler.is_compiling() and not has_global_hooks()
 
 
 def _maps(x: Tensor) -> Tensor:
@@ -59,7 +57,7 @@ class GPUBlock(TrainingPart, ResidualBlock):
     """A block whose sum and ReLUs are computed with its convolutions."""
 
     def _run(self, x: Tensor) -> Tensor:
-        if _misfit(x) or self.plainly(block_misfit(self, FrozenBatchNorm2d)):
+        if not _fits(x) or self.plainly(block_misfit(self, FrozenBatchNorm2d)):
             return super()._run(x)
         out, residual, extra = _maps(x), None, None
         if isinstance(self.downsample, Projection):
@@ -91,7 +89,7 @@ class GPUTrunk(TrainingPart, Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalized images (N, 3, H, W) to the map (N, C, ceil(H / 16), ceil(W / 16))."""
-        if _misfit(x) or self.plainly(stem_misfit(self.conv1, self.bn1, self.relu, FrozenBatchNorm2d)):
+        if not _fits(x) or self.plainly(stem_misfit(self.conv1, self.bn1, self.relu, FrozenBatchNorm2d)):
             return super().forward(x)
         x = _maps(x)
         for conv, norm in stem_layers(self.conv1, self.bn1):

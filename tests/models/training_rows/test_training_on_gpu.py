@@ -18,7 +18,7 @@ from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 @pytest.fixture
 def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_gpu, "_misfit", lambda x: "")
+    monkeypatch.setattr(on_gpu, "_fits", lambda x: True)
 
 
 @pytest.mark.parametrize(
