@@ -18,3 +18,8 @@ def shown_briefly(value: Any) -> str:
         return f"{reprlib.repr(value):.80}"
     except ValueError:  # the number has more digits than Python converts to text
         return f"a {type(value).__name__} too large to show"
+
+
+def reason_of(error: BaseException, most: int | None = None) -> str:
+    """The text of an error on one line, its first ``most`` letters; the name of its class where it has no text."""
+    return " ".join(str(error).split())[:most] or type(error).__name__

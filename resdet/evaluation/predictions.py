@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from resdet.errors import ConfigError, DataError
 from resdet.files import NPZ_DAMAGE, atomic_write, regular
+from resdet.wording import reason_of
 
 Probabilities = npt.NDArray[np.float32]
 _ARRAYS = {"probabilities": ("f", 2), "labels": ("i", 1), "names": ("U", 1), "files": ("U", 1)}  # kind of dtype, axes
@@ -69,7 +70,7 @@ def read_predictions(path: str | Path) -> Predictions:
         with regular(path).open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             found = {name: content[name] for name in _ARRAYS if name in content}
     except NPZ_DAMAGE as error:  # or no zip, a bare array (which is no context manager), pickles
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise DataError(f"{path}: not an .npz file of predictions, or a damaged one: {reason}") from error
     arrays = {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
     if problems := [f"{path}: {problem}" for problem in _array_problems(arrays) or _value_problems(arrays)]:

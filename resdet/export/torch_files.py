@@ -24,6 +24,7 @@ from resdet.inference.exported.runtimes import Arrays, Session
 from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.wording import reason_of
 
 
 def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) -> Program:
@@ -43,14 +44,14 @@ def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) 
         torch.export.save(exported, path, extra_files=dict(metadata))
         runs = torch.export.load(path).module()
     except Exception as error:  # a tracer of any code can raise anything
-        raise ResdetError(f"{subject.path}: torch {torch.__version__} cannot export it: {_line(error)}") from error
+        raise ResdetError(f"{subject.path}: torch {torch.__version__} cannot export it: {reason_of(error, 300)}") from error
 
     def run(inputs: Arrays) -> dict[str, NDArray[Any]]:
         try:
             with torch.no_grad():
                 found = runs(*(torch.from_numpy(inputs[name]) for name in example))
         except (RuntimeError, AssertionError) as error:
-            raise DataError(f"{path}: torch cannot run it: {_line(error)}") from error
+            raise DataError(f"{path}: torch cannot run it: {reason_of(error, 300)}") from error
         return {name: tensor.numpy() for name, tensor in found.items()}
 
     outputs = ["boxes", "scores", "labels", "counts"] if isinstance(module, DetectorProgram) else ["logits", "probabilities"]
@@ -72,7 +73,3 @@ def _program(subject: Subject) -> tuple[nn.Module, dict[str, torch.Tensor], dict
         images = torch.zeros(2, crop, crop, 3, dtype=torch.uint8)
         return ClassifierProgram(cast(Classifier, subject.original.model)), {"images": images}, {"images": {0: batch}}
     raise ConfigError(f"{subject.path}: a localizer is exported as .onnx or .xml, not as .pt2")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -10,6 +10,7 @@ from pathlib import Path
 from resdet.errors import ConfigError, ResdetError
 from resdet.inference.hub_card import readme
 from resdet.models.model_file import read_model
+from resdet.wording import reason_of
 
 SCHEME = "hf://"
 _FILE = "model.safetensors"
@@ -78,9 +79,9 @@ def _errors_of(what: str) -> Iterator[None]:
     try:
         yield
     except errors.HFValidationError as error:
-        raise ConfigError(f"{what}: no name of the Hub: {_line(error)}") from error
+        raise ConfigError(f"{what}: no name of the Hub: {reason_of(error, 300)}") from error
     except errors.GatedRepoError as error:
-        raise ResdetError(f"{what}: its owner must let you in first: {_line(error)}") from error
+        raise ResdetError(f"{what}: its owner must let you in first: {reason_of(error, 300)}") from error
     except errors.RepositoryNotFoundError as error:
         raise ConfigError(f"{what}: no such repository on the Hub, or a private one that needs `hf auth login`") from error
     except errors.LocalEntryNotFoundError as error:
@@ -89,8 +90,4 @@ def _errors_of(what: str) -> Iterator[None]:
         raise ConfigError(f"{what}: the repository has no such file") from error
     # its bases are the errors of the library for HTTP, whichever that is in this release, without a connection for one
     except (*errors.HfHubHTTPError.__bases__, OSError) as error:  # type: ignore[misc]
-        raise ResdetError(f"{what}: the Hub refuses, or cannot be reached: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+        raise ResdetError(f"{what}: the Hub refuses, or cannot be reached: {reason_of(error, 300)}") from error

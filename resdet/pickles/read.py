@@ -20,6 +20,7 @@ from typing import Any
 from resdet.errors import DataError
 from resdet.files import regular
 from resdet.pickles.makers import RefusedError, build, find_maker
+from resdet.wording import reason_of
 
 # a model of some hundred tensors is some ten thousand, CIFAR-100 with its labels and names some 300,000
 _MOST_OPERATIONS = 1_000_000
@@ -42,7 +43,7 @@ def read_pickle(path: str | Path) -> Any:
     except RefusedError as error:
         raise DataError(f"{path}: cannot be read without executing a pickle: {error} at byte {machine.operation}") from error
     except (LookupError, TypeError, ValueError, OverflowError, MemoryError, struct.error) as error:
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        reason = reason_of(error, 100)
         raise DataError(
             f"{path}: a broken or truncated pickle, at byte {machine.operation} of {len(data)}: {reason}"
         ) from error

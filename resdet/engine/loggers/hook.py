@@ -19,6 +19,7 @@ from resdet.engine.loggers.trackio import TrackioLogger
 from resdet.engine.loggers.weights_and_biases import WandbLogger
 from resdet.engine.run import Hook, Run
 from resdet.errors import ConfigError, ResdetError
+from resdet.wording import reason_of
 
 LOGGERS: dict[str, Callable[[Run], Logger]] = {
     "tensorboard": TensorBoardLogger,
@@ -114,7 +115,7 @@ def _told_aside() -> contextlib.redirect_stdout[TextIO]:
 
 
 def _tell(name: str, error: Exception) -> None:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = reason_of(error)
     _log.warning("run.loggers: %s has failed, and gets no more of this run, which goes on: %s", name, reason)
 
 
