@@ -113,6 +113,10 @@ class Task(Protocol[ModelT, BatchT]):
         """The training images, by whose marks a resumed run tells whether they have changed; None: they have none."""
         return None
 
+    def sets(self) -> Mapping[str, Any]:
+        """The data sets that were read, for the report: "train", and "val" where there is one."""
+        return {}
+
     def shown(self) -> Shown:
         """What the last evaluation has to look at, for loggers."""
         return Shown()

@@ -98,6 +98,11 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
             metrics["val_loss"] = {"loss": metrics["nll"]}
         return metrics
 
+    def sets(self) -> Mapping[str, Any]:
+        """The images for training, and those for validation."""
+        train = {"train": self.view.dataset}
+        return train if self.evaluation is None else {**train, "val": self.evaluation.dataset}
+
     def images_in_use(self) -> Images:
         """The images that are trained on."""
         return self.dataset

@@ -96,6 +96,11 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         anchors = f"{len(scale.sizes) * len(scale.ratios)} a position; of the objects {', '.join(shares)}"
         return {**super().facts(), "objects": f"{len(boxes):,}", "anchors": anchors}
 
+    def sets(self) -> Mapping[str, Any]:
+        """The images for training, and those for validation."""
+        train = {"train": self.images.dataset}
+        return train if self.evaluation is None else {**train, "val": self.evaluation.view.dataset}
+
     def images_in_use(self) -> Images:
         """The images that are trained on."""
         return self.images.dataset

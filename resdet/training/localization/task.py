@@ -79,6 +79,11 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
             return {}
         return self.evaluation.run(make_localizer([model], self.config.model.test, self.config.data.crop))
 
+    def sets(self) -> Mapping[str, Any]:
+        """The images for training, and those for validation."""
+        train = {"train": self.images.dataset}
+        return train if self.evaluation is None else {**train, "val": self.evaluation.dataset}
+
     def images_in_use(self) -> Images:
         """The images that are trained on."""
         return self.images.dataset
