@@ -85,7 +85,7 @@ def trained(training: Training, config: str, ends: float) -> str:
     left = ends - time.monotonic()
     if training.metrics() is None and left > 0:
         training.folder.mkdir(parents=True, exist_ok=True)
-        with training.folder.with_suffix(".log").open("w", encoding="utf-8") as log:
+        with training.folder.with_suffix(".log").open("w", encoding="utf-8", newline="\n") as log:
             timeout = None if left == float("inf") else left
             try:
                 subprocess.run(training.command(config), stdout=log, stderr=log, env=os.environ, timeout=timeout, check=False)
