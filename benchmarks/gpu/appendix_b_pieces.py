@@ -46,6 +46,7 @@ class Plan:
         regions: of an image, in training.
         timed: images on which a detector is timed.
         workers: processes that read images, for each training or evaluation.
+        timing: seconds that timing may take.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class Plan:
     regions: int = 128
     timed: int = 8
     workers: int = 2
+    timing: float = 10.0
 
     @property
     def precision(self) -> str:
@@ -173,7 +175,12 @@ def train(plan: Plan, kind: str, seed: int) -> list[dict[str, Any]]:
         output=folder,
         device=plan.device,
         restart=folder.exists(),
-        data={"train": [plan.source("train")], "short_side": [plan.short_side], "test_short_side": plan.short_side, "workers": plan.workers},
+        data={
+            "train": [plan.source("train")],
+            "short_side": [plan.short_side],
+            "test_short_side": plan.short_side,
+            "workers": plan.workers,
+        },
         training="alternating" if kind == "four-step" else "joint",
         alternating={"rpn": quarter, "roi": quarter},
         **{
@@ -227,9 +234,10 @@ def evaluate(plan: Plan, kind: str, seeds: tuple[int, ...], variant: str, agains
         "AP50": round(box["AP50"], 4),
     }
     if against:
-        row["against"] = str(against.relative_to(plan.folder).as_posix())
+        row["against"] = against.name.replace("_", " ")
         for each in compared(plan.annotations(images), against, folder)[:2]:
-            row |= {f"{each.name} gain": round(each.change, 4), f"{each.name} 95 %": f"{each.low:+.4f} … {each.high:+.4f}"}
+            ends = {"gain": each.change, "low": each.low, "high": each.high}
+            row |= {f"{each.name} {end}": round(value, 4) for end, value in ends.items()}
     return [row]
 
 
@@ -249,17 +257,17 @@ def compared(annotations: Path, before: Path, after: Path) -> list[Difference]:
     return compare_detections(truth, *sides)
 
 
-def times(plan: Plan, models: list[tuple[str, tuple[int, ...], str]], seconds: float) -> list[dict[str, Any]]:
+def times(plan: Plan, models: list[tuple[str, tuple[int, ...], str]]) -> list[dict[str, Any]]:
     """How long each way takes for an image, from the picture in memory to detections, one image at a time."""
     rows = json.loads(plan.annotations("few").read_text(encoding="utf-8"))["images"][: plan.timed]
     images = [np.asarray(Image.open(plan.folder / "data" / row["file_name"]).convert("RGB")) for row in rows]
-    ways = {}
+    ways: dict[tuple[str, ...], partial[None]] = {}
     for kind, seeds, variant in models:
         files = [plan.model(f"{kind}_{seed}") for seed in seeds]
         detector = resdet.load(files, device=plan.device, precision=plan.precision, test=plan.test(variant))
         ways[kind, " ".join(map(str, seeds)), variant] = partial(_each, detector.predict, images)
     # two rounds of warm-up: each picture's size is new to cuDNN once
-    found = by_turns(ways, torch.device(plan.device), rounds=15, seconds=seconds, warmup=2)  # type: ignore[type-var]
+    found = by_turns(ways, torch.device(plan.device), rounds=15, seconds=plan.timing, warmup=2)
     return [
         {"model": kind, "seeds": seeds, "piece": f"time of {variant}", "ms an image": ms(median / len(images))}
         for (kind, seeds, variant), median in found.items()

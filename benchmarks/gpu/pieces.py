@@ -61,7 +61,7 @@ def run_pieces(pieces: Iterable[Piece], processes: int, deadline: Deadline, repo
     """
     waiting, running, ended = list(pieces), dict[Future[Rows], Piece](), set[str]()
     failed: list[str] = []
-    with pool(processes, deadline.left) as executor:
+    with pool(processes, deadline.left + 1) as executor:  # one more: to be told as stopped, and not as failed
         while deadline.left > 0:
             while len(running) < processes and (piece := _next(waiting, [*running.values()], ended, failed)):
                 waiting.remove(piece)
