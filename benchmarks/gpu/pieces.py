@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stage import Deadline, Report
+
+from resdet.system import end_with_parent
 
 Rows = list[dict[str, Any]]
 
@@ -37,7 +39,7 @@ class Piece:
 
 @contextmanager
 def pool(processes: int, seconds: float, start: str = "spawn") -> Iterator[ProcessPoolExecutor]:
-    """Processes of one or two threads each, which end by themselves after these seconds, whatever becomes of this one."""
+    """Processes of one or two threads each, which end after these seconds, or with this one."""
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     os.environ.setdefault("RAYON_NUM_THREADS", "2")
     executor = ProcessPoolExecutor(processes, multiprocessing.get_context(start), _begin, (seconds,))
@@ -51,7 +53,10 @@ def _begin(seconds: float) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1))
+    end_with_parent()
+    end = threading.Timer(max(seconds, 0.1), os._exit, (1,))
+    end.daemon = True
+    end.start()
 
 
 def run_pieces(pieces: Iterable[Piece], processes: int, deadline: Deadline, report: Report) -> bool:
