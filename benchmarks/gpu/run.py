@@ -42,6 +42,7 @@ STAGES = (
     Stage("input", 20, "load.py"),
     Stage("cifar10", 190, "cifar.py"),
     Stage("compiled", 120, "detect.py", ("--compiled",)),
+    Stage("appendix_b", 330, "appendix_b.py"),
 )
 
 
@@ -82,6 +83,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "gpu", metavar="DIR", help="default: runs/gpu")
     parser.add_argument("--limit", type=float, default=480, metavar="SECONDS", help="for all stages (default: 480)")
     parser.add_argument("--cifar10", type=Path, metavar="DIR", help="CIFAR-10's files; without them the steps are only timed")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="a ResNet-18's, which appendix B's detectors start from")
     parser.add_argument(
         "--wheels", type=Path, metavar="DIR", help="packages to install below --output, where there is no network"
     )
@@ -96,6 +98,7 @@ def run(stage: Stage, path: Path, seconds: float, args: argparse.Namespace) -> b
     command = [sys.executable, str(HERE / stage.file), "--output", str(path), "--seconds", f"{seconds:.0f}", *stage.options]
     command += ["--rehearse"] if args.rehearse else []
     command += ["--cifar10", str(args.cifar10)] if args.cifar10 else []
+    command += ["--weights", str(args.weights)] if args.weights else []
     path.unlink(missing_ok=True)
     folders = [ROOT, ROOT / "benchmarks", ROOT / "tests", *filter(None, [os.environ.get("PYTHONPATH")]), args.output / "site"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}

@@ -75,6 +75,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=100.0)
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--cifar10", type=Path, metavar="DIR")
+    parser.add_argument("--weights", type=Path, metavar="FILE")
     return parser
 
 

@@ -21,7 +21,9 @@ def start(output: Path, *options: str, **environment: str) -> subprocess.Complet
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["tests", "waits", "inference", "training", "classification", "input", "cifar10"])
+@pytest.mark.parametrize(
+    "stage", ["tests", "waits", "inference", "training", "classification", "input", "cifar10", "appendix_b"]
+)
 def test_a_stage(stage: str, tmp_path: Path) -> None:
     done = start(tmp_path, "--rehearse", "--limit", "900", "--stage", stage)
     assert done.returncode == 0, done.stdout

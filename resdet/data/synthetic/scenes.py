@@ -69,7 +69,7 @@ def _written(folder: Path, counts: dict[str, int], size: int, seed: int) -> dict
         written = {"images": 0, "objects": 0, "crops": 0}
         for number, (split, count) in enumerate(counts.items()):
             written["images"] += count
-            written["objects"] += _write_scenes(work, split, count, size, (seed, number, 0))
+            written["objects"] += write_scenes(work, split, count, size, (seed, number, 0))
             written["crops"] += _write_crops(work, split, count, round(size * _CROP_SIDE), (seed, number, 1))
         if folder.exists():
             folder.rmdir()
@@ -77,7 +77,22 @@ def _written(folder: Path, counts: dict[str, int], size: int, seed: int) -> dict
     return written
 
 
-def _write_scenes(folder: Path, split: str, count: int, size: int, seed: tuple[int, ...]) -> int:
+def write_scenes(folder: Path, split: str, count: int, size: int, seed: tuple[int, ...]) -> int:
+    """Write one split of the set in COCO's layout, without crops.
+
+    Args:
+        folder: must not have this split.
+        split: names the folder of the images and the annotation file.
+        count: images.
+        size: the longer side of an image, pixels.
+        seed: image i is drawn from ``(*seed, i)``; that of ``make_shapes`` is ``(seed, 0 or 1, 0)`` in training and validation.
+
+    Returns:
+        How many objects were annotated, crowds among them.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     target = folder / "images" / split
