@@ -66,8 +66,8 @@ def inconsistent(config: RunFile) -> Iterator[str]:
     yield from inconsistent_network(config)
     for prefix, source in _sources(config):
         yield from of_other_formats(source, prefix)
-    if config.run.cuda_graphs and not isinstance(config, ClassificationRunConfig):
-        yield "option 'run.cuda_graphs' is for classifiers, whose batches are all of one shape"
+    if config.run.cuda_graphs and isinstance(config, LocalizationRunConfig):
+        yield "option 'run.cuda_graphs' is for classifiers and detectors"
     if isinstance(config, DetectionRunConfig):
         yield from _inconsistent_detection(config)
     elif isinstance(config, LocalizationRunConfig):
@@ -101,6 +101,9 @@ def _inconsistent_detection(config: DetectionRunConfig) -> Iterator[str]:
     without = [index for index, source in enumerate(data.train) if not source.proposals]
     if 0 < len(without) < len(data.train):
         yield f"option 'data.train[{without[0]}].proposals' must name a file, as that of the other training sets does"
+    for name in ("compile", "checkpoint_activations"):
+        if config.run.cuda_graphs and getattr(config.run, name):
+            yield f"give either option 'run.cuda_graphs' or 'run.{name}' for a detector, got both"
     if config.training == "alternating":
         yield from _inconsistent_alternating(config)
     for name, values in lists:

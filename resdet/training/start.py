@@ -30,6 +30,7 @@ from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
+from resdet.models.training_rows.recorded import record_passes
 from resdet.ops.sync_bn import share_batch_norms
 from resdet.training.curves import draw_curves
 from resdet.training.expected_time import ExpectedTime
@@ -78,6 +79,8 @@ def started(config: RunFile, task: Task[Any, Any], device: torch.device, how: Ho
         config = ranks.once(lambda: choose_kernels(config, task.model, device)[0])
     config, run.network = choose_kernels(config, task.model, device)
     run.config, options = config, config.run
+    if options.cuda_graphs and isinstance(run.network, FasterRCNN):
+        record_parts(run.network, task.model)
     # the folder is opened last, when data and model are known to be good, so that a mistake there leaves no folder behind
     with ranks.entered(open_run(config.output, config_to_yaml(config), how.resume, how.change)) as run.files:
         run.hooks = [*how.hooks, ExpectedTime(), loggers] if ranks.first else list(how.hooks)
@@ -132,7 +135,7 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device, ranks
         precision=precision,
         clip_norm=optimizer.clip_norm,
         accumulate=options.accumulate,
-        gradients=RecordedGradients() if options.cuda_graphs else gradients,
+        gradients=RecordedGradients() if options.cuda_graphs and not isinstance(model, FasterRCNN) else gradients,
         average=average,
         ranks=ranks,
     )
@@ -159,8 +162,16 @@ def _prepare(model: nn.Module, options: RunConfig) -> None:
             part.compile()
 
 
+def record_parts(network: FasterRCNN, model: nn.Module) -> None:
+    """Have those parts of a detector that trains replay their passes that ``model``, which is evaluated, has not."""
+    shared = set(model.modules())
+    for part in convolutions(network):
+        if part not in shared:
+            record_passes(part)
+
+
 def convolutions(model: nn.Module) -> tuple[nn.Module, ...]:
-    """The parts of a network that are worth compiling."""
+    """The parts of a network that are worth compiling, or recording."""
     if isinstance(model, FasterRCNN):
         return model.trunk, model.roi_heads.res5
     if isinstance(model, Classifier):

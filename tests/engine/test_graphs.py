@@ -23,7 +23,13 @@ def test_a_run_on_the_cpu_says_so_and_leaves_no_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        ("coco_r50", ["run.cuda_graphs=true"], r"'run\.cuda_graphs' is for classifiers"),
+        ("imagenet_loc_r101_rpn", ["run.cuda_graphs=true"], r"'run\.cuda_graphs' is for classifiers and detectors"),
+        ("coco_r50", ["run.cuda_graphs=true", "run.compile=true"], r"either option 'run\.cuda_graphs' or 'run\.compile' for"),
+        (
+            "coco_r50",
+            ["run.cuda_graphs=true", "run.checkpoint_activations=true"],
+            r"either option 'run\.cuda_graphs' or 'run\.checkpoint_activations' for a detector, got both",
+        ),
         (
             "cifar10_r20",
             ["run.cuda_graphs=true", "run.accumulate=2"],

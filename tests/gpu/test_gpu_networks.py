@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from resdet.engine.optimizer import build_sgd
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.registry import create_backbone
+from resdet.models.training_rows.recorded import record_passes
 from resdet.ops.nms import class_nms, top_nms
 from resdet.structures import Target
 
@@ -70,12 +71,12 @@ def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resdet.models.detection.sampler.torch.rand", rand)
 
 
-def losses_after(model: FasterRCNN, device: torch.device, steps: int) -> list[Tensor]:
+def losses_after(model: FasterRCNN, device: torch.device, steps: int, lr: float = 0.005) -> list[Tensor]:
     """The sums of the losses of some steps of training."""
     images = [picture(seed, 64, 96).to(device) for seed in range(2)]
     boxes = torch.tensor([[4.0, 6, 40, 50], [30, 8, 80, 60]])
     targets = [Target(boxes, torch.tensor([0, 2]), (64, 96)), Target(boxes[:1], torch.tensor([1]), (64, 96))]
-    optimizer = build_sgd(model, 0.005, 0.9, 1e-4)
+    optimizer = build_sgd(model, lr, 0.9, 1e-4)
     found = []
     for step in range(steps):
         torch.manual_seed(step)
@@ -97,6 +98,46 @@ def test_a_detectors_steps(device: torch.device, monkeypatch: pytest.MonkeyPatch
     close(found[0], expected[0])
     for mine, other in zip(found, expected, strict=True):  # rounding grows from step to step
         close(mine, other, 1e-2)
+
+
+def test_recorded_passes_of_a_detector(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients of a step, and losses of steps of which most are replayed, are those of passes that are not recorded."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    losses, gradients = [], []
+    for replays in (False, device.type == "cuda"):
+        model = on(tiny_detector().train(), device).prepare_for_training()
+        if replays:
+            assert all(record_passes(part) for part in (model.trunk, model.roi_heads.res5))
+        losses_after(model, device, 3, lr=0.0)  # a GPU records at the third
+        losses.append(losses_after(model, device, 1, lr=0.0))
+        gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad])
+        losses[-1] += losses_after(model, device, 5)
+    for mine, other in zip(gradients[1], gradients[0], strict=True):
+        close(mine, other.cpu())
+        assert mine.stride() == other.stride()
+    close(losses[1][0], losses[0][0])
+    for mine, other in zip(losses[1], losses[0], strict=True):  # rounding grows from step to step
+        close(mine, other, 1e-3)
+
+
+def test_recorded_passes_add_up_their_gradients(device: torch.device) -> None:
+    """Over two steps without emptying, as the parts of a batch do, and where another size lies between them."""
+    if device.type == "cpu":
+        pytest.skip("a CPU records nothing")
+    torch.manual_seed(0)
+    sizes, found = [(64, 96), (96, 64), (64, 96), (64, 80)], []
+    for replays in (False, True):
+        model = on(tiny_detector().train(), device).prepare_for_training()
+        trunk = model.trunk
+        assert not replays or record_passes(trunk)
+        for number in range(5):
+            trunk.zero_grad()
+            for size in sizes:
+                torch.manual_seed(number)
+                trunk(torch.randn(1, 3, *size, device=device)).square().sum().backward()
+        found.append([parameter.grad.clone() for parameter in trunk.parameters() if parameter.requires_grad])
+    for mine, other in zip(*found, strict=True):
+        close(mine, other.cpu())
 
 
 @pytest.mark.parametrize("count", [0, 1, 3000])
