@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from resdet.structures.moving import moved
@@ -39,10 +40,11 @@ class ImageBatch:
         if not images:
             raise ValueError("ImageBatch needs at least one image, got none")
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-        normalized = [pixels.normalize(moved(image, device)) for image in images]
+        there = [moved(image, device) for image in images]
         height, width = max(least[0], *(h for h, _ in sizes)), max(least[1], *(w for _, w in sizes))
-        if sizes == [(height, width)]:
-            return cls(normalized[0][None], sizes)
+        if set(sizes) == {(height, width)}:  # nothing to pad: all at once
+            return cls(pixels.normalize(torch.stack(there)), sizes)
+        normalized = [pixels.normalize(image) for image in there]
         tensor = normalized[0].new_zeros(len(images), 3, height, width)
         for slot, image in zip(tensor, normalized, strict=True):
             slot[:, : image.shape[-2], : image.shape[-1]] = image

@@ -121,10 +121,12 @@ class FasterRCNN(nn.Module):
         losses: dict[str, Tensor] = {}
         if "rpn" in parts or proposals is None:
             predicted = self.rpn.predict(features)
+        # before the host waits for how many proposals there are, while a GPU computes the trunk
+        matches = self.rpn.match(predicted[2], truth) if "rpn" in parts else None
         if "roi" in parts and proposals is None:
             proposals = [boxes for boxes, _ in self.rpn.propose(*predicted, batch.sizes, self.rpn.train_filter)]
         if "rpn" in parts:
-            losses |= self.rpn.losses(*predicted, truth, share)
+            losses |= self.rpn.losses(*predicted, truth, share, matches)
         if "roi" in parts and proposals is not None:
             regions = self.roi_heads.sample_regions([boxes.to(self.device) for boxes in proposals], truth, share)
             losses |= self.roi_heads.losses(features, regions, share)

@@ -59,7 +59,7 @@ def match(
             is_best |= ((iou == most) & (most > 0)).any(dim=-2)
 
     negative = best_iou < bg_iou_thresh
-    for regions in () if ignore is None else ignore.split(chunk, dim=-2):
+    for regions in () if ignore is None or not ignore.shape[-2] else ignore.split(chunk, dim=-2):
         negative &= ~(box_ioa(candidates, regions) >= _IGNORE_IOA).any(dim=-1)
     positive = (best_iou >= fg_iou_thresh) & (best_iou > 0) | is_best
     return torch.where(positive, best_box, torch.where(negative, NEGATIVE, BETWEEN))

@@ -53,12 +53,14 @@ class Regions:
     Attributes:
         boxes: N tensors float32 (R_i, 4) ``xyxy``.
         labels: int64 (R,), K for background.
-        target_boxes: float32 (P, 4), the matched ground truth of the P regions whose label is below K, in their order.
+        positive: int64 (P,), the regions whose label is below K, in their order.
+        target_boxes: float32 (P, 4), the matched ground truth of these.
         sizes: (height, width) of the N images without padding.
     """
 
     boxes: list[Tensor]
     labels: Tensor
+    positive: Tensor
     target_boxes: Tensor
     sizes: list[tuple[int, int]]
 
@@ -177,7 +179,7 @@ class RoIHeads(nn.Module):
         owner, row = image[positive], matched[positive]
         labels = torch.full_like(matched, self.num_classes)
         labels[positive] = targets.labels[owner, row]
-        return Regions(list(boxes), labels, targets.boxes[owner, row], targets.sizes)
+        return Regions(list(boxes), labels, positive, targets.boxes[owner, row], targets.sizes)
 
     def _check_labels(self, targets: TargetBatch) -> None:
         for path, largest in zip(targets.paths, targets.largest_labels, strict=True):
@@ -192,7 +194,7 @@ class RoIHeads(nn.Module):
         """
         logits, deltas = self(features, regions.boxes, regions.sizes)
         count = max(len(regions.labels), 1) if share is None else share.normalizer(len(regions.labels))
-        positive = (regions.labels < self.num_classes).nonzero()[:, 0]
+        positive = regions.positive
         references = torch.cat(regions.boxes)[positive]
         return {
             "loss_roi_cls": F.cross_entropy(at_least_float32(logits), regions.labels, reduction="sum") / count,

@@ -133,11 +133,9 @@ class RPN(nn.Module):
             for i, size in enumerate(sizes)
         ]
 
-    def losses(
-        self, logits: Tensor, deltas: Tensor, anchors: Tensor, targets: TargetBatch, share: Share | None = None
-    ) -> dict[str, Tensor]:
-        """``anchor_losses`` over anchors matched to the targets and drawn at random; the tensors are what ``predict`` gives."""
-        matches = match(
+    def match(self, anchors: Tensor, targets: TargetBatch) -> Tensor:
+        """What each anchor is in training, int64 (N, A), as ``match`` says it."""
+        return match(
             anchors,
             targets.boxes,
             fg_iou_thresh=self.fg_iou_thresh,
@@ -145,6 +143,21 @@ class RPN(nn.Module):
             keep_best=True,
             ignore=targets.ignore,
         )
+
+    def losses(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        anchors: Tensor,
+        targets: TargetBatch,
+        share: Share | None = None,
+        matches: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """``anchor_losses`` over anchors matched to the targets and drawn at random; the tensors are what ``predict`` gives.
+
+        ``matches`` is what ``match`` gives; None: it is computed now.
+        """
+        matches = self.match(anchors, targets) if matches is None else matches
         sampled = sample(
             matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction, share=share
         )
