@@ -6,6 +6,7 @@ Only kinds of input that come back are recorded; others run as they are written.
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -131,6 +132,7 @@ class Graphs:
         self._there, self._back = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         self._x = x.detach().clone().requires_grad_(x.requires_grad)
         wanted = [*parameters, self._x] if x.requires_grad else list(parameters)
+        gc.collect()  # a graph that was dropped must not be taken down while another one is recorded
         stream = torch.cuda.Stream(x.device)
         stream.wait_stream(torch.cuda.current_stream(x.device))
         enabled, dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")

@@ -6,38 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from repeated_passes import Repeated
 from torch import Tensor, nn
 
 from resdet.models.training_rows.recorded import Recorded, record_passes, recording_misfit
-
-
-class Repeated:
-    """What ``Graphs`` does, by calling the module again: input, output and gradients lie where they lay before."""
-
-    made: list[Repeated]
-
-    def __init__(
-        self, plain: Callable[[Tensor], Tensor], x: Tensor, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]
-    ) -> None:
-        self.plain, self.gradients, self.replays = plain, gradients, 0
-        self.x = x.detach().clone().requires_grad_(x.requires_grad)
-        self.wanted = [*parameters, self.x] if x.requires_grad else list(parameters)
-        self.y, self.of_x = plain(self.x).detach().clone(), torch.zeros_like(x)
-        self.made.append(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.replays += 1
-        with torch.no_grad():
-            self.x.copy_(x)
-        with torch.enable_grad():
-            self.graph = self.plain(self.x)
-        return self.y.copy_(self.graph.detach())
-
-    def backward(self, gradient: Tensor) -> Tensor | None:
-        found = torch.autograd.grad(self.graph, self.wanted, gradient)
-        for mine, new in zip(self.gradients, found[: len(self.gradients)], strict=True):
-            mine.copy_(new)
-        return self.of_x.copy_(found[-1]) if self.x.requires_grad else None
 
 
 def small_module() -> nn.Module:
@@ -51,7 +23,7 @@ def small_module() -> nn.Module:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Repeated]:
     """The recordings that were made."""
     made: list[Repeated] = []
-    monkeypatch.setattr(Repeated, "made", made, raising=False)
+    monkeypatch.setattr(Repeated, "made", made)
     return made
 
 
