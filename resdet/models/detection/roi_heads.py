@@ -171,15 +171,20 @@ class RoIHeads(nn.Module):
         image, region = sample(
             matches, batch_size_per_image=self.batch_size_per_image, positive_fraction=self.positive_fraction, share=share
         )
-        # a device's host waits twice: for how many regions each image has, and how many positives there are
-        drawn = (image == torch.arange(len(own), device=image.device)[:, None]).sum(1)
-        boxes = candidates[image, region].split(drawn.tolist())
+        boxes = candidates[image, region].split(self._counts(image, len(own)))
         matched = matches[image, region]
-        positive = (matched >= 0).nonzero()[:, 0]
+        positive = (matched >= 0).nonzero()[:, 0]  # once: a device's host waits for how many there are
         owner, row = image[positive], matched[positive]
         labels = torch.full_like(matched, self.num_classes)
         labels[positive] = targets.labels[owner, row]
         return Regions(list(boxes), labels, positive, targets.boxes[owner, row], targets.sizes)
+
+    def _counts(self, image: Tensor, images: int) -> list[int]:
+        """How many regions were drawn of each image, from the image of each, (R,). A host waits only where some are missing."""
+        if len(image) == images * self.batch_size_per_image:
+            return [self.batch_size_per_image] * images
+        counts: list[int] = (image == torch.arange(images, device=image.device)[:, None]).sum(1).tolist()
+        return counts
 
     def _check_labels(self, targets: TargetBatch) -> None:
         for path, largest in zip(targets.paths, targets.largest_labels, strict=True):

@@ -112,6 +112,16 @@ def test_images_of_different_many_proposals_and_objects_are_each_as_if_alone() -
     assert regions.labels.tolist() == [3, 1, 2, 3, 3, 3, 0, 3, 0]
 
 
+@pytest.mark.parametrize("counts", [(20, 20), (20, 5), (0, 20)])
+def test_each_image_keeps_its_own_regions(counts: tuple[int, int]) -> None:
+    """Where each gives as many as are drawn, and where one has fewer."""
+    proposals = [torch.tensor([[x, 40.0, x + 9, 60]]).repeat(count, 1) for x, count in zip((0.0, 50.0), counts, strict=True)]
+    nothing = [Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), (64, 96))] * 2
+    found = build_heads(batch_size_per_image=8).sample_regions(proposals, TargetBatch.from_targets(nothing)).boxes
+    for boxes, own in zip(found, proposals, strict=True):
+        assert torch.equal(boxes, own[:8])
+
+
 def test_a_label_beyond_the_classes_is_named() -> None:
     box = torch.tensor([[0.0, 0, 9, 9]])
     targets = [Target(box, torch.tensor([label]), (64, 96), path=f"{label}.jpg") for label in (2, 3, 0)]
