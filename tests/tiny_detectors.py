@@ -37,6 +37,28 @@ def tiny_detector(seed: int = 0, names: list[str] | None = None, **changes: dict
     return spread_outputs(model)
 
 
+def short_run(tiny_coco: Any) -> dict[str, Any]:
+    """Changes to the run file ``coco_r50``: eight steps of a tiny detector from scratch, without evaluation."""
+    return {
+        "from_scratch": True,
+        "model.backbone.name": "resnet18",
+        "model.backbone.width": 4,
+        "model.backbone.weights": "",
+        "model.freeze_at": 0,
+        "model.anchors.sizes": [16, 32],
+        "data.train": [{"format": "coco", "root": str(tiny_coco.images), "annotations": str(tiny_coco.annotations)}],
+        "data.short_side": [64],
+        "data.max_side": 96,
+        "data.val.root": "",
+        "data.val.annotations": "",
+        "data.workers": 0,
+        "schedule.iterations": 8,
+        "schedule.milestones": [],
+        "schedule.warmup_iterations": 1,
+        "run.batch": 2,
+    }
+
+
 @torch.no_grad()
 def spread_outputs(model: FasterRCNN) -> FasterRCNN:
     """``model`` itself; what its untrained output layers say is spread over a range where nothing saturates."""

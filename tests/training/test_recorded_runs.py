@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from repeated_passes import Repeated
+from tiny_detectors import short_run
 from torch import Tensor
 
 import resdet
@@ -20,28 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:frozen BN")
 
 def weights(tiny_coco: Any, output: Path, **options: Any) -> dict[str, Tensor]:
     """Of a short training of a tiny detector, in two parts a batch."""
-    source = {"format": "coco", "root": str(tiny_coco.images), "annotations": str(tiny_coco.annotations)}
-    chosen = {
-        "from_scratch": True,
-        "model.backbone.name": "resnet18",
-        "model.backbone.width": 4,
-        "model.backbone.weights": "",
-        "model.freeze_at": 0,
-        "model.anchors.sizes": [16, 32],
-        "data.train": [source],
-        "data.short_side": [64],
-        "data.max_side": 96,
-        "data.val.root": "",
-        "data.val.annotations": "",
-        "data.workers": 0,
-        "schedule.iterations": 8,
-        "schedule.milestones": [],
-        "schedule.warmup_iterations": 1,
-        "run.batch": 2,
-        "run.accumulate": 2,
-        "run.kernels": "torch",
-        **options,
-    }
+    chosen = short_run(tiny_coco) | {"run.accumulate": 2, "run.kernels": "torch"} | options
     return resdet.train("coco_r50", output=output, device="cpu", **chosen).model.state_dict()
 
 
