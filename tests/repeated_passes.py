@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 
 class Repeated:
@@ -16,16 +17,17 @@ class Repeated:
 
     def __init__(
         self,
-        plain: Callable[[Tensor], Tensor],
+        module: nn.Module,
         x: Tensor,
-        parameters: Sequence[nn.Parameter],
+        parameters: Mapping[str, nn.Parameter],
         gradients: Sequence[Tensor],
         **_: object,
     ) -> None:
-        self.plain, self.gradients, self.replays = plain, gradients, 0
+        self.module, self.gradients, self.replays = module, gradients, 0
+        self.own = {name: nn.Parameter(parameter.detach()) for name, parameter in parameters.items()}
         self.x = x.detach().clone().requires_grad_(x.requires_grad)
-        self.wanted = [*parameters, self.x] if x.requires_grad else list(parameters)
-        self.y, self.of_x = plain(self.x).detach().clone(), torch.zeros_like(x)
+        self.wanted = [*self.own.values(), self.x] if x.requires_grad else list(self.own.values())
+        self.y, self.of_x = module(self.x).detach().clone(), torch.zeros_like(x)
         self.made.append(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,7 +35,7 @@ class Repeated:
         with torch.no_grad():
             self.x.copy_(x)
         with torch.enable_grad():
-            self.graph = self.plain(self.x)
+            self.graph = functional_call(self.module, self.own, (self.x,))
         return self.y.copy_(self.graph.detach())
 
     def backward(self, gradient: Tensor) -> Tensor | None:

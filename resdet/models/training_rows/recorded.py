@@ -9,12 +9,13 @@ import functools
 import gc
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol, cast
 from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from resdet.models.backbones.misfit import has_global_hooks, module_misfit
 
@@ -23,8 +24,8 @@ _log = logging.getLogger(__name__)
 _SEEN = 3  # a kind is recorded at this appearance: many sizes of images come once or twice
 _KINDS = 8  # each keeps memory of its own for input, output and their gradients
 _WARM_UP = 3  # passes in which libraries choose their kernels and take their memory, which cannot be recorded
-# makes the passes of a module for inputs like this one: its forward, the input, its parameters, where to put their gradients
-Record = Callable[[Callable[[Tensor], Tensor], Tensor, Sequence[nn.Parameter], Sequence[Tensor]], "Passes"]
+# makes the passes of a module for inputs like this one: the module, the input, its parameters, where to put their gradients
+Record = Callable[[nn.Module, Tensor, Mapping[str, nn.Parameter], Sequence[Tensor]], "Passes"]
 
 
 class Passes(Protocol):
@@ -50,9 +51,9 @@ class Recorded:
     """
 
     def __init__(self, module: nn.Module, record: Record | None = None) -> None:
-        self._plain: Callable[[Tensor], Tensor] = module.forward
+        self._plain = _Plain(module)
         self._record = record or functools.partial(Graphs, pool=torch.cuda.graph_pool_handle())
-        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self._parameters = {name: each for name, each in self._plain.named_parameters() if each.requires_grad}
         self._gradients: list[Tensor] = []
         self._seen: Counter[Hashable] = Counter()
         self._passes: dict[Hashable, Passes] = {}
@@ -62,13 +63,13 @@ class Recorded:
         """What the module makes of ``x``."""
         trains = torch.is_grad_enabled() and bool(self._parameters or x.requires_grad) and x.numel() > 0
         if not trains or self._busy() or has_global_hooks():
-            return self._plain(x)
+            return self._plain.forward(x)
         kind = _kind(x)
         self._seen[kind] += 1
         if kind not in self._passes:
             if self._seen[kind] < _SEEN or len(self._passes) == _KINDS:
-                return self._plain(x)
-            self._gradients = self._gradients or [torch.empty_like(parameter) for parameter in self._parameters]
+                return self._plain.forward(x)
+            self._gradients = self._gradients or [torch.empty_like(each) for each in self._parameters.values()]
             self._passes[kind] = self._record(self._plain, x, self._parameters, self._gradients)
         use = _Use(self, self._passes[kind])
         self._last = ref(use)
@@ -78,15 +79,26 @@ class Recorded:
     def way_back(self, passes: Passes, gradient: Tensor) -> Tensor | None:
         """Add the gradients of the parameters to theirs; the input's."""
         # these may lie where the new ones are written to
-        before = [None if parameter.grad is None else parameter.grad.clone() for parameter in self._parameters]
+        before = [None if parameter.grad is None else parameter.grad.clone() for parameter in self._parameters.values()]
         of_x = passes.backward(gradient)
-        for parameter, mine, other in zip(self._parameters, self._gradients, before, strict=True):
+        for parameter, mine, other in zip(self._parameters.values(), self._gradients, before, strict=True):
             parameter.grad = mine if other is None else mine.add_(other)
         return of_x
 
     def _busy(self) -> bool:
         use = None if self._last is None else self._last()
         return use is not None and not use.over
+
+
+class _Plain(nn.Module):
+    """A module by the ``forward`` that it had."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module, self._run = module, module.forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self._run(x))
 
 
 class _Use:
@@ -115,23 +127,25 @@ class Graphs:
     """``Passes`` on a GPU, as two graphs.
 
     Args:
-        plain, x, parameters, gradients: see ``Record``.
+        module, x, parameters, gradients: see ``Record``.
         pool: memory for what lies between the passes. Graphs may share it when the passes of one never lie between those of
             another.
     """
 
     def __init__(
         self,
-        plain: Callable[[Tensor], Tensor],
+        module: nn.Module,
         x: Tensor,
-        parameters: Sequence[nn.Parameter],
+        parameters: Mapping[str, nn.Parameter],
         gradients: Sequence[Tensor],
         *,
         pool: Any,
     ) -> None:
         self._there, self._back = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         self._x = x.detach().clone().requires_grad_(x.requires_grad)
-        wanted = [*parameters, self._x] if x.requires_grad else list(parameters)
+        # parameters of its own in the same memory: autograd ties the module's to the stream of a step that it may still know
+        own: dict[str, Tensor] = {name: nn.Parameter(parameter.detach()) for name, parameter in parameters.items()}
+        wanted = [*own.values(), self._x] if x.requires_grad else list(own.values())
         gc.collect()  # a graph that was dropped must not be taken down while another one is recorded
         stream = torch.cuda.Stream(x.device)
         stream.wait_stream(torch.cuda.current_stream(x.device))
@@ -140,13 +154,13 @@ class Graphs:
         with torch.enable_grad(), torch.autocast("cuda", dtype, enabled, cache_enabled=False):
             with torch.cuda.stream(stream):
                 for _ in range(_WARM_UP):
-                    y = plain(self._x)
+                    y = functional_call(module, own, (self._x,))
                     self._gradient = torch.zeros_like(y)
                     found = torch.autograd.grad(y, wanted, self._gradient)
                     del y, found
             # threads that load images may go on
             with torch.cuda.graph(self._there, pool=pool, stream=stream, capture_error_mode="thread_local"):
-                y = plain(self._x)
+                y = functional_call(module, own, (self._x,))
             with torch.cuda.graph(self._back, pool=pool, stream=stream, capture_error_mode="thread_local"):
                 found = torch.autograd.grad(y, wanted, self._gradient)
                 if gradients:
