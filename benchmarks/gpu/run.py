@@ -34,10 +34,10 @@ NEEDED = (
 )  # fmt: skip
 # by priority: what comes late may find no time
 STAGES = (
-    Stage("tests", 80, "check.py"),
+    Stage("tests", 110, "check.py"),
     Stage("waits", 30, "waits.py"),
     Stage("inference", 80, "detect.py"),
-    Stage("training", 45, "train.py"),
+    Stage("training", 60, "train.py"),
     Stage("classification", 30, "classify.py"),
     Stage("input", 20, "load.py"),
     Stage("cifar10", 190, "cifar.py"),
