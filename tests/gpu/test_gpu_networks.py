@@ -100,6 +100,11 @@ def test_a_detectors_steps(device: torch.device, monkeypatch: pytest.MonkeyPatch
         close(mine, other, 1e-2)
 
 
+def places(tensor: torch.Tensor) -> list[int]:
+    """The strides of the dimensions that have any."""
+    return [step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
+
+
 def test_recorded_passes_of_a_detector(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients of a step, and losses of steps of which most are replayed, are those of passes that are not recorded."""
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
@@ -114,7 +119,7 @@ def test_recorded_passes_of_a_detector(device: torch.device, monkeypatch: pytest
         losses[-1] += losses_after(model, device, 5)
     for mine, other in zip(gradients[1], gradients[0], strict=True):
         close(mine, other.cpu())
-        assert mine.stride() == other.stride()
+        assert places(mine) == places(other)
     close(losses[1][0], losses[0][0])
     for mine, other in zip(losses[1], losses[0], strict=True):  # rounding grows from step to step
         close(mine, other, 1e-3)
