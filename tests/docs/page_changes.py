@@ -70,7 +70,9 @@ CHANGES: dict[str, Change] = {
     "data pca": Change(other={"mine.yaml": "pets.yaml"}),
     "eval --config C --predictions": Change("--output scored", {"submission.csv": "runs/C/eval/submission.csv"}),
     "eval --config C --weights": Change(other={"a.safetensors": "objects/a.safetensors", "b.pth": "objects/b.pth"}),
-    "eval --config coco_r50 --weights": Change("data.workers=0 model.backbone.width=8"),
+    "eval --config coco_r50 --weights": Change(
+        "data.workers=0 model.backbone.width=8 data.test_short_side=160 data.max_side=266"
+    ),
     "eval --config imagenet_r50": Change(
         "data.workers=0", {f"{name}.safetensors": f"imagenet/{name}.safetensors" for name in "ab"}
     ),
