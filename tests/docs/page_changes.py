@@ -28,6 +28,7 @@ DEAR = {
     "train-det --data photos.zip": "2 s; tests/training/plan reads a zip",
     "train-loc --config imagenet_loc_r101_rcnn": "2.5 s; tests/training/localization trains one",
 }
+SLOW_PAGES = ("docs/analyses.md", "docs/own_data.md")  # of those that are run, these take more than 5 seconds
 DEAR_PAGES = {"docs/lesson.md": "9 s; the analyses of docs/analyses.md with other numbers"}
 
 

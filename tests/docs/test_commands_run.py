@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from page_changes import CANNOT, CHANGES, DEAR, DEAR_PAGES, Change
+from page_changes import CANNOT, CHANGES, DEAR, DEAR_PAGES, SLOW_PAGES, Change
 from page_commands import commands
 from page_world import make_world
 
@@ -58,7 +58,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("page", runs())
+@pytest.mark.parametrize("page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW_PAGES)) for page in runs()])
 def test_the_commands_of_a_page_run(
     page: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
