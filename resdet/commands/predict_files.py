@@ -20,8 +20,9 @@ from resdet.files import write_json
 from resdet.inference.classifier import ImageClassifier, images_at_once
 from resdet.inference.detector import Detector
 from resdet.inference.exported.networks import ExportedDetector
-from resdet.inference.tiles import Tiles
+from resdet.inference.tiles import PROPOSALS, Tiles
 from resdet.inference.video import frame_count, frame_rate, has_frames, is_camera, video_frames
+from resdet.inference.windowed_file import open_windows
 from resdet.progress import track
 from resdet.report.outputs import OUTPUTS
 from resdet.report.predictions import (
@@ -49,6 +50,9 @@ def as_asked(model: Detector, args: argparse.Namespace, *, note: bool) -> Detect
         model.transform = DetectionTestTransform(args.short_side, longest)
     if args.tile:
         model.tiles = Tiles(args.tile, args.overlap)
+        own = model.propose_at_least(PROPOSALS)
+        if note and own < PROPOSALS:
+            say(f"note: {PROPOSALS} regions are proposed in a window; of a picture the model proposes {own}", error=True)
     lowest = model.score_thresh
     if note and args.score_thresh < lowest:
         say(
@@ -99,7 +103,7 @@ def search_files(model: Detector, args: argparse.Namespace, files: Sequence[Inpu
     def work(number: int, add: Callable[[Row], None]) -> None:
         path = files[number].path
         results = _results(model, path, args)
-        shown = _drawn(results, path, targets[number], args.every) if drawn else results
+        shown = _drawn(results, path, targets[number], args) if drawn else results
         with _until_interrupted(path), contextlib.closing(shown):
             for found in shown:
                 for each in outputs:
@@ -179,13 +183,19 @@ def _results(model: Detector, path: Path, args: argparse.Namespace) -> Generator
         say(f"{path}: {chosen.summary()}")
 
 
-def _drawn(results: Iterator[Detections], path: Path, target: Path, every: int) -> Generator[Detections, None, None]:
-    """The same detections, drawn into a picture or a video."""
+def _drawn(
+    results: Iterator[Detections], path: Path, target: Path, args: argparse.Namespace
+) -> Generator[Detections, None, None]:
+    """The same detections, drawn into a picture or a video; of a file that is read in windows, into a smaller copy."""
     with contextlib.ExitStack() as stack:
-        video = stack.enter_context(VideoFile(target, frame_rate(path) / every)) if has_frames(path) else None
+        video = stack.enter_context(VideoFile(target, frame_rate(path) / args.every)) if has_frames(path) else None
         for found in results:
             if video:
                 video.write(found.draw())
             else:
-                save_picture(found.draw(), target)
+                large = open_windows(path) if args.tile else None
+                copy = large.overview() if large else None
+                save_picture(found.draw(copy), target)
+                if copy:
+                    say(f"note: {target} is a smaller copy, {copy.width} x {copy.height} pixels", error=True)
             yield found

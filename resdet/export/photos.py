@@ -11,6 +11,7 @@ from PIL import Image
 from resdet.data.formats.file_names import is_image_name
 from resdet.data.synthetic.shapes import draw_scene
 from resdet.errors import ConfigError
+from resdet.files import walk_files
 from resdet.images import read_image
 
 # (height, width) of the generated ones: upright, square, wide, smaller and larger than a detector wants them
@@ -28,7 +29,7 @@ def resized_in_passes(picture: Image.Image, size: tuple[int, int]) -> Image.Imag
 
 
 def trial_pictures(given: Sequence[str | Path]) -> list[Image.Image]:
-    """The pictures of files and folders; without any, five generated ones.
+    """The pictures of files, and of folders with the folders in them; without any, five generated ones.
 
     Raises:
         ConfigError: a path that is none, or a folder without pictures.
@@ -40,7 +41,7 @@ def trial_pictures(given: Sequence[str | Path]) -> list[Image.Image]:
     files: list[Path] = []
     problems = []
     for path in map(Path, given):
-        found = sorted(each for each in path.iterdir() if is_image_name(each.name)) if path.is_dir() else [path]
+        found = sorted(Path(each) for each in walk_files(path) if is_image_name(Path(each).name)) if path.is_dir() else [path]
         if not found or not path.exists():
             problems.append(f"--images {path}: {'holds no image' if path.is_dir() else 'no such file or folder'}")
         files += found

@@ -26,6 +26,8 @@ from resdet.models.model_file import FileVersion
 from resdet.structures import Detections, Target, clip_boxes
 from resdet.structures.pictures import ImageInput
 
+_PER_PROPOSAL = 20  # anchors that enter NMS for each proposal that is kept; the paper's 6,000 for 300
+
 
 @dataclass(frozen=True)
 class Improvements:
@@ -93,6 +95,20 @@ class Detector:
         """The score that all detections are above, in [0, 1]."""
         first = self.models[0]
         return first.score_thresh if isinstance(first, ExportedDetector) else first.roi_heads.postprocess.score_thresh
+
+    def propose_at_least(self, count: int) -> int:
+        """Have each network propose at least so many regions of a picture, or of a window of one.
+
+        Returns:
+            How many the first one proposed before; exported networks go on with theirs.
+        """
+        networks = [model.rpn for model in self.models if not isinstance(model, ExportedDetector)]
+        before = networks[0].test_filter.post_nms_top_n if networks else count
+        for rpn in networks:
+            if rpn.test_filter.post_nms_top_n < count:
+                pre_nms_top_n = max(rpn.test_filter.pre_nms_top_n, _PER_PROPOSAL * count)
+                rpn.test_filter = replace(rpn.test_filter, pre_nms_top_n=pre_nms_top_n, post_nms_top_n=count)
+        return before
 
     @overload
     def predict(self, images: ImageInput, *, score_thresh: float = 0.0, color: str = "rgb") -> Detections: ...

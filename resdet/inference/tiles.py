@@ -17,6 +17,8 @@ from resdet.structures.boxes import scale_boxes
 
 Window = tuple[int, int, int, int]  # xyxy, pixels
 
+# regions of a window, at least, for it may hold more than the photos that a model was trained for (docs/results/tiles)
+PROPOSALS = 600
 _EDGE = 2.0  # pixels; a box so near to the seam of its window is taken for cut by it
 _COVERED = 0.5  # of a cut box's area inside another box of its class: it is a piece of that
 

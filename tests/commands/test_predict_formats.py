@@ -16,8 +16,11 @@ from videos import written_video
 
 import resdet
 from resdet.cli import main
-from resdet.inference.tiles import Tiles
+from resdet.inference import windowed_file
+from resdet.inference.tiles import PROPOSALS, Tiles
 from resdet.inference.video import video_frames
+from resdet.inference.windowed_file import open_windows
+from resdet.report.predictions import detections_of
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_some_classes_and_the_best_objects(weights: Path, folder: Path, tmp_path
     assert predict(weights, folder, tmp_path / "none", "--classes", "cow") == 2
 
 
-def test_another_size_and_windows(weights: Path, tmp_path: Path) -> None:
+def test_another_size_and_windows(weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(pixels(3, 160, 200)).save(tmp_path / "large.png")
     detector = resdet.load_detector(weights, device="cpu")
     for options, change in (
@@ -88,9 +91,37 @@ def test_another_size_and_windows(weights: Path, tmp_path: Path) -> None:
         other = resdet.load_detector(weights, device="cpu")
         for name, value in change.items():
             setattr(other, name, value)
+        more = other.propose_at_least(PROPOSALS) if "--tile" in options else PROPOSALS
+        note = f"note: {PROPOSALS} regions are proposed in a window; of a picture the model proposes {more}\n"
+        assert (note in capfd.readouterr().err) == ("--tile" in options)
         expected = other.predict(tmp_path / "large.png", score_thresh=0.1)
         assert [each["box"] for each in rows(tmp_path / "out")[0]["detections"]] == [list(each.box) for each in expected]
         assert expected.boxes.tolist() != detector.predict(tmp_path / "large.png", score_thresh=0.1).boxes.tolist()
+
+
+def test_what_is_read_in_windows_is_drawn_smaller(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyvips", reason="the extra 'large' is not installed", exc_type=ImportError)
+    path = tmp_path / "large.tif"
+    Image.fromarray(pixels(3, 160, 200)).save(path)
+    monkeypatch.setattr(windowed_file, "_OVERVIEW", 100)
+    for place in ("inference.sources", "commands.predict_files", "report.outputs.beside"):
+        monkeypatch.setattr(f"resdet.{place}.open_windows", lambda source: open_windows(source, least=0))
+    for whole in ("inference.sources.to_image", "structures.detections.to_image", "report.outputs.beside.read_image"):
+        monkeypatch.setattr(f"resdet.{whole}", lambda *_: pytest.fail("decoded whole"))
+    assert predict(weights, path, tmp_path / "out", "--tile", "96", "--format", "pictures,crops,json") == 0
+    assert f"note: {tmp_path / 'out' / 'large.png'} is a smaller copy, 100 x 80 pixels\n" in capfd.readouterr().err
+    (row,) = rows(tmp_path / "out")
+    assert (row["width"], row["height"], len(row["detections"]) > 3) == (200, 160, True)
+    large = open_windows(path, least=0)
+    assert large is not None
+    expected = detections_of(row, resdet.load_detector(weights, device="cpu").names).draw(large.overview())
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "large.png")), np.asarray(expected))
+    first = row["detections"][0]
+    (crop,) = (tmp_path / "out" / "crops" / first["name"]).glob("large_1.png")
+    x1, y1, x2, y2 = first["box"]
+    assert np.array_equal(np.asarray(Image.open(crop)), pixels(3, 160, 200)[int(y1) : -int(-y2 // 1), int(x1) : -int(-x2 // 1)])
 
 
 def test_every_so_many_frames(weights: Path, tmp_path: Path) -> None:

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from page_commands import ROOT, commands
 
 from resdet.cli import _parse
-from resdet.commands.parsers import COMMANDS, command_parser
-
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def shown(page: str) -> Iterator[str]:
-    """The commands of a page's blocks, lines that go on joined; not those that leave something out, or choose."""
-    for block in re.findall(r"^```\w*\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-        for line in re.sub(r"\\\n\s*", "", block).splitlines():
-            found = re.match(
-                r"(?:\w+=\S+ )*(?:torchrun .*-m )?resdet (?!.*(?:…|\.\.\.|\$|\w\|\w))([a-z][\w-]*(?: .*)?)$", line.strip()
-            )
-            if found:
-                yield re.split(r"\s(?:\||>|#|&&|2>)", found[1] + " ")[0]
-
-
-def commands() -> list[tuple[str, str]]:
-    found = [(str(page.relative_to(ROOT)), command) for page in PAGES for command in shown(page.read_text(encoding="utf-8"))]
-    return [(page, command) for page, command in found if command.split()[0] in COMMANDS]
+from resdet.commands.parsers import command_parser
 
 
 def test_there_are_many() -> None:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from browsers import chromium, violations
 from site_pages import Built, read_page
 
 import resdet
@@ -49,6 +50,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert built.returncode == 0, built.stderr
     assert "WARNING" not in built.stderr
     return folder
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    """See ``browsers.chromium``."""
+    yield from chromium()
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +180,15 @@ def test_the_notebook_is_shown(pages: dict[Path, Built], site: Path) -> None:
     assert {"pictures", "a-backbone", "the-detector", "what-it-finds"} <= page.ids
     assert "load_detector" in page.text
     assert "../own_data.html" in page.links
+
+
+@pytest.mark.parametrize(("page", "width"), [("index.html", 1280), ("own_data.html", 420)])  # narrow pages have wide code
+def test_accessibility_by_axe(page: str, width: int, site: Path, driver: Any) -> None:
+    driver.set_window_size(width, 900)
+    driver.get((site / page).as_uri())
+    for scheme in ("default", "slate"):
+        driver.execute_script("document.body.dataset.mdColorScheme = arguments[0]", scheme)
+        assert [each for each in violations(driver) if each[1] in ("serious", "critical")] == [], scheme
 
 
 def test_what_is_broken_fails(tmp_path: Path) -> None:

@@ -65,13 +65,15 @@ def test_a_link_on_the_site(page: str, link: str, there: str) -> None:
         ("text\n1. a\n2. b\n", "text\n\n1. a\n2. b\n"),
         ("text\n| a |\n|---|\n", "text\n\n| a |\n|---|\n"),
         ("```\ncode\n```\n- a\n", "```\ncode\n```\n\n- a\n"),
-        ("```\ncode\n- no list\n```\ntext\n", "```\ncode\n- no list\n```\ntext\n"),
+        ("```\ncode\n- no list\n```\ntext\n- a\n", "```\ncode\n- no list\n```\n\ntext\n\n- a\n"),
+        ("text\n```\ncode\n```\n", "text\n```\ncode\n```\n"),
+        ("```\ncode\n```\n```\n- no list\n```\n\ntext\n", "```\ncode\n```\n\n```\n- no list\n```\n\ntext\n"),
         ("- a\n  goes on\n- b\n", "- a\n  goes on\n- b\n"),
         ("text\n\n- a\n", "text\n\n- a\n"),
         ("in the year\n2015. More\n", "in the year\n2015. More\n"),
     ],
 )
-def test_lists_and_tables_get_an_empty_line_before_them(page: str, there: str) -> None:
+def test_lists_and_tables_get_an_empty_line_before_them_and_code_one_after_it(page: str, there: str) -> None:
     assert site_links.with_gaps(page) == there
 
 

@@ -24,6 +24,7 @@ import resdet
 import resdet.export.subject
 from resdet.errors import ConfigError, DataError, ResdetError
 from resdet.export.export import export_file
+from resdet.export.photos import trial_pictures
 from resdet.models.build import create_model
 
 without_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs OpenVINO, resdet[export]")
@@ -183,6 +184,14 @@ def test_files_that_are_none_and_other_suffixes(models: Path, tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"--images .*empty: holds no image"):
         export_file(models / "detector.safetensors", tmp_path / "a.onnx", images=[tmp_path / "empty"])
+
+
+def test_photos_are_those_of_a_folder_and_of_folders_in_it(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    for number, name in enumerate(("b.png", "more/a.png", ".hidden.png"), 5):
+        Image.new("RGB", (number, number)).save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "notes.txt").touch()
+    assert [each.width for each in trial_pictures([tmp_path / "photos", tmp_path / "photos/b.png"])] == [5, 6, 5]
 
 
 def test_a_localizer_of_stage_rcnn_and_a_small_shorter_side(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from resdet.inference.detector import Detector, Improvements, detect_batches, de
 from resdet.inference.device import select_device
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
+from resdet.inference.regions import NetworkScorer
 from resdet.models.build.detector import build_postprocess, build_roi_heads
 from resdet.structures import PIXEL_CONVENTIONS, Target
 from resdet.structures.boxes import mirror_boxes
@@ -253,6 +254,18 @@ def test_the_detector_makes_the_pyramid_that_its_batches_have() -> None:
     (expected,) = detect_batches([model], [batch], ALL)
     assert len(found) > 3
     assert same(found, expected)
+
+
+def test_more_proposals_where_they_are_asked_for() -> None:
+    detector = Detector(tiny_detector(1), tiny_detector(2), short_side=64, max_side=96)
+    before = [replace(model.rpn.test_filter) for model in detector.models]
+    assert detector.propose_at_least(20) == 20  # what they propose already
+    assert [model.rpn.test_filter for model in detector.models] == before
+    assert detector.propose_at_least(30) == 20
+    expected = replace(before[0], pre_nms_top_n=600, post_nms_top_n=30)
+    assert [model.rpn.test_filter for model in detector.models] == [expected] * 2
+    assert detector.propose_at_least(1) == 30
+    assert len(NetworkScorer(detector.models[0], picture(0), ()).propose()) == 30
 
 
 def test_scales_must_increase() -> None:

@@ -15,8 +15,8 @@ _DOCS, _OUTSIDE = "docs/", "repository/"
 # code blocks and inline code come first, so that what looks like a link in them is left alone
 _LINK = re.compile(r"^```.*?^```|`[^`\n]+`|(\[[\w./]+\.md\]|\])\((?![a-z]+:|#)([^)#\s]+)", re.MULTILINE | re.DOTALL)
 
-# a block of code, or a line that is no list or table, and what begins one after it
-_TOUCHING = re.compile(r"(^```(?s:.*?)^```+\n|^(?!-|\||1\. )\S.*\n)(- |1\. |\|)?", re.MULTILINE)
+# a block of code with what follows it, or a line that is no list or table, with what begins one after it
+_TOUCHING = re.compile(r"(^```(?s:.*?)^```+\n|^(?!-|\||1\. )\S.*\n)(?:(?=(- |1\. |\||(?<=```\n)\S))|)", re.MULTILINE)
 
 
 def place(path: str) -> str:
@@ -57,8 +57,8 @@ def for_the_site(markdown: str, uri: str) -> str:
 
 
 def with_gaps(markdown: str) -> str:
-    """A page with an empty line before each list and table: GitHub needs none there."""
-    return _TOUCHING.sub(lambda match: match[1] + (f"\n{match[2]}" if match[2] else ""), markdown)
+    """A page with an empty line before each list and table, and after each block of code: GitHub needs none there."""
+    return _TOUCHING.sub(lambda match: match[1] + ("\n" if match[2] else ""), markdown)
 
 
 def beside_docs(pages: Iterable[str]) -> dict[str, str]:

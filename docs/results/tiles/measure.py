@@ -20,12 +20,12 @@ from PIL import Image
 import resdet
 from resdet.data.formats.voc import read_voc
 from resdet.inference.detector import Detector
-from resdet.inference.tiles import Tiles
+from resdet.inference.tiles import PROPOSALS, Tiles
 from resdet.ops.iou import box_iou
 
 SIDE, SHORT = 4000, 320
 SCORE, IOU = 0.5, 0.5
-WAYS = ((1024, 0.2, 600), (1024, 0.2, 300))
+WAYS = ((1024, 0.2, PROPOSALS), (1024, 0.2, 300), (1024, 0.2, 0))
 
 
 def mosaic(root: Path, seed: int) -> tuple[Image.Image, torch.Tensor]:
@@ -101,11 +101,13 @@ def main() -> None:
         detector = resdet.load_detector(file)
         detector.transform = replace(detector.transform, short_side=side, max_side=side)
         detector.tiles = tiles
-        limit_proposals(detector, proposals)
+        if proposals:
+            limit_proposals(detector, proposals)
         hit, wrong = recalled(detector, picture, truth)
         masks = (crossing(truth, tiles) & ~cut(truth, tiles), cut(truth, tiles))
         parts = [f"{int(mask.sum())}: {int(hit[mask].sum())}, whole {int(expected[mask].sum())}" for mask in masks]
-        name = f"--tile {side} --overlap {overlap}, {proposals} proposals a window"
+        own = detector.models[0].rpn.test_filter.post_nms_top_n
+        name = f"--tile {side} --overlap {overlap}, {own} proposals a window"
         cells = [name, str(len(truth)), str(int(hit.sum())), str(wrong), *parts]
         print(f"| {' | '.join(cells)} |", flush=True)
 

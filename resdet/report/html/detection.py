@@ -118,16 +118,17 @@ def threshold_section(diagnosis: Diagnosis, curves: Mapping[str, ScoreCurve]) ->
         "with the greatest F1; wrong and missed are what it costs. A detection is right when its box has an IoU of 0.5 or more "
         "with an object of its class that no better detection has taken."
     )
+    best = {name: curve.best() for name, curve in curves.items() if len(curve.scores) and curve.objects}
+    overall = curves[ALL].at(diagnosis.score)
+    best |= {ALL: overall} if ALL in best else {}  # the page has one such score, in hundredths
     rows: list[Sequence[Any]] = []
     for name, curve in curves.items():
-        if len(curve.scores) and curve.objects:
-            best = curve.best()
-            numbers = (best.score, best.f1, best.precision, best.recall)
-            rows.append([name, *numbers, best.right, best.wrong, best.missed])
+        if point := best.get(name):
+            numbers = (point.score, point.f1, point.precision, point.recall)
+            rows.append([name, *numbers, point.right, point.wrong, point.missed])
         else:
             rows.append([name, *[None] * 4, 0, None, curve.objects])
     header = ["class", "best score", "F1", "precision", "recall", "right", "wrong", "missed"]
-    best = curves[ALL].at(diagnosis.score)
     charts = Charts(
         [
             Chart(
@@ -143,8 +144,8 @@ def threshold_section(diagnosis: Diagnosis, curves: Mapping[str, ScoreCurve]) ->
                 "F1, precision and recall over the score",
                 "score",
                 "",
-                {name: _score_view(curve) for name, curve in shown.items()},
-                f"Over all classes F1 is greatest at {best.score:.2f}: {_share(best.f1)}.",
+                {name: _score_view(curve, best.get(name)) for name, curve in shown.items()},
+                f"Over all classes F1 is greatest at {overall.score:.2f}: {_share(overall.f1)}.",
                 (0, 1),
                 (0, 1),
             ),
@@ -247,15 +248,14 @@ def calibration_section(diagnosis: Diagnosis) -> Section:
     return Section("Calibration", [Text(text), calibration_chart(diagnosis.calibration, "score", "detections")])
 
 
-def _score_view(curve: ScoreCurve) -> View:
+def _score_view(curve: ScoreCurve, best: OperatingPoint | None) -> View:
     points = [curve.at(score) for score in SCORES.tolist()]
     lines = [
         Line(name, SCORES.tolist(), [getattr(point, name.lower()) for point in points])
         for name in ("F1", "precision", "recall")
     ]
-    if not (len(curve.scores) and curve.objects):
+    if best is None:
         return View(lines)
-    best: OperatingPoint = curve.best()
     return View(lines, mark=best.score, mark_text=f"F1 {best.f1:.2f} at {best.score:.2f}")
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from resdet.data.convert.voc_writer import annotation_tree
 from resdet.files import atomic_write, write_text
 from resdet.images import read_image
+from resdet.inference.windowed_file import WindowedFile, open_windows
 from resdet.report.outputs.output import Output
 from resdet.report.predictions import save_picture
 from resdet.structures import Detections
@@ -57,7 +58,7 @@ class Crops(Output):
         """See ``Output``."""
         if not len(found):
             return
-        picture = found.image or read_image(found.path)
+        picture = found.image or open_windows(found.path) or read_image(found.path)
         for number, each in enumerate(found, 1):
             folder = re.sub(r"[^\w.-]+", "_", each.name).strip(".") or "_"
             target = self.folder / "crops" / folder / f"{name}_{number}.png"
@@ -67,7 +68,7 @@ class Crops(Output):
         """See ``Output``."""
 
 
-def _crop(picture: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+def _crop(picture: Image.Image | WindowedFile, box: tuple[float, float, float, float]) -> Image.Image:
     """The whole pixels that a box touches, one at least."""
     x1, y1 = int(box[0]), int(box[1])
     return picture.crop((x1, y1, max(x1 + 1, -int(-box[2] // 1)), max(y1 + 1, -int(-box[3] // 1))))

@@ -48,8 +48,11 @@ report.boxes = (() => {
       const [x, y, , height] = item.box;
       const sign = { right: "✓", wrong: "✗", missed: "?", leftout: "–" }[item.state];
       const text = `${sign} ${gallery.names[item.label]}${item.score === null ? "" : ` ${item.score.toFixed(2)}`}`;
-      /* above the box, or inside it at the top of the picture; of a missed object at its lower end, where no detection has its own */
-      const line = item.state === "missed" ? y + height - words * 0.35 : y < words * 1.3 ? y + words : y - words * 0.3;
+      /* above the box, or inside it at the top of the picture; of a missed object at its lower end, where no detection has its own;
+         below a box that it would hide */
+      const inside = item.state === "missed" ? y + height - words * 0.35 : y < words * 1.3 ? y + words : 0;
+      const below = y + height + words * 1.1;
+      const line = !inside ? y - words * 0.3 : height < words * 3 && below < picture[3] ? below : inside;
       svg.append(element("text", { x: Math.max(0, x) + words * 0.2, y: line, "font-size": words, "stroke-width": words / 4 }, text));
     }
     return svg;

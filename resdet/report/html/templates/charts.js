@@ -26,7 +26,8 @@
     const ys = [...view.lines.flatMap((line) => line[2]), ...view.bars.map((bar) => bar[2])].filter(isNumber);
     const x = chart.xRange || (xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 1]);
     const y = chart.yRange || [Math.min(0, ...ys), Math.max(0, ...ys) * 1.05 || 1];
-    return { x: x[0] === x[1] ? [x[0] - 0.5, x[1] + 0.5] : x, y };
+    const single = x[0] === x[1] ? [x[0]] : null;
+    return { x: single ? [x[0] - 0.5, x[1] + 0.5] : x, y, xPlaces: single || places(...x, 6) };
   }
 
   function draw(chart, view) {
@@ -40,7 +41,7 @@
     const plot = element("svg", { ...inside, viewBox: `${inside.x} ${inside.y} ${inside.width} ${inside.height}` });
     for (const value of places(...range.y, 5)) {
       svg.append(element("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
-      svg.append(element("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, shown(value)));
+      svg.append(element("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, String(value)));
     }
     if (chart.ticks.length) {
       const every = Math.ceil(chart.ticks.length / 12);
@@ -51,8 +52,8 @@
         svg.append(element("text", { x: x(index + 0.5), y: height - bottom + 16, ...turned }, cut));
       });
     } else {
-      for (const value of places(...range.x, 6)) {
-        svg.append(element("text", { x: x(value), y: height - bottom + 16, "text-anchor": "middle" }, shown(value)));
+      for (const value of range.xPlaces) {
+        svg.append(element("text", { x: x(value), y: height - bottom + 16, "text-anchor": "middle" }, String(value)));
       }
     }
     svg.append(element("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, chart.x));
