@@ -14,26 +14,27 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from resdet.errors import ConfigError, DataError, ResdetError
+from resdet.errors import DataError, ResdetError
 from resdet.export.subject import Subject
-from resdet.export.torch_programs import ClassifierProgram, DetectorProgram
+from resdet.export.torch_programs import ClassifierProgram, DetectorProgram, LocalizerProgram
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
-from resdet.inference.exported.program import ExportFacts, Program
+from resdet.inference.exported.program import OUTPUTS, ExportFacts, Program
 from resdet.inference.exported.runtimes import Arrays, Session
 from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.wording import reason_of
 
 
 def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) -> Program:
     """Write a model as a ``.pt2`` file whose extra files are ``metadata``, and read it again.
 
-    The number of images is free, and of a detector their sides from 17 pixels on.
+    The number of images is free, and of a localizer the number of classes asked for. So are the sides of a detector's images,
+    from 17 pixels on, and of a localizer's, from 33 on.
 
     Raises:
-        ConfigError: a localizer.
         ResdetError: a network that torch cannot export.
     """
     module, example, dynamic = _program(subject)
@@ -54,15 +55,15 @@ def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) 
             raise DataError(f"{path}: torch cannot run it: {reason_of(error, 300)}") from error
         return {name: tensor.numpy() for name, tensor in found.items()}
 
-    outputs = ["boxes", "scores", "labels", "counts"] if isinstance(module, DetectorProgram) else ["logits", "probabilities"]
-    session = Session(list(example), outputs, dict(metadata), run)
+    session = Session(list(example), list(OUTPUTS[subject.card.task]), dict(metadata), run)
     return Program(path, subject.card, card_config(path, subject.card), ExportFacts("fp32", resizes=False), session)
 
 
 def _program(subject: Subject) -> tuple[nn.Module, dict[str, torch.Tensor], dict[str, Any]]:
     """The module, inputs like those that it is for, and which of their sides are free."""
     # with an end, for torch 2.6 wants a number of images to be no other than the largest of all numbers
-    batch, side = torch.export.Dim("batch", min=1, max=1 << 16), torch.export.Dim.DYNAMIC
+    batch, asked = (torch.export.Dim(name, min=1, max=1 << 16) for name in ("batch", "asked"))
+    side = torch.export.Dim.DYNAMIC
     if isinstance(subject.original, Detector):
         images, sizes = torch.zeros(2, 96, 128, 3, dtype=torch.uint8), torch.tensor([[96, 128], [80, 100]])
         module: nn.Module = DetectorProgram(cast(FasterRCNN, subject.original.models[0]))
@@ -72,4 +73,7 @@ def _program(subject: Subject) -> tuple[nn.Module, dict[str, torch.Tensor], dict
         crop = subject.sizes["crop"]
         images = torch.zeros(2, crop, crop, 3, dtype=torch.uint8)
         return ClassifierProgram(cast(Classifier, subject.original.model)), {"images": images}, {"images": {0: batch}}
-    raise ConfigError(f"{subject.path}: a localizer is exported as .onnx or .xml, not as .pt2")
+    images, classes = torch.zeros(2, 96, 128, 3, dtype=torch.uint8), torch.zeros(2, 3, dtype=torch.int64)
+    module = LocalizerProgram(cast(PerClassRPN, subject.original.models[0]), subject.original.vote_iou)
+    free = {"images": {0: batch, 1: side, 2: side}, "classes": {0: batch, 1: asked}}
+    return module, {"images": images, "classes": classes}, free

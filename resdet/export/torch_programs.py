@@ -3,7 +3,7 @@
 What has no fixed number, proposals and detections, is a row of places with a count, as in the graphs of ONNX. Only what NMS
 keeps has a size that the numbers decide; torch calls that data-dependent.
 
-Legend: N images, A anchors of an image, P places for proposals of an image, D for detections, K classes.
+Legend: N images, A anchors of an image, P places for proposals of an image, D for detections, K classes, Q classes asked for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from torchvision.ops import nms
 
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.localization.per_class_rpn import PerClassRPN
+from resdet.ops.iou import box_iou
 
 
 class ClassifierProgram(nn.Module):
@@ -27,6 +29,42 @@ class ClassifierProgram(nn.Module):
         """RGB uint8 images (N, H, W, 3) to logits and probabilities (N, K)."""
         logits = self.model(images.permute(0, 3, 1, 2))
         return {"logits": logits, "probabilities": logits.softmax(dim=1)}
+
+
+class LocalizerProgram(nn.Module):
+    """A per-class RPN on images that are resized already; the inputs and outputs of docs/export.md.
+
+    Args:
+        model: in eval mode.
+        vote_iou: an anchor's box votes for the best one where it overlaps it by at least this; 0: no voting.
+    """
+
+    def __init__(self, model: PerClassRPN, vote_iou: float) -> None:
+        super().__init__()
+        self.model = model
+        self.vote_iou = vote_iou
+
+    def forward(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """RGB uint8 images (N, H, W, 3) and classes int64 (N, Q), 0 … K-1, to boxes (N, Q, 4) and scores (N, Q)."""
+        logits, deltas, anchors = self.model(images.permute(0, 3, 1, 2), classes)
+        limits = torch.stack([anchors.new_full((), side) for side in (images.shape[2], images.shape[1])]).repeat(2)
+        boxes = self.model.coder.decode(deltas, anchors).clamp(min=0).minimum(limits)
+        scores = logits.sigmoid()
+        usable = torch.isfinite(boxes).all(3) & torch.isfinite(scores) & (boxes[..., 2:] > boxes[..., :2]).all(3)
+        chances = scores.where(usable, -1.0)
+        score, place = chances.max(dim=2)
+        best = boxes.gather(2, place[..., None, None].expand(-1, -1, 1, 4))
+        if self.vote_iou:
+            best = self._voted(best, boxes, chances.clamp(min=0))
+        whole = torch.cat([torch.zeros_like(limits[:2]), limits[2:]])
+        return {"boxes": best.squeeze(2).where((score >= 0)[..., None], whole), "scores": score.clamp(min=0)}
+
+    def _voted(self, best: Tensor, boxes: Tensor, weights: Tensor) -> Tensor:
+        """``box_voting`` for one box (N, Q, 1, 4) of each class; boxes (N, Q, A, 4) vote by their weights (N, Q, A)."""
+        own, candidates = best.double(), boxes.double().nan_to_num()
+        votes = (box_iou(own, candidates) >= self.vote_iou) * weights[:, :, None].double()
+        total = votes.sum(3, keepdim=True)
+        return torch.where(total > 0, votes @ candidates / total, own).float()
 
 
 class DetectorProgram(nn.Module):

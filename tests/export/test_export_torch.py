@@ -10,18 +10,18 @@ import pytest
 import tiny_classifiers
 import tiny_localizers
 import torch
-from close_detections import assert_close_detections, edges_of
 from tiny_detectors import picture, tiny_detector, written
 
 pytest.importorskip("onnx")  # which the other files of the room need
 
 from graph_runs import as_batch
+from program_runs import assert_same, assert_same_boxes, inputs, photo
 
 import resdet
+from resdet.config.localization import LocalizerTestConfig
 from resdet.errors import ConfigError, ResdetError
 from resdet.export.export import export_file
-from resdet.export.torch_programs import DetectorProgram
-from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.export.torch_programs import DetectorProgram, LocalizerProgram
 
 DETECTORS: dict[str, dict[str, Any]] = {
     "resnet18": {},
@@ -38,21 +38,6 @@ DETECTORS: dict[str, dict[str, Any]] = {
 BATCHES = [[picture(1)], [picture(1, 97, 131), picture(2, 75, 50), picture(3, 120, 33)]]
 
 
-def assert_same(found: dict[str, torch.Tensor], model: FasterRCNN, images: list[torch.Tensor]) -> int:
-    expected = model.detect(images)
-    for row, each in enumerate(expected):
-        count = int(found["counts"][row])
-        own = tuple(found[name][row, :count] for name in ("boxes", "scores", "labels"))
-        assert_close_detections(own, each, edges=edges_of(model.roi_heads.postprocess))
-        for name, rest in (("boxes", 0), ("scores", 0), ("labels", -1)):
-            assert (found[name][row, count:] == rest).all()
-    return sum(map(len, expected))
-
-
-def inputs(images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(as_batch(images, filling=99)), torch.tensor([image.shape[1:] for image in images])
-
-
 @pytest.mark.parametrize("kind", DETECTORS)
 @torch.no_grad()
 def test_the_module_finds_what_the_detector_finds(kind: str) -> None:
@@ -65,7 +50,7 @@ def test_the_module_finds_what_the_detector_finds(kind: str) -> None:
 def test_a_detector_s_file(tmp_path: Path) -> None:
     model = tiny_detector()
     source = written(tmp_path / "model.safetensors", model)
-    made = export_file(source, tmp_path / "model.pt2")
+    made = export_file(source, tmp_path / "model.pt2", images=[photo(tmp_path)])
     assert made.losses["box"].startswith("0.00 pixels")
     extra = {"resdet": "", "resdet_export": ""}
     program = torch.export.load(made.path, extra_files=extra).module()
@@ -86,14 +71,36 @@ def test_a_classifier_s_file(tmp_path: Path) -> None:
     assert torch.equal(found["probabilities"], found["logits"].softmax(1))
 
 
+@pytest.mark.parametrize("vote_iou", [0.5, 0.2, 0.0])
+@torch.no_grad()
+def test_the_module_finds_what_the_localizer_finds(vote_iou: float) -> None:
+    model, images, classes = tiny_localizers.tiny_rpn(), [picture(1, 70, 97), picture(2, 70, 97)], [[2, 0], [1, 1]]
+    program = LocalizerProgram(model, vote_iou)
+    found = program(torch.from_numpy(as_batch(images)), torch.tensor(classes))
+    assert_same_boxes(found, model, vote_iou, images, classes)
+    model.head.common_reg.bias.view(-1, 4)[:, 0] = -1e6  # all boxes far left of the image, which is then the answer
+    found = program(torch.from_numpy(as_batch(images)), torch.tensor(classes))
+    assert found["boxes"].tolist() == [[[0, 0, 97, 70]] * 2] * 2
+    assert not found["scores"].any()
+
+
+@torch.no_grad()
+def test_a_localizer_s_file(tmp_path: Path) -> None:
+    model, images = tiny_localizers.tiny_rpn(), [picture(1, 33, 80), picture(2, 33, 80), picture(3, 33, 80)]
+    source = tiny_localizers.written(tmp_path / "model.safetensors", model)
+    made = export_file(source, tmp_path / "model.pt2", images=[photo(tmp_path)], test={"short_sides": [0]})
+    assert made.losses["box"].startswith("0.00 pixels")
+    program = torch.export.load(made.path).module()
+    for count, classes in ((3, [[2], [0], [1]]), (1, [[0, 1, 2, 1]])):
+        found = program(torch.from_numpy(as_batch(images[:count])), torch.tensor(classes))
+        assert_same_boxes(found, model, LocalizerTestConfig().vote_iou, images[:count], classes)
+
+
 def test_what_is_no_pt2(tmp_path: Path) -> None:
     source = written(tmp_path / "model.safetensors", tiny_detector())
     for more in ({"precision": "fp16"}, {"resize": True}):
         with pytest.raises(ConfigError, match=r"a \.pt2 file is fp32 and takes resized pictures"):
             export_file(source, tmp_path / "a.pt2", **more)
-    localizer = tiny_localizers.written(tmp_path / "localizer.safetensors", tiny_localizers.tiny_rpn())
-    with pytest.raises(ConfigError, match=r"a localizer is exported as \.onnx or \.xml"):
-        export_file(localizer, tmp_path / "a.pt2")
     assert not (tmp_path / "a.pt2").exists()
 
 

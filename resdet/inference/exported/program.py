@@ -18,11 +18,12 @@ from resdet.structures import PixelConvention
 
 EXPORT_FORMAT = 1
 PRECISIONS = ("fp32", "fp16", "int8")
-_OUTPUTS: Mapping[str, Mapping[str, tuple[str, int]]] = {  # kind of numbers and number of sides
+OUTPUTS: Mapping[str, Mapping[str, tuple[str, int]]] = {
     "detection": {"boxes": ("f", 3), "scores": ("f", 2), "labels": ("i", 2), "counts": ("i", 1)},
     "classification": {"logits": ("f", 2), "probabilities": ("f", 2)},
     "localization": {"boxes": ("f", 3), "scores": ("f", 2)},
 }
+"""Of each task the outputs by name: the kind of their numbers and the number of their sides."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Program:
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Its outputs by name; a DataError when they are not those of its task."""
         found = self.session.run(inputs)
-        expected = _OUTPUTS[self.card.task]
+        expected = OUTPUTS[self.card.task]
         wrong = [
             f"{self.path}: its output {name!r} must be numbers of kind {kind!r} with {sides} sides, "
             f"got {found[name].dtype} {found[name].shape}"
@@ -118,7 +119,7 @@ def open_program(path: str | Path, runtime: str = "auto") -> Program:
         f"{path}: its {kind}s must be {', '.join(wanted)}, got {', '.join(there)}"
         for kind, wanted, there in (
             ("input", _inputs(card.task, facts), session.inputs),
-            ("output", list(_OUTPUTS[card.task]), session.outputs),
+            ("output", list(OUTPUTS[card.task]), session.outputs),
         )
         if sorted(wanted) != sorted(there)
     ]
