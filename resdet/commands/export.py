@@ -43,13 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the file takes pictures of any size and resizes them by itself (default: it takes pictures that are resized)",
     )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="for .pt2: native code for processors like this one, by AOTInductor; needs a C++ compiler, takes minutes",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, try, write, and print how the file did.
 
     Raises:
-        ConfigError: no such file, a package that is missing, what cannot be exported.
+        ConfigError: no such file, a package or a compiler that is missing, what cannot be exported.
         DataError: a file that cannot be read.
         ResdetError: fp32 that differs from the model.
     """
@@ -61,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         args.destination,
         precision=args.precision,
         resize=args.resize,
+        compiled=args.compile,
         images=args.images,
         test=detector_options(args.overrides, "export"),
     )

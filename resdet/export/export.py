@@ -46,6 +46,7 @@ def export_file(
     *,
     precision: str = "fp32",
     resize: bool = False,
+    compiled: bool = False,
     images: Sequence[str | Path] = (),
     test: Mapping[str, Any] | None = None,
 ) -> Exported:
@@ -58,16 +59,17 @@ def export_file(
         precision: fp32; fp16: the layers' weights and numbers in 16 bits; int8: convolutions in 8 bits, by what they see on
             ``images``.
         resize: pictures of any size go in, and boxes come in their pixels; else pictures that are resized already.
+        compiled: a ``.pt2`` file is native code, for processors like this one, which AOTInductor makes in minutes.
         images: files and folders of pictures to try it on; without any, five are generated.
         test: options of ``model.test`` that the exported file is to have in place of the model's.
 
     Raises:
-        ConfigError: no such file, a package that is missing, what cannot be exported.
+        ConfigError: no such file, a package or a compiler that is missing, what cannot be exported.
         DataError: a file that cannot be read.
         ResdetError: fp32, and a picture on which a box differs by more than 0.01 pixels or a score by more than 1e-4.
     """
     source, destination = Path(source), Path(destination)
-    _check(destination, precision, images, resize=resize)
+    _check(destination, precision, images, resize=resize, compiled=compiled)
     from resdet.export.check import try_exported  # now that onnx is known to be there
     from resdet.export.photos import trial_pictures
     from resdet.export.subject import read_subject
@@ -81,7 +83,7 @@ def export_file(
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as temporary:
         if destination.suffix == _TORCH:
             written = Path(temporary) / destination.name
-            program = write_torch_file(written, subject, metadata)
+            program = write_torch_file(written, subject, metadata, compiled=compiled)
         else:
             written = _write_graph(Path(temporary), destination, subject, pictures, metadata, facts)
             program = open_program(written)
@@ -116,12 +118,14 @@ def _write_graph(
     return _to_openvino(written, metadata) if destination.suffix == ".xml" else written
 
 
-def _check(destination: Path, precision: str, images: Sequence[str | Path], *, resize: bool) -> None:
+def _check(destination: Path, precision: str, images: Sequence[str | Path], *, resize: bool, compiled: bool) -> None:
     problems = []
     if destination.suffix not in (*OF_SUFFIX, _TORCH):
         problems.append(f"{destination}: must end in {', '.join(OF_SUFFIX)} or {_TORCH}")
     if destination.suffix == _TORCH and (precision != "fp32" or resize):
         problems.append(f"{destination}: a {_TORCH} file is fp32 and takes resized pictures; .onnx and .xml have the rest")
+    if destination.suffix != _TORCH and compiled:
+        problems.append(f"{destination}: 'compile' is for {_TORCH} files")
     if precision not in PRECISIONS:
         problems.append(f"'precision' must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if precision == "int8" and not images:

@@ -1,20 +1,22 @@
-"""Files of ``torch.export``, ``.pt2``: written, and read again to be tried.
+"""Files of ``torch.export``, ``.pt2``, compiled or not: written, and read again to be tried.
 
-Torch's reader of such files unpickles, and evaluates what they say: only what was written here a moment ago is read here.
+Torch's reader of such files unpickles, and evaluates what they say, and compiled ones are native code: only what was written
+here a moment ago is read here.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import _inductor, nn
+from torch._inductor.cpp_builder import get_cpp_compiler
 
-from resdet.errors import DataError, ResdetError
+from resdet.errors import ConfigError, DataError, ResdetError
 from resdet.export.subject import Subject
 from resdet.export.torch_programs import ClassifierProgram, DetectorProgram, LocalizerProgram
 from resdet.inference.classifier import ImageClassifier
@@ -28,22 +30,30 @@ from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.wording import reason_of
 
 
-def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) -> Program:
-    """Write a model as a ``.pt2`` file whose extra files are ``metadata``, and read it again.
+def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str], *, compiled: bool) -> Program:
+    """Write a model as a ``.pt2`` file with ``metadata``, and read it again.
+
+    Args:
+        path: the file.
+        subject: the model.
+        metadata: the file's extra files; of a compiled one its metadata.
+        compiled: whether AOTInductor makes native code of it, for processors like this one.
 
     The number of images is free, and of a localizer the number of classes asked for. So are the sides of a detector's images,
     from 17 pixels on, and of a localizer's, from 33 on.
 
     Raises:
+        ConfigError: a file that is to be compiled where torch cannot compile, or finds no compiler.
         ResdetError: a network that torch cannot export.
     """
+    if compiled:
+        _check_compiler()
     module, example, dynamic = _program(subject)
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torchvision's that torch will change
             exported = torch.export.export(module.eval(), tuple(example.values()), dynamic_shapes=dynamic, strict=False)
-        torch.export.save(exported, path, extra_files=dict(metadata))
-        runs = torch.export.load(path).module()
+            runs = (_compiled if compiled else _saved)(path, exported, metadata)
     except Exception as error:  # a tracer of any code can raise anything
         raise ResdetError(f"{subject.path}: torch {torch.__version__} cannot export it: {reason_of(error, 300)}") from error
 
@@ -57,6 +67,27 @@ def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str]) 
 
     session = Session(list(example), list(OUTPUTS[subject.card.task]), dict(metadata), run)
     return Program(path, subject.card, card_config(path, subject.card), ExportFacts("fp32", resizes=False), session)
+
+
+def _saved(path: Path, exported: torch.export.ExportedProgram, metadata: Mapping[str, str]) -> Callable[..., Any]:
+    torch.export.save(exported, path, extra_files=dict(metadata))
+    return torch.export.load(path).module()
+
+
+def _compiled(path: Path, exported: torch.export.ExportedProgram, metadata: Mapping[str, str]) -> Callable[..., Any]:
+    options = {"aot_inductor.metadata": dict(metadata)}
+    _inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=options)
+    return _inductor.aoti_load_package(str(path))
+
+
+def _check_compiler() -> None:
+    """A ConfigError where nothing can be compiled."""
+    if not hasattr(_inductor, "aoti_compile_and_package"):  # which torch does not call public
+        raise ConfigError(f"'compile': torch {torch.__version__} has no torch._inductor.aoti_compile_and_package")
+    try:
+        get_cpp_compiler()
+    except RuntimeError as error:
+        raise ConfigError("'compile' needs a C++ compiler, g++ for instance, which torch finds by itself or by CXX") from error
 
 
 def _program(subject: Subject) -> tuple[nn.Module, dict[str, torch.Tensor], dict[str, Any]]:

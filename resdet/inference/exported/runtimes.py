@@ -59,7 +59,8 @@ def check_torch_runs(path: str | Path, runtime: str) -> None:
     if Path(path).suffix == ".pt2":
         raise ConfigError(
             f"{path}: resdet does not read .pt2 files, because torch's reader executes what such a file says; where you trust "
-            f"it, torch.export.load({str(path)!r}).module() runs it"
+            f"it, torch.export.load({str(path)!r}).module() runs it, or torch._inductor.aoti_load_package({str(path)!r}) "
+            "where it was compiled"
         )
     if runtime in ("onnxruntime", "openvino"):
         suffix = ".xml" if runtime == "openvino" else ".onnx"
