@@ -92,6 +92,7 @@ def test_a_localizer_s_file(tmp_path: Path) -> None:
 
 def test_where_nothing_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, destination = tiny_classifiers.written(tmp_path / "model.safetensors"), tmp_path / "model.pt2"
+    monkeypatch.setenv("CXX", "/nowhere/g++")  # Windows
     with (
         _inductor.config.patch({"cpp.cxx": ("/nowhere/g++",)}),
         pytest.raises(ConfigError, match=r"'compile' needs a C\+\+ compiler"),
