@@ -30,10 +30,11 @@ endif
 export MPLCONFIGDIR := $(CURDIR)/build/cache/matplotlib
 export TORCH_HOME := $(CURDIR)/build/cache/torch
 export XDG_CACHE_HOME := $(CURDIR)/build/cache
-# threads sleep while they wait: spinning ones slow training tenfold when other processes want the same processors
-export OMP_WAIT_POLICY := passive
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# tests run side by side: threads sleep while they wait, for spinning ones are several times slower when others want the processors
+test test-kernels chaos soak mutants: export OMP_WAIT_POLICY := passive
 
 .PHONY: venv demo demo-photos test test-kernels chaos soak mutants lint docs clean
 

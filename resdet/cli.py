@@ -19,10 +19,11 @@ from typing import Any
 from resdet.commands.parsers import COMMANDS, command_parser, summary
 from resdet.console import plain, say, shortened, show_every_character, silence, told
 from resdet.errors import ConfigError, PeerError, ResdetError, did_you_mean
-from resdet.system import give_missing_kernels_to_cpu, reader_has_left
+from resdet.system import choose_how_threads_wait, give_missing_kernels_to_cpu, reader_has_left
 from resdet.version import __version__
 
 _INTERRUPTED = 130
+_COMPUTING = ("train-cls", "train-det", "train-loc", "eval", "predict", "analyze")
 _SHOWN = 100  # problems: a data set without its images has one a file
 
 
@@ -128,6 +129,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}{did_you_mean(name, list(COMMANDS))}")
     command = import_module(COMMANDS[name])
+    if name in _COMPUTING:
+        choose_how_threads_wait()
     args = _parse(command_parser(name), arguments)
     args.command_line = [name, *arguments]
     if args.quiet:

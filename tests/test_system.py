@@ -233,3 +233,53 @@ def test_names_that_windows_cannot_use(name: str, monkeypatch: pytest.MonkeyPatc
 def test_names_that_every_system_can_use(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert not system.unusable_name(name)
+
+
+@pytest.mark.parametrize(
+    ("running", "chosen"),
+    [
+        ([1, 1, 1, 1, 1], {"GOMP_SPINCOUNT": "10000"}),
+        ([1, 4, 1, 3, 1], {"GOMP_SPINCOUNT": "10000"}),  # two of five glances
+        ([2, 1, 2, 1, 2], {"OMP_WAIT_POLICY": "passive"}),
+    ],
+)
+def test_threads_look_for_work_where_processors_are_idle(
+    running: list[int], chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_load(monkeypatch, [f"0.16 1.38 1.79 {count}/83 24227\n" for count in running])
+    system.choose_how_threads_wait()
+    assert {name: os.environ[name] for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ} == chosen
+
+
+def test_threads_sleep_where_the_load_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_load(monkeypatch, ["nothing that we know"])
+    system.choose_how_threads_wait()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+
+
+@pytest.mark.parametrize("said", ["platform", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "torch"])
+def test_how_threads_wait_is_left_alone_elsewhere_and_where_it_is_said(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_load(monkeypatch, [])
+    if said == "platform":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    elif said == "torch":
+        monkeypatch.setitem(sys.modules, "torch", sys)
+    else:
+        monkeypatch.setenv(said, "whatever")
+    before = dict(os.environ)
+    system.choose_how_threads_wait()
+    assert os.environ == before
+
+
+def _with_load(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> None:
+    """Linux on two processors without torch and without a word in the environment, whose /proc/loadavg says these lines."""
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that it is put back as it was
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(system.time, "sleep", lambda _: None)
+    told = iter(lines)
+    monkeypatch.setattr(system.Path, "read_text", lambda *_, **__: next(told))
