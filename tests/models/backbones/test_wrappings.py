@@ -102,6 +102,12 @@ def test_torchscript_is_a_program(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.pt")
 
 
+def test_an_exported_program_is_no_weights_file(tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(torch.nn.Linear(2, 3), (torch.zeros(1, 2),)), tmp_path / "w.pt2")
+    with pytest.raises(DataError, match=r"w\.pt2: is a program of torch\.export, .*torch\.save\(torch\.export\.load\(FILE\)"):
+        read_weights(tmp_path / "w.pt2")
+
+
 def test_a_whole_pickled_module_says_the_way_out(tmp_path: Path) -> None:
     torch.save(Program(), tmp_path / "w.pth")
     with pytest.raises(DataError, match=r"it names .*Program; where that is installed, torch\.save\(model\.state_dict\(\)"):

@@ -17,18 +17,29 @@ def no_weights(path: Path) -> str | None:
         return "is a pointer of Git LFS in place of the file: `git lfs pull` gets it"
     if start.lstrip().lower().startswith(_PAGES):
         return "is a web page, saved in place of the file: download it from its own address, perhaps after logging in"
-    if start.startswith(b"PK") and _is_torchscript(path):
+    return _program(_members(path)) if start.startswith(b"PK") else None
+
+
+def _program(names: list[str]) -> str | None:
+    """What a zip file with such members is, when it is a program and not tensors."""
+    if "constants.pkl" in names and any(name.startswith("code/") for name in names):
         return (
             "is TorchScript, a program with its tensors: in Python, "
             "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth') writes the tensors alone"
         )
+    exported = "archive_format" in names and any(name.startswith(("models/", "data/aotinductor/")) for name in names)
+    if exported or "serialized_exported_program.json" in names:  # so torch 2.6 has it
+        return (
+            "is a program of torch.export, with its tensors or compiled, which torch's reader executes: where you trust it, "
+            "torch.save(torch.export.load(FILE).state_dict, 'weights.pth') writes the tensors of one that is not compiled"
+        )
     return None
 
 
-def _is_torchscript(path: Path) -> bool:
+def _members(path: Path) -> list[str]:
+    """The names in a zip file, without the first folder; [] when it cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.partition("/")[2] for name in archive.namelist()]
+            return [name.partition("/")[2] or name for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
-        return False
-    return "constants.pkl" in names and any(name.startswith("code/") for name in names)
+        return []
