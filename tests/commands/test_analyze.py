@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from analyzing import CLASSES, command, noise_config
 from PIL import Image
 
 from resdet.cli import main
@@ -24,47 +25,12 @@ from resdet.engine.task import Results
 from resdet.training.how import How
 
 Analyze = Callable[..., int]
-CLASSES = [f"class{number}" for number in range(10)]
 NETWORKS = ["--networks", "cifar_plain8", "cifar_resnet14", "--iterations", "4"]
-
-
-def command(name: str, config: Path, output: Path) -> list[str]:
-    return ["analyze", name, "--config", str(config), "--output", str(output), "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run file of narrow networks on a tiny CIFAR-10 in its binary layout, sorted by class."""
-    folder = tmp_path_factory.mktemp("analyze")
-    root = folder / "cifar"
-    root.mkdir()
-    random = np.random.default_rng(0)
-    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
-        labels = np.sort(np.arange(20) % 10).astype(np.uint8)[:, None]
-        pixels = random.integers(0, 256, (20, 3072), dtype=np.uint8)
-        (root / f"{name}.bin").write_bytes(np.concatenate([labels, pixels], axis=1).tobytes())
-    (root / "batches.meta.txt").write_text("\n".join(CLASSES))
-    source = {"format": "cifar10", "root": str(root)}
-    values = {
-        "task": "classification",
-        "model": {"backbone": {"name": "cifar_resnet8", "width": 4}},
-        "data": {
-            "train": source,
-            "val": {**source, "split": "test"},
-            "crop": 32,
-            "short_side": [],
-            "test_short_side": 0,
-            "pad": 4,
-            "lighting": 0,
-            "mean_image": "compute",  # which stands in a model file alone
-            "workers": 0,
-        },
-        "schedule": {"iterations": 1000, "milestones": [500]},
-        "run": {"batch": 8},
-    }
-    path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
+    return noise_config(tmp_path_factory.mktemp("analyze"))
 
 
 @pytest.fixture(scope="module")
@@ -275,46 +241,6 @@ def test_the_start_is_that_of_the_seed(analyze: Analyze, tmp_path: Path) -> None
     assert found[0] == found[1] != found[2]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        (["lesion"], "analyze lesion needs --weights"),
-        (["norm", "--rates", "0.1", "-1"], "--rates must be numbers above 0, got '-1'"),
-        (["norm", "--rates", "0.1", "nan"], "--rates must be numbers above 0, got 'nan'"),
-        (["norm", "--networks", "cifar_resnet9"], "6n + 2"),
-        (["degradation", "--networks", "cifar_resnet8", "--seeds", "2"], "--seeds does not go with analyze degradation"),
-        (["permutation"], "analyze permutation needs --weights"),
-        (["diff", "--weights", "a"], "analyze diff compares two files of --weights, got 1"),
-        (["paths"], "analyze paths needs --networks or --weights"),
-        (["responses"], "analyze responses needs --networks or --weights"),
-        (["degradation"], "analyze degradation needs --networks or --runs"),
-        (["lesion", "--weights", "a", "--batches", "2"], "--batches does not go with analyze lesion"),
-        (["responses", "--weights", "a", "b", "--networks", "c"], "1 for 2 files"),
-        (["gradients", "--weights", "a", "--iterations", "2"], "it does not go with --weights"),
-        (["degradation", "--networks", "cifar_resnet8", "cifar_resnet8"], "must not name the same twice"),
-        (["degradation", "--networks", "cifar_resnet9", "cifar_resnt20"], "cifar_resnt20"),
-        (["degradation", "--networks", "cifar_resnet9", "cifar_resnt20"], "6n + 2"),
-        (["responses", "--networks", "cifar_resnet9"], "6n + 2"),
-        (["degradation", "--runs", "absent"], "--iterations, --seeds and key=value do not go with them"),
-        (["responses", "--weights", "absent.pth"], "absent.pth: no such model file"),
-        (["degradation", "--networks", "cifar_resnet8", "data.val.root="], "'data.val.root' must name the test images"),
-        (["shortcuts", "model.backbone.name=cifar_plain8"], "needs a residual network in option 'model.backbone.name'"),
-        (["responses", "--networks", "cifar_resnet8", "optimizer.learning=1"], "unknown option 'optimizer.learning'"),
-    ],
-)
-def test_wrong_usage(analyze: Analyze, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str) -> None:
-    assert analyze(*arguments) == 2
-    assert problem in capsys.readouterr().err
-
-
-def test_numbers_out_of_range(analyze: Analyze, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, problem in ((["--draws", "0"], "must be at least 1, got 0"), (["--images", "x"], "must be an integer")):
-        with pytest.raises(SystemExit) as stopped:
-            analyze("lesion", *arguments)
-        assert stopped.value.code == 2
-        assert problem in capsys.readouterr().err
-
-
 def test_weights_of_other_classes(analyze: Analyze, weights: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     assert analyze("lesion", "--weights", weights("cifar_resnet8", 7)) == 2
     assert "its classifier has 7 classes, the data has 10" in capsys.readouterr().err
@@ -329,8 +255,3 @@ def test_a_model_file_is_what_its_card_says(trained: Path, analyze: Analyze, tmp
     assert found[0] == found[1]
     assert analyze("responses", "--weights", file, "--networks", "cifar_resnet8") == 2
     assert "holds cifar_resnet14, --networks says cifar_resnet8" in capsys.readouterr().err
-
-
-def test_needs_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["analyze", "shortcuts", "--output", str(tmp_path)]) == 2
-    assert "analyze shortcuts needs --config FILE" in capsys.readouterr().err

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements, detect_batches, detect_image
-from resdet.inference.device import select_device
 from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.inference.regions import NetworkScorer
@@ -282,24 +280,3 @@ def test_scores_and_boxes_are_float32_under_autocast() -> None:
     exact = detect_image([model, model], image, improvements, pyramid=pyramid)
     assert not same(found, exact)
     assert found.scores[0].item() == pytest.approx(exact.scores[0].item(), abs=0.1)
-
-
-# --------------------------------------------------------------------------------------------------------------- devices
-
-
-def test_device_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: False, device_count=lambda: 0))
-    assert select_device() == select_device("cpu") == torch.device("cpu")
-    with pytest.raises(ConfigError, match="device 'cuda': torch sees no CUDA devices on this machine"):
-        select_device("cuda")
-    monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: True, device_count=lambda: 2))
-    assert select_device("auto") == torch.device("cuda")
-    assert select_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(ConfigError, match="device 'cuda:2': torch sees 2 CUDA devices on this machine"):
-        select_device("cuda:2")
-
-
-@pytest.mark.parametrize("name", ["", "tpu", "meta", "MPS", "mps:1", "xpu", "CUDA", "0", "cuda:", "cuda:x", "cpu:1"])
-def test_unknown_device_names(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"device must be auto, cpu, cuda, cuda:N or mps, got '{name}'"):
-        select_device(name)

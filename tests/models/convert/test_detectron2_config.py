@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,9 +12,8 @@ import pytest
 import torch
 import yaml
 from close_detections import assert_close_detections, edges_of
+from detectron2_configs import config
 from detectron2_reference import Settings, detect, network_input, proposals, rpn_outputs, trunk
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 from zoo_state import zoo_state
@@ -24,24 +22,12 @@ from resdet.cli import main
 from resdet.errors import ConfigError, ResdetError
 from resdet.inference.load import load_detector
 from resdet.models.convert.convert_file import Converted, convert_file
-from resdet.models.convert.detectron2_names import SETTINGS
 from resdet.models.convert.detectron2_settings import detectron2_settings
 from resdet.models.model_file import read_card
 
 PIXELS = {"mean": [103.53, 116.28, 123.675], "std": [1.0, 1.0, 1.0]}
 RGB = {"mean": [120.0, 110.0, 100.0], "std": [2.0, 1.0, 1.5]}
 HEAD, RPN = "roi_heads.box_predictor", "proposal_generator.rpn_head"
-
-
-def config(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings under Detectron2's names as its nested config."""
-    content: dict[str, Any] = {"MODEL": {"RESNETS": {"DEPTH": 50}}}
-    for name, value in settings.items():
-        section = content
-        for part in name.split(".")[:-1]:
-            section = section.setdefault(part, {})
-        section[name.rpartition(".")[2]] = value
-    return content
 
 
 def written(folder: Path, state: Mapping[str, Tensor], settings: Mapping[str, Any] | None = None) -> Path:
@@ -287,50 +273,3 @@ def test_the_box_part_of_a_mask_rcnn(tmp_path: Path) -> None:
     pyramid = {"backbone.fpn_lateral2.weight": torch.zeros(1, 1, 1, 1)}
     with pytest.raises(ConfigError, match="a feature pyramid"):
         convert_file(written(tmp_path, boxes | masks | pyramid), tmp_path / "b.safetensors", boxes_only=True)
-
-
-# ------------------------------------------------------------------------------------------------------------- any files
-
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("(1, [2.5])")
-values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("configs")
-
-
-def read(folder: Path, content: bytes) -> None:
-    """Read a config; nothing but settings or an error of resdet's comes of it."""
-    (folder / "config.yaml").write_bytes(content)
-    try:
-        settings = detectron2_settings(folder / "config.yaml")
-    except ResdetError as error:
-        said = str(error)
-    else:
-        said = f"config.yaml: {json.dumps(settings.architecture, allow_nan=False)}"
-    assert "config.yaml" in said
-    assert len(said) < 10_000
-
-
-@given(st.dictionaries(st.sampled_from(sorted(SETTINGS)), values, max_size=4), values)
-def test_any_values(folder: Path, settings: dict[str, Any], section: Any) -> None:
-    read(folder, yaml.safe_dump(config(settings)).encode())
-    read(folder, yaml.safe_dump({"MODEL": section, "INPUT": section}).encode())
-
-
-@given(st.binary(max_size=20), st.integers(0, 400), st.integers(0, 10))
-def test_any_bytes(folder: Path, inserted: bytes, place: int, removed: int) -> None:
-    whole = yaml.safe_dump(config({name: setting.default for name, setting in SETTINGS.items()})).encode()
-    read(folder, whole[:place] + inserted + whole[place + removed :])
-    read(folder, inserted)
-
-
-def test_aliases_that_grow_and_circles(folder: Path) -> None:
-    lines = [f"k{number}: &k{number} [{', '.join([f'*k{number - 1}'] * 10)}]" for number in range(1, 12)]
-    text = "\n".join(["k0: &k0 [x]", *lines, "MODEL: {PIXEL_MEAN: *k11, RPN: {CONV_DIMS: *k11}}"])
-    read(folder, text.encode())
-    read(folder, b"MODEL: &a {RPN: {CONV_DIMS: &b [*b]}, ROI_HEADS: *a}")
-    read(folder, b"MODEL: {PIXEL_MEAN: '" + b"(" * 900 + b"'}")

@@ -258,17 +258,9 @@ def test_accessibility_by_axe(shown: Any) -> None:
 
 def test_many_pictures_are_shown_some_at_a_time(driver: Any, tmp_path: Path) -> None:
     thumbnail = small_gallery(tmp_path).pictures[0].thumbnail
+    found = [Found(1, 0.8, 5, 0, (2, 2, 9, 9))]
     pictures = [
-        Picture(
-            n,
-            f"{n:05}.jpg",
-            "",
-            64,
-            48,
-            thumbnail,
-            [Truth(n % 2, None, False, 0, (1, 1, 9, 9))],
-            [Found(1, 0.8, 5, 0, (2, 2, 9, 9))],
-        )
+        Picture(n, f"{n:05}.jpg", "", 64, 48, thumbnail, [Truth(n % 2, None, False, 0, (1, 1, 9, 9))], found)
         for n in range(5000)
     ]
     gallery = Gallery(pictures, NAMES, KINDS, 0.5)
