@@ -59,7 +59,7 @@ demo: $(RUNTIME)
 	@rm -rf demo
 	$(PY) -m resdet data make shapes demo/data --train 1000 --val 200 --size 224 --seed 0
 	$(PY) -m resdet train-cls --config demo_cls
-	$(PY) -m resdet train-det --data demo/data --output demo/det --budget 6min $(DEMO_DET)
+	$(PY) -m resdet train-det --data demo/data --output demo/det --budget 5min $(DEMO_DET)
 	@echo
 	@echo "Numbers:     demo/det/metrics.json (the table above), demo/cls/metrics.json"
 	@echo "Pictures:    demo/det/report/detections.png (beside the ground truth), demo/det/report/curves.png, demo/cls/report/curves.png"
