@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -134,4 +135,6 @@ def _check(source: str | Path, config: Mapping[str, Any], spec: BackboneSpec, to
 
 
 def _save(path: Path, content: Mapping[str, Any] | Mapping[str, Tensor]) -> None:
-    atomic_write(path, lambda temporary: torch.save(dict(content), temporary))
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)  # by a path it would write the temporary file's name into the file
+    atomic_write(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))

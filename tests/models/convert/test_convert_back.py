@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_classifiers
 import torch
 import yaml
 from close_detections import assert_close_detections, edges_of
@@ -49,6 +50,13 @@ def photo(height: int = 75, width: int = 107) -> Image.Image:
 def same_tensors(one: Path, other: Path) -> bool:
     mine, theirs = load_file(one), load_file(other)
     return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
+def test_a_temporary_files_name_got_into_the_file_so_that_no_two_were_the_same(tmp_path: Path) -> None:
+    model = tiny_classifiers.written(tmp_path / "model.safetensors")
+    for name in ("one.pth", "other.pth"):
+        convert_back(model, tmp_path / name, "torchvision")
+    assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "other.pth").read_bytes()
 
 
 @pytest.mark.parametrize("kind", SMALL)
