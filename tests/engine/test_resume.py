@@ -48,7 +48,9 @@ def leaves(value: Any) -> list[Any]:
         return [(key, leaf) for key, item in value.items() for leaf in leaves(item)]
     if isinstance(value, list):
         return [leaf for item in value for leaf in leaves(item)]
-    return [(value.dtype, value.tolist()) if isinstance(value, torch.Tensor) else value]
+    if isinstance(value, torch.Tensor):
+        return [(value.dtype, value.shape, value.reshape(-1).view(torch.uint8).numpy().tobytes())]
+    return [value]
 
 
 def assert_same_run(folder: Path, other: Path) -> None:

@@ -1,6 +1,6 @@
 """Runs that are long, and must not grow: memory, open files and threads, after a warm-up.
 
-python tests/faults/long_runs.py --steps 10000 [--only classification detection localization predict loader]
+python tests/faults/long_runs.py --steps 10000 [--seed 3] [--only classification detection localization predict loader]
 
 Prints a line a run: how many steps, and the slope of each number by least squares over the last three quarters, as growth per
 1,000 steps, with the most that is allowed. The exit status is 1 when one grows faster.
@@ -9,6 +9,7 @@ Prints a line a run: how many steps, and the slope of each number by least squar
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -64,10 +65,10 @@ def growth(samples: list[Sample]) -> Growth:
     return Growth(*slopes, float(kept[0, 1]), float(kept[-1, 1]))
 
 
-def trained(task: str, steps: int, folder: Path) -> Iterator[Sample]:
+def trained(task: str, steps: int, folder: Path, seed: int) -> Iterator[Sample]:
     """Train for so many steps on a few small images."""
     import yaml
-    from test_every_fault import run_file
+    from faulty_commands import run_file
 
     import resdet
     from resdet.data.synthetic.scenes import make_shapes
@@ -78,7 +79,7 @@ def trained(task: str, steps: int, folder: Path) -> Iterator[Sample]:
     values = yaml.safe_load(run_file(folder / f"{task}.yaml", task, folder / "shapes").read_text())
     every = max(1, steps // 5)
     values["schedule"]["iterations"] = steps
-    values["run"].update(log_every=100, checkpoint_every=every, eval_every=every)
+    values["run"].update(seed=seed, log_every=100, checkpoint_every=every, eval_every=every)
     values["output"] = str(folder / task)
     (folder / f"{task}.yaml").write_text(yaml.safe_dump(values))
     samples: list[Sample] = []
@@ -92,13 +93,13 @@ def trained(task: str, steps: int, folder: Path) -> Iterator[Sample]:
     yield from samples
 
 
-def predicted(steps: int, folder: Path) -> Iterator[Sample]:
+def predicted(steps: int, folder: Path, seed: int) -> Iterator[Sample]:
     """Have a detector look at pictures of several sizes."""
     from tiny_detectors import tiny_detector
 
     from resdet.inference.detector import Detector
 
-    detector = Detector(tiny_detector(), short_side=64, max_side=96)
+    detector = Detector(tiny_detector(seed), short_side=64, max_side=96)
     pictures = [np.random.default_rng(side).integers(0, 256, (side, 80, 3), dtype=np.uint8) for side in (40, 64, 96)]
     for step in range(steps):
         detector.predict(pictures[step % 3])
@@ -118,7 +119,7 @@ class Numbers:
         return torch.full((3, 8, 8), float(keys[0][0]))
 
 
-def restarted(steps: int, folder: Path) -> Iterator[Sample]:
+def restarted(steps: int, folder: Path, seed: int) -> Iterator[Sample]:
     """Begin to load with a worker, take a batch, and end it."""
     from resdet.data.loading.loader import train_loader
 
@@ -130,10 +131,10 @@ def restarted(steps: int, folder: Path) -> Iterator[Sample]:
             yield sample(step)
 
 
-RUNS: dict[str, tuple[Callable[[int, Path], Iterator[Sample]], float]] = {
-    "classification": (lambda steps, folder: trained("classification", steps, folder), 1),
-    "detection": (lambda steps, folder: trained("detection", steps, folder), 1),
-    "localization": (lambda steps, folder: trained("localization", steps, folder), 1),
+RUNS: dict[str, tuple[Callable[[int, Path, int], Iterator[Sample]], float]] = {
+    "classification": (functools.partial(trained, "classification"), 1),
+    "detection": (functools.partial(trained, "detection"), 1),
+    "localization": (functools.partial(trained, "localization"), 1),
     "predict": (predicted, 1),
     "loader": (restarted, 0.1),
 }
@@ -143,6 +144,7 @@ def main() -> int:
     """Run them, and print what grew."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=RUNS)
     args = parser.parse_args()
     import torch
@@ -156,7 +158,7 @@ def main() -> int:
         run, share = RUNS[name]
         steps = max(SAMPLES // 4, round(args.steps * share))
         with tempfile.TemporaryDirectory() as folder:
-            found = growth(list(run(steps, Path(folder))))
+            found = growth(list(run(steps, Path(folder), args.seed)))
         numbers = f"{found.first:.1f}, {found.last:.1f} MB | {found.memory:+.2f} | {found.handles:+.3f} | {found.threads:+.3f}"
         print(f"| {name} | {steps} | {numbers} |", flush=True)
         flat = flat and found.flat

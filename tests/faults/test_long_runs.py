@@ -24,7 +24,7 @@ def test_growth_after_the_warm_up_is_noticed() -> None:
 
 
 def test_a_loader_that_is_begun_again_leaves_no_file_open_and_no_thread(tmp_path: Path) -> None:
-    samples = list(restarted(12, tmp_path))
+    samples = list(restarted(12, tmp_path, 0))
     for name in ("handles", "threads"):  # a thread that is about to end may be counted or not
         numbers = [getattr(each, name) for each in samples]
         assert max(numbers[6:]) <= max(numbers[:6])
