@@ -226,8 +226,7 @@ def main() -> int:
         make_seeds(seeds)
         for name in args.reader or READERS:
             began = time.process_time() + sum(os.times()[2:4])
-            count = round(args.count * READERS[name].share)
-            counts, found = fuzz(name, seeds, args.seed, range(count))
+            counts, found = fuzz(name, seeds, args.seed, range(args.count))
             spent = time.process_time() + sum(os.times()[2:4]) - began
             columns = [counts[each] for each in ("refused", "accepted", *FINDINGS)]
             print(f"| {name} | {sum(counts.values())} | {' | '.join(map(str, columns))} | {spent:.0f} |", flush=True)

@@ -44,13 +44,11 @@ class Reader(NamedTuple):
         seed: the folder of ``make_seeds``.
         files: which of its files are damaged, a pattern.
         read: reads the folder with the damaged file in it, which it is given too.
-        share: how many inputs it gets of those asked for; less than 1 where one takes long.
     """
 
     seed: str
     files: str
     read: Callable[[Path, Path], Any]
-    share: float = 1.0
 
 
 def _detection(form: str, **options: str) -> Callable[[Path, Path], Any]:
@@ -133,9 +131,7 @@ READERS: dict[str, Reader] = {
     "archives": Reader("archive", "*", _archive),
     "a folder of one's own": Reader("found", "**/*.[jty]*", lambda folder, _: find_data(folder)),
     "a folder of classes": Reader("list", "*.csv", lambda folder, _: find_classes(folder)),
-    "results and truth": Reader(
-        "scores", "*", lambda folder, _: score_files(folder / "truth.json", folder / "found.json"), 0.5
-    ),
+    "results and truth": Reader("scores", "*", lambda folder, _: score_files(folder / "truth.json", folder / "found.json")),
     "VOC results": Reader("voc_results", "*", lambda folder, _: read_voc_results([folder], "val", _NAMES, _CLASSES)),
     "submissions": Reader("submission", "*", lambda _, file: read_submission(file, ["a", "b"], ["cat", "dog"], [1, 2])),
     "class ids": Reader("class_ids", "*", lambda _, file: read_class_ids(file, ["cat", "dog"])),
@@ -147,10 +143,10 @@ READERS: dict[str, Reader] = {
     "training states": Reader("state", "*", _state),
     "run files": Reader("run_file", "*", lambda _, file: load_config(file)),
     "logs": Reader("log", "*", _log),
-    "pages of runs": Reader("run_folder", "*", _page, 0.1),
+    "pages of runs": Reader("run_folder", "*", _page),
     "remembered kernels": Reader("kernels", "*", lambda _, file: remembered_answers(file)),
 }
 if find_spec("onnxruntime"):
     READERS["ONNX"] = Reader("onnx", "*.onnx", lambda _, file: open_program(file))
 if find_spec("openvino"):
-    READERS["OpenVINO"] = Reader("openvino", "*.xml", lambda _, file: open_program(file), 0.1)
+    READERS["OpenVINO"] = Reader("openvino", "*.xml", lambda _, file: open_program(file))
