@@ -3,8 +3,9 @@
 # make test    the tests
 # make test-kernels   the numeric tests with the kernels of other CPUs, see docs/testing.md; with SHORT=1 in three minutes
 # make chaos   whether a run of two processes survives thirty kills, and the loss of a machine, see docs/scaling.md
-# make soak    every reader with 10,000 damaged files (or COUNT), every ninth call of the file layer let fail (or FAULTS=all), long
-#              runs (or STEPS); hours, docs/reliability.md has the tables of one
+# make soak    every reader with 10,000 damaged files (or COUNT), every call of the file layer hit by faults (or each ninth by FAULTS=9),
+#              runs of 10,000 steps (or STEPS); hours, docs/reliability.md has the tables. HOURS=8: less of each, with new seeds until
+#              the hours are over. The report is build/soak.md
 # make mutants MODULE=resdet/ops/nms.py   whether the tests notice small mistakes in a module or a folder, see docs/testing.md
 # make lint    ruff, mypy, import-linter
 # make docs    the documentation as a site, build/site/index.html; a broken link or a page that is left out fails
@@ -84,10 +85,10 @@ test-kernels: $(DEVELOPMENT)
 chaos: $(DEVELOPMENT)
 	CHAOS_KILLS=30 $(PY) -m pytest -q tests/distributed/test_elastic.py
 
+# with HOURS, rounds of about an hour
 soak: $(DEVELOPMENT)
-	$(PY) tests/faults/fuzz.py --count $(or $(COUNT),10000)
-	FAULTS=$(or $(FAULTS),9) $(PY) -m pytest -q -s tests/faults/test_every_fault.py
-	$(PY) tests/faults/long_runs.py --steps $(or $(STEPS),10000)
+	$(PY) tests/faults/soak.py --hours $(or $(HOURS),0) --count $(or $(COUNT),$(if $(HOURS),500,10000)) \
+		--every $(or $(FAULTS),$(if $(HOURS),9,1)) --steps $(or $(STEPS),$(if $(HOURS),1000,10000))
 
 mutants: $(DEVELOPMENT)
 	$(PY) tests/mutants.py $(MODULE) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
