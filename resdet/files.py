@@ -98,7 +98,7 @@ def _of_the_system(error: BaseException, temporary: Path) -> tuple[int, str]:
 
 
 def remove_unfinished(folder: Path, *, own: bool = False) -> list[Path]:
-    """Remove the files of ``atomic_write`` whose writers were killed, and return them.
+    """Remove and return what killed processes have left: files of ``atomic_write`` and folders of ``unfinished_folder``.
 
     Args:
         folder: the folder, not those in it.
@@ -108,10 +108,28 @@ def remove_unfinished(folder: Path, *, own: bool = False) -> list[Path]:
     removed = []
     for path in folder.glob(f".*{_UNFINISHED}"):
         with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
-            if own or time.time() - path.stat().st_mtime > _ABANDONED_S:
-                path.unlink()
+            if own or time.time() - _last_written(path) > _ABANDONED_S:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed.append(path)
     return removed
+
+
+def _last_written(path: Path) -> float:
+    """When a file was written to, or a folder or anything in it; a link into it counts too, whatever the age of its file."""
+    return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+
+
+@contextlib.contextmanager
+def unfinished_folder(wanted: Path) -> Iterator[Path]:
+    """A folder beside the path, in which to make what then gets that name; it is removed in the end.
+
+    Those of killed processes are removed first. The folder around them is made when missing.
+    """
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(wanted.parent)
+    name = f".{wanted.name}."
+    with tempfile.TemporaryDirectory(_UNFINISHED, name, wanted.parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def _also_called(path: Path, other: Path) -> None:

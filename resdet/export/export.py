@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from resdet import system
 from resdet.errors import ConfigError, ResdetError
+from resdet.files import unfinished_folder
 from resdet.inference.exported.program import PRECISIONS, ExportFacts, open_program
 from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed
 from resdet.models.model_file import card_text
@@ -79,13 +79,12 @@ def export_file(
     subject = read_subject(source, resize=resize, test=test or {})
     facts = ExportFacts(precision, resize)
     metadata = dict(zip(METADATA, (card_text(subject.card), facts.to_text()), strict=True))
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as temporary:
+    with unfinished_folder(destination) as temporary:
         if destination.suffix == _TORCH:
-            written = Path(temporary) / destination.name
+            written = temporary / destination.name
             program = write_torch_file(written, subject, metadata, compiled=compiled)
         else:
-            written = _write_graph(Path(temporary), destination, subject, pictures, metadata, facts)
+            written = _write_graph(temporary, destination, subject, pictures, metadata, facts)
             program = open_program(written)
         trial = try_exported(program, subject, pictures)
         if trial.problems and precision == "fp32":

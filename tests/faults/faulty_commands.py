@@ -99,6 +99,8 @@ def state_of(folder: Path) -> str:
     """A hash of all that a next command finds in a folder: where two are the same, it does the same."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*"), key=lambda path: _TEMPORARY.sub("", str(path))):
+        if _TEMPORARY.search(str(path.parent)):
+            continue  # in a folder that is only removed
         digest.update(_TEMPORARY.sub("", f"\n{path.relative_to(folder)}\n").encode())
         digest.update(_content(path) if path.is_file() else b"a folder")
     return digest.hexdigest()

@@ -14,7 +14,7 @@ import pytest
 from resdet.engine.progress import LiveDisplay, PlainDisplay
 from resdet.engine.run_folder import open_run
 from resdet.engine.signals import StopSignals
-from resdet.files import atomic_write, remove_unfinished
+from resdet.files import atomic_write, remove_unfinished, unfinished_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals as POSIX has them")
@@ -91,6 +91,21 @@ def test_what_a_killed_process_left_is_removed_when_nobody_writes_it(tmp_path: P
     os.utime(left, (hours_ago, hours_ago))
     assert remove_unfinished(tmp_path) == [left]
     assert all(path.exists() for path in others)
+
+
+def test_the_folder_that_a_killed_process_was_making_was_never_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".data.abcdefgh.resdet-unfinished"
+    (left / "data" / "images").mkdir(parents=True)
+    (left / "data" / "images" / "1.jpg").write_bytes(b"half a")
+    for path in (left, left / "data", left / "data" / "images" / "1.jpg"):
+        os.utime(path, (0, 0))
+    with unfinished_folder(tmp_path / "data"):
+        assert left.exists(), "its maker may be at work: a file was added just now"
+    os.utime(left / "data" / "images", (0, 0))
+    with unfinished_folder(tmp_path / "data") as folder:
+        assert not left.exists()
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_removes_what_a_killed_run_left_at_once_for_it_holds_the_folder(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from resdet.data.convert.yolo_writer import write_yolo
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import ConfigError
+from resdet.files import unfinished_folder
 from resdet.progress import track
 
 _WRITERS: dict[str, Callable[[DetectionDataset, Path, str, Sequence[str]], Written]] = dict(
@@ -56,9 +56,8 @@ def convert_dataset(
         problems.append(f"the split's name must do as a file name, got {split!r}")
     if problems:
         raise ConfigError(problems)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True) as temporary:
-        work = Path(temporary) / "data"
+    with unfinished_folder(folder) as temporary:
+        work = temporary / "data"
         images, lost = _WRITERS[to](dataset, work, split, _relative_names(dataset))
         placed: set[str] = set()
         for index, name in enumerate(track(images, len(images), "images")):

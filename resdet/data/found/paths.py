@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from resdet import system
 from resdet.data.download.archives import unpack
 from resdet.errors import ConfigError
-from resdet.files import cache_folder, sha256_of
+from resdet.files import cache_folder, sha256_of, unfinished_folder
 
 # names of parts in the order in which they are taken
 TRAIN = ("train", "training", "trainval", "train2017")
@@ -40,11 +39,10 @@ def _unpacked(archive: Path) -> Path:
     """The folder of an archive's files, in the cache; it is unpacked when it was not before."""
     target = cache_folder() / "data" / f"{archive.name.partition('.')[0]}-{sha256_of(archive)[:12]}"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", ignore_cleanup_errors=True) as folder:
-            unpack(archive, Path(folder) / "files")
+        with unfinished_folder(target) as folder:
+            unpack(archive, folder / "files")
             try:
-                system.replace(Path(folder) / "files", target)
+                system.replace(folder / "files", target)
             except OSError:
                 if not target.is_dir():  # else another process was sooner
                     raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from PIL import Image
 from resdet import system
 from resdet.data.synthetic.shapes import CLASS_NAMES, SceneObject, draw_crop, draw_scene
 from resdet.errors import ConfigError
-from resdet.files import write_json
+from resdet.files import unfinished_folder, write_json
 from resdet.images import encoded
 
 # shares of the longer side that the two sides of an image have
@@ -63,9 +62,8 @@ def make_shapes(folder: str | Path, *, train: int, val: int, size: int, seed: in
 
 def _written(folder: Path, counts: dict[str, int], size: int, seed: int) -> dict[str, int]:
     """Make the files in another folder, and give it the name; how many there are."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True) as temporary:
-        work = Path(temporary) / "shapes"
+    with unfinished_folder(folder) as temporary:
+        work = temporary / "shapes"
         written = {"images": 0, "objects": 0, "crops": 0}
         for number, (split, count) in enumerate(counts.items()):
             written["images"] += count
