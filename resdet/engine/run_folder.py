@@ -118,7 +118,8 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool, change: Collect
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(held(folder))
-            remove_unfinished(folder, own=True)
+            for place in (folder, folder / "report"):
+                remove_unfinished(place, own=True)
             if not resume:
                 refuse_used(folder)
             run = RunFolder(folder, resumed=holds_run(folder))

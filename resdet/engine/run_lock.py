@@ -26,7 +26,8 @@ def not_in_training(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: when another process holds the folder.
     """
-    remove_unfinished(folder)
+    for place in (folder, folder / "report"):
+        remove_unfinished(place)
     with held(folder) if (folder / ".lock").exists() else contextlib.nullcontext():
         yield
 

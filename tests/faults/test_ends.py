@@ -114,6 +114,14 @@ def test_a_run_removes_what_a_killed_run_left_at_once_for_it_holds_the_folder(tm
         assert not left.exists()
 
 
+def test_half_a_picture_of_a_report_stayed_when_its_run_went_on(tmp_path: Path) -> None:
+    left = tmp_path / "report" / ".detections.png.abcdefgh.resdet-unfinished"
+    left.parent.mkdir()
+    left.write_bytes(b"half a")
+    with open_run(tmp_path, "run: {}\n", resume=True):
+        assert not left.exists()
+
+
 def test_a_writer_removes_what_it_could_not_finish(tmp_path: Path) -> None:
     def fail(path: Path) -> None:
         path.write_bytes(b"half")
