@@ -99,8 +99,8 @@ def state_of(folder: Path) -> str:
     """A hash of all that a next command finds in a folder: where two are the same, it does the same."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*"), key=lambda path: _TEMPORARY.sub("", str(path))):
-        if _TEMPORARY.search(str(path.parent)):
-            continue  # in a folder that is only removed
+        if _TEMPORARY.search(str(path.parent)) or "tfevents" in path.name:
+            continue  # in a folder that is only removed, or of another name each time
         digest.update(_TEMPORARY.sub("", f"\n{path.relative_to(folder)}\n").encode())
         digest.update(_content(path) if path.is_file() else b"a folder")
     return digest.hexdigest()
@@ -108,7 +108,7 @@ def state_of(folder: Path) -> str:
 
 def _content(path: Path) -> bytes:
     """What a file says, but for the time; nothing of those that no command reads again."""
-    if path.suffix == ".html" or "tfevents" in path.name or _TEMPORARY.search(path.name):
+    if path.suffix == ".html" or _TEMPORARY.search(path.name):
         return b""
     with contextlib.suppress(Exception):  # half a file is what it is
         if path.name == "log.jsonl":
