@@ -47,6 +47,10 @@ def winograd_transforms() -> tuple[Tensor, Tensor, Tensor]:
     return torch.kron(into, into), torch.kron(of_kernel, of_kernel), torch.kron(back, back)
 
 
+# once: a step of training asks for them a hundred times. Arrays, for a tensor would keep the mode it was made in
+_MATRICES = tuple(each.numpy() for each in winograd_transforms())
+
+
 class Winograd:
     """The 3×3 convolution of stride 1 and padding 1 of rows (N, H, W, C), a ``resdet.ops.fused_conv.Product``.
 
@@ -142,4 +146,4 @@ def _cut(x: Tensor, side: int, border: int) -> Tensor:
 
 
 def _transforms(like: Tensor) -> list[Tensor]:
-    return [each.to(like) for each in winograd_transforms()]
+    return [torch.from_numpy(each).to(like) for each in _MATRICES]
