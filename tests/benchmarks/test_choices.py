@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "choices"))
 choices = pytest.importorskip("choices")
 
 TABLE = {"config": "finetune_r18", "rows": {"plain": [], "no mirror": ["data.hflip=0"]}}

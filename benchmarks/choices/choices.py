@@ -1,6 +1,6 @@
 """Which options a plan should choose: one training with several sets of them, a table of means over seeds.
 
-    python benchmarks/choices.py benchmarks/choices/augmentations.yaml --output DIR [--config RUN.yaml] [--jobs 4] [--seconds S]
+    python benchmarks/choices/choices.py benchmarks/choices/augmentations.yaml --output DIR [--jobs 4] [--seconds S]
 
 The table's file names a run file, options of all rows, and options of each row. Each training is a process of its own, in which
 ``resdet train-det`` runs; it is not repeated when its numbers are there, so that an interrupted table goes on.
