@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -99,5 +100,5 @@ def test_every_benchmark_runs(tmp_path: Path, script: str) -> None:
     assert content["results"]
     for result in content["results"]:
         assert {"name", "at_most", "unit", "ours", "peer", "figure", "reached", "kernels", "ways"} <= set(result)
-        assert result["figure"] >= 0
+        assert math.isfinite(result["figure"])  # memory that is given back is growth below zero
         assert result["ours"] in result["ways"]

@@ -94,7 +94,7 @@ def wheel_problems(names: Iterable[str], sources: Iterable[str]) -> list[str]:
     wanted = {name for name in sources if name.startswith("resdet/")}
     beside = [name for name in sources if name.startswith(("configs/", "benchmarks/"))]
     # the GPU's stages run the tests too: they are for checkouts
-    wanted |= {f"resdet/{name}" for name in beside if not name.startswith("benchmarks/gpu")}
+    wanted |= {f"resdet/{name}" for name in beside if not name.startswith(("benchmarks/gpu", "benchmarks/choices"))}
     (info,) = {name.partition("/")[0] for name in names if name.partition("/")[0].endswith(".dist-info")}
     wanted |= {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
     return [
