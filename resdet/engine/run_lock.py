@@ -17,6 +17,12 @@ from resdet.system import locked
 _own: set[tuple[int, str]] = set()
 
 
+def remove_unfinished_of_run(folder: Path, *, own: bool = False) -> None:
+    """``remove_unfinished`` in a run folder, and among its pictures."""
+    for place in (folder, folder / "report"):
+        remove_unfinished(place, own=own)
+
+
 @contextlib.contextmanager
 def not_in_training(folder: Path) -> Iterator[None]:
     """Keep results out of a folder in which another process trains, as ``held`` does; a folder without a run needs no lock.
@@ -26,8 +32,7 @@ def not_in_training(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: when another process holds the folder.
     """
-    for place in (folder, folder / "report"):
-        remove_unfinished(place)
+    remove_unfinished_of_run(folder)
     with held(folder) if (folder / ".lock").exists() else contextlib.nullcontext():
         yield
 
