@@ -107,12 +107,12 @@ def measure(kind: str, photos: list[Path], folder: Path, weights: str) -> None:
         print("| " + " | ".join(map(str, (*cells, *times))) + f" |  ({time.perf_counter() - begun:.0f} s)", flush=True)
 
 
-def seconds(detector: Detector, photo: Path) -> float:
-    """Processor seconds of a photo, the best of three."""
+def seconds(model: Any, photo: str | Path, rounds: int = 3) -> float:
+    """Processor seconds of a photo, the best of some rounds."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(rounds):
         begun = time.process_time()
-        detector.predict(photo)
+        model.predict(photo)
         best = min(best, time.process_time() - begun)
     return best
 

@@ -16,7 +16,6 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from inference import spread
 from machine import about_machine, checkout, versions
+from measure_export import seconds
 
 import resdet
 from resdet.config import config_from_dict
@@ -40,6 +40,7 @@ from resdet.models.build import build_detector
 from resdet.models.convert.convert_file import convert_file
 
 SHORT, LONG, PROPOSALS, CLASSES = 600, 1000, 300, 20
+ROUNDS = 8
 
 
 def main() -> None:
@@ -72,8 +73,8 @@ def made_detector(weights: str, photo: str) -> Detector:
 def measure(source: Path, photos: list[str]) -> None:
     """Rows of one model: in torch, and as both files."""
     subject, pictures = read_subject(source, resize=False, test={}), [read_image(photo) for photo in photos]
-    row(source.stem, "the plain model", "", "", seconds(subject.original, photos[0]))
-    row(source.stem, "resdet.load", "", "", seconds(resdet.load(source, device="cpu"), photos[0]))
+    row(source.stem, "the plain model", "", "", seconds(subject.original, photos[0], ROUNDS))
+    row(source.stem, "resdet.load", "", "", seconds(resdet.load(source, device="cpu"), photos[0], ROUNDS))
     for compiled in (False, True):
         target = source.with_suffix(".pt2")
         begun, clock = processor_seconds(), time.perf_counter()
@@ -82,7 +83,7 @@ def measure(source: Path, photos: list[str]) -> None:
         trial = try_exported(program, subject, pictures)
         if trial.problems:
             raise ResdetError(trial.problems)
-        taken = seconds(model_of(program), photos[0])
+        taken = seconds(model_of(program), photos[0], ROUNDS)
         way = "compiled" if compiled else "torch.export"
         row(source.stem, way, f"{target.stat().st_size / 1e6:.1f}", f"{spent:.0f} ({waited:.0f} on the clock)", taken)
         print(f"  {trial.losses}", flush=True)
@@ -97,16 +98,6 @@ def processor_seconds() -> float:
     """Of this process, and of those it started that have ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
-
-
-def seconds(model: Any, photo: str) -> float:
-    """Processor seconds of a photo, the best of eight."""
-    best = float("inf")
-    for _ in range(8):
-        begun = time.process_time()
-        model.predict(photo)
-        best = min(best, time.process_time() - begun)
-    return best
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -88,7 +87,7 @@ def trained(training: Training, config: str, ends: float) -> str:
         with training.folder.with_suffix(".log").open("w", encoding="utf-8", newline="\n") as log:
             timeout = None if left == float("inf") else left
             try:
-                subprocess.run(training.command(config), stdout=log, stderr=log, env=os.environ, timeout=timeout, check=False)
+                subprocess.run(training.command(config), stdout=log, stderr=log, timeout=timeout, check=False)
             except subprocess.TimeoutExpired:
                 log.write("stopped: no time left\n")
     return "" if training.metrics() else training.folder.name
