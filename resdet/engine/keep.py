@@ -64,7 +64,7 @@ def keep(
     checkpoint = Checkpointer(files.state, task.model, run.optimizer, parts, writes=ranks.first)
     run.iteration = checkpoint.load()
     _check_same(checkpoint, ranks)
-    _check_data(checkpoint, task, accept=accept_data)
+    _check_data(checkpoint, task, ranks, accept=accept_data)
     if files.changes and run.iteration > run.iterations:
         raise ConfigError(f"{files.state}: {run.iteration} steps are taken already, the schedule has {run.iterations} now")
     if ranks.first:
@@ -137,7 +137,7 @@ def _check_same(checkpoint: Checkpointer, ranks: Ranks) -> None:
         )
 
 
-def _check_data(checkpoint: Checkpointer, task: Task[Any, Any], *, accept: bool) -> None:
+def _check_data(checkpoint: Checkpointer, task: Task[Any, Any], ranks: Ranks, *, accept: bool) -> None:
     """Compare the data with those that the run began with, and note them.
 
     Raises:
@@ -151,7 +151,7 @@ def _check_data(checkpoint: Checkpointer, task: Task[Any, Any], *, accept: bool)
     ]
     images = task.images_in_use()
     if images is not None:
-        marks = image_marks(images)
+        marks = ranks.once(lambda: image_marks(images))
         if "marks" in checkpoint.extra:  # a state of an earlier release has none
             found += changes(checkpoint.extra["marks"].numpy(), marks, images.path)
         checkpoint.extra["marks"] = torch.from_numpy(marks)

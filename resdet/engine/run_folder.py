@@ -16,9 +16,9 @@ from resdet.config.old_names import with_new_names
 from resdet.config.schema import RUN_CONFIGS
 from resdet.engine.checkpoint import previous_state
 from resdet.engine.logging import has_evaluation
-from resdet.engine.run_lock import held, remove_unfinished_of_run
+from resdet.engine.run_lock import held
 from resdet.errors import ConfigError
-from resdet.files import write_text
+from resdet.files import remove_unfinished, write_text
 from resdet.system import replace as replace_path
 
 # the files worth keeping, of a run and of its steps; a run without any of them ended before its first checkpoint
@@ -118,7 +118,8 @@ def open_run(folder: str | Path, config_yaml: str, resume: bool, change: Collect
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(held(folder))
-            remove_unfinished_of_run(folder, own=True)
+            for place in (folder, folder / "report"):
+                remove_unfinished(place, own=True)
             if not resume:
                 refuse_used(folder)
             run = RunFolder(folder, resumed=holds_run(folder))

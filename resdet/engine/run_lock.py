@@ -10,29 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resdet.errors import ConfigError
-from resdet.files import remove_unfinished
 from resdet.system import locked
 
 # folders that this process has locked: locking the file again could release the first lock
 _own: set[tuple[int, str]] = set()
 
 
-def remove_unfinished_of_run(folder: Path, *, own: bool = False) -> None:
-    """``remove_unfinished`` in a run folder, and among its pictures."""
-    for place in (folder, folder / "report"):
-        remove_unfinished(place, own=own)
-
-
 @contextlib.contextmanager
 def not_in_training(folder: Path) -> Iterator[None]:
     """Keep results out of a folder in which another process trains, as ``held`` does; a folder without a run needs no lock.
 
-    What a killed process has left unfinished there is removed.
-
     Raises:
         ConfigError: when another process holds the folder.
     """
-    remove_unfinished_of_run(folder)
     with held(folder) if (folder / ".lock").exists() else contextlib.nullcontext():
         yield
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from resdet import files
 from resdet.engine.checkpoint import Checkpointer, load_state, previous_state, save_state
 from resdet.engine.optimizer import build_sgd
 from resdet.errors import DataError, ResdetError
@@ -148,7 +147,7 @@ def test_file_systems_without_second_names(tmp_path: Path, monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, "link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     if kept:
         checkpoint.save(2)
         assert [load_state(each, *trained())[0] for each in (previous_state(path), path)] == [1, 2]

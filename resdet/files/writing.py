@@ -1,54 +1,38 @@
-"""Files: JSON in, and anything out so that a reader never meets half of it."""
+"""Writes files so that a reader never meets half of one."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import errno
-import hashlib
+import functools
 import json
 import math
 import os
 import re
 import shutil
-import stat
-import struct
 import tempfile
 import time
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from resdet import system
-from resdet.errors import DataError
 
-_SPECIAL = (
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-_MADE_UP = ("/proc/", "/sys/")
 # how files are called while they are written, so that one whose writer was killed can be told from all others
 _UNFINISHED = ".resdet-unfinished"
+_LONGEST = 200  # bytes of a name that stand in its temporary one, of 255 that most file systems allow
 _ABANDONED_S = 3600.0  # nobody has written to such a file for so long
 _SYSTEM_ERROR = re.compile(r"\(os error ([0-9]+)\)")
 _ALMOST_NONE = 1 << 24  # bytes left on a disk that is as good as full
 # how file systems say that a file has one name alone
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
-# what numpy and zipfile raise for a damaged .npz file
-NPZ_DAMAGE = (
-    AttributeError, EOFError, KeyError, MemoryError, OSError, OverflowError, RuntimeError, SyntaxError, TypeError, ValueError,
-    struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-
 
 def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Path | None = None) -> None:
     """Call ``write(temporary_path)``, then fsync it and rename it to ``path``: the file is old or new, never between.
+
+    What killed processes have left unfinished in the folder is removed first, see ``remove_unfinished``.
 
     Args:
         path: the file to make; its folder is made when missing.
@@ -60,7 +44,8 @@ def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Pa
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
+    _tidied(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_hidden(path), suffix=_UNFINISHED)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -81,6 +66,11 @@ def atomic_write(path: str | Path, write: Callable[[Path], object], previous: Pa
         if number:  # it names the file that was wanted, and not the temporary one
             raise OSError(number, reason, str(path)) from error
         raise
+
+
+def _hidden(path: Path) -> str:
+    """How the name of a temporary file for a path begins: with the path's own, or as much of it as leaves room for the rest."""
+    return os.fsencode(f".{path.name}")[:_LONGEST].decode(errors="ignore") + "."
 
 
 def _of_the_system(error: BaseException, temporary: Path) -> tuple[int, str]:
@@ -109,14 +99,21 @@ def remove_unfinished(folder: Path, *, own: bool = False) -> list[Path]:
     for path in folder.glob(f".*{_UNFINISHED}"):
         with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
             if own or time.time() - _last_written(path) > _ABANDONED_S:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
                 removed.append(path)
     return removed
 
 
+@functools.lru_cache(maxsize=1024)
+def _tidied(folder: Path) -> None:
+    """``remove_unfinished``, once a process: among a million pictures a look takes a second."""
+    remove_unfinished(folder)
+
+
 def _last_written(path: Path) -> float:
     """When a file was written to, or a folder or anything in it; a link into it counts too, whatever the age of its file."""
-    return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+    inside = () if path.is_symlink() else path.rglob("*")
+    return max(each.lstat().st_mtime for each in (path, *inside))
 
 
 @contextlib.contextmanager
@@ -127,8 +124,7 @@ def unfinished_folder(wanted: Path) -> Iterator[Path]:
     """
     wanted.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(wanted.parent)
-    name = f".{wanted.name}."
-    with tempfile.TemporaryDirectory(_UNFINISHED, name, wanted.parent, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(_UNFINISHED, _hidden(wanted), wanted.parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
@@ -147,40 +143,9 @@ def _also_called(path: Path, other: Path) -> None:
     spare.unlink(missing_ok=True)  # still there where both names meant this file already
 
 
-def regular(path: str | Path) -> Path:
-    """The path of a file that can be read to its end; asked before opening, which alone may wait for ever or wake a device.
-
-    Raises:
-        OSError: there is nothing, or a FIFO, a socket, a device or a file of /proc, which the system makes up while it is read.
-    """
-    path = Path(path)
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # a folder is told of by whoever opens it
-        kind = next((name for test, name in _SPECIAL if test(status.st_mode)), "something else")
-        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
-    if status.st_size == 0 and os.path.realpath(path).startswith(_MADE_UP):
-        raise OSError(errno.EINVAL, "it is made up by the system, not a file", str(path))
-    return path
-
-
-def cache_folder() -> Path:
-    """Where the toolkit keeps what can be made again: ``resdet`` in ``XDG_CACHE_HOME``, or in ``.cache`` of the home folder."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base else Path.home() / ".cache") / "resdet"
-
-
 def write_text(path: str | Path, text: str) -> None:
     """Write text as UTF-8, its lines ended by LF on every system, atomically."""
     atomic_write(path, lambda temporary: temporary.write_bytes(text.encode()))
-
-
-def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with regular(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
@@ -219,62 +184,6 @@ def _no_formula(text: str) -> str:
         float(text)
         return text
     return f"'{text}"
-
-
-def identity(path: str | Path) -> tuple[object, int]:
-    """What two paths have in common that are one file, by a link or in other letters; where there is none, its place."""
-    with contextlib.suppress(OSError):
-        status = os.stat(path)  # noqa: PTH116
-        if status.st_ino:  # some file systems do not number their files
-            return status.st_dev, status.st_ino
-    return os.path.realpath(path), 0
-
-
-def walk_files(folder: str | Path) -> Iterator[str]:
-    """The files below a folder, links followed, each folder's in no order; a link back to a folder above is not."""
-
-    def walk(path: str, above: frozenset[tuple[object, int]]) -> Iterator[str]:
-        here = identity(path)
-        if here in above:
-            return
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    yield from walk(entry.path, above | {here})
-                else:
-                    yield entry.path
-
-    return walk(os.fspath(folder), frozenset())
-
-
-def read_json(path: str | Path, each_object: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """The value that a JSON file holds.
-
-    Args:
-        path: the file.
-        each_object: what to put in place of each object, innermost first; what it leaves out takes no memory.
-
-    Raises:
-        DataError: the file cannot be read, or is not JSON.
-    """
-    try:
-        return parse_json(regular(path).read_bytes(), each_object)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON: {error}") from error
-
-
-def parse_json(text: str | bytes, each_object: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """The value of a JSON text; ``each_object`` is as for ``read_json``.
-
-    Raises:
-        ValueError: it is not JSON, is nested deeper than Python follows, or has a number of more than 4,300 digits.
-    """
-    try:
-        return json.loads(text, object_hook=each_object)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
 
 
 def json_ready(value: Any) -> Any:
