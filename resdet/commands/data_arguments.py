@@ -7,7 +7,7 @@ import argparse
 DETECTION_FORMATS = ("coco", "voc", "yolo", "imagenet_det", "label_studio", "cvat", "via", "csv", "hf_objects", "labelme")
 _ANNOTATIONS = (
     "coco: the instances json; yolo: the yaml with the class names, when not ROOT/data.yaml; "
-    "label_studio, via: the json export; cvat: the xml of CVAT for images 1.1; csv: the table; hf_objects: metadata.jsonl; "
+    "label_studio, via: the json export; cvat: the xml of CVAT for images, video; csv: the table; hf_objects: metadata.jsonl; "
 )
 _SPLIT = (
     "voc: a list under ImageSets, or none: every xml; yolo: train, val or test, or none: every labelled image; "

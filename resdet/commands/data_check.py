@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
 from resdet.console import say, show
 from resdet.errors import ResdetError
-
-if TYPE_CHECKING:
-    from resdet.data.dataset import ClassificationDataset, DetectionDataset
-    from resdet.data.described import Source
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,32 +24,32 @@ def run_check(args: argparse.Namespace) -> int:
         ConfigError: on wrong arguments or options.
         DataError: with every problem of every source and image, after the findings are printed.
     """
-    from resdet.config.schema import DetectionSourceConfig
-    from resdet.data.check import summary, undecodable
+    from resdet.data.check import summary
     from resdet.data.checked import checked
     from resdet.data.dataset import DetectionDataset
     from resdet.data.formats.annotations import BoxWarning
     from resdet.data.inspection.classes import class_counts
     from resdet.data.inspection.inspection import Inspection
+    from resdet.data.inspection.unmentioned import unmentioned
 
     data = named_data(args)
     inspection = Inspection(data.scale)
-
-    def examine(option: str, source: Source, dataset: DetectionDataset | ClassificationDataset) -> Sequence[str]:
-        if isinstance(source, DetectionSourceConfig) and isinstance(dataset, DetectionDataset):
-            return inspection.examine(option, source, dataset)
-        return undecodable(dataset)
-
-    failure, sets = None, {}
+    failure = None
+    sets: dict[str, dict[str, object]] = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BoxWarning)  # the findings say the same, and where
-            for option, dataset in checked(data.sources, data.names, examine):
+            for option, dataset in checked(data.sources, data.names, inspection.examine):
                 counts = class_counts(dataset) if isinstance(dataset, DetectionDataset) else {}
                 classes = ", ".join(f"{name} {count}" for name, count in counts.items())
-                text = summary(dataset)
+                text, source = summary(dataset), data.sources[option]
+                lines = [f"{option}: {text}{': ' if counts else ''}{classes}"]
                 sets[option] = {"summary": text, "images": len(dataset), "classes": counts or list(dataset.names)}
-                show(f"{option}: {text}{': ' if counts else ''}{classes}", {"sets": sets})
+                count, first = unmentioned(source, dataset, data.sources.values())
+                if count:
+                    lines.append(f"{option}: {count} images of {source.root} are in no annotation, {first} for one: left out")
+                    sets[option]["unmentioned"] = count
+                show("\n".join(lines), {"sets": sets})
     except ResdetError as error:
         failure = error
     findings = list(inspection.findings())

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resdet.commands.common import is_override
+from resdet.commands.arguments import is_override
 from resdet.commands.data_arguments import add_source_arguments
 from resdet.commands.data_sources import named_data
-from resdet.console import say
+from resdet.console import say, show
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ def run_fix(args: argparse.Namespace) -> int:
         name = "val" if option == "data.val" else f"train{number or ''}"
         folder = Path(args.output).expanduser() / (name if len(parts) > 1 else "")
         fixed = write_fixed(data.sources[option], dataset, folder, kinds, changes)
+        counts = counts_of(fixed.changes)
         say(f"{folder}: {summary(fixed.dataset)}, as {fixed.form}; {len(fixed.changes)} changes: {folder / CHANGES}")
-        for kind, count in counts_of(fixed.changes).items():
-            say(f"  {kind}: {count}")
+        table = "\n".join(f"  {kind}: {count}" for kind, count in counts.items())
+        show(table, {option: {"folder": str(folder), "format": fixed.form, "changes": counts}})
         for line in fixed.lost:
             say(f"note: {line}", error=True)
     return 0

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resdet.commands.common import is_override
+from resdet.commands.arguments import is_override
 from resdet.commands.data_arguments import DETECTION_FORMATS
 from resdet.errors import ConfigError
 

@@ -31,8 +31,8 @@ def run_view(args: argparse.Namespace) -> int:
         raise ConfigError(f"--output must be the name of a PNG, got {args.output!r}")
     from pathlib import Path
 
+    from resdet.prediction.written import save_picture
     from resdet.report.dataset_sheet import dataset_sheet
-    from resdet.report.predictions import save_picture
 
     data = named_data(args)
     _, dataset = next(iter(data.detection_sets()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from resdet.config.option import option
+from resdet.config.option import MAX_SIDE, option
 
 _LISTED = ("label_studio", "cvat", "via", "csv", "hf_objects")  # one file tells of all images
 VALIDATION = "validation set; null, or without a root: none, and training evaluates nothing"
@@ -25,7 +25,7 @@ class DetectionSourceConfig:
     annotations: str = option(
         "",
         "coco: the instances json; yolo: the yaml with the class names, when not root/data.yaml; label_studio, via: "
-        "the json export; cvat: the xml of CVAT for images 1.1; csv: the table; hf_objects: metadata.jsonl",
+        "the json export; cvat: the xml of CVAT for images, video; csv: the table; hf_objects: metadata.jsonl",
         formats=("coco", "yolo", *_LISTED),
         layout=True,
     )
@@ -53,14 +53,16 @@ class DetectionDataConfig:
     metric: str = option("coco", "coco; voc07 and voc10 add PASCAL VOC's mAP", choices=("coco", "voc07", "voc10"))
     names: list[str] = option([], "class names in label order; empty: those of the training files")
     skip_empty: bool = option(True, "leave images without a usable object out of training")
-    short_side: list[int] = option([600], "shorter side in training, pixels: one value, or several to draw from", low=16)
+    short_side: list[int] = option(
+        [600], "shorter side in training, pixels: one value, or several to draw from", low=16, high=MAX_SIDE
+    )
     short_side_drawn: str = option(
         "from_list",
         "from_list: one of short_side; between: anything from its least to its greatest",
         choices=("from_list", "between"),
     )
-    max_side: int = option(1000, "longer side at most, pixels", low=16)
-    test_short_side: int = option(600, "shorter side in testing, pixels", low=16)
+    max_side: int = option(1000, "longer side at most, pixels", low=16, high=MAX_SIDE)
+    test_short_side: int = option(600, "shorter side in testing, pixels", low=16, high=MAX_SIDE)
     hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)
     transforms: list[Any] = option(
         [],
@@ -119,7 +121,7 @@ class ClassificationDataConfig:
     val: ClassificationSourceConfig = option(
         factory=lambda: ClassificationSourceConfig(split="test"), text=VALIDATION, optional=True
     )
-    crop: int = option(224, "side of the square the network sees, pixels", low=8)
+    crop: int = option(224, "side of the square the network sees, pixels", low=8, high=MAX_SIDE)
     crop_from: str = option(
         "short_side",
         "how a training crop is drawn; short_side: a square of an image resized by its shorter side (paper); area: a random "
@@ -127,11 +129,13 @@ class ClassificationDataConfig:
         choices=("short_side", "area"),
     )
     short_side: list[int] = option(
-        [256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8
+        [256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8, high=MAX_SIDE
     )
     area: list[float] = option([0.08, 1.0], "least and greatest share of the area, crop_from area", low=0.0001, high=1)
-    test_short_side: int = option(256, "shorter side before the centre crop in testing, pixels; 0: not resized", low=0)
-    pad: int = option(0, "zero padding before the random crop, pixels (CIFAR: 4)", low=0)
+    test_short_side: int = option(
+        256, "shorter side before the centre crop in testing, pixels; 0: not resized", low=0, high=MAX_SIDE
+    )
+    pad: int = option(0, "zero padding before the random crop, pixels (CIFAR: 4)", low=0, high=MAX_SIDE)
     hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)
     lighting: float = option(0.1, "standard deviation of the PCA colour noise; 0: none", low=0)
     pca: str = option("", "file of `resdet data pca` with the colour noise's components; empty: ImageNet's")
@@ -145,7 +149,7 @@ class ClassificationDataConfig:
         "times that an image is in a batch, each time another square (repeated augmentation, Hoffer et al. 2020)",
         low=1,
     )
-    test_crop: int = option(0, "side of the square in testing, pixels; 0: crop", low=0)
+    test_crop: int = option(0, "side of the square in testing, pixels; 0: crop", low=0, high=MAX_SIDE)
     mean_image: str = option(
         "",
         "per-pixel mean subtracted instead of the colour mean: a file of `resdet data mean`, or compute, which takes it over "
@@ -181,6 +185,9 @@ class ClassificationTestConfig:
         choices=("center", "ten_crop", "dense"),
     )
     short_sides: list[int] = option(
-        [], "shorter sides averaged over, pixels (paper: 224, 256, 384, 480, 640); empty: data.test_short_side", low=8
+        [],
+        "shorter sides averaged over, pixels (paper: 224, 256, 384, 480, 640); empty: data.test_short_side",
+        low=8,
+        high=MAX_SIDE,
     )
     flip: bool = option(False, "dense: average with the mirrored image")

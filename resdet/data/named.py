@@ -11,7 +11,7 @@ from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
 from resdet.data.checked import sources_of
 from resdet.data.dataset import DetectionDataset
 from resdet.data.described import Source
-from resdet.data.found import find_data
+from resdet.data.found import find_classes, find_data, find_task
 from resdet.data.inspection.anchors import Scale
 from resdet.data.sources.detection import build_dataset, build_detection_transform
 from resdet.data.transforms.detection import DetectionTrainTransform
@@ -68,7 +68,10 @@ def of_run_file(config: RunFile) -> NamedData:
 
 
 def of_path(path: str | Path) -> NamedData:
-    """What is found at a path; errors are those of ``find_data``."""
+    """What is found at a path; errors are those of ``find_task``."""
+    if find_task(path) == "classification":
+        classes = find_classes(path)
+        return alone({"data.train": classes.train, **({"data.val": classes.val} if classes.val else {})})
     found = find_data(path)
     sources: dict[str, Source] = {f"data.train[{index}]": source for index, source in enumerate(found.train)}
     return alone({**sources, **({"data.val": found.val} if found.val else {})})

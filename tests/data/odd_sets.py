@@ -133,11 +133,23 @@ ODD = [
     ), r"1 file names are encoded as in a URL"),
     Odd("coco", "absolute names below `root`", "the rest of the name",
         lambda lab: lab.content["images"][0].update(file_name=f"{lab.images}/a.jpg"), "1 file names are absolute paths"),
+    Odd("coco", "`C:\\photos\\a.jpg`, a path of another computer", "the one image of this name below `root`",
+        lambda lab: lab.content["images"][0].update(file_name="C:\\photos\\a.jpg"), "1 images are found by their file names"),
+    Odd("coco", "names without the folder that images lie in", "the one image of this name below `root`", each(
+        moved("images/a.jpg", "images/x/a.jpg"), rows("images", width=None)
+    ), f"1 images are found by their file names|2 images have no {FROM_HEADER}"),
+    Odd("coco", "é as one character or as two", "the same", each(
+        moved("images/a.jpg", "images/e\u0301.jpg"), lambda lab: lab.content["images"][0].update(file_name="\u00e9.jpg")
+    ), "1 images are found by their file names"),
     Odd("coco", "polygons without `bbox`", "the box around them", outline, "1 objects have no box, .* outline"),
     Odd("coco", "a mask (RLE) without `bbox`", "the box around it", runs, "1 objects have no box, .* outline"),
     Odd("coco", "a category without objects that has the name of another", "without it",
         lambda lab: lab.content["categories"].insert(0, {"id": 0, "name": "cat", "supercategory": "none"}),
         "1 categories without objects have the name of another and are left out, the first: category id 0"),
+    Odd("coco", "a category without objects above all others", "without it", each(
+        lambda lab: lab.content["categories"][0].update(supercategory="pets"),
+        lambda lab: lab.content["categories"].insert(0, {"id": 0, "name": "pets", "supercategory": "none"}),
+    ), "1 categories without objects are above all others and are left out, the first: category id 0"),
     Odd("voc", "image size 0", "that of the image's header", in_xml(XML_SIZE, XML_SIZE.replace("20", "0")),
         f"1 xml files without an image {FROM_HEADER}"),
     Odd("voc", "no image size", "that of the image's header", in_xml(XML_SIZE, ""),
@@ -177,6 +189,16 @@ ODD = [
     )),
     Odd("yolo", "absolute entries below `root`", "the rest of the path",
         text("data.yaml", "train: ROOT/images/train\nnames: [cat]\n"), "1 paths are absolute and lead below"),
+    Odd("yolo", "`/content/x/images/train`, a path of another computer", "`images/train`",
+        text("data.yaml", "train: /content/x/images/train\nnames: [cat]\n"), "1 paths are those of another computer"),
+    Odd("yolo", "`names: {'0': cat}`", "0: cat", text("data.yaml", "names: {'0': cat}\n")),
+    Odd("yolo", "`Train:`, `Validation:` in the yaml", "`train:`, `val:`", each(
+        moved("images/train", "images/Train"), moved("labels/train", "labels/Train"),
+        text("data.yaml", "Train: images/Train\nnames: [cat]\n"),
+    )),
+    Odd("yolo", "label files in UTF-16", "their text", lambda lab: (lab.folder / "labels/train/a.txt").write_text(
+        (lab.folder / "labels/train/a.txt").read_text(), encoding="utf-16"
+    )),
     Odd("yolo", "no yaml, `classes.txt`", "its names",
         each(text("classes.txt", "cat\n"), lambda lab: (lab.folder / "data.yaml").unlink())),
     Odd("yolo", "Darknet's `obj.data`", "its list and names", each(
@@ -197,6 +219,9 @@ ODD = [
     Odd("yolo", "label files beside images in `images`", "those", each(
         *[moved(f"labels/train/{key}.txt", f"images/train/{key}.txt") for key in "ab"]
     ), "2 label files lie beside their images"),
+    Odd("yolo", "label files in a folder of another name", "without `split`: those of the nearest image", each(
+        *[moved(f"labels/train/{key}.txt", f"annots/{key}.txt") for key in "ab"], moved("images/train", "Photos"), no_set
+    ), "2 label files lie in folders of other names"),
     Odd("yolo", "no entry of the split, `train/images`", "that folder", each(
         moved("images/train", "train/images"), moved("labels/train", "train/labels")
     )),
@@ -215,6 +240,10 @@ def many(line: str) -> Callable[[Lab], None]:
 
 
 MISTAKES = [
+    Mistake("coco", "categories counted from 0", rows("annotations", category_id=0),
+            r"annotation id 1: category_id 0 is not among the file's categories \(and 1 more like it\)"),
+    Mistake("coco", "captions", lambda lab: lab.content.update(annotations=[{"id": 1, "image_id": 1, "caption": "a cat"}]),
+            "holds COCO's captions; boxes are in its instances_"),
     Mistake("coco", "another suffix", moved("images/a.jpg", "images/a.JPG"),
             r"no such image file: .*a\.jpg \(the file is there with another suffix: a\.JPG\)"),
     Mistake("coco", "one file under two ids", rows("images", file_name="a.jpg"),

@@ -221,7 +221,7 @@ DEFECTS: dict[str, tuple[Change, tuple[int, str], tuple[int, str], tuple[int, st
         ),
         (3, r"instances\.json: is not JSON"),
         (3, r"a\.xml: is not XML that can be read"),
-        (3, r"a\.txt: cannot be read: 'utf-8' codec"),
+        (3, r"a\.txt: cannot be read: 'utf-16.*' codec"),
     ),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resdet.data import marks
 from resdet.data.dataset import subset
 from resdet.data.formats.cifar import CifarDataset
 from resdet.data.formats.coco import read_coco
@@ -95,6 +96,41 @@ def test_classified_files_in_folders(tmp_path: Path) -> None:
     ]
 
 
+OTHER_CONTENT = "images have other content in their files, the first is"
+
+
+def class_folders(root: Path, contents: Sequence[bytes]) -> Any:
+    """A set of files that are no images: nothing decodes them."""
+    for number, content in enumerate(contents):
+        path = root / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_bytes(content)
+    return read_folder(root)
+
+
+def test_two_images_of_a_class_folder_that_changed_places_were_not_noticed(tmp_path: Path) -> None:
+    before = image_marks(class_folders(tmp_path, [b"one", b"two", b"six", b"ten"]))
+    now = class_folders(tmp_path, [b"one", b"ten", b"six", b"two"])
+    assert changes(before, image_marks(now), now.path) == [f"2 of 4 {OTHER_CONTENT} {tmp_path / 'b' / '1.png'}"]
+    assert changes(before[:, :2], image_marks(now), now.path) == [], "the marks of earlier releases know of no content"
+
+
+def test_of_files_that_are_not_read_the_size_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "_READ", 0)
+    before = image_marks(class_folders(tmp_path, [b"one", b"two"]))
+    assert changes(before, image_marks(class_folders(tmp_path, [b"six", b"two"])), str) == []
+    assert changes(before, image_marks(class_folders(tmp_path, [b"one", b"three"])), str) == [f"1 of 2 {OTHER_CONTENT} 1"]
+
+
+def test_what_there_was_no_time_to_look_at_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = class_folders(tmp_path, [b"one", b"two"])
+    whole = image_marks(dataset)
+    monkeypatch.setattr(marks, "_LOOK_S", -1.0)
+    assert image_marks(dataset)[:, 2].tolist() == [0, 0]
+    for before, now in ((whole, image_marks(dataset)), (image_marks(dataset), whole)):
+        assert changes(before, now, str) == []
+
+
 def test_images_without_files() -> None:
     pixels = np.zeros((3, 3, 32, 32), np.uint8)
     cifar = CifarDataset(("a", "b"), pixels, np.array([0, 1, 0]), Path("root"))
@@ -120,6 +156,6 @@ def test_images_without_files() -> None:
 
 def test_marks_are_small_plain_numbers(dataset: Any) -> None:
     marks = image_marks(dataset)
-    assert (marks.dtype, marks.shape) == (np.int32, (6, 2))
+    assert (marks.dtype, marks.shape) == (np.int32, (6, 3))
     assert json.dumps(marks.tolist())
-    assert image_marks(subset(dataset, [])).shape == (0, 2)
+    assert image_marks(subset(dataset, [])).shape == (0, 3)

@@ -20,7 +20,7 @@ from resdet.data.formats.image_names import only_listed
 from resdet.data.formats.yolo import read_yolo
 from resdet.errors import ConfigError, DataError
 from resdet.files import identity, walk_files, write_csv, write_json, write_text
-from resdet.report.predictions import refuse_to_overwrite
+from resdet.prediction.written import refuse_to_overwrite
 
 
 def images(folder: Path, *names: str) -> None:

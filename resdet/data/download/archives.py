@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import DataError
+from resdet.wording import reason_of
 
 # the largest archive is COCO's training images: 118,288 files, 19 GB
 MOST_FILES = 1_000_000
@@ -91,8 +92,7 @@ def unpack(
         # bad bzip2 or gzip data is an OSError too, but without a system error; EINVAL comes from a seek before the file's start
         if isinstance(error, OSError) and error.strerror is not None and error.errno != errno.EINVAL:
             raise
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"{archive}: is not an archive that can be unpacked: {reason}") from error
+        raise DataError(f"{archive}: is not an archive that can be unpacked: {reason_of(error, 300)}") from error
 
 
 def _members(archive: Path) -> Iterator[_Member]:

@@ -21,7 +21,7 @@ import numpy as np
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import BoxWarning
 from resdet.data.formats.file_names import missing_files
-from resdet.files import NPZ_DAMAGE, atomic_write, remove_unfinished, sha256_of
+from resdet.files import NPZ_DAMAGE, atomic_write, sha256_of
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,6 @@ def _store(file: Path, key: list[Any], dataset: DetectionDataset, given: list[tu
             np.savez(opened, about=np.frombuffer(about, dtype=np.uint8), **arrays)
 
     try:
-        remove_unfinished(file.parent)
         atomic_write(file, write)
     except OSError as error:
         _log.info("%s: cannot be kept in %s: %s", dataset.source, file.parent, error.strerror)

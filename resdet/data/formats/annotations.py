@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
-from resdet.data.formats.file_names import missing_files, placed, same_stem, unsafe_name
-from resdet.data.inspection.readings import mistaken
+from resdet.data.formats.image_files import ImageFiles
+from resdet.data.inspection.readings import mistaken, reversed_corners
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few
@@ -25,7 +25,6 @@ _SMALLEST_SIDE = 0.01
 # pixels; a fraction times the image's side may miss the image's edge by this much in float64
 ROUNDING = 1e-6
 _UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
-_SEARCHED = 20  # of so many missing files it is told which file beside them may be meant
 _EXPLAINED = 5  # unknown classes that have a line of their own, with a near name
 _DIFFERENT = 20  # names of each side of a difference of classes
 # what is known of an object besides its box, and how it is kept
@@ -52,15 +51,16 @@ class DatasetBuilder:
     def __init__(self, source: str, *, centred: bool = False) -> None:
         self.source, self.centred = source, centred
         self.problems: list[str] = []
-        self._images: list[tuple[bytes, int, int, int]] = []
+        self._files = ImageFiles(self.note)
+        self._images: list[tuple[int, int, int]] = []  # of each image: id, height and width
         # of each object: columns, for there may be ten millions
         self._columns: dict[str, array[Any]] = {name: array(kind) for name, kind in _COLUMNS.items()}
         self._corners = array("d")
-        self._files: list[tuple[str, bytes]] = []
         self._empty: list[str] = []
         self._outside: list[tuple[float, str]] = []
         # boxes wholly outside: what is told of each, the box, and width and height of its image
         self._astray: list[tuple[str, tuple[float, ...], tuple[int, int]]] = []
+        self._reversed: list[tuple[str, tuple[float, ...], tuple[int, int]]] = []  # boxes that end before they begin
         self._notes: dict[str, tuple[int, str]] = {}
 
     def note(self, what: str, where: str) -> None:
@@ -75,7 +75,7 @@ class DatasetBuilder:
 
     def size(self, image: int) -> tuple[int, int]:
         """(height, width) of image index ``image``, pixels; endless where its file is missing or broken, which is told."""
-        return self._images[image][2:]
+        return self._images[image][1:]
 
     @property
     def object_count(self) -> int:
@@ -93,21 +93,15 @@ class DatasetBuilder:
     def add_image(self, where: str, folder: Path, name: str, image_id: int, height: int = 0, width: int = 0) -> int:
         """Add an image whose file is ``folder/name`` and return its index. An unsafe name or a missing file is a problem.
 
-        Names that are written in another way are counted for a warning, see ``file_names.placed``. A height and width of 0 are
-        those that the image's header tells.
+        Names that are written in another way are counted for a warning, and so are images that lie elsewhere below ``folder``,
+        see ``ImageFiles``. A height and width of 0 are those that the image's header tells.
         """
-        name, note = placed(folder, name)
-        if note:
-            self.note(note, where)
-        path = b""
-        if problem := unsafe_name(name):
-            self.problems.append(f"{where}: {problem}")
-        else:
-            path = os.fsencode(folder / name)
-            self._files.append((where, path))
-        if not (height and width):
-            height, width = self._header(path)
-        self._images.append((path, image_id, height, width))
+        unknown = not (height and width)
+        if problem := self._files.add(where, folder, name, at_once=unknown):
+            self.problems.append(problem)
+        if unknown:
+            height, width = self._header(self._files.paths[-1])
+        self._images.append((image_id, height, width))
         return len(self._images) - 1
 
     def _header(self, path: bytes) -> tuple[int, int]:
@@ -138,12 +132,14 @@ class DatasetBuilder:
         warning at the end; a box that is not finite, of negative size, or wholly outside is a problem.
         """
         x, y, width, height = box
-        _, _, image_height, image_width = self._images[image]
+        _, image_height, image_width = self._images[image]
         empty = width == 0 or height == 0
         if not all(abs(value) < LIMIT for value in box):  # NaN is not, either
             self.problems.append(f"{where}: box must be finite, got {_show(box)}")
         elif width < 0 or height < 0:
-            self.problems.append(f"{where}: box must have a positive width and height, got {_show(box)}")
+            text = f"{where}: box must have a positive width and height, got {_show(box)}"
+            self.problems.append(text)
+            self._reversed.append((text, box, (image_width, image_height)))
         elif not empty and (x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0):
             text = f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
             self._astray.append((text, box, (image_width, image_height)))
@@ -168,19 +164,19 @@ class DatasetBuilder:
         Raises:
             DataError: with every problem found.
         """
-        missing = self._missing()
+        missing = self._files.missing()
         if missing and len(missing) == len(self._images) > 1:
             self.problems.append(f"{self.source}: none of its {len(missing)} image files exists; {missing[0]}")
         else:
             self.problems += missing
-        self.problems += self._shared()
-        self.problems += self._far_outside()
+        self.problems += self._files.shared(self.source)
+        self.problems = self._one_cause()
         if not self._images and not self.problems:
             self.problems.append(f"{self.source}: holds no image")
         if self.problems:
             raise DataError(self.problems)
         self._warn()
-        files, ids, heights, widths = zip(*self._images, strict=True)
+        ids, heights, widths = zip(*self._images, strict=True)
         owners = self._column("owners")
         order = np.argsort(owners, kind="stable")
         objects = {name: self._column(name)[order] for name in _COLUMNS if name != "owners"}
@@ -188,22 +184,13 @@ class DatasetBuilder:
             names=tuple(names),
             category_ids=tuple(category_ids),
             source=self.source,
-            files=np.array(files, dtype=np.bytes_),
+            files=np.array(self._files.paths, dtype=np.bytes_),
             ids=np.array(ids, dtype=np.int64),
             sizes=np.stack([np.array(heights, dtype=np.int64), np.array(widths, dtype=np.int64)], axis=1),
             offsets=np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(ids)))]).astype(np.int64),
             boxes=self._boxes[order],
             **objects,
         )
-
-    def _missing(self) -> list[str]:
-        """A line for each image file that is missing, and for each that two images share."""
-        lines: list[str] = []
-        for where, path in (self._files[place] for place in missing_files([path for _, path in self._files])):
-            near = same_stem(os.fsdecode(path)) if len(lines) < _SEARCHED else []
-            there = f" (the file is there with another suffix: {near[0]})" if near else ""
-            lines.append(f"{where}: no such image file: {os.fsdecode(path)}{there}")
-        return lines
 
     def _twice(self) -> NDArray[np.int64]:
         """The places of the objects that equal one before them in image, class and box, in order."""
@@ -212,30 +199,24 @@ class DatasetBuilder:
         same = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
         return np.sort(order[1:][same])
 
-    def _shared(self) -> list[str]:
-        """A line for each image whose file is another's too: what one of the two lacks would be trained as background."""
-        first: dict[bytes, str] = {}
-        return [
-            f"{where}: its file is that of {first[path].removeprefix(f'{self.source}: ')} too: {os.fsdecode(path)}"
-            for where, path in self._files
-            if first.setdefault(path, where) is not where
-        ]
-
-    def _far_outside(self) -> list[str]:
-        """A line for each box wholly outside its image, or a single one when all boxes fit in another convention."""
-        lines = [text for text, _, _ in self._astray]
-        if not lines:
-            return []
-        boxes = np.concatenate([self._boxes, [box for _, box, _ in self._astray]])
-        sizes = [self._images[image][:1:-1] for image in self._columns["owners"]] + [size for _, _, size in self._astray]
-        reading = mistaken(boxes, np.array(sizes, dtype=np.int64), centred=self.centred)
+    def _one_cause(self) -> list[str]:
+        """The problems so far, with boxes wholly outside; these and reversed ones are one line where a convention fits all."""
+        wrong = [*self._reversed, *self._astray]
+        if not wrong:
+            return self.problems
+        boxes = np.concatenate([self._boxes, [box for _, box, _ in wrong]])
+        given = [self.size(image)[::-1] for image in self._columns["owners"]] + [size for _, _, size in wrong]
+        sizes = np.array(given, dtype=np.int64)
+        if self._reversed and not self.centred:
+            reading, usual = reversed_corners(boxes, sizes), "left, top, right, bottom"
+        else:
+            reading = mistaken(boxes, sizes, centred=self.centred)
+            usual = "centre and size" if self.centred else "x, y, width, height in pixels"
         if reading is None:
-            return lines
-        return [f"{lines[0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: write them as {self._convention}"]
-
-    @property
-    def _convention(self) -> str:
-        return "centre and size" if self.centred else "x, y, width, height"
+            return self.problems + [text for text, _, _ in self._astray]
+        told = {text for text, _, _ in wrong}
+        one = f"{wrong[0][0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: write them as {usual}"
+        return [*(text for text in self.problems if text not in told), one]
 
     def _warn(self) -> None:
         for what, (count, where) in self._notes.items():
@@ -244,11 +225,11 @@ class DatasetBuilder:
             warnings.warn(f"{self.source}: {text}", BoxWarning, stacklevel=4)
 
     def _doubts_of_boxes(self) -> Iterator[str]:
-        if in_first_pixel(self._boxes, np.array([image[2:] for image in self._images])):
+        if in_first_pixel(self._boxes, np.array([size for _, *size in self._images])):
             yield "every box lies within the first pixel; boxes are in pixels, are these fractions of the image?"
         if len(twice := self._twice()):
-            image = self._images[self._columns["owners"][twice[0]]]
-            first = f"{_show(self._boxes[twice[0]])} of {os.fsdecode(image[0])}"
+            path = self._files.paths[self._columns["owners"][twice[0]]]
+            first = f"{_show(self._boxes[twice[0]])} of {os.fsdecode(path)}"
             yield f"{len(twice)} objects are given twice, with the same image, class and box, the first: {first}"
         if self._empty:
             yield f"{len(self._empty)} boxes without area are left out of training, the first: {self._empty[0]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,9 @@ from resdet.data.formats.coco_stream import Annotations, read_instances
 from resdet.data.problems import shown
 from resdet.errors import DataError
 from resdet.files import read_json
+
+# keys of the annotations of COCO's other files
+_OF_OTHER_TASKS = {"segments_info": "panoptic segments", "caption": "captions"}
 
 
 def read_coco(
@@ -66,6 +70,7 @@ def _read(folder: Path, path: Path, names: Sequence[str] | None, keep_difficult:
     categories, images, annotations = content["categories"], content["images"], content["annotations"]
     if _any_wrong(TRAINING_CATEGORY, categories):
         mender.categories(categories, annotations)
+    mender.root(categories, annotations)
     wrong = _wrong_rows(TRAINING_CATEGORY, categories, source, problems)
     found = dict(sorted((row["id"], row["name"]) for place, row in enumerate(categories) if place not in wrong))
     names = list(found.values()) if names is None else list(names)
@@ -105,6 +110,10 @@ def _parse(path: Path, builder: DatasetBuilder) -> dict[str, Any]:
     if "annotations" not in content and "images" in content:
         warnings.warn(f"{path}: has no annotations: its images can be detected on, not trained on or scored", stacklevel=3)
         content["annotations"] = []
+    first = next(iter(content["annotations"]), None) if isinstance(content.get("annotations"), list) else None
+    for key, what in _OF_OTHER_TASKS.items():
+        if isinstance(first, dict) and key in first and "bbox" not in first:
+            raise DataError(f"{path}: holds COCO's {what}; boxes are in its instances_….json")
     wrong = [key for key in sections if not isinstance(content.get(key), (list, Annotations))]
     if wrong:
         raise DataError([f"{path}: key {key!r} must be a list, got {_shown(content, key)}" for key in wrong])
@@ -131,7 +140,11 @@ def _wrong_rows(
 ) -> set[int]:
     """The places of the wrong rows; a description of each is added to ``problems``."""
     found = list(kind.check(rows, known))
-    problems += [f"{source}: {problem.where}: {problem.text}" for problem in found]
+    first = {problem.text: problem.where for problem in reversed(found)}
+    problems += [
+        f"{source}: {first[text]}: {text}" + (f" (and {count - 1} more like it)" if count > 1 else "")
+        for text, count in Counter(problem.text for problem in found).items()
+    ]
     return {problem.place for problem in found}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from resdet.data.formats.annotations import DatasetBuilder
@@ -44,6 +44,20 @@ class Mender:
                 if row is not kept[0]:
                     self._note("categories without objects have the name of another and are left out", "category", row)
                     rows.remove(row)
+
+    def root(self, rows: list[Any], annotations: Iterable[Any]) -> None:
+        """Take the category out of ``rows`` that no annotation uses and that is above all others: Roboflow writes one."""
+        known = [row for row in rows if _is_row(row)]
+        for row in known:
+            others = [other for other in known if other is not row]
+            above = bool(others) and all(other.get("supercategory") == row.get("name") for other in others)
+            if (
+                above
+                and row.get("supercategory") in (None, "", "none")
+                and not any(_is_row(entry) and entry.get("category_id") == row.get("id") for entry in annotations)
+            ):
+                self._note("categories without objects are above all others and are left out", "category", row)
+                rows.remove(row)
 
     def images(self, rows: Sequence[Any]) -> None:
         """Ids and sides as integers; where an id is a text that is no number, all are numbered from 1 on."""

@@ -4,45 +4,63 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from resdet.data.formats.annotations import class_mismatch
 from resdet.data.formats.file_names import spelled_here, unsafe_name
 from resdet.data.formats.folder import FileDataset
+from resdet.data.formats.json_lines import json_lines
+from resdet.data.formats.places import ImagePlaces
 from resdet.data.formats.table import named_columns, read_csv
 from resdet.errors import DataError
 from resdet.files import read_json
 
-# other names of the two columns, as other tools write them
+# other names of the columns, as other tools write them; the last, which may be missing, says which part an image is for
 SYNONYMS = {
-    "path": ("filename", "file", "image", "image_path", "file_name"),
-    "label": ("class", "category", "class_name"),
+    "path": (
+        "filename",
+        "file",
+        "image",
+        "image_path",
+        "file_name",
+        "filepath",
+        "file_path",
+        "image_name",
+        "img",
+        "image_id",
+        "id",
+    ),
+    "label": ("class", "category", "class_name", "label_name", "target", "choice", "breed", "species"),
+    "split": ("subset", "partition", "data set"),
 }
+_COLUMNS = ("path", "label", "split")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 class _Entry(NamedTuple):
-    """A listed image: its place in the list, for messages, and its entry."""
+    """A listed image: its place in the list, for messages, and its entry; "" where it says no part."""
 
     where: str
     path: str
     label: str
+    part: str
 
 
 def read_image_list(root: str | Path, annotations: str | Path, names: Sequence[str] | None = None) -> FileDataset:
     """Read a list of images: CSV whose first line is ``path,label``, or JSON, ``[{"path": …, "label": …}, …]``.
 
-    A label is a class name; a number is taken as its text. Columns called otherwise (``SYNONYMS``) are read with a warning;
-    a JSON list has the keys of its first object. Other columns and keys are left alone, as is space around a value
-    of a CSV file.
+    JSON may also have a line for each object and no brackets, as Hugging Face's ``metadata.jsonl`` does. A label is a class
+    name; a number is taken as its text. Columns called otherwise (``SYNONYMS``) are read with a warning; a JSON list has the
+    keys of its first object. Other columns and keys are left alone, as is space around a value of a CSV file.
 
     Args:
         root: the folder that paths are relative to; they must stay in it, links followed.
-        annotations: the list; JSON if it is called ``.json``, else CSV.
+        annotations: the list; JSON if it is called ``.json`` or ``.jsonl``, else CSV.
         names: class names in label order; when not given those of the list, sorted, as numbers if all are integers.
 
     Raises:
@@ -51,7 +69,7 @@ def read_image_list(root: str | Path, annotations: str | Path, names: Sequence[s
     """
     root, source = Path(root), Path(annotations)
     problems: list[str] = []
-    entries = _json_entries(source, problems) if source.suffix.lower() == ".json" else _csv_entries(source, problems)
+    entries = _entries(source, problems)
     first_use = {entry.label: entry.where for entry in reversed(entries)}
     found = _sorted(first_use)
     names = found if names is None else list(names)
@@ -74,29 +92,44 @@ def _sorted(names: Iterable[str]) -> list[str]:
     return sorted(texts, key=int) if all(map(_INTEGER.fullmatch, texts)) else texts
 
 
-def _csv_entries(source: Path, problems: list[str]) -> list[_Entry]:
-    entries = []
-    for line, (path, label) in read_csv(source, ("path", "label"), problems, SYNONYMS):
-        where = f"{source}: line {line}"
-        problems += [f"{where}: {key} must not be empty" for key, value in (("path", path), ("label", label)) if not value]
-        if path and label:
-            entries.append(_Entry(where, path, label))
-    return entries
+def parts_of_list(annotations: str | Path) -> list[str]:
+    """The part that each image of a list is for by its column ``split``, in the list's order; "" where it says nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever reads the images is told
+        return [entry.part for entry in _entries(Path(annotations), [])]
 
 
-def _json_entries(source: Path, problems: list[str]) -> list[_Entry]:
+def _entries(source: Path, problems: list[str]) -> list[_Entry]:
+    suffix = source.suffix.lower()
+    if suffix == ".jsonl":
+        return _json_entries(source, list(json_lines(source, problems)), problems)
+    if suffix != ".json":
+        return _csv_entries(source, problems)
     content = read_json(source)
     if not isinstance(content, list):
         raise DataError(f"{source}: must be a list of objects with path and label, got {type(content).__name__}")
-    first = next((list(map(str, entry)) for entry in content if isinstance(entry, dict)), [])
-    keys = named_columns(source, first, ("path", "label"), SYNONYMS)
+    return _json_entries(source, [(f"{source}: entry {number}", entry) for number, entry in enumerate(content, 1)], problems)
+
+
+def _csv_entries(source: Path, problems: list[str]) -> list[_Entry]:
     entries = []
-    for number, entry in enumerate(content, 1):
-        where = f"{source}: entry {number}"
+    for line, (path, label, part) in read_csv(source, _COLUMNS, problems, SYNONYMS, optional=("split",)):
+        where = f"{source}: line {line}"
+        problems += [f"{where}: {key} must not be empty" for key, value in (("path", path), ("label", label)) if not value]
+        if path and label:
+            entries.append(_Entry(where, path, label, part))
+    return entries
+
+
+def _json_entries(source: Path, content: Sequence[tuple[str, Any]], problems: list[str]) -> list[_Entry]:
+    first = next((list(map(str, entry)) for _, entry in content if isinstance(entry, dict)), [])
+    keys = named_columns(source, first, _COLUMNS, SYNONYMS)
+    entries = []
+    for where, entry in content:
         if not isinstance(entry, dict):
             problems.append(f"{where}: must be an object with path and label, got {type(entry).__name__}")
             continue
-        path, label = (entry.get(keys.get(name, name)) for name in ("path", "label"))
+        path, label, part = (entry.get(keys.get(name, name)) for name in _COLUMNS)
         wrong = []
         if not isinstance(path, str) or not path.strip():
             wrong.append(f"{where}: path must be a non-empty string, got {path!r}")
@@ -104,7 +137,7 @@ def _json_entries(source: Path, problems: list[str]) -> list[_Entry]:
         if not isinstance(label, (str, int, float)) or isinstance(label, bool) or not str(label).strip():
             wrong.append(f"{where}: label must be a non-empty string or a number, got {label!r}")
         if not wrong:
-            entries.append(_Entry(where, str(path), str(label)))
+            entries.append(_Entry(where, str(path), str(label), str(part or "")))
         problems += wrong
     return entries
 
@@ -115,7 +148,14 @@ def _files(root: Path, source: Path, entries: Sequence[_Entry], problems: list[s
     missing: list[str] = []
     listed: dict[str, str] = {}
     guard = _Guard(root)
-    for where, name, _ in entries:
+    places = ImagePlaces(root)
+    elsewhere: list[str] = []
+    for where, name, *_ in entries:
+        if unsafe_name(name) or not os.path.isfile(os.path.join(root, spelled_here(root, name))):  # noqa: PTH113, PTH118
+            found, note = places.find(name)
+            if note:
+                name = found  # noqa: PLW2901
+                elsewhere.append(where)
         if problem := unsafe_name(name):
             problems.append(f"{where}: {problem}")
             continue
@@ -129,6 +169,9 @@ def _files(root: Path, source: Path, entries: Sequence[_Entry], problems: list[s
             problems.append(f"{where}: {name!r} must stay in the images' folder {root}, is linked to {outside}")
         elif not os.path.isfile(path):  # noqa: PTH113
             missing.append(f"{where}: {'is no file' if os.path.isdir(path) else 'no such image file'}: {path}")  # noqa: PTH112
+    if elsewhere:
+        text = f"{len(elsewhere)} images are found by their file names alone, the first: {elsewhere[0].rpartition(': ')[2]}"
+        warnings.warn(f"{source}: {text}", stacklevel=4)
     if len(missing) == len(entries) > 1:
         problems.append(f"{source}: none of its {len(missing)} image files exists; {missing[0]}")
     else:

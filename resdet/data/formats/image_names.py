@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resdet.data.dataset import DetectionDataset, subset
 from resdet.errors import DataError
-from resdet.files import regular
+from resdet.files import read_text
 
 
 def only_listed(dataset: DetectionDataset, path: str | Path, root: str | Path, *, by_id: bool) -> DetectionDataset:
@@ -26,7 +26,7 @@ def only_listed(dataset: DetectionDataset, path: str | Path, root: str | Path, *
         DataError: with every line that names no image, several, or one that an earlier line named, and when there is no line.
     """
     try:
-        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from resdet.files import regular
 
 SOLUTION = "LOC_val_solution.csv"
 SYNSETS = "LOC_synset_mapping.txt"
+_WORDS = (SYNSETS, "words.txt")  # ImageNet's and Tiny ImageNet's: a wnid, and what it is called, a line
+_WNID = re.compile(r"n\d{8}")
+_ABOVE = 6  # folders of an image in which these may lie: class/split/CLS-LOC/Data/ILSVRC/root
 _SHOWN = 5
 
 
@@ -123,6 +127,23 @@ def synset_names(root: Path) -> list[str] | None:
     if not wnids or twice:
         raise DataError(counted(f"{path}: wnids that have two lines", twice) or f"{path}: must hold a wnid a line, got none")
     return sorted(wnids)
+
+
+def spoken_names(names: Sequence[str], image: Path) -> tuple[str, ...]:
+    """Class names for people: of wnids also what the table of names says they are, ``"tench (n01440764)"``; others stay.
+
+    Args:
+        names: class names.
+        image: a file of the data set; the table is looked for in the folders above it.
+    """
+    if not names or not all(map(_WNID.fullmatch, names)):
+        return tuple(names)
+    tables = (folder / name for folder in list(image.absolute().parents)[:_ABOVE] for name in _WORDS)
+    table = next((path for path in tables if path.is_file()), None)
+    lines = regular(table).read_text(encoding="utf-8-sig", errors="replace").splitlines() if table else []
+    pairs = (line.split(maxsplit=1) for line in lines)
+    words = {pair[0]: pair[1].split(",")[0].strip() for pair in pairs if len(pair) == 2}
+    return tuple(f"{words[name]} ({name})" if name in words else name for name in names)
 
 
 def find_table(root: Path, name: str) -> Path | None:

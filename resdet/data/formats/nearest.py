@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from resdet.data.formats.file_names import is_image_name
 from resdet.files import walk_files
+
+
+def spelled_alike(name: str) -> str:
+    """A name with its letters and their accents in one form, for macOS writes an é as two characters and others as one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def files_below(root: Path) -> list[str]:
@@ -32,7 +38,7 @@ class NearestImages:
         self.paths = [path for path in files if is_image_name(path.rpartition("/")[2])]
         self._by_stem: dict[str, list[str]] = {}
         for path in self.paths:
-            self._by_stem.setdefault(PurePosixPath(path).stem.lower(), []).append(path)
+            self._by_stem.setdefault(spelled_alike(PurePosixPath(path).stem).lower(), []).append(path)
 
     def of(self, annotation: str, suffix: str = "") -> list[str]:
         """The images nearest to an annotation file: that with most folders in common; several where none is nearer.
@@ -40,10 +46,10 @@ class NearestImages:
         Folders count that the two paths share at their beginning (``train/a.xml``) and at their end (``Annotations/x/a.xml``,
         ``JPEGImages/x/a.jpg``). Of images that are equally near, that with ``suffix`` is taken.
         """
-        place = PurePosixPath(annotation)
+        place = PurePosixPath(spelled_alike(annotation))
         found = self._by_stem.get(place.stem.lower(), [])
-        exact = [path for path in found if PurePosixPath(path).stem == place.stem] or found
-        near = [(_shared(place.parts[:-1], PurePosixPath(path).parts[:-1]), path) for path in exact]
+        exact = [path for path in found if spelled_alike(PurePosixPath(path).stem) == place.stem] or found
+        near = [(_shared(place.parts[:-1], PurePosixPath(spelled_alike(path)).parts[:-1]), path) for path in exact]
         best = [path for score, path in near if score == max(near)[0]]
         return [path for path in best if path.endswith(suffix)][:1] or best if suffix else best
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from resdet.data.formats.file_names import is_image_name
 from resdet.errors import DataError
-from resdet.files import regular
+from resdet.files import read_text
 
 
 def read_csv(
-    path: Path, columns: Sequence[str], problems: list[str], synonyms: Mapping[str, Sequence[str]] | None = None
+    path: Path,
+    columns: Sequence[str],
+    problems: list[str],
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+    optional: Sequence[str] = (),
+    header: Sequence[str] = (),
 ) -> list[tuple[int, list[str]]]:
-    """The rows of a CSV file whose first line names its columns.
+    """The rows of a CSV file whose first line names its columns; semicolons or tabs may stand for its commas.
 
     Args:
-        path: the file, UTF-8; empty lines are left out.
+        path: the file, UTF-8 or UTF-16; empty lines are left out.
         columns: the columns wanted; others are left alone.
         problems: gets a line for each row that has more or fewer fields than the first; such a row is not returned.
         synonyms: other names that a column may have, see ``named_columns``.
+        optional: the columns that may be missing: their values are "".
+        header: the names of the columns of a file whose first line does not say them.
 
     Returns:
         (line number in the file, the values of ``columns`` in their order, without space around them) of each row.
@@ -31,26 +41,48 @@ def read_csv(
     rows: list[tuple[int, list[str]]] = []
     line = 1
     try:
-        with regular(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            named = named_columns(path, header, columns, synonyms or {})
-            if missing := [name for name in columns if name not in named]:
-                raise DataError(
-                    f"{path}: its first line must name the columns {','.join(columns)}; {','.join(missing)} is missing"
-                )
-            places = [header.index(named[name]) for name in columns]
-            for fields in reader:
-                line = reader.line_num
-                if len(fields) == len(header):
-                    rows.append((line, [fields[place].strip() for place in places]))
-                elif fields:
-                    problems.append(f"{path}: line {line}: must have {len(header)} fields as the first line, got {len(fields)}")
+        text = read_text(path)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter_of(text.partition("\n")[0]))
+        header = header or [name.strip() for name in next(reader, [])]
+        named = named_columns(path, header, columns, synonyms or {})
+        needed = [name for name in columns if name not in optional]
+        if missing := [name for name in needed if name not in named]:
+            raise DataError(f"{path}: its first line must name the columns {','.join(needed)}; {','.join(missing)} is missing")
+        places = [header.index(named[name]) if name in named else None for name in columns]
+        for fields in reader:
+            line = reader.line_num
+            if len(fields) == len(header):
+                rows.append((line, ["" if place is None else fields[place].strip() for place in places]))
+            elif fields:
+                problems.append(f"{path}: line {line}: must have {len(header)} fields as the first line, got {len(fields)}")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is not CSV, after line {line}: {error}") from error
     return rows
+
+
+def delimiter_of(header: str) -> str:
+    """What separates the columns of a table, by its first line: a comma, or a semicolon or tab where there are more of them."""
+    return max(",;\t", key=header.count)
+
+
+def columns_of(text: str) -> list[str]:
+    """The names of the columns in the first line of a table's text."""
+    header = text.partition("\n")[0]
+    return [name.strip(" \"'\r") for name in header.split(delimiter_of(header))]
+
+
+def is_box_row(fields: Sequence[str]) -> bool:
+    """Whether these are an image's name, four numbers and a class, or a name and nothing: a row and no header."""
+    return len(fields) == 6 and is_image_name(PurePath(fields[0]).name) and (not any(fields[1:]) or _are_numbers(fields[1:5]))
+
+
+def _are_numbers(fields: Sequence[str]) -> bool:
+    try:
+        return all(math.isfinite(float(field)) for field in fields)
+    except ValueError:
+        return False
 
 
 def named_columns(

@@ -42,7 +42,8 @@ def read_voc(
 
     Args:
         root: the folder that holds Annotations, ImageSets and JPEGImages; without a set, any folder of XML files and images.
-        split: a name under ImageSets/Main, without ``.txt``; "" for every XML file.
+        split: a name under ImageSets/Main, without ``.txt``; where there is none of this name, that of the folders whose XML
+            files are read; "" for every XML file.
         names: class names in label order; those found, sorted, when not given.
         keep_difficult: train on objects marked difficult; otherwise they are ignored. The mark itself stays, for evaluation.
 
@@ -52,7 +53,8 @@ def read_voc(
     """
     root = Path(root)
     builder = DatasetBuilder(str(root / "ImageSets" / "Main" / f"{split}.txt") if split else str(root))
-    if split:
+    in_folder = bool(split) and not Path(builder.source).is_file() and any(_xml_files(files_below(root), split))
+    if split and not in_folder:
         keys = _listed(root, builder)
         if keys and not any(os.path.isfile(_xml(root, key)) for key in keys):  # noqa: PTH113
             return _read_unannotated(root, keys, names, builder)
@@ -63,7 +65,8 @@ def read_voc(
             if tree is not None
         ]
     else:
-        entries = _found(root, builder)
+        builder.source = str(root)
+        entries = _found(root, builder, split)
     names = known_names(builder.source, {entry.path: entry.tree for entry in entries}, names, builder.problems)
     for path, tree, name in entries:
         image = builder.add_image(str(path), root, name, builder.image_count + 1, *_size(tree, path, builder))
@@ -92,12 +95,21 @@ def _listed(root: Path, builder: DatasetBuilder) -> list[str]:
     return list(keys)
 
 
-def _found(root: Path, builder: DatasetBuilder) -> list[_Entry]:
-    """Every XML file of VOC's kind below a folder, with the image that lies nearest to it."""
+def _xml_files(files: Sequence[str], folder: str) -> list[str]:
+    """Of paths, those of XML files that are in a folder of this name, or in one below it; all XML files for ""."""
+    return [name for name in files if name.lower().endswith(".xml") and _within(name, folder)]
+
+
+def _within(name: str, folder: str) -> bool:
+    return not folder or folder in PurePosixPath(name).parts[:-1]
+
+
+def _found(root: Path, builder: DatasetBuilder, folder: str) -> list[_Entry]:
+    """Every XML file of VOC's kind below folders of this name, or below ``root``, with the image that lies nearest to it."""
     files = files_below(root)
     images = NearestImages(files)
     entries: list[_Entry] = []
-    for name in (name for name in files if name.lower().endswith(".xml")):
+    for name in _xml_files(files, folder):
         path = root / name
         tree = parse_xml(path, builder.problems)
         if tree is None:
@@ -114,7 +126,7 @@ def _found(root: Path, builder: DatasetBuilder) -> list[_Entry]:
             builder.problems.append(f"{path}: no image of this name lies below {root}")
     used = {entry.image for entry in entries}
     for image in images.paths:
-        if image not in used and entries:
+        if image not in used and entries and _within(image, folder):
             builder.note("images without an xml file are left out", image)
     if not entries and not builder.problems:
         builder.problems.append(f"{root}: holds no xml file of VOC's kind")

@@ -16,7 +16,7 @@ from defusedxml.common import DefusedXmlException
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.file_names import unsafe_name
 from resdet.errors import DataError
-from resdet.files import regular
+from resdet.files import read_text, regular
 
 _MARKS = {"": 0, "0": 0, "false": 0, "unspecified": 0, "1": 1, "true": 1}
 
@@ -33,7 +33,7 @@ def read_image_set(path: Path, known: Callable[[str], bool], problems: list[str]
         DataError: the file cannot be read, or is not text.
     """
     try:
-        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

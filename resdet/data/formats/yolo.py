@@ -10,13 +10,11 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.yolo_images import every_image, images_of_split, label_file, label_path
 from resdet.data.formats.yolo_lines import LineReader, read_lines
-from resdet.data.formats.yolo_names import DESCRIPTION, class_names, read_description
+from resdet.data.formats.yolo_names import DESCRIPTION, SPLITS, class_names, read_description
 from resdet.errors import DataError
 from resdet.images import read_size
 
 __all__ = ["DESCRIPTION", "SPLITS", "label_path", "read_yolo"]
-
-SPLITS = ("train", "val", "test")
 
 
 def read_yolo(
@@ -49,13 +47,14 @@ def read_yolo(
     builder = DatasetBuilder(str(source), centred=True)
     named = source != root
     found = class_names(content.get("names"), source, builder.problems) if named else list(names or ())
-    images = images_of_split(root, source, content, split, builder) if split else every_image(root, builder)
+    everywhere = {} if split else every_image(root, builder)
+    images = images_of_split(root, source, content, split, builder) if split else list(everywhere)
     # where the names are wrong, that is the one mistake, and not every line
     reader = LineReader(len(found) or None, _keypoints(content.get("kpt_shape")), builder)
     labels = _labels(found, names, builder)
     label_files: dict[Path, str] = {}
     for image in images:
-        file = label_file(root, image, builder)
+        file = root / everywhere[image] if everywhere.get(image) else label_file(root, image, builder)
         if file in label_files:
             builder.problems.append(f"{root / image}: its label file {file} is that of {label_files[file]} too")
         label_files[file] = image

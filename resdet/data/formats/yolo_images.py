@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.file_names import below, is_image_name, spelled_here, unsafe_name
-from resdet.data.formats.nearest import files_below
-from resdet.files import regular, walk_files
+from resdet.data.formats.nearest import NearestImages, files_below
+from resdet.files import read_text, walk_files
 from resdet.wording import shown_briefly
 
 # where a split's images lie when the description does not say
 _PLACES = ("images/{}", "{}/images", "{}")
-_OTHER_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_OTHER_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 
 def label_path(image: str) -> str:
@@ -37,12 +37,23 @@ def label_file(root: Path, image: str, builder: DatasetBuilder) -> Path:
     return path
 
 
-def every_image(root: Path, builder: DatasetBuilder) -> list[str]:
-    """The images below ``root`` that have a label file, and those beside them that have none, by their paths from it on."""
+def every_image(root: Path, builder: DatasetBuilder) -> dict[str, str]:
+    """The images below ``root`` that have a label file, and those beside them that have none, by their paths from it on.
+
+    Where no label file is at its place, see ``label_file``, each belongs to the nearest image of its name, and comes with it;
+    else "" does.
+    """
     files = files_below(root)
     known = set(files)
     images = [name for name in files if is_image_name(name.rpartition("/")[2])]
-    labelled = {image for image in images if {label_path(image), str(PurePosixPath(image).with_suffix(".txt"))} & known}
+    placed = {image: {label_path(image), str(PurePosixPath(image).with_suffix(".txt"))} for image in images}
+    labelled = {image: "" for image, places in placed.items() if places & known}
+    if not labelled:
+        near = NearestImages(images)
+        for name in files:
+            if name.endswith(".txt") and len(found := near.of(name)) == 1:
+                labelled[found[0]] = name
+                builder.note("label files lie in folders of other names than images and labels", name)
     folders = {image.rpartition("/")[0] for image in labelled}
     used = [image for image in images if image.rpartition("/")[0] in folders]
     if not used:
@@ -50,7 +61,7 @@ def every_image(root: Path, builder: DatasetBuilder) -> list[str]:
     for image in images:
         if image.rpartition("/")[0] not in folders:
             builder.note("images are left out, for no image of their folder has a label file", image)
-    return used
+    return {image: labelled.get(image, "") for image in used}
 
 
 def images_of_split(root: Path, source: Path, content: dict[str, Any], split: str, builder: DatasetBuilder) -> list[str]:
@@ -65,7 +76,7 @@ def images_of_split(root: Path, source: Path, content: dict[str, Any], split: st
     """
     entry, problems = content.get(split), builder.problems
     images: dict[str, None] = {}
-    for value in [_usual_place(root, split)] if entry in (None, "") else entry if isinstance(entry, list) else [entry]:
+    for value in [usual_place(root, split)] if entry in (None, "") else entry if isinstance(entry, list) else [entry]:
         if not isinstance(value, str):
             problems.append(f"{source}: {split!r} must name folders or text files, got {shown_briefly(value)}")
             continue
@@ -85,8 +96,10 @@ def images_of_split(root: Path, source: Path, content: dict[str, Any], split: st
     return list(images)
 
 
-def _usual_place(root: Path, split: str) -> str:
-    places = [pattern.format(name) for pattern in _PLACES for name in _OTHER_NAMES[split]]
+def usual_place(root: Path, split: str) -> str:
+    """The folder of a split's images, from ``root`` on, when nothing says it; it need not be there."""
+    names = [name for word in _OTHER_NAMES[split] for name in (word, word.capitalize())]
+    places = [pattern.format(name) for pattern in _PLACES for name in names]
     return next((place for place in places if (root / place).is_dir()), places[0])
 
 
@@ -112,9 +125,15 @@ def _readings(root: Path, name: str, path: Any) -> Iterator[tuple[str, str]]:
     yield name, ""
     if inside := below(root, name):
         yield inside, f"paths are absolute and lead below {root}"
-    folder, _, rest = name.partition("/")
-    if folder and rest:  # Darknet and CVAT begin with the folder of the whole data set
-        yield rest, f"paths begin with a folder {folder!r} that is not there: they are read without it"
+    parts = PurePosixPath(name).parts
+    elsewhere = bool(PureWindowsPath(name).anchor)
+    # Darknet and CVAT begin with the folder of the whole data set; Colab's and Windows' paths with those of another computer
+    for dropped in range(2 if elsewhere else 1, len(parts)):
+        rest = str(PurePosixPath(*parts[dropped:]))
+        if dropped == 1:
+            yield rest, f"paths begin with a folder {parts[0]!r} that is not there: they are read without it"
+        elif "/" in rest or is_image_name(rest) or rest.endswith(".txt"):
+            yield rest, "paths are those of another computer: they are read from the first folder on that is here"
 
 
 def _walk(root: Path, place: str, *, labels: bool = False) -> list[str]:
@@ -145,7 +164,7 @@ def _orphans(root: Path, place: str, images: Sequence[str]) -> list[str]:
 def _listed(root: Path, place: str, before: dict[str, None], builder: DatasetBuilder) -> list[str]:
     path = root / place
     try:
-        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         builder.problems.append(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
         return []

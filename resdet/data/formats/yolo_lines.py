@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resdet.data.formats.annotations import DatasetBuilder
-from resdet.files import regular
+from resdet.files import read_text
 
 _FAR = 2  # a centre so many sides from the image's corner is no fraction
 
@@ -88,7 +88,7 @@ class LineReader:
 def read_lines(path: Path, problems: list[str]) -> list[str]:
     """The lines of a label file; none where there is no file, or where it cannot be read, which is added to ``problems``."""
     try:
-        return regular(path).read_text(encoding="utf-8-sig").splitlines()
+        return read_text(path).splitlines()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resdet.config.schema import ClassificationSourceConfig
-from resdet.data.formats.file_names import is_image_name
+from resdet.data.formats.file_names import is_image_name, same_stem
 from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.image_list import SYNONYMS
-from resdet.data.formats.table import named_columns
+from resdet.data.formats.table import columns_of, delimiter_of, named_columns
 from resdet.data.found.kinds import beginning, kind_of
-from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
+from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened, part_named
 from resdet.errors import DataError
 from resdet.files import parse_json, walk_files
 
 # folders that are no classes when there are no others
 _PARTS = {*TRAIN, *VAL, "test2017", "unlabeled", "images", "imgs", "jpegimages", "photos", "labels", "annotations", "masks"}
 _MOST_LOOKED_AT = 200_000
+_FIRST_OBJECT = {".json": r"\s*\[\s*(\{[^{}]*\})", ".jsonl": r"\s*(\{[^{}]*\})"}
 _ROWS = 20  # of a list, whose images are looked for
 
 
@@ -47,9 +48,9 @@ def find_classes(path: str | Path) -> FoundClasses:
     """Find the labelled images that a folder, a list or an archive holds.
 
     Args:
-        path: a folder with one folder for each class, or with parts (``train``, ``val`` and so on) of such folders; a CSV or
-            JSON list of images and labels, or a folder with one or with one for each part; or an archive of these, which is
-            unpacked into the cache folder once.
+        path: a folder with one folder for each class, or with parts (``train``, ``val`` and so on) of such folders; a CSV, JSON
+            or JSON-lines list of images and labels, or a folder with one or with one for each part; or an archive of these,
+            which is unpacked into the cache folder once.
 
     Raises:
         ConfigError: there is no such path.
@@ -82,29 +83,45 @@ def _of_folder(root: Path) -> FoundClasses | None:
 
 
 def _parts(root: Path) -> FoundClasses | None:
-    """Folders train and val (or by another of their names), each with folders of classes."""
-    folders = {name.lower(): root / name for name in sub_folders(root)}
-
-    def part(names: Sequence[str], least: int) -> Path | None:
-        return next((folders[name] for name in names if name in folders and len(class_folders(folders[name])) >= least), None)
-
-    train = part(TRAIN, 2)
+    """Folders train and val (or by another of their names), each with folders of classes or a list."""
+    train = _part(root, TRAIN, 2)
     if train is None:
         return None
-    val = part(VAL, 1)
-    return FoundClasses(
-        f"folders of classes, in {train.name}" + (f" and {val.name}" if val else ""),
-        ClassificationSourceConfig("folder", str(train)),
-        ClassificationSourceConfig("folder", str(val)) if val else None,
-        (*_left_out(train), *(_left_out(val) if val else ())),
-    )
+    name, first = train
+    if second := _part(root, VAL, 1):
+        val, notes = second[1].train, (*first.notes, *second[1].notes)
+        return FoundClasses(f"{first.layout}, in {name} and {second[0]}", first.train, val, notes)
+    return FoundClasses(f"{first.layout}, in {name}", first.train, None, first.notes)
+
+
+def _part(root: Path, names: Sequence[str], least: int) -> tuple[str, FoundClasses] | None:
+    """The folder of a part, and what is in it: a list, or so many folders of classes at least, perhaps within a folder."""
+    left = set(sub_folders(root))
+    while name := part_named(left, names):
+        left.remove(name)
+        chain = [root / name]
+        while inner := lone_folder(chain[-1]):
+            chain.append(inner)
+        held = {folder: len(class_folders(folder)) for folder in chain}
+        folder = next((each for count in (2, least) for each in chain if held[each] >= count), None)
+        if folder:
+            classes = FoundClasses("folders of classes", _folder(folder), None, tuple(_left_out(folder)))
+            return str(folder.relative_to(root)), classes
+        if found := _lists(root / name):
+            return name, found
+    return None
+
+
+def _folder(root: Path) -> ClassificationSourceConfig:
+    return ClassificationSourceConfig("folder", str(root))
 
 
 def _lists(root: Path) -> FoundClasses | None:
     """A list of images and labels, or one for each part."""
     lists = [file for file in sorted(root.iterdir()) if file.is_file() and is_label_list(file)]
-    if len(class_folders(root)) > 1:  # a list of something else may lie beside them
-        lists = [file for file in lists if _present(_image_folder(file), _first_paths(file))]
+    sure = [file for file in lists if _present(_image_folder(file), _first_paths(file))]
+    if sure or len(class_folders(root)) > 1:  # a list of something else may lie beside them
+        lists = sure
     if not lists:
         return None
     part = {name: [file for file in lists if name in file.stem.lower()] for name in ("train", "val", "test")}
@@ -114,33 +131,31 @@ def _lists(root: Path) -> FoundClasses | None:
         names = ", ".join(file.name for file in train)
         raise DataError(f"{root}: holds several lists of images, {names}: name one of them, --data {train[0]}")
     val = next((file for file in (*part["val"], *part["test"]) if file not in train), None)
-    return FoundClasses(
-        f"a list, {train[0].name}" + (f", and {val.name}" if val else ""), _listed(train[0]), _listed(val) if val else None
-    )
+    layout = f"a list, {train[0].name}" + (f", and {val.name}" if val else "")
+    return FoundClasses(layout, _listed(train[0]), _listed(val) if val else None)
 
 
 def _classes(root: Path) -> FoundClasses | None:
     """One folder for each class."""
     if len(class_folders(root)) < 2:
         return None
-    return FoundClasses("folders of classes", ClassificationSourceConfig("folder", str(root)), None, tuple(_left_out(root)))
+    return FoundClasses("folders of classes", _folder(root), None, tuple(_left_out(root)))
 
 
 _LOOKS: Sequence[Callable[[Path], FoundClasses | None]] = (_parts, _lists, _classes)
 
 
 def is_label_list(file: Path) -> bool:
-    """Whether a CSV or JSON file lists images with a label each, and no boxes; only its beginning is read."""
+    """Whether a CSV, JSON or JSON-lines file lists images with a label each, and no boxes; only its beginning is read."""
     return bool(_columns(file)) and kind_of(file) is None
 
 
 def _columns(file: Path) -> dict[str, str]:
     """What a list calls the columns path and label; empty when it lacks one of them."""
-    text = beginning(file)
-    names: list[str] = []
-    if file.suffix.lower() == ".csv":
-        names = [name.strip(" \"'\r") for name in text.partition("\n")[0].split(",")]
-    elif file.suffix.lower() == ".json" and (match := re.match(r"\s*\[\s*(\{[^{}]*\})", text)):
+    suffix, names = file.suffix.lower(), list[str]()
+    if suffix == ".csv":
+        names = columns_of(beginning(file))
+    elif suffix in _FIRST_OBJECT and (match := re.match(_FIRST_OBJECT[suffix], beginning(file))):
         try:
             names = list(parse_json(match[1]))
         except ValueError:
@@ -160,20 +175,25 @@ def _image_folder(file: Path) -> Path:
     paths = _first_paths(file)
     part = next((name for name in ("train", "val", "valid", "test") if name in file.stem.lower()), "")
     above = file.parent.parent
-    near = [folder / name for folder in (file.parent, above) for name in (part, "images", "imgs", "data", "photos") if name]
+    usual = (part, f"{part}_images", "images", "imgs", "data", "photos")
+    near = [folder / name for folder in (file.parent, above) for name in usual if name]
     folders = [file.parent, *(folder for folder in near if folder.is_dir()), above]
     return max(folders, key=lambda folder: _present(folder, paths))  # the first of equals
 
 
 def _present(folder: Path, paths: Sequence[str]) -> int:
-    return sum((folder / path).is_file() for path in paths if "\0" not in path and len(path) < 1000)
+    """How many of the paths are images of the folder, with or without their suffix."""
+    usable = [folder / path for path in paths if path and "\0" not in path and len(path) < 1000]
+    return sum(path.is_file() or bool(same_stem(path) if not is_image_name(path.name) else ()) for path in usable)
 
 
 def _first_paths(file: Path) -> list[str]:
     """The paths of a list's first rows; none when it cannot be read, which its reader will tell."""
     text, key = beginning(file), _columns(file)["path"]
     if file.suffix.lower() == ".csv":
-        rows: list[Mapping[str, object]] = list(csv.DictReader(text.splitlines()[: _ROWS + 1], skipinitialspace=True))
+        lines = text.splitlines()[: _ROWS + 1]
+        table = csv.DictReader(lines, skipinitialspace=True, delimiter=delimiter_of(lines[0]))
+        rows: list[Mapping[str, object]] = list(table)
     else:
         objects = re.findall(r"\{[^{}]*\}", text)[:_ROWS]
         try:
@@ -198,7 +218,7 @@ def _is_image(name: str) -> bool:
 
 def _nothing(place: Path) -> str:
     paths, labels = (", ".join((column, *SYNONYMS[column])) for column in ("path", "label"))
-    a_list = f"a CSV or JSON list with a column of paths ({paths}) and one of labels ({labels})"
+    a_list = f"a CSV, JSON or metadata.jsonl list with a column of paths ({paths}) and one of labels ({labels})"
     if place.is_file():
         return f"is no list of images: must be {a_list}"
     counts: Counter[str] = Counter()

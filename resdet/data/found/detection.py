@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.formats.file_names import is_image_name
-from resdet.data.found.kinds import beginning, kind_of, looks_like_labels
-from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened
+from resdet.data.formats.nearest import files_below
+from resdet.data.formats.yolo import SPLITS
+from resdet.data.formats.yolo_images import usual_place
+from resdet.data.formats.yolo_names import description_in, read_description
+from resdet.data.found.kinds import beginning, kind_of, looks_like_labels, unread_program
+from resdet.data.found.paths import TRAIN, VAL, folders_of, lone_folder, opened, part_named
 from resdet.errors import DataError
 from resdet.files import parse_json, regular, walk_files
-from resdet.yaml_files import LARGEST_YAML
 
+_ANNOTATIONS = ("annotations", "annotation", "labels", "label", "json", "csv")  # folders of annotation files
 _MOST_LOOKED_AT = 200_000
 _NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')  # of an image, as JSON
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class FoundData:
     """Detection data that was found below a path.
 
@@ -67,44 +71,50 @@ def _of_file(path: Path) -> FoundData | None:
 
 
 def _of_folder(root: Path) -> FoundData | None:
-    for look in _LOOKS:
-        if found := look(root):
-            return found
-    lone = lone_folder(root)
-    return _of_folder(lone) if lone else None
+    folder: Path | None = root
+    while folder:  # archives often have a folder around their files
+        for look in _LOOKS:
+            if found := look(folder):
+                return found
+        folder = lone_folder(folder)
+    return _beside_images(root) or _several(root)
 
 
 def _parts(root: Path) -> FoundData | None:
     """Folders train and val (or by another of their names), each of which is a data set."""
-    folders = {entry.name.lower(): entry for entry in root.iterdir() if entry.is_dir()}
-    first = next((folders[name] for name in TRAIN if name in folders), None)
-    if first is None:
+    folders = folders_of(root)
+    first, second = (part_named(folders, names) for names in (TRAIN, VAL))
+    train = _of_folder(folders[first]) if first else None
+    if first is None or train is None:
         return None
-    train = _of_folder(first)
-    if train is None:
+    val = _of_folder(folders[second]) if second and second != first else None
+    parts = [*train.train, *(val.train[:1] if val else ())]
+    names = description_in(root)
+    if names and all(part.format == "yolo" and description_in(Path(part.root)) is None for part in parts):
+        parts = [dataclasses.replace(part, annotations=str(names)) for part in parts]
+    layout = f"{train.layout}, in {first}" + (f" and {second}" if val else "")
+    return FoundData(layout, parts[: len(train.train)], parts[-1] if val else None)
+
+
+def _several(root: Path) -> FoundData | None:
+    """Folders that are data sets of one format, as the jobs of a labelling program are."""
+    found = [each for folder in folders_of(root).values() if (each := _of_folder(folder))]
+    sources = [source for each in found for source in each.train]
+    if not sources or any(each.val for each in found) or len({source.format for source in sources}) > 1:
         return None
-    second = next((folders[name] for name in VAL if name in folders), None)
-    val = _of_folder(second) if second else None
-    return FoundData(f"{train.layout}, in {first.name}", train.train, val.train[0] if val else None)
+    return FoundData(f"{found[0].layout}, in {len(found)} folders", sources)
 
 
 def _described_yolo(root: Path) -> FoundData | None:
     files = [file for file in sorted(root.iterdir()) if kind_of(file) == "yolo"]
+    files += [file for file in (root / "obj.data", root / "data" / "obj.data") if file.is_file()]
     files.sort(key=lambda file: file.name != "data.yaml")
     return _yolo(root, files[0]) if files else None
 
 
 def _yolo(root: Path, description: Path) -> FoundData:
-    import yaml
-
-    try:
-        if description.stat().st_size > LARGEST_YAML:
-            raise DataError(f"{description}: must be at most {LARGEST_YAML >> 20} MiB")
-        content = yaml.safe_load(regular(description).read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"{description}: is not YAML: {' '.join(str(error).split())}") from error
-    named = {key for key in ("train", "val", "test") if isinstance(content, dict) and content.get(key)}
-    named |= {key for key in ("train", "val", "test") if (root / "images" / key).is_dir()}
+    _, content = read_description(root, description)
+    named = {key for key in SPLITS if content.get(key) or (root / usual_place(root, key)).is_dir()}
     annotations = "" if description.name == "data.yaml" else str(description)
 
     def part(split: str) -> DetectionSourceConfig:
@@ -115,15 +125,23 @@ def _yolo(root: Path, description: Path) -> FoundData:
 
 
 def _voc(root: Path) -> FoundData | None:
-    if not (root / "Annotations").is_dir() or not _any(root / "Annotations", (".xml",), "voc"):
+    """VOC's own folders, in ``root`` or, as VOC's kit has them, in folders of it."""
+    roots = [folder for folder in (root, *folders_of(root).values()) if _any(folder / "Annotations", (".xml",), "voc")]
+    found = [_voc_lists(folder) for folder in roots if folder == root or root not in roots]
+    if not found:
         return None
-    lists = {file.stem: file for file in sorted((root / "ImageSets" / "Main").glob("*.txt"))}
-    train = next((name for name in TRAIN if name in lists), None)
-    val = next((name for name in VAL if name in lists), None) if train else None
+    val = next((each.val for each in found if each.val), None)
+    return FoundData("; ".join(each.layout for each in found), [source for each in found for source in each.train], val)
+
+
+def _voc_lists(root: Path) -> FoundData:
+    lists = {file.stem.lower(): file.stem for file in sorted((root / "ImageSets" / "Main").glob("*.txt"))}
+    train = next((lists[name] for name in TRAIN if name in lists), "")
+    val = next((lists[name] for name in VAL if name in lists), "") if train else ""
     chosen = f"image sets {train}" + (f" and {val}" if val else "") if train else "every xml"
     return FoundData(
         f"voc: Annotations, {chosen}",
-        [DetectionSourceConfig("voc", str(root), split=train or "")],
+        [DetectionSourceConfig("voc", str(root), split=train)],
         DetectionSourceConfig("voc", str(root), split=val) if val else None,
     )
 
@@ -132,8 +150,7 @@ def _whole_files(root: Path) -> FoundData | None:
     """One annotation file for many images, or one for each part."""
     files = [
         file
-        for folder in (root, *(root / name for name in ("annotations", "Annotations", "labels")))
-        if folder.is_dir()
+        for folder in (root, *(folder for name, folder in folders_of(root).items() if name.lower() in _ANNOTATIONS))
         for file in sorted(folder.iterdir())
         if file.suffix.lower() in (".json", ".csv", ".xml", ".jsonl") and file.is_file()
     ]
@@ -157,23 +174,33 @@ def _whole_files(root: Path) -> FoundData | None:
 def _beside_images(root: Path) -> FoundData | None:
     """A file of annotations beside each image, or in a folder of its own."""
     if _any(root, (".xml",), "voc"):
-        return FoundData("voc: an xml for each image", [DetectionSourceConfig("voc", str(root))])
+        return _each_xml(root)
     if _any(root, (".json",), "labelme"):
         return FoundData("labelme: a json for each image", [DetectionSourceConfig("labelme", str(root))])
     if not any(_files(root, (".txt",), looks_like_labels)):
         return None
-    if (root / "images" / "train").is_dir():
-        val = next((name for name in ("val", "test") if (root / "images" / name).is_dir()), None)
-        parts = [DetectionSourceConfig("yolo", str(root), split=name) for name in ("train", val) if name]
-        return FoundData("yolo: images/train", parts[:1], parts[1] if val else None)
+    parts = [name for name in SPLITS if (place := usual_place(root, name)).startswith("images/") and (root / place).is_dir()]
+    if "train" in parts:
+        sources = [DetectionSourceConfig("yolo", str(root), split=name) for name in parts]
+        return FoundData("yolo: images/train", sources[:1], sources[1] if len(parts) > 1 else None)
     return FoundData("yolo: a text file for each image", [DetectionSourceConfig("yolo", str(root))])
 
 
-_LOOKS: Sequence[Callable[[Path], FoundData | None]] = (_described_yolo, _voc, _whole_files, _parts, _beside_images)
+def _each_xml(root: Path) -> FoundData:
+    """An xml for each image, perhaps in folders called train and val, whatever is above or below these."""
+    folders = {part for file in files_below(root) if file.lower().endswith(".xml") for part in file.split("/")[:-1]}
+    train, val = (part_named(folders, names) for names in (TRAIN, VAL))
+    if not (train and val) or train == val:
+        return FoundData("voc: an xml for each image", [DetectionSourceConfig("voc", str(root))])
+    sources = [DetectionSourceConfig("voc", str(root), split=name) for name in (train, val)]
+    return FoundData(f"voc: an xml for each image, in {train} and {val}", sources[:1], sources[1])
+
+
+_LOOKS: Sequence[Callable[[Path], FoundData | None]] = (_described_yolo, _voc, _whole_files, _parts)
 
 
 def _any(root: Path, suffixes: tuple[str, ...], kind: str) -> bool:
-    return any(_files(root, suffixes, lambda file: kind_of(file) == kind))
+    return root.is_dir() and any(_files(root, suffixes, lambda file: kind_of(file) == kind))
 
 
 def _files(root: Path, suffixes: tuple[str, ...], accept: Callable[[Path], bool]) -> Iterator[Path]:
@@ -195,14 +222,16 @@ def _with_images(kind: str, file: Path) -> DetectionSourceConfig:
 
 
 def _image_folder(kind: str, file: Path) -> Path:
-    above = file.parent.parent
-    part = next((name for name in ("train", "val", "valid", "test") if name in file.stem.lower()), "")
-    year = file.stem.rpartition("_")[2]
-    names = [name for name in (part, year, "JPEGImages", "imgs", "data", "photos") if name]
-    folders = [file.parent, *(file.parent / "images" / name for name in names if name), file.parent / "images"]
-    folders += [file.parent / name for name in names]
-    folders += [above / "images" / name for name in names if name] + [above / "images", *(above / name for name in names)]
-    folders = [folder for folder in folders if folder.is_dir()]
+    above, stem = file.parent.parent, file.stem.lower()
+    parts = sorted((name for name in (*TRAIN, *VAL) if name in stem), key=len, reverse=True)
+    names = [*parts, stem.rpartition("_")[2], "jpegimages", "imgs", "data", "photos"]
+    folders = [file.parent]
+    for base in (file.parent, above):
+        there = folders_of(base)
+        images = part_named(there, ["images"])
+        within = folders_of(there[images]) if images else {}
+        folders += [within[name] for word in names if (name := part_named(within, [word]))]
+        folders += [there[name] for word in ("images", *names) if (name := part_named(there, [word]))]
     if kind == "coco" and (first := _first_images(file)):
         present = [sum((folder / name).is_file() for name in first) for folder in folders]
         if max(present):
@@ -233,13 +262,20 @@ def _image_names(file: Path) -> list[str]:
 
 def _nothing(place: Path) -> str:
     if place.is_file():
-        return "is no annotation file of a known format (COCO, Label Studio, VIA or labelme json, CVAT xml, csv, data.yaml)"
+        program = f"; it seems to be of {it}" if (it := unread_program(place)) else ""
+        known = "COCO, Label Studio, VIA or labelme json, CVAT xml, csv, data.yaml"
+        return f"is no annotation file of a known format ({known}){program}"
     counts: Counter[str] = Counter()
     for count, name in enumerate(walk_files(place)):
         if count == _MOST_LOOKED_AT:
             break
         counts["images" if is_image_name(name) else Path(name).suffix.lower() or "without suffix"] += 1
     there = ", ".join(f"{count} {kind}" for kind, count in counts.most_common(5)) or "nothing"
+    unread = next(
+        ((file, it) for file in _files(place, (".json", ".csv"), lambda _: True) if (it := unread_program(file))), None
+    )
+    if unread:
+        return f"no annotations found that are read; {unread[0]} seems to be of {unread[1]}. There is: {there}"
     return (
         "no annotations found. Looked for: COCO, Label Studio or VIA json, labelme jsons, CVAT xml, VOC's xml files, "
         f"YOLO's text files, csv, metadata.jsonl; there is: {there}. Photos without boxes must be annotated first; "

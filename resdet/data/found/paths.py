@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from resdet import system
 from resdet.data.download.archives import unpack
 from resdet.errors import ConfigError
-from resdet.files import cache_folder, sha256_of, unfinished_folder
+from resdet.files import cache_folder, sha256_of, unfinished_folder, walk_files
 
 # names of parts in the order in which they are taken
 TRAIN = ("train", "training", "trainval", "train2017")
-VAL = ("val", "valid", "validation", "dev", "val2017", "test")
+VAL = ("val", "valid", "validation", "dev", "val2017", "test", "testing")
+HIDDEN = (".", "__MACOSX")  # how names begin of what programs put beside the files
+_WORD = re.compile(r"[a-z0-9]+")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 
 
@@ -26,12 +30,28 @@ def opened(path: str | Path) -> Path:
     place = Path(path).expanduser()
     if not os.path.exists(place):  # noqa: PTH110  (False, not an error, for a name too long)
         raise ConfigError(f"--data must name a folder, an annotation file or an archive, got {str(path)!r}")
-    return _unpacked(place) if place.is_file() and place.name.lower().endswith(_ARCHIVES) else place
+    while place.is_file() and place.name.lower().endswith(_ARCHIVES):
+        place = _unpacked(place)
+        inner = [entry for entry in place.iterdir() if not entry.name.startswith(HIDDEN)]
+        place = inner[0] if len(inner) == 1 and inner[0].is_file() else place
+    return place
+
+
+def part_named(names: Iterable[str], part: Sequence[str]) -> str | None:
+    """The one of ``names`` that is a name of a part, "Train", or else has one as a word, "seg_train"; None: none is."""
+    given = sorted(names)
+    whole = [name for word in part for name in given if name.lower() == word]
+    return next(iter(whole + [name for word in part for name in given if word in _WORD.findall(name.lower())]), None)
+
+
+def folders_of(root: Path) -> dict[str, Path]:
+    """The folders in ``root``, by their names, sorted; without hidden ones."""
+    return {entry.name: entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(HIDDEN)}
 
 
 def lone_folder(root: Path) -> Path | None:
-    """The one folder in ``root``, which archives often have around their files; None when there are none or more."""
-    folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(("__MACOSX", "."))]
+    """The one folder in ``root`` that holds files, as archives often have around all; None when there are none or more."""
+    folders = [folder for folder in folders_of(root).values() if next(walk_files(folder), None)]
     return folders[0] if len(folders) == 1 else None
 
 

@@ -22,6 +22,8 @@ _REACH = math.sqrt(0.7)  # sides of two squares around one centre whose IoU is 0
 _POOR = 0.5  # recall at IoU 0.5
 _BETTER = 0.1  # recall that other anchors must gain to be worth a word
 _ROUNDS = 100
+_LARGEST = 2000  # pixels of a shorter side that is still worth a try
+_SMALL_BOXES = "see whether the boxes are in pixels of these images: `resdet data view`"
 Floats = NDArray[np.float64]
 
 
@@ -118,7 +120,10 @@ def _small(dataset: DetectionDataset, boxes: Floats, scale: Scale) -> list[Findi
         f"in pixels of {shown}, for a smallest anchor of {min(scale.sizes):g} and a stride of {STRIDE}"
     )
     median = small[len(small) // 2][0]
-    remedy = f"raise data.short_side to {_up(scale.short_side * seen / median, 16)}"
+    side = _up(scale.short_side * seen / median, 16)
+    remedy = f"raise data.short_side to {side}"
+    if side > _LARGEST:
+        return [Finding("objects-small", place, int(own.sum()), message, f"cut the images into tiles, or {_SMALL_BOXES}")]
     if median >= STRIDE and (size := _up(median, 4)) not in scale.sizes:
         remedy += f", or add an anchor: model.anchors.sizes={_list((size, *scale.sizes))}"
     return [Finding("objects-small", place, int(own.sum()), message, remedy)]

@@ -23,17 +23,9 @@ def box_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Fi
         dataset: the data set.
         centred: its files hold the centres of boxes, as YOLO's do.
     """
+    if found := convention_findings(dataset, centred=centred):
+        return found
     small = fractions(dataset.boxes, limits(dataset))
-    if small.sum() > len(small) / 2:
-        return _fractions(dataset, small)
-    if reading := mistaken(dataset.boxes, limits(dataset), centred=centred):
-        return about_objects(
-            reading.kind,
-            dataset,
-            _overshoot(dataset) > _NEAR,
-            f"{{count}} of {len(dataset.boxes)} boxes leave their images, and all lie inside when read as {reading.text}",
-            fixes(reading.kind, "reads them so"),
-        )
     shifted = _off_by_one(dataset)
     return [
         *_fractions(dataset, small),
@@ -42,6 +34,20 @@ def box_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Fi
         *_of_one_pixel(dataset, small),
         *_repeated(dataset),
     ]
+
+
+def convention_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Finding]:
+    """That most boxes were written in another convention; arguments are those of ``box_findings``."""
+    small = fractions(dataset.boxes, limits(dataset))
+    if small.sum() > len(small) / 2:
+        return _fractions(dataset, small)
+    if reading := mistaken(dataset.boxes, limits(dataset), centred=centred):
+        told = f"{{count}} of {len(dataset.boxes)} boxes leave their images, and all lie inside when read as {reading.text}"
+        if reading.sign:
+            told = f"{{count}} boxes seem to be {reading.text}, for of their numbers {reading.sign}"
+        rows = (_overshoot(dataset) > _NEAR) | bool(reading.sign)
+        return about_objects(reading.kind, dataset, rows, told, fixes(reading.kind, "reads them so"))
+    return []
 
 
 def _fractions(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resdet.data.dataset import DetectionDataset
+from resdet.data.dataset import ClassificationDataset, DetectionDataset
 from resdet.data.images.likeness import alike
 from resdet.data.inspection.finding import Finding, fixes, image_place
 from resdet.data.inspection.looks import Looks
@@ -21,7 +21,7 @@ _ALL_ALIKE = 8  # images; among fewer, all may be alike
 class Part(NamedTuple):
     """A data set, what its images are like, and whether it is for validation."""
 
-    dataset: DetectionDataset
+    dataset: DetectionDataset | ClassificationDataset
     looks: Looks
     validation: bool
 
@@ -35,7 +35,14 @@ class Image(NamedTuple):
     @property
     def place(self) -> str:
         """The image's name in messages."""
-        return image_place(self.part.dataset, self.number)
+        dataset = self.part.dataset
+        return image_place(dataset, self.number) if isinstance(dataset, DetectionDataset) else str(dataset.path(self.number))
+
+    @property
+    def label(self) -> str:
+        """The class of a whole image; none of one with objects."""
+        dataset = self.part.dataset
+        return "" if isinstance(dataset, DetectionDataset) else dataset.names[dataset.label(self.number)]
 
     @property
     def file(self) -> str:
@@ -44,7 +51,10 @@ class Image(NamedTuple):
 
 
 def copy_findings(parts: Sequence[Part]) -> list[Finding]:
-    """Images under two ids, copies of one file, and images that look alike, within training, validation, and across."""
+    """Images under two ids, copies of one file, and images that look alike, within training, validation, and across.
+
+    Of images that have a class each, copies in two classes, and those across training and validation.
+    """
     # training first, so that an image of both is told as one of validation
     ordered = sorted(parts, key=lambda part: part.validation)
     images = [Image(part, int(index)) for part in ordered for index in np.flatnonzero(part.looks.usable)]
@@ -57,7 +67,8 @@ def copy_findings(parts: Sequence[Part]) -> list[Finding]:
     # blank images are told of as such; where most images are alike, as drawings on white paper are, likeness says nothing
     useless = len(images) > _ALL_ALIKE and max(Counter(groups).values()) > len(images) / 2
     signs = [(group, place if useless or bare else -1) for place, (group, bare) in enumerate(zip(groups, blank, strict=True))]
-    return _told(_pairs(images, digests, signs))
+    texts = _TEXTS if isinstance(parts[0].dataset, DetectionDataset) else _TEXTS_OF_CLASSES
+    return _told(_pairs(images, digests, signs), texts)
 
 
 def later_copies(dataset: DetectionDataset, looks: Looks) -> NDArray[np.bool_]:
@@ -70,28 +81,34 @@ def later_copies(dataset: DetectionDataset, looks: Looks) -> NDArray[np.bool_]:
     return later
 
 
-_TEXTS = {
-    # kind: of pairs within a set, of pairs across
-    "file": (
-        ("file-of-two-images", "{} images have the file of another", "keep one entry, with all objects"),
-        ("file-in-train-and-val", "{} images of validation are in training", "split again: `resdet data split`"),
+# of pairs that are one file, copies or alike, within a set or (True) across: kind, message and remedy
+_Texts = Mapping[tuple[str, bool], tuple[str, str, str]]
+_TEXTS: _Texts = {
+    ("file", False): ("file-of-two-images", "{} images have the file of another", "keep one entry, with all objects"),
+    ("file", True): ("file-in-train-and-val", "{} images of validation are in training", "split again: `resdet data split`"),
+    ("digest", False): ("image-twice", "{} images are copies of another", fixes("image-twice", "removes them")),
+    ("digest", True): (
+        "image-in-train-and-val",
+        "{} images of validation are copies of one in training",
+        "split again: `resdet data split`",
     ),
-    "digest": (
-        ("image-twice", "{} images are copies of another", fixes("image-twice", "removes them")),
-        ("image-in-train-and-val", "{} images of validation are copies of one in training", "split again: `resdet data split`"),
+    ("likeness", False): (
+        "image-nearly-twice",
+        "{} images look nearly like another, as frames of one video do",
+        "`resdet data split` keeps them together",
     ),
-    "likeness": (
-        (
-            "image-nearly-twice",
-            "{} images look nearly like another, as frames of one video do",
-            "`resdet data split` keeps them together",
-        ),
-        (
-            "image-nearly-in-train-and-val",
-            "{} images of validation look nearly like one in training, so that its numbers flatter",
-            "split again: `resdet data split` keeps them together",
-        ),
+    ("likeness", True): (
+        "image-nearly-in-train-and-val",
+        "{} images of validation look nearly like one in training, so that its numbers flatter",
+        "split again: `resdet data split` keeps them together",
     ),
+}
+_ONE_PART = "keep each in one part alone"
+_TEXTS_OF_CLASSES: _Texts = {
+    ("class", False): ("image-in-two-classes", "{} images are copies of one in another class", "keep each in one class alone"),
+    ("file", True): (*_TEXTS["file", True][:2], _ONE_PART),
+    ("digest", True): (*_TEXTS["digest", True][:2], _ONE_PART),
+    ("likeness", True): (*_TEXTS["likeness", True][:2], _ONE_PART),
 }
 
 
@@ -109,22 +126,21 @@ def _pairs(
             for sign, value in signs.items():
                 earlier = first.get((sign, value, validation != across))
                 if earlier and not (across and not validation):
-                    pairs.setdefault((sign, across), []).append((earlier, image))
+                    torn = sign != "likeness" and not across and earlier.label != image.label
+                    pairs.setdefault(("class" if torn else sign, across), []).append((earlier, image))
                     break
         for sign, value in signs.items():
             first.setdefault((sign, value, validation), image)
     return pairs
 
 
-def _told(pairs: dict[tuple[str, bool], list[tuple[Image, Image]]]) -> list[Finding]:
+def _told(pairs: Mapping[tuple[str, bool], list[tuple[Image, Image]]], texts: _Texts) -> list[Finding]:
     found = []
-    for sign, texts in _TEXTS.items():
-        for across, (kind, message, remedy) in zip((False, True), texts, strict=True):
-            some = pairs.get((sign, across), [])
-            if some:
-                earlier, image = some[0]
-                where = f"{image.place} and {_short(earlier, image)}"
-                found.append(Finding(kind, where, len(some), message.format(len(some)), remedy))
+    for key, (kind, message, remedy) in texts.items():
+        if some := pairs.get(key, []):
+            earlier, image = some[0]
+            where = f"{image.place} and {_short(earlier, image)}"
+            found.append(Finding(kind, where, len(some), message.format(len(some)), remedy))
     return found
 
 

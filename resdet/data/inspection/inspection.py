@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from resdet.config.schema import DetectionSourceConfig
-from resdet.data.dataset import DetectionDataset, concatenate
+from resdet.data.check import undecodable
+from resdet.data.dataset import ClassificationDataset, DetectionDataset, concatenate
+from resdet.data.described import Source
+from resdet.data.formats.folder import FileDataset
 from resdet.data.inspection.anchors import Scale, anchor_findings
 from resdet.data.inspection.boxes import box_findings
 from resdet.data.inspection.classes import (
@@ -44,28 +47,34 @@ class Inspection:
 
     def __init__(self, scale: Scale) -> None:
         self._scale = scale
-        self._parts: list[tuple[str, DetectionSourceConfig, Part]] = []
+        self._parts: list[tuple[str, DetectionSourceConfig, DetectionDataset, Part]] = []
+        self._labelled: list[Part] = []  # whose images have a class each
 
-    def examine(self, option: str, source: DetectionSourceConfig, dataset: DetectionDataset) -> Sequence[str]:
+    def examine(self, option: str, source: Source, dataset: DetectionDataset | ClassificationDataset) -> Sequence[str]:
         """Decode every image of a data set; return what is wrong with those that cannot be used."""
+        if not isinstance(dataset, (DetectionDataset, FileDataset)):
+            return undecodable(dataset)
         looks = look_at(dataset)
-        self._parts.append((option, source, Part(dataset, looks, validation=option == "data.val")))
+        part = Part(dataset, looks, validation=option == "data.val")
+        if isinstance(source, DetectionSourceConfig) and isinstance(dataset, DetectionDataset):
+            self._parts.append((option, source, dataset, part))
+        else:
+            self._labelled.append(part)
         return looks.problems
 
     def findings(self) -> Iterator[Told]:
         """Everything that was found, source by source, then between them."""
-        for option, source, part in self._parts:
-            for finding in self._of_source(source, part):
+        for option, source, dataset, part in self._parts:
+            for finding in self._of_source(source, dataset, part):
                 yield Told(option, finding)
         train, val = (self._joined(validation=validation) for validation in (False, True))
         found = [*unused_findings(train, val), *(name_findings(train) + balance_findings(train) if train else ())]
         for finding in found:
             yield Told("data", finding)
-        for finding in copy_findings([part for _, _, part in self._parts]):
+        for finding in copy_findings(self._labelled or [part for *_, part in self._parts]):
             yield Told("data", finding)
 
-    def _of_source(self, source: DetectionSourceConfig, part: Part) -> Iterator[Finding]:
-        dataset = part.dataset
+    def _of_source(self, source: DetectionSourceConfig, dataset: DetectionDataset, part: Part) -> Iterator[Finding]:
         boxes = box_findings(dataset, centred=source.format == "yolo")
         yield from boxes
         annotated = source.format in _ANNOTATED_SIZES
@@ -78,5 +87,5 @@ class Inspection:
 
     def _joined(self, *, validation: bool) -> DetectionDataset | None:
         """The data sets of training, or of validation, as one; None where there is none."""
-        datasets = [part.dataset for _, _, part in self._parts if part.validation == validation]
+        datasets = [dataset for _, _, dataset, part in self._parts if part.validation == validation]
         return concatenate(datasets) if datasets else None

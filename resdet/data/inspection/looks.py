@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resdet.data.dataset import DetectionDataset, size_problem
+from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem
 from resdet.data.images.likeness import fingerprint
 from resdet.data.loading.parallel import in_chunks
 from resdet.errors import DataError
@@ -71,13 +73,16 @@ class _Look(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def look_at(dataset: DetectionDataset) -> Looks:
+def look_at(dataset: DetectionDataset | ClassificationDataset) -> Looks:
     """Decode every image of a data set that lies in files."""
 
     def looks_of(indices: Sequence[int]) -> list[_Look]:
         return [_look(dataset, index) for index in indices]
 
-    rows = [row for part in in_chunks(looks_of, range(len(dataset))) for row in part]
+    return _looks([row for part in in_chunks(looks_of, range(len(dataset))) for row in part])
+
+
+def _looks(rows: Sequence[_Look]) -> Looks:
     return Looks(
         tuple(row.digest for row in rows),
         np.array([row.fingerprint for row in rows], np.uint64),
@@ -89,20 +94,40 @@ def look_at(dataset: DetectionDataset) -> Looks:
     )
 
 
-def _look(dataset: DetectionDataset, index: int) -> _Look:
-    path, size = dataset.path(index), dataset.size(index)
+def glance_at(datasets: Sequence[ClassificationDataset]) -> list[Looks]:
+    """What is known without decoding: the digests of files of one length, for others are no copies. Those count as blank."""
+    paths = [[dataset.path(index) for index in range(len(dataset))] for dataset in datasets]
+    lengths = {path: path.stat().st_size if path.is_file() else 0 for of_one in paths for path in of_one}
+    several = {length for length, count in Counter(lengths.values()).items() if count > 1}
+    return [_looks([_glance(path) if lengths[path] in several else _Look() for path in of_one]) for of_one in paths]
+
+
+def _glance(path: Path) -> _Look:
+    try:
+        return _Look(_digest(read_file(path)), blank=True)
+    except DataError as error:
+        return _Look(problems=error.problems)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _look(dataset: DetectionDataset | ClassificationDataset, index: int) -> _Look:
+    path = dataset.path(index)
     try:
         content = read_file(path)
         image = read_image(path, content)
         _, turn = read_header(path, content)
     except DataError as error:
         return _Look(problems=error.problems)
+    size = dataset.size(index) if isinstance(dataset, DetectionDataset) else (image.height, image.width)
     if problem := size_problem(path, (image.height, image.width), size):
         before = turn in _SIDEWAYS and (image.width, image.height) == size
         return _Look(turn=turn, unturned=before, problems=(problem,))
     pixels = np.asarray(image)
     return _Look(
-        hashlib.blake2b(content, digest_size=16).digest(),
+        _digest(content),
         fingerprint(pixels),
         turn,
         greatest_of_16_bits(content),

@@ -17,7 +17,7 @@ from resdet.data.inspection.classes import object_counts, same_names
 from resdet.data.inspection.copies import later_copies
 from resdet.data.inspection.finding import limits, object_place
 from resdet.data.inspection.looks import Looks
-from resdet.data.inspection.readings import CONVENTIONS, fractions, mistaken
+from resdet.data.inspection.readings import CONVENTIONS, fractions, from_fractions, mistaken
 
 Boxes = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -80,12 +80,13 @@ def _read_otherwise(dataset: DetectionDataset, kinds: set[str], changes: list[Ch
     if small.any():
         if "boxes-as-fractions" not in kinds:
             return dataset
-        boxes = np.where(small[:, None], dataset.boxes * np.concatenate([sizes, sizes], axis=1), dataset.boxes)
+        boxes = dataset.boxes.copy()
+        boxes[small] = from_fractions(boxes[small], sizes[small])
         return _with_boxes(dataset, boxes, "boxes-as-fractions", changes)
     reading = mistaken(dataset.boxes, sizes, centred=centred)
     if reading is None or reading.kind not in kinds:
         return dataset
-    return _with_boxes(dataset, reading.boxes(dataset.boxes), reading.kind, changes)
+    return _with_boxes(dataset, reading.boxes(dataset.boxes, sizes), reading.kind, changes)
 
 
 def _turned(dataset: DetectionDataset, looks: Looks, changes: list[Change]) -> DetectionDataset:
@@ -122,7 +123,7 @@ def _clipped(dataset: DetectionDataset, changes: list[Change]) -> DetectionDatas
     low = np.clip(dataset.boxes[:, :2], 0, sizes)
     high = np.clip(dataset.boxes[:, :2] + dataset.boxes[:, 2:], 0, sizes)
     boxes = np.concatenate([low, high - low], axis=1)
-    inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < 1e-6  # rounding alone
+    inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < 0.01  # fractions with six digits alone, as in the finding
     return _with_boxes(dataset, np.where(inside[:, None], dataset.boxes, boxes), "box-outside", changes)
 
 

@@ -5,16 +5,19 @@ Legend: N boxes, read as ``x, y, width, height`` in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
+Sizes = NDArray[np.int64]
 # the kinds of findings on boxes that were misread
 CONVENTIONS = (
     "boxes-as-fractions",
+    "boxes-as-hundredths",
+    "boxes-as-thousandths",
     "boxes-as-corners",
     "boxes-as-centres",
     "boxes-as-left-top",
@@ -23,6 +26,11 @@ CONVENTIONS = (
 _FEW = 3  # fewer boxes outside are single mistakes
 _SHARE = 0.05  # as is a smaller share of them
 _PIXEL = 1.0  # boxes that are off by one leave the image by so much
+_SURE = 20  # so many boxes tell by their numbers alone what they are
+_LARGER = 200  # pixels of images that would have objects beyond the first hundred
+_NEARLY = 0.9  # of the greatest share of a side, which some of many boxes reach in both directions
+_SPREAD = 0.01  # of a side, by which numbers must differ to be compared
+_ALONG = 0.5  # correlation of a corner with the one before it; that of a box's size with its place is 0 or less
 
 
 @dataclass(frozen=True)
@@ -32,38 +40,71 @@ class Reading:
     Attributes:
         kind: a short name.
         text: what the numbers are in that convention.
-        boxes: from boxes as they were read (N, 4) to boxes as they were meant (N, 4), both ``x, y, width, height``.
+        boxes: from boxes as they were read (N, 4) and width and height of their images (N, 2) to boxes as they were meant
+            (N, 4), both ``x, y, width, height``.
+        sign: what shows it where no box leaves its image; "": that boxes do.
     """
 
     kind: str
     text: str
-    boxes: Callable[[Boxes], Boxes]
+    boxes: Callable[[Boxes, Sizes], Boxes]
+    sign: str = ""
 
 
-def _from_corners(corners: Boxes) -> Boxes:
+def _from_corners(corners: Boxes, _: Sizes) -> Boxes:
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
 
 
-def _centred(boxes: Boxes) -> Boxes:
+def _centred(boxes: Boxes, _: Sizes) -> Boxes:
     """The numbers of a line of YOLO's, in pixels: centre and size."""
     return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
+
+
+def _swapped(boxes: Boxes, _: Sizes) -> Boxes:
+    return boxes[:, _SWAP]
+
+
+def _shares_of(whole: float) -> Callable[[Boxes, Sizes], Boxes]:
+    return lambda boxes, sizes: boxes * np.concatenate([sizes, sizes], axis=1) / whole
 
 
 _SWAP = [1, 0, 3, 2]
 _OF_CORNERS = (  # the numbers in the file are the box as it is in memory
     Reading("boxes-as-corners", "corners x1, y1, x2, y2", _from_corners),
-    Reading("boxes-with-swapped-axes", "y, x, height, width", lambda boxes: boxes[:, _SWAP]),
-    Reading("boxes-as-corners", "corners y1, x1, y2, x2", lambda boxes: _from_corners(boxes[:, _SWAP])),
+    Reading("boxes-with-swapped-axes", "y, x, height, width", _swapped),
+    Reading("boxes-as-corners", "corners y1, x1, y2, x2", lambda boxes, sizes: _from_corners(boxes[:, _SWAP], sizes)),
     Reading(
         "boxes-as-centres",
         "centre and size",
-        lambda boxes: np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1),
+        lambda boxes, _: np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1),
     ),
 )
 _OF_CENTRES = (  # those of a label file of YOLO's
-    Reading("boxes-as-corners", "corners x1, y1, x2, y2", lambda boxes: _from_corners(_centred(boxes))),
-    Reading("boxes-with-swapped-axes", "y, x, height, width", lambda boxes: boxes[:, _SWAP]),
+    Reading("boxes-as-corners", "corners x1, y1, x2, y2", lambda boxes, sizes: _from_corners(_centred(boxes, sizes), sizes)),
+    Reading("boxes-with-swapped-axes", "y, x, height, width", _swapped),
     Reading("boxes-as-left-top", "left, top, width, height", _centred),
+)
+_BY_NUMBERS = (
+    Reading(
+        "boxes-as-corners",
+        "corners x1, y1, x2, y2",
+        _from_corners,
+        "each third and fourth number exceeds the first two, and grows with them",
+    ),
+    Reading("boxes-as-hundredths", "hundredths of the sides", _shares_of(100), "none is above 100"),
+)
+_THOUSANDTHS = Reading("boxes-as-thousandths", "thousandths of the sides", _shares_of(1000))
+_OF_REVERSED = (  # files that hold left, top, right and bottom
+    Reading(
+        "boxes-as-left-top",
+        "left, top, width, height",
+        lambda boxes, _: np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
+    ),
+    Reading(
+        "boxes-as-corners",
+        "opposite corners in any order",
+        lambda boxes, _: np.concatenate([boxes[:, :2] + np.minimum(boxes[:, 2:], 0), np.abs(boxes[:, 2:])], axis=1),
+    ),
 )
 
 
@@ -79,18 +120,63 @@ def mistaken(boxes: Boxes, sizes: NDArray[np.int64], *, centred: bool = False) -
         None when the boxes are well as they are, or no other convention fits all of them.
     """
     away = int((~_inside(boxes, sizes)).sum())
+    if away == 0 and not centred:
+        return _by_numbers(boxes, sizes)
     if away < max(_FEW, _SHARE * len(boxes)):
         return None
-    readings = _OF_CENTRES if centred else _OF_CORNERS
-    return next((reading for reading in readings if _inside(reading.boxes(boxes), sizes).all()), None)
+    readings = [_THOUSANDTHS] if _reach(boxes, 1000) else []
+    readings += _OF_CENTRES if centred else _OF_CORNERS
+    return _first_fit(readings, boxes, sizes)
+
+
+def reversed_corners(boxes: Boxes, sizes: Sizes) -> Reading | None:
+    """The convention in which all boxes lie in their images, when some end before they begin; arguments are as above."""
+    few = (boxes[:, 2:] < 0).any(1).sum() < _FEW
+    return None if few else _first_fit(_OF_REVERSED, boxes, sizes)
+
+
+def _first_fit(readings: Sequence[Reading], boxes: Boxes, sizes: Sizes) -> Reading | None:
+    return next((reading for reading in readings if _inside(reading.boxes(boxes, sizes), sizes).all()), None)
+
+
+def _by_numbers(boxes: Boxes, sizes: Sizes) -> Reading | None:
+    """What boxes that all lie in their images were meant to be, where their numbers leave no doubt."""
+    if len(boxes) < _SURE:
+        return None
+    corners, hundredths = _BY_NUMBERS
+    if _reach(boxes, 100) and np.median(sizes) >= _LARGER:
+        return hundredths
+    shares = boxes / np.concatenate([sizes, sizes], axis=1)  # else large and small images alone would tie all four together
+    if (boxes[:, 2:] > boxes[:, :2]).all() and shares.std(0).min() > _SPREAD:
+        along = [np.corrcoef(shares[:, axis], shares[:, axis + 2])[0, 1] for axis in (0, 1)]
+        return corners if min(along) > _ALONG else None
+    return None
+
+
+def _reach(boxes: Boxes, whole: float) -> bool:
+    """Whether boxes go as far as ``whole`` in both directions, and no further."""
+    ends = (boxes[:, :2] + boxes[:, 2:]).max(0)
+    return len(boxes) >= _SURE and bool((ends >= _NEARLY * whole).all() and (ends <= whole).all() and boxes.min() >= 0)
 
 
 def fractions(boxes: Boxes, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(N,): the boxes that lie within the first pixel of an image of 16 pixels or more, and are not that pixel itself."""
-    ends = boxes[:, :2] + boxes[:, 2:]
-    first = np.concatenate([boxes[:, :2] >= 0, ends <= 1, boxes[:, 2:] > 0, sizes >= 16], axis=1).all(1)
+    """(N,): the boxes that lie within the first pixel of an image of 16 pixels or more, and are not that pixel itself.
+
+    Those of VOC's files begin a pixel sooner, see ``from_fractions``; they are taken for that where most boxes are.
+    """
+    begins, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    of_voc = np.concatenate([begins >= -1, begins <= 0, ends >= 0, ends <= 1, sizes >= 16], axis=1).all(1)
+    if of_voc.sum() > len(boxes) / 2 and (begins[of_voc] < 0).any():
+        return np.asarray(of_voc & (boxes != np.round(boxes)).any(1), bool)
+    first = np.concatenate([begins >= 0, ends <= 1, boxes[:, 2:] > 0, sizes >= 16], axis=1).all(1)
     found: NDArray[np.bool_] = first & (boxes != np.round(boxes)).any(1)
     return found
+
+
+def from_fractions(boxes: Boxes, sizes: Sizes) -> Boxes:
+    """Boxes that ``fractions`` marks, as they were meant; those of VOC had a pixel taken off their begin."""
+    meant = boxes + np.array([1.0, 1.0, -1.0, -1.0]) if len(boxes) and boxes[:, :2].min() < 0 else boxes
+    return meant * np.concatenate([sizes, sizes], axis=1)
 
 
 def _inside(boxes: Boxes, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ class Suspected(NamedTuple):
         place: the file and the number of the row, for messages.
         kind: of ``SUSPECTED``: an object to add, one of another class, or one to remove.
         image: the image's id and the name of its file.
+        file: the file of the image, as the report names it; its folders tell images of one id and name apart.
         category: the class of the object to add, or the right class.
         annotated: the class that is annotated; "" for an object to add.
         annotation_id: the annotation to change; -1 for an object to add.
@@ -37,6 +39,7 @@ class Suspected(NamedTuple):
     place: str
     kind: str
     image: tuple[int | str, str]
+    file: Path
     category: str
     annotated: str
     annotation_id: int
@@ -58,9 +61,9 @@ def read_suspicions(path: str | Path, kinds: Collection[str]) -> list[Suspected]
         if problem := _problem(row):
             problems.append(f"{place}: {problem}")
         elif (kind := row["kind"].replace(" ", "-")) in kinds:
-            image, box = (row["image_id"], Path(row["file"]).name), tuple(map(float, row["bbox"]))
+            file, box = Path(row["file"]), tuple(map(float, row["bbox"]))
             annotated, key = ("", -1) if kind == ADD else (row["annotated"], row["annotation_id"])
-            rows.append(Suspected(place, kind, image, row["category"], annotated, key, box))
+            rows.append(Suspected(place, kind, (row["image_id"], file.name), file, row["category"], annotated, key, box))
     if problems:
         raise DataError(problems)
     return rows
@@ -86,14 +89,19 @@ def _problem(row: Any) -> str:
 def of_sets(rows: Sequence[Suspected], datasets: Sequence[DetectionDataset]) -> list[list[Suspected]]:
     """For each data set the rows that are about its images.
 
+    Sets may have images of one id and name: then it is the one whose folders, from the last one on, are more like the row's.
+
     Raises:
-        DataError: with every row whose image is in none of them, or in several.
+        DataError: with every row whose image is in none of them, or in several that are equally like it.
     """
     images = [_images(dataset) for dataset in datasets]
     found: list[list[Suspected]] = [[] for _ in datasets]
     problems = []
     for row in rows:
-        homes = [own for own, known in zip(found, images, strict=True) if row.image in known]
+        sets = zip(found, datasets, images, strict=True)
+        likeness = [(_alike(row.file, data.path(known[row.image])), own) for own, data, known in sets if row.image in known]
+        most = max((alike for alike, _ in likeness), default=0)
+        homes = [own for alike, own in likeness if alike == most]
         if len(homes) == 1:
             homes[0].append(row)
         else:
@@ -103,6 +111,12 @@ def of_sets(rows: Sequence[Suspected], datasets: Sequence[DetectionDataset]) -> 
     if problems:
         raise DataError(problems)
     return found
+
+
+def _alike(one: Path, other: Path) -> int:
+    """How many parts two paths have in common at their ends."""
+    pairs = zip(reversed(one.parts), reversed(other.parts), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def corrected(dataset: DetectionDataset, rows: Sequence[Suspected]) -> tuple[DetectionDataset, list[Change]]:

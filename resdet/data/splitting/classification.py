@@ -10,6 +10,8 @@ from pathlib import Path
 
 from resdet.config.schema import ClassificationSourceConfig
 from resdet.data.dataset import ClassificationDataset
+from resdet.data.formats.image_list import parts_of_list
+from resdet.data.found.paths import TRAIN, VAL
 from resdet.data.images.photo import Photo
 from resdet.data.splitting.groups import SHARE, groups_of, split_groups
 from resdet.data.splitting.looks import looks
@@ -46,10 +48,30 @@ def split_classes(
         raise DataError(
             f"{root}: cannot be split for validation: every class has one image, or images that are all alike; add some"
         )
+    return write_parts(dataset, parts, root, folder)
+
+
+def parts_given(annotations: str) -> tuple[list[int], list[int]] | None:
+    """The images of a list that are for training and for validation, as its column ``split`` says; None where it says not both.
+
+    Where the column has several names of validation parts, such as val and test, the first is taken: val.
+    """
+    given = [part.lower() for part in parts_of_list(annotations)] if annotations else []
+    train, val = (next((name for name in names if name in given), None) for names in (TRAIN, VAL))
+    if train is None or val is None:
+        return None
+    return [at for at, part in enumerate(given) if part == train], [at for at, part in enumerate(given) if part == val]
+
+
+def write_parts(
+    dataset: ClassificationDataset, parts: tuple[Sequence[int], Sequence[int]], root: Path, folder: Path
+) -> tuple[ClassificationSourceConfig, ClassificationSourceConfig]:
+    """Write the lists ``train.csv`` and ``val.csv`` of these images; see ``split_classes``."""
+    paths = [dataset.path(index) for index in range(len(dataset))]
     start, names = _relative(paths, root)
     sources = []
     for file, part in zip((folder / "train.csv", folder / "val.csv"), parts, strict=True):
-        write_text(file, _table((names[index], dataset.names[labels[index]]) for index in part))
+        write_text(file, _table((names[index], dataset.names[dataset.label(index)]) for index in part))
         sources.append(ClassificationSourceConfig("list", str(start), annotations=str(file)))
     return sources[0], sources[1]
 

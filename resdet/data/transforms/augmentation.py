@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import functional as F
 from resdet.errors import ConfigError, DataError, did_you_mean
 from resdet.structures import Target
 from resdet.structures.boxes import clip_boxes
+from resdet.wording import reason_of
 
 # those of v2 that take an RGB picture and its boxes, and give such (ElasticTransform's boxes only roughly, so not that one)
 _GEOMETRIC = (
@@ -85,8 +86,7 @@ class Augmentation:
             try:
                 image, objects, regions = _apply(transform, image, objects, regions)
             except (ValueError, RuntimeError, ZeroDivisionError) as error:
-                reason = " ".join(str(error).split())
-                raise DataError(f"{target.path}: transform {type(transform).__name__}: {reason}") from error
+                raise DataError(f"{target.path}: transform {type(transform).__name__}: {reason_of(error)}") from error
         size = (image.height, image.width)
         boxes, kept = _visible(objects, size)
         target = replace(target, boxes=boxes, labels=target.labels[kept], ignore=target.ignore[kept], size=size)

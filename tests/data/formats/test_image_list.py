@@ -95,6 +95,14 @@ def test_numbers_are_taken_as_their_text(root: Path) -> None:
     assert [label for _, label in labelled(root, path)] == ["10", "9", "9"]
 
 
+@pytest.mark.parametrize("name", ["/content/x/cats/1.png", "C:\\photos\\cats\\1.png", "away/cats/1.png", "cats/1"])
+def test_paths_of_another_computer_are_found_by_name(root: Path, name: str) -> None:
+    path = write_csv(root, [(name, "cat"), *ROWS[1:]])
+    with pytest.warns(UserWarning, match="1 images are found by their file names alone, the first: line 2"):
+        dataset = read_image_list(root, path)
+    assert dataset.path(0) == root / "cats" / "1.png"
+
+
 def test_names_of_the_caller_win(root: Path) -> None:
     path = write_csv(root, ROWS)
     dataset = read_image_list(root, path, ["dog", "cow", "cat"])

@@ -58,7 +58,7 @@ def test_a_name_of_two_images(tiny_coco, tmp_path: Path) -> None:
 
 def test_files_that_are_no_lists(tiny_coco, tmp_path: Path) -> None:
     dataset = read_coco(tiny_coco.images, tiny_coco.annotations)
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary").write_bytes(b"\xff\xff")
     for path, message in ((tmp_path, "cannot be read"), (tmp_path / "binary", "is not text")):
         with pytest.raises(DataError, match=message):
             only_listed(dataset, path, tiny_coco.images, by_id=True)

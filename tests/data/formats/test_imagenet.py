@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from resdet.data.check import undecodable
-from resdet.data.formats.imagenet import SOLUTION, SYNSETS, read_imagenet
+from resdet.data.formats.imagenet import SOLUTION, SYNSETS, read_imagenet, spoken_names
 from resdet.errors import DataError
 
 WNIDS = ["n01440764", "n01443537", "n02000000"]
@@ -191,3 +191,15 @@ def test_the_first_validation_images(shared_data: Path) -> None:
     assert rows(dataset)[:3] == [(KEYS[0], "n01751748"), (KEYS[1], "n09193705"), (KEYS[2], "n02105855")]
     assert [dataset.label(index) for index in range(3)] == [65, 970, 230]
     assert undecodable(dataset) == []
+
+
+@pytest.mark.parametrize("table", ["LOC_synset_mapping.txt", "words.txt"])
+def test_names_for_people(tmp_path: Path, table: str) -> None:
+    lines = ["n01440764 tench, Tinca tinca", "n01443537\tgoldfish", "", "n01484850", "n09999999 other"]
+    (tmp_path / table).write_bytes("\r\n".join(lines).encode())
+    image = tmp_path / "ILSVRC/Data/CLS-LOC/train/n01440764/a.JPEG"
+    names = ("n01443537", "n01440764", "n01484850")
+    assert spoken_names(names, image) == ("goldfish (n01443537)", "tench (n01440764)", "n01484850")
+    assert spoken_names(names, tmp_path.parent / "elsewhere" / "a.JPEG") == names
+    assert spoken_names(("n01440764", "cat"), image) == ("n01440764", "cat")  # not the names of ImageNet
+    assert spoken_names((), image) == ()

@@ -157,7 +157,7 @@ YAMLS = {
     "[1": "is not YAML",
     "train: x": "'names' must be a list of class names, or a mapping of their indices, got None",
     "names: []": "'names' must be a list of class names",
-    "names: [a, 5]": "class 1 must be text (in quotes, if need be), got 5",
+    "names: [a, 5.5]": "class 1 must be text (in quotes, if need be), got 5.5",
     "names: [yes, no]": "class 0 must be text (in quotes, if need be), got True",
     "names: [a, a]": "'names': 'a' is used twice",
     "names: {1: a, 2: b}": "'names' must have the keys 0 … 1, got [1, 2]",
@@ -221,7 +221,7 @@ def test_files_that_do_not_belong_together(root: Path) -> None:
     an_image(root / "images" / "train" / "a.png")
     a_file(root / "images" / "train" / "c.jpg", "no image")
     (root / "labels" / "train" / "deep er").mkdir()
-    (root / "labels" / "train" / "deep er" / "b.txt").write_bytes(b"\xff\xfe")
+    (root / "labels" / "train" / "deep er" / "b.txt").write_bytes(b"\xff\xff")
     found = "\n".join(problems_of(root))
     assert f"{root}/labels/train/ghost.txt: a label file without an image in {root}/images/train" in found
     assert f"images/train/a.png: its label file {root}/labels/train/a.txt is that of images/train/a.jpg too" in found

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from layouts import fill
 
 from resdet.config.schema import ClassificationSourceConfig
 from resdet.data.found import find_classes, find_data, find_task
@@ -17,18 +16,6 @@ from resdet.errors import ConfigError, DataError
 CSV = "path,label\n"
 Layout = tuple[dict[str, object], tuple[str, str, str], tuple[str, str, str] | None]
 CLASSES: dict[str, object] = {"cat__1.jpg": None, "cat__2.jpg": None, "dog__1.jpg": None, "dog__more__2.jpg": None}
-
-
-def fill(root: Path, files: dict[str, object]) -> Path:
-    """Write files: an image for None, json for dicts and lists, else text; ``__`` in a name is a slash."""
-    for name, content in files.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content is None:
-            Image.new("RGB", (8, 8)).save(path)
-        else:
-            path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return root
 
 
 def within(folder: str, files: dict[str, object] = CLASSES) -> dict[str, object]:
@@ -49,6 +36,39 @@ LAYOUTS: dict[str, Layout] = {
         within("data__Train") | within("data__Test"),
         ("folder", "data/Train", ""),
         ("folder", "data/Test", ""),
+    ),
+    "seg_train and seg_test, in folders of their own": (
+        within("seg_train__seg_train") | within("seg_test__seg_test") | {"seg_pred__1.jpg": None},
+        ("folder", "seg_train/seg_train", ""),
+        ("folder", "seg_test/seg_test", ""),
+    ),
+    "Training and Testing": (
+        within("Training") | within("Testing"),
+        ("folder", "Training", ""),
+        ("folder", "Testing", ""),
+    ),
+    "names without suffix, semicolons": (
+        {"labels.csv": "id;breed\r\n1;cat\r\n", "train__1.jpg": None},
+        ("list", "", "labels.csv"),
+        None,
+    ),
+    "a list in each part": (
+        {
+            f"{part}__{name}": text
+            for part in ("train", "test")
+            for name, text in (("metadata.csv", "file_name,label\n1.jpg,cat\n"), ("1.jpg", None))
+        },
+        ("list", "train", "train/metadata.csv"),
+        ("list", "test", "test/metadata.csv"),
+    ),
+    "Hugging Face's imagefolder": (
+        {
+            "metadata.jsonl": '{"file_name": "images/1.jpg", "label": 3}\n{"file_name": "images/2.jpg", "label": 0}\n',
+            "images__1.jpg": None,
+            "images__2.jpg": None,
+        },
+        ("list", "", "metadata.jsonl"),
+        None,
     ),
     "train alone": (within("train"), ("folder", "train", ""), None),
     "a test part without classes": (within("train") | {"test__1.jpg": None}, ("folder", "train", ""), None),
@@ -99,7 +119,7 @@ def described(source: ClassificationSourceConfig, root: Path) -> tuple[str, str,
 @pytest.mark.parametrize("case", LAYOUTS)
 def test_layouts(case: str, tmp_path: Path) -> None:
     files, train, val = LAYOUTS[case]
-    found = find_classes(fill(tmp_path, files))
+    found = find_classes(fill(tmp_path, **files))
     assert described(found.train, tmp_path) == train
     assert (described(found.val, tmp_path) if found.val else None) == val
     assert found.notes == ()
@@ -110,7 +130,7 @@ def test_layouts(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["folders of classes", "Train and Test, in a folder", "lists of parts"])
 def test_an_archive(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = fill(tmp_path / "here" / "export", LAYOUTS[case][0])
+    folder = fill(tmp_path / "here" / "export", **LAYOUTS[case][0])
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as zipped:
         for path in folder.rglob("*"):
             zipped.write(path, path.relative_to(folder.parent))
@@ -122,15 +142,15 @@ def test_an_archive(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_list_alone(tmp_path: Path) -> None:
-    fill(tmp_path, LAYOUTS["lists of parts"][0])
+    fill(tmp_path, **LAYOUTS["lists of parts"][0])
     found = find_classes(tmp_path / "test.csv")
     assert (described(found.train, tmp_path), found.val) == (("list", "test", "test.csv"), None)
 
 
 def test_images_beside_the_folders_are_told(tmp_path: Path) -> None:
-    (note,) = find_classes(fill(tmp_path, CLASSES | {"b.jpg": None, "a.jpg": None})).notes
+    (note,) = find_classes(fill(tmp_path, **CLASSES | {"b.jpg": None, "a.jpg": None})).notes
     assert note.startswith(f"{tmp_path}: 2 images lie beside the folders of classes, a.jpg for one: left out")
-    (note,) = find_classes(fill(tmp_path / "x", within("train") | within("val") | {"val__c.jpg": None})).notes
+    (note,) = find_classes(fill(tmp_path / "x", **within("train") | within("val") | {"val__c.jpg": None})).notes
     assert note.startswith(f"{tmp_path / 'x' / 'val'}: 1 image lies beside")
 
 
@@ -147,23 +167,23 @@ BOXES: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("case", BOXES)
 def test_boxes_are_for_a_detector(case: str, tmp_path: Path) -> None:
-    assert find_task(fill(tmp_path, BOXES[case])) == "detection"
+    assert find_task(fill(tmp_path, **BOXES[case])) == "detection"
     assert find_data(tmp_path).train
 
 
 @pytest.mark.parametrize("case", ["coco", "boxes in a csv"])
 def test_no_classes(case: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no labelled images found.*train a detector \(resdet train-det --data\)"):
-        find_classes(fill(tmp_path, BOXES[case]))
+        find_classes(fill(tmp_path, **BOXES[case]))
 
 
 def test_what_is_there_instead_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is: 2 images, 1 .docx\. "):
-        find_classes(fill(tmp_path / "flat", {"a.jpg": None, "b.png": None, "notes.docx": "x"}))
+        find_classes(fill(tmp_path / "flat", **{"a.jpg": None, "b.png": None, "notes.docx": "x"}))
     with pytest.raises(DataError, match="in one folder of a class, cat; a classifier needs two classes"):
-        find_classes(fill(tmp_path / "one", {"cat__a.jpg": None}))
+        find_classes(fill(tmp_path / "one", **{"cat__a.jpg": None}))
     with pytest.raises(DataError, match=r"several lists of images, a\.csv, b\.csv: name one of them, --data .*a\.csv"):
-        find_classes(fill(tmp_path / "two", {"a.csv": CSV, "b.csv": CSV}))
+        find_classes(fill(tmp_path / "two", **{"a.csv": CSV, "b.csv": CSV}))
     with pytest.raises(ConfigError, match="--data must name a folder"):
         find_classes(tmp_path / "nowhere")
     with pytest.raises(DataError) as neither:
@@ -182,6 +202,7 @@ def test_what_is_there_instead_is_told(tmp_path: Path) -> None:
         ("a.csv", "filename,class,xmin,ymin,xmax,ymax\n"),
         ("a.json", "[]"),
         ("a.json", "[{]"),
+        ("a.jsonl", '{"file_name": "a.jpg", "text": "a cat"}'),
         ("a.json", '{"path": "a.jpg", "label": "cat"}'),
         ("a.json", '[{"image": "a.jpg", "label": [{"rectanglelabels": ["cat"]}]}]'),
         ("a.txt", "path,label\n"),
@@ -189,5 +210,5 @@ def test_what_is_there_instead_is_told(tmp_path: Path) -> None:
 )
 def test_other_files_are_no_lists(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match="is no list of images: must be a CSV or JSON list"):
+    with pytest.raises(DataError, match=r"is no list of images: must be a CSV, JSON or metadata\.jsonl list"):
         find_classes(tmp_path / name)

@@ -8,150 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from layouts import COCO, LAYOUTS, fill
 
 from resdet.data.found import find_data
 from resdet.data.found.kinds import kind_of
 from resdet.errors import ConfigError, DataError
-
-XML = "<annotation><filename>a.jpg</filename><object><name>x</name></object></annotation>"
-COCO: dict[str, Any] = {"info": {}, "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []}
-
-
-def fill(root: Path, **files: object) -> Path:
-    """Write files: an image for None, json for dicts and lists, else text; ``__`` in a name is a slash."""
-    for name, content in files.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content is None:
-            Image.new("RGB", (8, 8)).save(path)
-        else:
-            path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return root
-
-
-# files, then (format, root, annotations, split) to train on and to validate on, paths relative to the folder
-LAYOUTS: dict[str, tuple[dict[str, object], list[tuple[str, str, str, str]], tuple[str, str, str, str] | None]] = {
-    "coco itself": (
-        {
-            "annotations__instances_train2017.json": COCO,
-            "annotations__instances_val2017.json": COCO,
-            "annotations__captions_train2017.json": COCO,
-            "train2017__a.jpg": None,
-            "val2017__a.jpg": None,
-        },
-        [("coco", "train2017", "annotations/instances_train2017.json", "")],
-        ("coco", "val2017", "annotations/instances_val2017.json", ""),
-    ),
-    "one json and a folder of images": (
-        {"labels.json": COCO, "images__a.jpg": None},
-        [("coco", "images", "labels.json", "")],
-        None,
-    ),
-    "a json among the images": ({"all.json": COCO, "a.jpg": None}, [("coco", "", "all.json", "")], None),
-    "names with their folder": (
-        {"all.json": {**COCO, "images": [{"id": 1, "file_name": "images/a.jpg"}]}, "images__a.jpg": None},
-        [("coco", "", "all.json", "")],
-        None,
-    ),
-    "roboflow's coco": (
-        {
-            "train___annotations.coco.json": COCO,
-            "train__a.jpg": None,
-            "valid___annotations.coco.json": COCO,
-            "valid__a.jpg": None,
-        },
-        [("coco", "train", "train/_annotations.coco.json", "")],
-        ("coco", "valid", "valid/_annotations.coco.json", ""),
-    ),
-    "voc itself": (
-        {
-            "Annotations__a.xml": XML,
-            "JPEGImages__a.jpg": None,
-            "ImageSets__Main__train.txt": "a\n",
-            "ImageSets__Main__val.txt": "a\n",
-            "ImageSets__Main__trainval.txt": "a\n",
-        },
-        [("voc", "", "", "train")],
-        ("voc", "", "", "val"),
-    ),
-    "voc without image sets": (
-        {"Annotations__a.xml": XML, "JPEGImages__a.jpg": None},
-        [("voc", "", "", "")],
-        None,
-    ),
-    "labelimg's xml beside images": ({"a.jpg": None, "a.xml": XML}, [("voc", "", "", "")], None),
-    "voc in parts": (
-        {"train__a.jpg": None, "train__a.xml": XML, "test__a.jpg": None, "test__a.xml": XML},
-        [("voc", "train", "", "")],
-        ("voc", "test", "", ""),
-    ),
-    "ultralytics": (
-        {
-            "data.yaml": "train: images/train\nval: images/val\nnames: [x]\n",
-            "images__train__a.jpg": None,
-            "images__val__a.jpg": None,
-            "labels__train__a.txt": "0 .5 .5 .1 .1\n",
-        },
-        [("yolo", "", "", "train")],
-        ("yolo", "", "", "val"),
-    ),
-    "a yaml of another name": (
-        {"pets.yaml": "path: .\ntrain: images\nnames: {0: x}\n", "images__a.jpg": None},
-        [("yolo", "", "pets.yaml", "train")],
-        None,
-    ),
-    "yolo without a yaml": (
-        {"classes.txt": "x\n", "images__a.jpg": None, "labels__a.txt": "0 .5 .5 .1 .1\n"},
-        [("yolo", "", "", "")],
-        None,
-    ),
-    "yolo in parts without a yaml": (
-        {"images__train__a.jpg": None, "labels__train__a.txt": "0 .5 .5 .1 .1\n", "images__val__a.jpg": None},
-        [("yolo", "", "", "train")],
-        ("yolo", "", "", "val"),
-    ),
-    "label studio": (
-        {"export.json": [{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}], "images__a.jpg": None},
-        [("label_studio", "images", "export.json", "")],
-        None,
-    ),
-    "cvat": (
-        {"annotations.xml": "<?xml version='1.0'?><annotations><image/></annotations>", "images__a.jpg": None},
-        [("cvat", "images", "annotations.xml", "")],
-        None,
-    ),
-    "labelme": (
-        {"a.jpg": None, "a.json": {"shapes": [], "imagePath": "a.jpg"}},
-        [("labelme", "", "", "")],
-        None,
-    ),
-    "via": (
-        {"via.json": {"_via_settings": {}, "_via_img_metadata": {}}, "a.jpg": None},
-        [("via", "", "via.json", "")],
-        None,
-    ),
-    "pascal csv": (
-        {"labels.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\n", "a.jpg": None},
-        [("csv", "", "labels.csv", "")],
-        None,
-    ),
-    "open images": (
-        {"train.csv": "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\n", "images__train__a.jpg": None},
-        [("csv", "images/train", "train.csv", "")],
-        None,
-    ),
-    "hugging face": (
-        {
-            "train__metadata.jsonl": '{"file_name": "a.jpg", "objects": {"bbox": [], "categories": []}}\n',
-            "train__a.jpg": None,
-            "validation__metadata.jsonl": '{"file_name": "a.jpg", "objects": {"bbox": [], "categories": []}}\n',
-            "validation__a.jpg": None,
-        },
-        [("hf_objects", "train", "train/metadata.jsonl", "")],
-        ("hf_objects", "validation", "validation/metadata.jsonl", ""),
-    ),
-}
 
 
 def described(source: Any, root: Path) -> tuple[str, str, str, str]:
@@ -188,6 +49,17 @@ def test_an_archive_is_unpacked_once(case: str, tmp_path: Path, monkeypatch: pyt
     ]
 
 
+def test_an_archive_in_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with zipfile.ZipFile(tmp_path / "inner.zip", "w") as zipped:
+        zipped.writestr("a.json", json.dumps(COCO))
+        zipped.writestr("a.jpg", "")
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as zipped:
+        zipped.write(tmp_path / "inner.zip", "inner.zip")
+        zipped.writestr("__MACOSX/._inner.zip", "")
+    assert find_data(tmp_path / "outer.zip").train[0].format == "coco"
+
+
 def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as zipped:
@@ -212,6 +84,29 @@ def test_photos_alone_are_no_data(tmp_path: Path) -> None:
         find_data(tmp_path)
     assert "2 images, 1 .docx" in str(error.value)
     assert "must be annotated first" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "program"),
+    [
+        ({"file": {"1": {"fname": "a.jpg"}}, "attribute": {}, "metadata": {}}, "VIA 3, which exports COCO too"),
+        ({"categories": {}, "items": [{"annotations": [{"label_id": 0}]}]}, "Datumaro"),
+        ({"objects": [{"classTitle": "x"}]}, "Supervisely"),
+        ([{"image": "a.jpg", "annotations": [{"label": "x", "coordinates": {}}]}], "CreateML"),
+    ],
+)
+def test_programs_whose_files_are_not_read_are_named(content: object, program: str, tmp_path: Path) -> None:
+    fill(tmp_path, **{"x__a.json": content, "x__a.jpg": None})
+    for path in (tmp_path, tmp_path / "x" / "a.json"):
+        with pytest.raises(DataError, match=program):
+            find_data(path)
+
+
+def test_columns_that_may_be_corners_or_centres_are_told(tmp_path: Path) -> None:
+    fill(tmp_path, **{"a.csv": "image,x,y,width,height,class\na.jpg,1,1,2,2,x\n", "a.jpg": None})
+    for path in (tmp_path, tmp_path / "a.csv"):
+        with pytest.raises(DataError, match="x, y may be corners or centres; where they are left, top, width"):
+            find_data(path)
 
 
 @pytest.mark.parametrize("name", ["missing", "x" * 5000])

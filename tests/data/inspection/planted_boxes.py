@@ -35,6 +35,19 @@ OF_BOXES = {
         every(lambda x, y, w, h, wide, high: (x + w / 2, y + h / 2, w, h)),
         status=3,
     ),
+    "thousandths in COCO": Mistake(
+        "coco",
+        r"read as thousandths of the sides",
+        r"annotation id",
+        every(lambda x, y, w, h, wide, high: (1000 * x / wide, 1000 * y / high, 1000 * w / wide, 1000 * h / high)),
+        status=3,
+    ),
+    "corners of small objects in COCO, near the left and the top": Mistake(
+        "coco",
+        r"90 boxes seem to be corners x1, y1, x2, y2",
+        r"train00\.jpg: object 1",
+        every(lambda x, y, w, h, wide, high: (x / 3, y / 3, x / 3 + 9, y / 3 + 9)),
+    ),
     "corners in COCO": Mistake(
         "coco",
         r"\d+ of 90 boxes leave.*read as corners x1, y1, x2, y2",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from resdet.data.formats.folder import read_folder
 from resdet.data.inspection.copies import Part, copy_findings, later_copies
-from resdet.data.inspection.looks import look_at
+from resdet.data.inspection.looks import glance_at, look_at
 
 
 def test_every_image_is_told_once_by_its_closest_likeness(small_set) -> None:
@@ -44,3 +47,22 @@ def test_images_that_cannot_be_used_are_like_none(small_set) -> None:
     assert looks.usable.sum() == 28
     assert len(looks.problems) == 2
     assert copy_findings([Part(small_set, looks, validation=False)]) == []
+
+
+def test_of_labelled_images_copies_in_two_classes_and_two_parts_are_told(tmp_path: Path, small_set) -> None:
+    copies = {  # places of the copies: what is told, by decoding and by a glance at the bytes
+        ("train/a/0.jpg", "train/b/0.jpg"): "image-in-two-classes",
+        ("train/a/1.jpg", "val/a/1.jpg"): "image-in-train-and-val",
+        ("train/a/2.jpg", "train/a/3.jpg"): None,  # in one class of one part
+    }
+    for number, places in enumerate([*copies, ("train/b/4.jpg",), ("val/b/5.jpg",)]):
+        for place in places:
+            (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(small_set.path(number), tmp_path / place)
+    sets = [read_folder(tmp_path / name) for name in ("train", "val")]
+    for looks in (glance_at(sets), [look_at(each) for each in sets]):
+        found = copy_findings([Part(each, look, each is sets[1]) for each, look in zip(sets, looks, strict=True)])
+        assert {finding.kind: finding.count for finding in found} == dict.fromkeys(filter(None, copies.values()), 1)
+        assert all(str(tmp_path / two) in found[at].where for at, (_, two) in enumerate(list(copies)[:2]))
+    usual = np.array(glance_at(sets)[0].usable).tolist()
+    assert usual == [True, True, True, True, True, False]  # what has a length of its own is not read

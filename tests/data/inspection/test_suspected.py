@@ -124,3 +124,17 @@ def test_kinds_must_be_named(good: GoodSet, capsys: pytest.CaptureFixture[str]) 
         assert fix(good, ROWS, *kinds) == 2
         told = capsys.readouterr().err
         assert told == "error: --suspicions changes what --kinds names: some of no-box, another-class, never-found\n"
+
+
+def test_images_of_one_id_and_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    shapes = tmp_path / "shapes"
+    assert main(["data", "make", "shapes", str(shapes), "--train", "2", "--val", "2", "--size", "64"]) == 0
+    files = {split: f"annotations/instances_{split}.json" for split in ("train", "val")}
+    image = json.loads((shapes / files["val"]).read_text())["images"][0]
+    agreed = row("no box", image["id"], "star", file=f"another/disk/images/val/{image['file_name']}", bbox=[1, 2, 9, 9])
+    (tmp_path / "agreed.json").write_text(json.dumps([agreed]))
+    command = ["data", "fix", str(shapes), "--suspicions", str(tmp_path / "agreed.json"), "--kinds", "no-box"]
+    assert main([*command, "--output", str(tmp_path / "copy")]) == 0
+    for split, more in (("train", []), ("val", [("star", [1.0, 2.0, 9.0, 9.0])])):
+        found, before = objects(tmp_path / "copy" / split / files[split]), objects(shapes / files[split])
+        assert found[image["id"]] == before[image["id"]] + more

@@ -1,4 +1,4 @@
-"""CVAT's XML, "CVAT for images 1.1": images with boxes, polygons and other shapes in pixels."""
+"""CVAT's XML, "CVAT for images 1.1" and "for video 1.1": images or tracks with boxes, polygons and other shapes in pixels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ _NO_AREA = ("points", "polyline", "cuboid", "skeleton")
 def read_cvat(root: str | Path, annotations: str | Path, names: Sequence[str] | None = None) -> DetectionDataset:
     """Read CVAT's XML. Polygons, ellipses, masks and turned boxes are read as the upright boxes around them, counted.
 
+    Of tracks, the frames are read in which a track begins, goes on or ends; their images are called as CVAT calls them,
+    ``frame_000000`` and so on, with any suffix.
+
     Args:
         root: the folder below which the images lie.
         annotations: the XML file; entities in it are refused.
         names: class names in label order; those found, sorted, when not given.
 
     Raises:
-        DataError: with every problem of the file and its images; also for a file of tracks in a video, which has no images.
+        DataError: with every problem of the file and its images.
     """
     path = Path(annotations)
     builder = DatasetBuilder(str(path))
@@ -34,9 +37,7 @@ def read_cvat(root: str | Path, annotations: str | Path, names: Sequence[str] | 
         raise DataError(builder.problems)
     if tree.tag != "annotations":
         raise DataError(f"{path}: must be CVAT's <annotations>, got <{tree.tag:.40}>")
-    if tree.find("track") is not None:
-        raise DataError(f"{path}: holds tracks of a video, which name no images: export it as 'CVAT for images 1.1'")
-    return dataset_of(_pictures(tree, builder), root, names, builder)
+    return dataset_of([*_pictures(tree, builder), *_frames(tree, builder)], root, names, builder)
 
 
 def _pictures(tree: Element, builder: DatasetBuilder) -> Iterator[Picture]:
@@ -46,6 +47,21 @@ def _pictures(tree: Element, builder: DatasetBuilder) -> Iterator[Picture]:
             size = int(item.get("height") or 0), int(item.get("width") or 0)
             shapes = [shape for number, each in enumerate(item, 1) if (shape := _shape(each, f"{where}: {number}", builder))]
             yield Picture(where, text(item.get("name")), shapes, size)
+
+
+def _frames(tree: Element, builder: DatasetBuilder) -> Iterator[Picture]:
+    """The frames of a video's tracks."""
+    frames: dict[int, list[Shape]] = {}
+    for place, track in enumerate(tree.iter("track"), 1):
+        where = f"{builder.source}: track {track.get('id', place)}"
+        with expecting("a track of CVAT", where, builder):
+            for item in track:
+                frame = int(item.attrib["frame"])
+                item.set("label", track.get("label", ""))
+                shape = _shape(item, f"{where}: frame {frame}", builder) if item.get("outside") != "1" else None
+                frames.setdefault(frame, []).extend([shape] if shape else [])
+    for frame, shapes in sorted(frames.items()):
+        yield Picture(f"{builder.source}: frame {frame}", f"frame_{frame:06d}", shapes)
 
 
 def _shape(item: Element, where: str, builder: DatasetBuilder) -> Shape | None:

@@ -9,8 +9,7 @@ from typing import Any
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Picture, Shape, bounded, dataset_of, expecting, text
-from resdet.errors import DataError
-from resdet.files import parse_json, regular
+from resdet.data.formats.json_lines import json_lines
 
 _CLASSES = ("categories", "category", "labels", "label", "category_id", "class")
 _BOXES = ("bbox", "bboxes", "boxes")
@@ -36,21 +35,7 @@ def read_hf_objects(root: str | Path, annotations: str | Path, names: Sequence[s
 
 
 def _pictures(path: Path, builder: DatasetBuilder) -> Iterator[Picture]:
-    try:
-        lines = regular(path).read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not text: {error}") from error
-    for number, line in enumerate(lines, 1):
-        where = f"{path}: line {number}"
-        if not line.strip():
-            continue
-        try:
-            entry = parse_json(line)
-        except ValueError as error:
-            builder.problems.append(f"{where}: is not JSON: {error}")
-            continue
+    for where, entry in json_lines(path, builder.problems):
         with expecting("a line of an object detection set", where, builder):
             size = int(entry.get("height") or 0), int(entry.get("width") or 0)
             shapes = [

@@ -78,8 +78,7 @@ def _results(task: dict[str, Any], where: str, builder: DatasetBuilder) -> list[
         return None
     if len(given) > 1:
         builder.note("tasks have several annotations, of which the first is used", where)
-    results: list[dict[str, Any]] = given[0]["result"]
-    return results
+    return [item for item in given[0]["result"] if item.get("type") != "relation"]  # which joins two of the others
 
 
 def _image(data: dict[str, Any]) -> str:
@@ -92,7 +91,7 @@ def _image(data: dict[str, Any]) -> str:
 def _shape(item: dict[str, Any], where: str, size: tuple[int, int], builder: DatasetBuilder) -> Shape | None:
     value = item["value"]
     classes = _classes(value)
-    if not {"width", "radiusX", "points"} & value.keys():
+    if item.get("type") == "keypointlabels" or not {"width", "radiusX", "points"} & value.keys():
         if item.get("type") not in ("choices", "textarea", "rating", "taxonomy", "number"):  # those tell of the whole image
             builder.note(f"results of type {item.get('type', '?')!r:.40} are left out, for they are no shapes", where)
         return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from resdet.data.dataset import DetectionDataset
@@ -39,7 +40,7 @@ def read_labelme(root: str | Path, names: Sequence[str] | None = None) -> Detect
 def _pictures(root: Path, builder: DatasetBuilder) -> Iterator[Picture]:
     files = files_below(root)
     images = NearestImages(files)
-    known = set(images.paths)
+    known, used = set(images.paths), set[str]()
     for name in (name for name in files if name.lower().endswith(".json")):
         try:
             content = read_json(bounded(root / name), _without_pixels)
@@ -58,11 +59,15 @@ def _pictures(root: Path, builder: DatasetBuilder) -> Iterator[Picture]:
                 if (shape := _shape(item, f"{where}: shape {number}", builder))
             ]
             written = str(content.get("imagePath") or "").replace("\\", "/")
-            beside = str(PurePosixPath(name).parent / written)
+            beside = posixpath.normpath(posixpath.join(posixpath.dirname(name), written))
             image = next((path for path in (beside, *images.of(name)) if path in known), beside)
             if image != beside:
                 builder.note("files belong to the image of their own name, for that of 'imagePath' is not there", where)
+            used.add(image)
             yield Picture(where, image, shapes, size)
+    for image in images.paths:
+        if image not in used:
+            builder.note("images without a json file are left out", image)
 
 
 def _without_pixels(entry: dict[str, Any]) -> dict[str, Any]:

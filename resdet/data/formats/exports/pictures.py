@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
-from resdet.data.formats.exports.places import ImagePlaces
 from resdet.errors import DataError
 
 LARGEST = 1 << 30  # bytes of one export; its content takes several times as much memory
@@ -62,7 +61,6 @@ def dataset_of(
         DataError: with every problem: those of the builder, images that are not found, unknown classes, impossible boxes.
     """
     pictures = list(pictures)
-    places = ImagePlaces(Path(root))
     first_use = {shape.name: shape.where for picture in reversed(pictures) for shape in reversed(picture.shapes)}
     found = sorted(first_use, key=int if all(map(str.isdecimal, first_use)) else None)
     names = found if names is None else list(names)
@@ -70,14 +68,11 @@ def dataset_of(
     builder.problems += [f"{first_use[name]}: uses class {name!r}" for name in found if name not in names]
     labels = {name: label for label, name in enumerate(names)}
     for picture in pictures:
-        file, note = places.find(picture.name)
-        if note:
-            builder.note(note, picture.where)
         height, width = picture.size if min(picture.size) > 0 else (0, 0)
         if max(height, width) > _LONGEST:
             builder.problems.append(f"{picture.where}: an image's sides must be at most {_LONGEST} pixels")
             height, width = 0, 0
-        image = builder.add_image(picture.where, Path(root), file, builder.image_count + 1, height, width)
+        image = builder.add_image(picture.where, Path(root), picture.name, builder.image_count + 1, height, width)
         height, width = builder.size(image)
         for shape in picture.shapes:
             x, y, w, h = shape.box

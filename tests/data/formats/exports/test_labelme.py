@@ -35,7 +35,20 @@ def test_shapes_of_every_type(tmp_path: Path) -> None:
         "1 shapes of type 'polygon' are read as the boxes around them",
         "1 shapes of type 'point' are left out, for they are no boxes",
         "1 files belong to the image of their own name, for that of 'imagePath' is not there",
+        "1 images without a json file are left out",
     ]
+
+
+def test_files_in_a_folder_beside_the_images(tmp_path: Path) -> None:
+    source(tmp_path, "labelme")
+    for name in "ab":
+        content = json.loads((tmp_path / "photos" / f"{name}.json").read_text()) | {"imagePath": f"..\\photos\\{name}.jpg"}
+        (tmp_path / "photos" / f"{name}.json").unlink()
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{name}.json").write_text(json.dumps(content))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(read_labelme(tmp_path)) == 2
 
 
 LABELME_BROKEN = {

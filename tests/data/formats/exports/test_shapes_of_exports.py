@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_exports import CVAT, HF, LABEL_STUDIO, OPEN_IMAGES, PASCAL, VIA, lines, problems, read
+from PIL import Image
+from test_exports import CVAT, HF, LABEL_STUDIO, OPEN_IMAGES, PASCAL, SIZE, VIA, lines, problems, read
 
 from resdet.data.formats.exports import pictures
 from resdet.data.formats.exports.shapes import around, around_ellipse, around_turned
@@ -47,6 +48,12 @@ def cvat(shape: str) -> str:
     return f'<annotations><image id="0" name="photos/a.jpg" width="40" height="20">{shape}</image></annotations>'
 
 
+TRACK = (
+    "<annotations><track id='5' label='cat'><box frame='0' outside='0' xtl='4' ytl='2' xbr='14' ybr='12'/>"
+    "<box frame='0' outside='1' xtl='1' ytl='1' xbr='9' ybr='9'/></track></annotations>"
+)
+
+
 def via(shape: dict[str, Any], attributes: Any = None) -> str:
     region = {"shape_attributes": shape, "region_attributes": {"class": "cat"} if attributes is None else attributes}
     return json.dumps({"a": {"filename": "photos/a.jpg", "regions": {"0": region}}})
@@ -67,6 +74,11 @@ TWO_STEPS[0]["annotations"][0]["result"].append(
 )
 TWICE = json.loads(json.dumps(LABEL_STUDIO[:1]))
 TWICE[0]["annotations"] = [{"was_cancelled": True, "result": []}, *TWICE[0]["annotations"], {"result": []}]
+RELATED = json.loads(json.dumps(LABEL_STUDIO[:1]))
+RELATED[0]["annotations"][0]["result"] += [
+    {"type": "relation", "from_id": "q", "to_id": "r", "direction": "right"},
+    {"type": "keypointlabels", "value": {"x": 5, "y": 5, "width": 0.3, "keypointlabels": ["eye"]}},
+]
 RECT = {"name": "rect", "x": 4, "y": 2, "width": 10, "height": 10}
 ROOT_TWO = math.sqrt(2)
 # format, text, the first box (x1, y1, x2, y2), what is told
@@ -133,6 +145,31 @@ READ: dict[str, tuple[str, str, list[float], str]] = {
     ),
     "via ticked": ("via", via(RECT, {"kind": {"cat": True, "dog": False}}), [4, 2, 14, 12], ""),
     "via several attributes": ("via", via(RECT, {"colour": "red", "Class": "cat"}), [4, 2, 14, 12], ""),
+    "cvat tracks": ("cvat", TRACK, [4, 2, 14, 12], "1 images are found by their file names"),
+    "studio relations and key points": (
+        "label_studio",
+        json.dumps(RELATED),
+        [4, 2, 14, 12],
+        "type 'keypointlabels'|by their file",
+    ),
+    "csv decimal comma": (
+        "csv",
+        "image;xmin;ymin;xmax;ymax;label\r\nphotos/a.jpg;4,0;2,0;14,0;12,0;cat\r\n",
+        [4, 2, 14, 12],
+        "",
+    ),
+    "csv makesense": (
+        "csv",
+        "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\ncat,4,2,10,10,photos/a.jpg,40,20\n",
+        [4, 2, 14, 12],
+        "",
+    ),
+    "csv of keras-retinanet": (
+        "csv",
+        "photos/b.jpg,,,,,\nphotos/a.jpg,22,2,38,12,cat\n",
+        [22, 2, 38, 12],
+        "2 lines are read as path,xmin,ymin,xmax,ymax,class, for no first line names the columns",
+    ),
     "csv x1": ("csv", "image,x1,y1,x2,y2,label\nphotos/a.jpg,4,2,14,12,cat\n", [4, 2, 14, 12], ""),
     "csv bom": ("csv", "\ufefffilename,class,xmin,ymin,xmax,ymax\nphotos/a.jpg,cat,4,2,14,12\n", [4, 2, 14, 12], ""),
     "hf twice nested": (
@@ -147,9 +184,10 @@ READ: dict[str, tuple[str, str, list[float], str]] = {
 @pytest.mark.parametrize("kind", READ)
 def test_what_is_read(kind: str, tmp_path: Path) -> None:
     form, text, box, note = READ[kind]
+    Image.new("RGB", SIZE).save(tmp_path / "frame_000000.PNG")
     dataset, told = read(tmp_path, form, "file", text)
     assert dataset.names[0] == "cat"
-    assert np.allclose(dataset.target(0).boxes[0], box, atol=1e-5)
+    assert np.allclose(dataset.target(int(dataset.path(0).name == "b.jpg")).boxes[0], box, atol=1e-5)
     assert bool(told) == bool(note)
     assert all(any(part in line for part in note.split("|")) for line in told), told
 
@@ -206,7 +244,11 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         studio({"x": 1, "y": 1, "width": 3, "height": 3, "labels": ["c"]}, image_rotation=90),
         "image_rotation must be 0, got 90",
     ),
-    "cvat tracks": ("cvat", "<annotations><track id='0'/></annotations>", "export it as 'CVAT for images 1.1'"),
+    "cvat tracks": (
+        "cvat",
+        TRACK.replace("frame='0'", "frame='7'"),
+        "frame 7: no such image file",
+    ),
     "cvat root": ("cvat", "<annotation/>", "must be CVAT's <annotations>, got <annotation>"),
     "cvat number": ("cvat", spoiled(CVAT, '"4.00"', '"left"'), "image 0: is not an image of CVAT"),
     "cvat entity": ("cvat", '<!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>', "EntitiesForbidden"),
@@ -222,6 +264,13 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     ),
     "csv class": ("csv", spoiled(PASCAL, ",cat,", ",,"), "line 2: class must not be empty"),
     "csv fields": ("csv", spoiled(PASCAL, "14,12", "14"), "line 2: must have 8 fields"),
+    "csv falling": (
+        "csv",
+        "photos/a.jpg,4,2,14,12,cat\nphotos/a.jpg,24,2,14,12,cat\n",
+        "line 2: 24,2,14,12 are no corners: name",
+    ),
+    "csv either": ("csv", "photos/a.jpg,4,2,14,12,cat\n", "may be corners, or left, top, width and height: name the columns"),
+    "csv xywh": ("csv", "image,x,y,width,height,class\n", "with bbox_x,bbox_y,bbox_width,bbox_height"),
     "hf json": ("hf_objects", lines(HF) + "{\n", "line 3: is not JSON"),
     "hf counts": ("hf_objects", spoiled(lines(HF), '"cat", "dog"', '"cat"'), "as many classes as boxes, got 1 and 2"),
     "hf keys": ("hf_objects", spoiled(lines(HF), '"bbox"', '"box"'), "objects must have 'bbox' and 'categories'"),

@@ -1,22 +1,22 @@
-"""Finds the images of an export, which knows them by the paths and URLs of another computer."""
+"""Finds the images of an annotation file that knows them by the paths and URLs of another computer."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from resdet.data.formats.file_names import is_image_name, placed, unsafe_name
-from resdet.data.formats.nearest import files_below
+from resdet.data.formats.nearest import files_below, spelled_alike
 
 _BY_NAME = "images are found by their file names alone, not at the paths or URLs that the file writes"
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # Label Studio puts eight digits before the name of an uploaded file
 
 
 class ImagePlaces:
-    """The images below a folder, by what exports call them; the folder is gone through when a name is not at its place."""
+    """The images below a folder, by what files call them; the folder is gone through when a name is not at its place."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -25,24 +25,29 @@ class ImagePlaces:
     def find(self, name: str) -> tuple[str, str]:
         """The path below the folder of the image that ``name`` means, and a note of how it was found, "" where it lies there.
 
-        What is not found comes back as it is, or, of a URL and of an absolute path, the name of its file.
+        What is not found comes back as it is, with slashes.
         """
         file, note = placed(self._root, name)
         # os.path.isfile is False, not an error, for a name too long
         if unsafe_name(file) is None and os.path.isfile(self._root / file):  # noqa: PTH113
-            return file, ""  # the builder counts what was changed in the name
-        for path in _readings(name):
-            found = self._nearest(path)
-            if found:
-                return found, _BY_NAME
-        elsewhere = "://" in name or PureWindowsPath(name).anchor
-        return (PurePosixPath(next(_readings(name))).name or name if elsewhere else name), note
+            return file, note
+        first, *others = _readings(name)
+        if unsafe_name(first) and PurePosixPath(first).parent.name in ("", ".."):  # a slip, and no path of another computer
+            return file, note
+        found = next(filter(None, map(self._nearest, (first, *others))), "")
+        return (found, _BY_NAME) if found else (file, note)
 
     def _nearest(self, path: str) -> str:
-        """The image of a path's file name; of several that with most folders in common with it. "" where that is not one."""
-        place = PurePosixPath(path)
+        """The image of a path's file name; of several that with most folders in common with it. "" where that is not one.
+
+        The folders above the root count too: of ``photos/a.jpg`` and ``photos/old/a.jpg`` in ``photos`` it is the first.
+        """
+        place = PurePosixPath(spelled_alike(path))
         found = self._index().get(place.name, [])
-        shared = [(_in_common(place.parts, PurePosixPath(other).parts), other) for other in found]
+        if path in found:
+            return path
+        above = PurePosixPath(spelled_alike(self._root.absolute().as_posix()))
+        shared = [(_in_common(place.parts[:-1], (above / spelled_alike(other)).parts[:-1]), other) for other in found]
         best = [other for count, other in shared if count == max(shared)[0]]
         return best[0] if len(best) == 1 else ""
 
@@ -50,8 +55,8 @@ class ImagePlaces:
         """The images by the names of their files, with and without suffix."""
         if self._names is None:
             self._names = {}
-            for path in files_below(self._root):
-                place = PurePosixPath(path)
+            for path in files_below(self._root) if self._root.is_dir() else ():
+                place = PurePosixPath(spelled_alike(path))
                 if is_image_name(place.name):
                     for name in (place.name, place.stem):
                         self._names.setdefault(name, []).append(path)
@@ -63,7 +68,7 @@ def _readings(name: str) -> Iterator[str]:
     slashed = name.replace("\\", "/")
     parts = _url(slashed if "://" in slashed or "?" in slashed else "")
     for path in (*parse_qs(parts.query).get("d", []), parts.path or slashed):  # Label Studio's local files: ?d=folder/a.jpg
-        for each in dict.fromkeys((path, unquote(path))):
+        for each in dict.fromkeys((path, unquote(path).replace("\\", "/"))):
             yield each
             folder, _, last = each.rpartition("/")
             if uploaded := _UPLOADED.fullmatch(last):
