@@ -81,6 +81,7 @@ def override(node: DictConfig, text: str) -> list[str]:
     for name in reversed(option.split(".")):
         value = {name: value}
     values = understood(value, f"argument {text!r}")
+    drop_other_formats(node, values)
     forget_base_batch(node, values)
     return assign(node, values)
 

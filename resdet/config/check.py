@@ -19,6 +19,7 @@ from resdet.config.schema import (
 from resdet.errors import near_miss
 
 RunFile = DetectionRunConfig | ClassificationRunConfig | LocalizationRunConfig
+_LARGEST = 2**63 - 1  # whole number that a tensor holds
 
 
 def out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
@@ -42,6 +43,8 @@ def out_of_range(config: Any, prefix: str = "") -> Iterator[str]:
                     yield f"option {name!r} must be finite, got {item!r}"
                 elif high is not None and item > high:
                     yield f"option {name!r} must be at most {high:g}, got {item!r}"
+                elif isinstance(item, int) and item > _LARGEST:
+                    yield f"option {name!r} must be at most {_LARGEST:g}, got {item!r}"
 
 
 def of_other_formats(source: Any, prefix: str, names: Collection[str] | None = None) -> Iterator[str]:

@@ -44,8 +44,8 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
         drop_other_formats(node, values)
         forget_base_batch(node, values)
         problems += [f"{file}: {problem}" for problem in assign(node, {**values, "task": task})]
-    # the learning rate first, because it drops the batch that another one was for
-    for text in sorted(overrides, key=lambda text: not text.startswith("optimizer.lr=")):
+    # first a learning rate and formats, because they drop the batch, and the options, that another one was for
+    for text in sorted(overrides, key=lambda text: not text.startswith("optimizer.lr=") and ".format=" not in text):
         problems += [f"argument {text!r}: {problem}" for problem in override(node, text)]
     for old, new in under_both_names({text.partition("=")[0] for text in overrides}):
         problems.append(f"option {old!r} is the old name of {new!r}, give one argument for both")

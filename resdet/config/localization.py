@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resdet.config.models import AnchorConfig, BackboneConfig
-from resdet.config.option import option
+from resdet.config.option import MAX_SIDE, option
 
 
 @dataclass
@@ -22,7 +22,7 @@ class PerClassRPNConfig:
 class RegionNetConfig:
     """Region classifier: a whole network on each proposal, cropped and warped (R-CNN)."""
 
-    side: int = option(224, "side of the square that a region is warped to, pixels", low=8)
+    side: int = option(224, "side of the square that a region is warped to, pixels", low=8, high=MAX_SIDE)
     proposals: int = option(200, "best scored proposals of an image's class that are trained on", low=1)
     positive_fraction: float = option(0.5, "share of a batch that is positive", low=0, high=1)
     fg_iou_thresh: float = option(
@@ -40,7 +40,9 @@ class LocalizerTestConfig:
         "dense: the fully convolutional network over the whole image; center: the centre crop alone (1-crop)",
         choices=("dense", "center"),
     )
-    short_sides: list[int] = option([256], "shorter sides whose predictions are joined, pixels; 0: not resized", low=0)
+    short_sides: list[int] = option(
+        [256], "shorter sides whose predictions are joined, pixels; 0: not resized", low=0, high=MAX_SIDE
+    )
     proposals: int = option(200, "stage rcnn: best proposals of a class that are scored again", low=1)
     nms_thresh: float = option(0.7, "stage rcnn: proposals that overlap a better one by more are dropped", low=0, high=1)
     vote_iou: float = option(

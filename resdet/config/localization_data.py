@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from resdet.config.data import VALIDATION, ClassificationTestConfig
 from resdet.config.models import ClassifierConfig
-from resdet.config.option import option
+from resdet.config.option import MAX_SIDE, option
 
 
 @dataclass
@@ -56,9 +56,11 @@ class LocalizationDataConfig:
         "file with a class name at the start of each line, whose line number is the class's id in submission files; empty: "
         "1, 2, … in label order, as in LOC_synset_mapping.txt",
     )
-    crop: int = option(224, "side of the square the network sees in training, and in testing with one crop, pixels", low=8)
+    crop: int = option(
+        224, "side of the square the network sees in training, and in testing with one crop, pixels", low=8, high=MAX_SIDE
+    )
     short_side: list[int] = option(
-        [256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8
+        [256, 480], "shorter side drawn between these in training, pixels; empty: not resized", low=8, high=MAX_SIDE
     )
     hflip: float = option(0.5, "probability of a horizontal flip in training", low=0, high=1)
     lighting: float = option(0.1, "standard deviation of the PCA colour noise; 0: none", low=0)
@@ -70,6 +72,6 @@ class LocalizationClassesConfig:
     """The classifiers whose five best classes are localized (`eval --classifier`), and their views of an image."""
 
     model: ClassifierConfig = option(factory=ClassifierConfig, text="the network of a file of foreign weights")
-    short_side: int = option(256, "shorter side before the centre crop, pixels; 0: not resized", low=0)
-    crop: int = option(224, "side of the crop, pixels", low=8)
+    short_side: int = option(256, "shorter side before the centre crop, pixels; 0: not resized", low=0, high=MAX_SIDE)
+    crop: int = option(224, "side of the crop, pixels", low=8, high=MAX_SIDE)
     test: ClassificationTestConfig = option(factory=ClassificationTestConfig)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resdet.config.option import option
+from resdet.config.option import MAX_SIDE, option
 
 
 @dataclass
@@ -26,7 +26,7 @@ class BackboneConfig:
         "paper's options; none: a plain network; auto: the network's own",
         choices=("auto", "A", "B", "C", "none"),
     )
-    width: int = option(0, "channels of the first stage; 0: the network's own (ImageNet 64, CIFAR 16)", low=0)
+    width: int = option(0, "channels of the first stage; 0: the network's own (ImageNet 64, CIFAR 16)", low=0, high=65536)
     zero_init_last: bool = option(False, "start the last BN scale of every branch at 0")
     shortcut_norm: bool = option(
         True,
@@ -122,6 +122,7 @@ class DetectionTestConfig:
         "its area is nearest to 224 x 224, and the features are merged by maximum; empty: one scale, the data's. Proposals "
         "come from the data's scale; the limit of the longer side grows with the shorter",
         low=16,
+        high=MAX_SIDE,
     )
 
 

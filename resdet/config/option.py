@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+MAX_SIDE = 16_384  # pixels that a picture may be resized to: a square of them is 0.8 GB
+
 
 def option(
     default: Any = dataclasses.MISSING,

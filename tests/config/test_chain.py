@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from resdet.config import find_config, load_config
 from resdet.errors import ConfigError
@@ -135,8 +136,15 @@ def test_another_format_leaves_the_base_s_options_behind(
 ) -> None:
     write(tmp_path / "base.yaml", f"task: detection\ndata: {{val: {before}}}")
     write(tmp_path / "middle.yaml", "base: base.yaml")
-    val = load_config(write(tmp_path / "run.yaml", f"base: middle\ndata: {{val: {after}}}")).data.val
-    assert (val.format, val.root, val.annotations, val.split, val.keep_difficult) == expected
+    run = write(tmp_path / "run.yaml", f"base: middle\ndata: {{val: {after}}}")
+    options = [f"data.val.{name}={value}" for name, value in reversed(yaml.safe_load(after).items())]
+    # as the file says it, on the command line, and there option by option with the format last
+    for config in (
+        load_config(run),
+        *(load_config(tmp_path / "middle.yaml", given) for given in ([f"data.val={after}"], options)),
+    ):
+        val = config.data.val
+        assert (val.format, val.root, val.annotations, val.split, val.keep_difficult) == expected
 
 
 def test_an_option_that_the_file_gives_is_not_left_behind(tmp_path: Path) -> None:
