@@ -18,6 +18,7 @@ from resdet.engine.task import Results
 from resdet.errors import ConfigError
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import average_predictions, normalized_shares, read_predictions
+from resdet.files import identity
 from resdet.inference.device import select_device
 from resdet.inference.exported.load import check_options
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector
@@ -110,8 +111,12 @@ def evaluate_prediction_files(files: Sequence[str], shares: Sequence[float], fol
     """The metrics of the weighted average of several ``predictions.npz``, which ``eval`` writes for classifiers.
 
     Raises:
+        ConfigError: when the file that is written into ``folder`` is one of these.
         DataError: when files cannot be read, or differ in their images or classes.
     """
+    written = folder / "predictions.npz"
+    if identity(written) in map(identity, files):
+        raise ConfigError(f"--predictions: {written} would be overwritten; choose another --output")
     predictions = average_predictions([read_predictions(file) for file in files], shares, files)
     metrics = evaluate_predictions(predictions)
     metrics["meta"] |= {"predictions": list(files), "shares": normalized_shares(shares, len(files))}

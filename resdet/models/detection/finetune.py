@@ -35,9 +35,9 @@ class TakenOver:
     common: tuple[str, ...]
     added: tuple[str, ...]
 
-    def table(self) -> str:
-        """Counts of each kind and the first few names of all but the loaded, as text."""
-        lines = [f"{'loaded':<16}{len(self.loaded):>5}"]
+    def summary(self) -> str:
+        """Counts of each kind and the first few names of all but the loaded, in a line."""
+        parts = [f"loaded {len(self.loaded)}"]
         kinds = {
             "matched by class": self.matched,
             "new": self.new,
@@ -47,8 +47,8 @@ class TakenOver:
         }
         for kind, names in kinds.items():
             more = f", … {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            lines.append(f"{kind:<16}{len(names):>5}" + (f"    {', '.join(names[:_SHOWN])}{more}" if names else ""))
-        return "\n".join(lines)
+            parts.append(f"{kind} {len(names)}" + (f" ({', '.join(names[:_SHOWN])}{more})" if names else ""))
+        return "; ".join(parts)
 
 
 @torch.no_grad()

@@ -14,8 +14,10 @@ import torch
 from resdet.config.schema import ClassificationRunConfig, ClassificationSourceConfig
 from resdet.data.formats.folder import FileDataset
 from resdet.data.found import FoundClasses, find_classes
+from resdet.data.inspection.copies import Part, copy_findings
+from resdet.data.inspection.looks import glance_at
 from resdet.data.sources.classification import build_classification_dataset
-from resdet.data.splitting import split_classes
+from resdet.data.splitting import parts_given, split_classes, write_parts
 from resdet.errors import DataError
 from resdet.training.durations import spelled
 from resdet.training.plan import choose_classes
@@ -83,16 +85,19 @@ def _parts(
     if len(dataset.names) < 2:
         raise DataError(f"{found.train.root}: has one class, {dataset.names[0]}; a classifier needs two or more")
     if found.val is None:
-        train, val = split_classes(dataset, Path(found.train.root), folder / "split")
+        train, val, how = _split(found.train, dataset, folder / "split")
         dataset, tests = _read(train), _read(val)
-        tell(f"split: {len(dataset)} images for training, {len(tests)} for validation; lists in {folder / 'split'}")
+        tell(f"split: {len(dataset)} images for training, {len(tests)} for validation{how}; lists in {folder / 'split'}")
     else:
         train, val, tests = found.train, found.val, _read(found.val)
-        if alone := [name for name in tests.names if name not in dataset.names]:
-            raise DataError(
-                f"{_place(val)}: class {', '.join(alone[:_SHOWN])} is not among the {len(dataset.names)} classes of "
-                f"{_place(train)}: a spelling? Rename it, add images of it there, or take it out here"
-            )
+    if alone := [name for name in tests.names if name not in dataset.names]:
+        raise DataError(
+            f"{_place(val)}: class {', '.join(alone[:_SHOWN])} is not among the {len(dataset.names)} classes of "
+            f"{_place(train)}: a spelling? Rename it, add images of it there, or take it out here"
+        )
+    parts = [Part(each, look, each is tests) for each, look in zip((dataset, tests), glance_at((dataset, tests)), strict=True)]
+    for finding in copy_findings(parts):
+        tell(f"note:  {finding}")
     counts, tested = _class_counts(dataset), _class_counts(tests)
     single = [name for name in dataset.names if counts[name] == 1]
     untested = [name for name in dataset.names if not tested[name]]
@@ -102,6 +107,17 @@ def _parts(
         shown = first_few(untested, _SHOWN)
         tell(f"note:  no image to validate on: {shown}; how well these are learnt is not measured: add images")
     return train, val, dataset, len(tests)
+
+
+def _split(
+    source: ClassificationSourceConfig, dataset: FileDataset, folder: Path
+) -> tuple[ClassificationSourceConfig, ClassificationSourceConfig, str]:
+    """Split images as their list says, or else by likeness and class, and say which."""
+    if (given := parts_given(source.annotations)) is None:
+        return *split_classes(dataset, Path(source.root), folder), ""
+    left = len(dataset) - sum(map(len, given))
+    others = f", {left} of other parts left out" if left else ""
+    return *write_parts(dataset, given, Path(source.root), folder), f", as {Path(source.annotations).name} says{others}"
 
 
 def _class_counts(dataset: FileDataset) -> Counter[str]:

@@ -12,6 +12,9 @@ import torch
 from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.found import FoundData, find_data
+from resdet.data.inspection.anchors import Scale, anchor_findings
+from resdet.data.inspection.boxes import convention_findings
+from resdet.data.inspection.finding import Finding
 from resdet.data.sources.detection import build_dataset, read_sources
 from resdet.data.splitting import split_source
 from resdet.training.durations import spelled
@@ -24,6 +27,8 @@ from resdet.training.plan.timing import Timing, time_detection
 MODELS = ("r18", "r50", "r101")
 # passes over the training images after which a fine-tuned detector no longer gains, on a guess: more would be refused anyway
 _EPOCHS = 100
+
+_FEW = 10  # objects; fewer that are small are no reason for another size
 
 
 def plan_detection(
@@ -59,7 +64,16 @@ def plan_detection(
     config = draft.config({**options, **_schedule(facts, draft.config(options), timing, budget, images)})
     for line in _described(config, timing, images, device):
         draft.tell(line)
+    for doubt in doubts(config, dataset):
+        draft.tell(f"note:  {doubt}")
     return Plan(config, draft.lines)
+
+
+def doubts(config: DetectionRunConfig, dataset: DetectionDataset) -> list[Finding]:
+    """What makes half an hour of training a waste: boxes in another convention, or too small for the size that was chosen."""
+    centred = config.data.train[0].format == "yolo"
+    small = [found for found in anchor_findings(dataset, Scale.of(config.data, config.model)) if found.count >= _FEW]
+    return convention_findings(dataset, centred=centred) or small
 
 
 def _parts(

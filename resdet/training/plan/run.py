@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from resdet.distributed.join import process_count
 from resdet.wording import first_few
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def named_classes(names: Sequence[str]) -> str:
 
 
 def machine(device: torch.device) -> str:
-    """What computes, for people: "2 threads", or the name of a GPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    """What computes, for people: "2 threads", or the name of a GPU; of several processes their number, too."""
+    one = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return one if process_count() == 1 else f"{process_count()} processes of {one}"
 
 
 def _name(path: str | Path) -> str:

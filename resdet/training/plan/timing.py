@@ -1,9 +1,13 @@
-"""Times a training step and an evaluated image of a config on this machine, before a run begins."""
+"""Times a training step and an evaluated image of a config on this machine, before a run begins.
+
+Of several processes one times its share of a batch, while the others wait.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import statistics
 import tempfile
 import time
@@ -14,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig, RunConfig
 from resdet.data.dataset import DetectionDataset, subset
 from resdet.data.formats.folder import FileDataset
+from resdet.distributed.join import process_count
 from resdet.engine.run import Hook, Run
 from resdet.engine.task import Task
 from resdet.engine.train_loop import train
@@ -42,7 +47,7 @@ class Timing:
 
     Attributes:
         step: the time of a training step.
-        image: of evaluating on an image.
+        image: of evaluating on an image; of several processes, the time of all images by their number.
     """
 
     step: float
@@ -71,24 +76,24 @@ def time_detection(config: DetectionRunConfig, dataset: DetectionDataset, device
         ConfigError, DataError: as training would raise; TrainingError, when the loss is not finite.
     """
     with _aside() as folder:
-        config = replace(config, output=folder, data=replace(config.data, workers=0))
+        config = replace(config, output=folder, data=replace(config.data, workers=0), run=_share(config.run))
         images = read_training_images(config.data, dataset)
         model = start_detector(config.model, dataset.names).to(device)
         step = _step(config, DetectionTask(config, images, model), device)
         few = subset(dataset, [0, 1][: len(dataset)])
         evaluation = DetectorEvaluation(config.data, dataset.names, config.model.test, dataset=few)
-        return Timing(step, _seconds(lambda: evaluation.run(model)) / len(few))
+        return Timing(step, _seconds(lambda: evaluation.run(model)) / len(few) / process_count())
 
 
 def time_classification(config: ClassificationRunConfig, dataset: FileDataset, device: torch.device) -> Timing:
     """The same for a classifier, which is evaluated on a few more images, for they go through the network together."""
     with _aside() as folder:
-        config = replace(config, output=folder, data=replace(config.data, workers=0))
+        config = replace(config, output=folder, data=replace(config.data, workers=0), run=_share(config.run))
         model = start_classifier(config.model, dataset.names).to(device)
         step = _step(config, ClassificationTask(config, dataset, model), device)
         few = replace(dataset, files=dataset.files[:_CLASSIFIED], labels=dataset.labels[:_CLASSIFIED])
         evaluation = ClassifierEvaluation(config.data, config.test, dataset.names, few)
-        return Timing(step, _seconds(lambda: evaluation.run(model)) / len(few))
+        return Timing(step, _seconds(lambda: evaluation.run(model)) / len(few) / process_count())
 
 
 @contextlib.contextmanager
@@ -103,6 +108,12 @@ def _aside() -> Iterator[str]:
             yield folder
         finally:
             logger.setLevel(level)
+
+
+def _share(options: RunConfig) -> RunConfig:
+    """The options with the batch that one process has of theirs."""
+    batch = math.ceil(options.batch / process_count())
+    return replace(options, batch=batch, accumulate=min(options.accumulate, batch))
 
 
 def _step(config: RunFile, task: Task[Any, Any], device: torch.device) -> float:

@@ -121,7 +121,27 @@ def test_parts_are_taken_as_they_are(tmp_path: Path, planned: Planned) -> None:
     config, lines = planned(tmp_path)
     assert (config.data.train.root, config.data.val.root) == (str(tmp_path / "train"), str(tmp_path / "valid"))
     assert lines[0] == "data:  folders of classes, in train and valid"
+    assert lines[1].startswith("note:  8 images of validation are copies of one in training: ")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_list_may_say_the_parts(form: str, tmp_path: Path, planned: Planned) -> None:
+    photos(tmp_path / "birds", 8)
+    parts = ["train", "TEST", "train", "valid", "test", "Train", "valid", ""]
+    rows = [(f"{number:03}.png", "owl" if number % 3 else "tit", part) for number, part in enumerate(parts)]
+    text = "".join(f"{path},{name},{part}\n" for path, name, part in rows)
+    if form == "jsonl":
+        text = "".join(f'{{"file_name": "{path}", "label": "{name}", "split": "{part}"}}\n' for path, name, part in rows)
+    list_of = tmp_path / "birds" / f"metadata.{form}"
+    list_of.write_text(text if form == "jsonl" else f"file_name,label,split\n{text}")
+    with pytest.warns(UserWarning, match="reads the column 'file_name' as path"):
+        config, lines = planned(tmp_path / "birds")
+    for source, wanted in ((config.data.train, [0, 2, 5]), (config.data.val, [3, 6])):
+        assert listed(source.annotations) == [rows[number][:2] for number in wanted]
+    assert lines[1].startswith(
+        f"split: 3 images for training, 2 for validation, as metadata.{form} says, 3 of other parts left out; lists in "
+    )
 
 
 def test_the_plan_fills_the_time(tmp_path: Path, planned: Planned) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from resdet.config import load_config
 from resdet.config.schema import DetectionRunConfig
-from resdet.data.dataset import DetectionDataset
+from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.sources.detection import build_dataset
 from resdet.errors import ConfigError
 from resdet.training.plan import detection, plan_detection, planned_run
@@ -93,6 +94,17 @@ def test_the_plan_is_told_and_the_config_can_be_read_again(tiny_coco: Any, tmp_p
     assert "2 classes: box, disk" in text
     assert f"{plan.config.schedule.iterations:,} steps of 2 images, about 2 minutes on" in text
     assert str(tmp_path / "run" / "config.yaml") in text
+
+
+def test_what_would_be_in_vain_is_told(tiny_coco: Any, tmp_path: Path) -> None:
+    config = planned(tiny_coco, tmp_path / "run")
+    dataset = build_dataset(config.data.train, config.data.names)
+    assert detection.doubts(config, dataset) == []
+    many = concatenate([dataset] * 3)  # ten small objects are worth a word
+    small = replace(config, data=replace(config.data, short_side=[16]))
+    assert [found.kind for found in detection.doubts(small, many)] == ["objects-small"]
+    fractions = replace(dataset, boxes=dataset.boxes / 1000)
+    assert [found.kind for found in detection.doubts(config, fractions)] == ["boxes-as-fractions"]
 
 
 @pytest.mark.parametrize(
