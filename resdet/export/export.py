@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resdet import system
-from resdet.errors import ConfigError, ResdetError
+from resdet.errors import ConfigError, DataError, ResdetError
 from resdet.files import unfinished_folder
 from resdet.inference.exported.program import PRECISIONS, ExportFacts, open_program
 from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed
@@ -86,7 +86,10 @@ def export_file(
         else:
             written = _write_graph(temporary, destination, subject, pictures, metadata, facts)
             program = open_program(written)
-        trial = try_exported(program, subject, pictures)
+        try:
+            trial = try_exported(program, subject, pictures)
+        except DataError as error:  # by the name that the file would have got
+            raise DataError([problem.replace(str(written), str(destination)) for problem in error.problems]) from error
         if trial.problems and precision == "fp32":
             raise ResdetError([f"{destination}: not written, it differs from {source}", *_some(trial.problems)])
         # the weights first, then what names them
@@ -121,6 +124,8 @@ def _check(destination: Path, precision: str, images: Sequence[str | Path], *, r
     problems = []
     if destination.suffix not in (*OF_SUFFIX, _TORCH):
         problems.append(f"{destination}: must end in {', '.join(OF_SUFFIX)} or {_TORCH}")
+    if destination.is_dir():
+        problems.append(f"{destination}: is a folder")
     if destination.suffix == _TORCH and (precision != "fp32" or resize):
         problems.append(f"{destination}: a {_TORCH} file is fp32 and takes resized pictures; .onnx and .xml have the rest")
     if destination.suffix != _TORCH and compiled:

@@ -62,7 +62,11 @@ def write_torch_file(path: Path, subject: Subject, metadata: Mapping[str, str], 
             with torch.no_grad():
                 found = runs(*(torch.from_numpy(inputs[name]) for name in example))
         except (RuntimeError, AssertionError) as error:
-            raise DataError(f"{path}: torch cannot run it: {reason_of(error, 300)}") from error
+            height, width = inputs["images"].shape[1:3]
+            raise DataError(
+                f"{path}: torch cannot run it on a picture that is resized to {width}x{height} pixels (docs/export.md says "
+                f"which sizes such files take): {reason_of(error, 300)}"
+            ) from error
         return {name: tensor.numpy() for name, tensor in found.items()}
 
     session = Session(list(example), list(OUTPUTS[subject.card.task]), dict(metadata), run)

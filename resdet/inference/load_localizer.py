@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from resdet.config.localization import LocalizerConfig, LocalizerTestConfig
-from resdet.errors import ConfigError, DataError
+from resdet.errors import ConfigError
 from resdet.inference.exported.networks import ExportedLocalizer
+from resdet.inference.kinds import card_sizes
 from resdet.inference.localizer import Localizer
 from resdet.inference.localizer_views import LocalizerViews
 from resdet.models.build import load_localizer
@@ -59,7 +60,4 @@ def load_localizers(
 
 
 def _trained_crop(path: str | Path) -> int:
-    crop = read_card(path).test.get("crop")
-    if type(crop) is not int or crop < 1:
-        raise DataError(f"{path}: its card: 'test.crop' must be pixels, got {crop!r}")
-    return crop
+    return card_sizes(path, read_card(path), "crop")["crop"]

@@ -136,9 +136,13 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
     # a shape that torch cannot have: more than 63 bits in a number, for one
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: not a safetensors model file: {reason}") from error
+        hint = "" if path.suffix == ".safetensors" else "; `resdet convert` makes one of other toolkits' weights"
+        raise DataError(f"{path}: not a safetensors model file: {reason}{hint}") from error
     if "resdet" not in metadata:
-        raise ConfigError(f"{path}: holds weights without a resdet card; name it as `model.backbone.weights` of a run file")
+        raise ConfigError(
+            f"{path}: holds weights without a resdet card: `resdet convert` makes a model file of it; a run file may name it "
+            "as `model.backbone.weights`"
+        )
     return state, card_from_text(path, metadata["resdet"], state if tensors else None)
 
 

@@ -202,8 +202,9 @@ class Detections:
         x1, y1, x2, y2 = self.boxes.cpu().numpy().T
         return pd.DataFrame(
             {
-                "image_id": [self.image_id] * len(self),
-                "name": [found.name for found in self],
+                # arrays have their kind without objects too: tables of many pictures are joined
+                "image_id": np.full(len(self), self.image_id),
+                "name": np.array([found.name for found in self], dtype=str),
                 "label": self.labels.cpu().numpy(),
                 "score": self.scores.cpu().numpy(),
                 "x1": x1,

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from resdet.errors import ConfigError
 
+_MOST, _LEAST = 1e6, 1e-6  # of mean and std: beyond them float32 has no sense of a pixel
+
 
 @dataclass(frozen=True)
 class PixelConvention:
@@ -23,7 +25,7 @@ class PixelConvention:
         range: the value of a white pixel, 1 or 255.
 
     Raises:
-        ConfigError: from the constructor, on an unknown order, a range other than 1 and 255, or a std not above 0.
+        ConfigError: from the constructor, on an unknown order, a range other than 1 and 255, or a mean or std without sense.
     """
 
     order: str
@@ -37,8 +39,10 @@ class PixelConvention:
             problems.append(f"pixel convention: 'order' must be RGB or BGR, got {self.order!r}")
         if self.range not in (1, 255):
             problems.append(f"pixel convention: 'range' must be 1 or 255, got {self.range!r}")
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
-            problems.append(f"pixel convention: 'mean' and 'std' must be 3 numbers, std > 0, got {self.mean} and {self.std}")
+        lengths = (len(self.mean), len(self.std))
+        if lengths != (3, 3) or not all(-_MOST < value < _MOST for value in self.mean + self.std) or min(self.std) < _LEAST:
+            rule = f"must be 3 numbers below {_MOST:g}, std {_LEAST:g} at least"
+            problems.append(f"pixel convention: 'mean' and 'std' {rule}, got {self.mean} and {self.std}")
         if problems:
             raise ConfigError(problems)
 

@@ -176,6 +176,9 @@ def test_what_cannot_be_exported_is_said(
 def test_files_that_are_none_and_other_suffixes(models: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.safetensors: no such model file"):
         export_file("gone.safetensors", tmp_path / "a.onnx")
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ConfigError, match=r"folder\.onnx: is a folder"):
+        export_file(models / "detector.safetensors", tmp_path / "folder.onnx")
     with pytest.raises(ConfigError, match=r"a\.pb: must end in \.onnx, \.xml or \.pt2"):
         export_file(models / "detector.safetensors", tmp_path / "a.pb")
     (tmp_path / "broken.png").write_bytes(b"none")

@@ -19,9 +19,10 @@ from program_runs import assert_same, assert_same_boxes, inputs, photo
 
 import resdet
 from resdet.config.localization import LocalizerTestConfig
-from resdet.errors import ConfigError, ResdetError
+from resdet.errors import ConfigError, DataError, ResdetError
 from resdet.export.export import export_file
 from resdet.export.torch_programs import DetectorProgram, LocalizerProgram
+from resdet.structures.pictures import to_image
 
 DETECTORS: dict[str, dict[str, Any]] = {
     "resnet18": {},
@@ -94,6 +95,15 @@ def test_a_localizer_s_file(tmp_path: Path) -> None:
     for count, classes in ((3, [[2], [0], [1]]), (1, [[0, 1, 2, 1]])):
         found = program(torch.from_numpy(as_batch(images[:count])), torch.tensor(classes))
         assert_same_boxes(found, model, LocalizerTestConfig().vote_iou, images[:count], classes)
+
+
+def test_a_picture_that_is_too_narrow_is_told(tmp_path: Path) -> None:
+    to_image(picture(0, 2, 90)).save(tmp_path / "a.png")
+    model = written(tmp_path / "detector.safetensors", tiny_detector())
+    with pytest.raises(DataError, match=r"new\.pt2: torch cannot run it on a picture that is resized to 96x2 pixels") as caught:
+        export_file(model, tmp_path / "new.pt2", images=[tmp_path / "a.png"])
+    assert "unfinished" not in str(caught.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "detector.safetensors"}
 
 
 def test_what_is_no_pt2(tmp_path: Path) -> None:

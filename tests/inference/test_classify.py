@@ -157,10 +157,12 @@ def test_an_image_that_cannot_be_read_is_named(classifier: Classifier) -> None:
         list(classify_dataset(classifier, Broken(), Views("dense", (32,), 32)))
 
 
-@pytest.mark.parametrize("sizes", [{}, {"short_side": 32}, {"short_side": "32", "crop": 32}, {"short_side": -1, "crop": 32}])
+@pytest.mark.parametrize("sizes", [{}, {"short_side": 32}, {"short_side": "32", "crop": 32}, {"short_side": 9, "crop": 0}])
 def test_a_card_without_the_sizes_of_testing_is_bad_data(classifier: Classifier, tmp_path: Path, sizes: dict) -> None:
     backbone = {"backbone": {"name": "resnet18", "width": 4}}
     card = ModelCard("classification", backbone, list(classifier.names), classifier.pixels.to_dict(), sizes)
     write_model(tmp_path / "model.safetensors", classifier.state_dict(), card)
-    with pytest.raises(DataError, match=r"model\.safetensors: its card: 'test\.(short_side|crop)' must be pixels, got"):
+    with pytest.raises(
+        DataError, match=r"model\.safetensors: its card: 'test\.(short_side|crop)' must be [01] … 16384 pixels, got"
+    ):
         load(tmp_path / "model.safetensors", device="cpu")

@@ -287,5 +287,5 @@ def test_an_ensemble_with_other_tasks(tmp_path: Path) -> None:
 
 def test_a_card_without_the_crop(tmp_path: Path) -> None:
     path = written(tmp_path / "a.safetensors", tiny_rpn(), crop=0)
-    with pytest.raises(DataError, match=r"a.safetensors: its card: 'test.crop' must be pixels, got 0"):
+    with pytest.raises(DataError, match=r"a.safetensors: its card: 'test.crop' must be 1 … 16384 pixels, got 0"):
         load_localizers([path], CPU)

@@ -103,13 +103,13 @@ def test_truncated_file(tmp_path: Path, kept: int) -> None:
 
 def test_file_of_something_else(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "model.pth")
-    with pytest.raises(DataError, match=r"model\.pth: not a safetensors model file: "):
+    with pytest.raises(DataError, match=r"model\.pth: not a safetensors model file: .*; `resdet convert` makes one"):
         read_model(tmp_path / "model.pth")
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
 def test_file_without_a_card(tmp_path: Path, metadata: dict[str, str] | None) -> None:
-    with pytest.raises(ConfigError, match=r"holds weights without a resdet card; name it as `model\.backbone\.weights`"):
+    with pytest.raises(ConfigError, match=r"holds weights without a resdet card: `resdet convert` makes a model file of it"):
         read_model(_write(tmp_path / "model.safetensors", metadata))
 
 

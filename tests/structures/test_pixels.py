@@ -70,8 +70,9 @@ GOOD: dict[str, Any] = {"order": "RGB", "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.
     [
         ({"order": "rgb"}, "'order' must be RGB or BGR, got 'rgb'"),
         ({"range": 256}, "'range' must be 1 or 255, got 256"),
-        ({"std": (1.0, 0.0, 1.0)}, "std > 0"),
-        ({"std": (1.0, float("nan"), 1.0)}, "std > 0"),
+        ({"std": (1.0, 0.0, 1.0)}, "std 1e-06 at least"),
+        ({"std": (1.0, float("nan"), 1.0)}, "std 1e-06 at least"),
+        ({"mean": (0.5, 1e300, 0.5)}, "must be 3 numbers below 1e"),
         ({"mean": (1.0, 2.0)}, "must be 3 numbers"),
     ],
 )

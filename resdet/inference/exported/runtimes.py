@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -73,11 +76,26 @@ def check_torch_runs(path: str | Path, runtime: str) -> None:
 
 
 def needed(package: str, why: str) -> Any:
-    """A package of the extra ``export``; a ConfigError that names the extra where it is missing."""
+    """A package of the extra ``export``, that tells its makers nothing; a ConfigError names the extra where it is missing."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    with _absent("openvino_telemetry"):  # by which OpenVINO tells of each import
+        try:
+            return importlib.import_module(package)
+        except ImportError as error:
+            raise ConfigError(f"{why} needs the package {package}: pip install 'resdet[export]'") from error
+
+
+@contextlib.contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """A context in which a package cannot be imported, unless it was before."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # how Python is told that it is not there
     try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ConfigError(f"{why} needs the package {package}: pip install 'resdet[export]'") from error
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _open_onnx(path: Path) -> Session:

@@ -83,5 +83,5 @@ def _load_backbone(
         return resnet, pixels, None
     given = pixels if config.pixels != "auto" or config.mean or config.std else None
     report = load_backbone_weights(resnet, config.weights, pixels=given, stride_in_1x1=config.stride_in_1x1)
-    _log.info("backbone %s from %s:\n%s", config.name, report.path, report.table())
+    _log.info("backbone %s from %s: %s", config.name, report.path, report.summary())
     return resnet, report.pixels, report

@@ -80,7 +80,7 @@ def start_detector(config: DetectorConfig, names: Sequence[str]) -> FasterRCNN:
         warnings.simplefilter("ignore")  # BN statistics come with the state below
         detector = build_detector(config, names)
     detector.pixels = pixels
-    _log.info("detector from %s:\n%s", path, take_over(detector, detector.names, state, card.names).table())
+    _log.info("detector from %s: %s", path, take_over(detector, detector.names, state, card.names).summary())
     return detector
 
 

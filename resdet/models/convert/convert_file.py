@@ -108,7 +108,9 @@ def convert_file(
 
 
 def _check_paths(source: Path, destination: Path) -> None:
-    problems = [] if source.is_file() else [f"{source}: no such file"]
+    problems = []
+    if not source.is_file():
+        problems.append(f"{source}: {'is a folder, name the file in it' if source.is_dir() else 'no such file'}")
     if destination.suffix != ".safetensors":
         problems.append(f"{destination}: must end in .safetensors")
     if destination.exists():

@@ -27,6 +27,7 @@ OF_TRAINING: Mapping[str, Setting] = {
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": Setting(512, WHOLE, ("roi.batch_size_per_image",)),
     "MODEL.ROI_HEADS.POSITIVE_FRACTION": Setting(0.25, NUMBER, ("roi.positive_fraction",)),
     "MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA": Setting(0.0, NUMBER, ("roi.smooth_l1_beta",)),
+    "MODEL.ROI_BOX_HEAD.USE_FED_LOSS": Setting(False, alone(False)),
 }
 # what the network wants of its input, and where it has its stride: the tensors may show it
 OF_INPUT: Mapping[str, Setting] = {

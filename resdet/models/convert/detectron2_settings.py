@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,18 +57,27 @@ def detectron2_settings(path: Path | None = None, *, boxes_only: bool = False, p
 
 
 def config_beside(weights: Path) -> Path | None:
-    """Detectron2's config.yaml in the folder of a weights file; None where there is none, or another program's."""
+    """Detectron2's config.yaml in the folder of a weights file; None, with a warning, where another program's lies there."""
     path = weights.parent / CONFIG
-    try:
-        return path if path.is_file() and "MODEL" in read_yaml(path, _SECTIONS) else None
-    except DataError:
+    if not path.is_file():
         return None
+    try:
+        _read_sections(path)
+    except (ConfigError, DataError) as error:
+        warnings.warn(f"not read, though it lies beside {weights.name}: {error}", stacklevel=2)
+        return None
+    return path
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_sections(path: Path) -> dict[str, Any]:
     content = read_yaml(path, _SECTIONS)
     if "MODEL" not in content:
         raise ConfigError(f"{path}: is no config of a Detectron2 model: it has no section MODEL (LazyConfig is not read)")
+    return content
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = _read_sections(path)
     base = content.get("_BASE_", _BASE)
     if not isinstance(base, str) or base.rpartition("/")[2] != _BASE:
         raise ConfigError(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
-from resdet.models.backbones.weights.wrappings import CONV5
+from resdet.models.backbones.weights.wrappings import CONV5, IN_SEQUENCE
 
 _HEADS = {
     "rpn.head.conv": "rpn.head.conv",
@@ -25,7 +25,6 @@ _HEADS = {
     "roi_heads.box_predictor.cls_score": "roi_heads.predictor.cls_score",
     "roi_heads.box_predictor.bbox_pred": "roi_heads.predictor.bbox_pred",
 }
-_IN_SEQUENCE = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3"}
 _TRUNK = re.compile(r"backbone\.(?:body\.)?(?P<part>conv1|bn1|layer[123]|[01456])\.(?P<rest>.+)")
 
 
@@ -45,7 +44,7 @@ def from_torchvision(state: Mapping[str, Tensor], sizes: int, ratios: int) -> tu
         if layer in _HEADS:
             heads[f"{_HEADS[layer]}.{kind}"] = value
         elif trunk:
-            network[f"{_IN_SEQUENCE.get(trunk['part'], trunk['part'])}.{trunk['rest']}"] = value
+            network[f"{IN_SEQUENCE.get(trunk['part'], trunk['part'])}.{trunk['rest']}"] = value
         else:
             network[f"layer4.{key.removeprefix(conv5)}" if key.startswith(conv5) else key] = value
     for kind in ("weight", "bias"):

@@ -6,8 +6,10 @@ import argparse
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +27,7 @@ class Wrapping:
         said: what is said of it, as a regular expression; "" for nothing.
         take: of ``read_weights``.
         other: whether the other one is what is taken.
+        headless: whether its ``fc`` is no classifier.
     """
 
     source: str
@@ -33,6 +36,7 @@ class Wrapping:
     said: str = ""
     take: str = ""
     other: bool = False
+    headless: bool = False
 
 
 def under(prefix: str) -> Callable[[State, State], Any]:
@@ -76,6 +80,19 @@ def hugging_face(state: State, other: State) -> Any:
             name = f"resnet.encoder.stages.{int(block[1]) - 1}.layers.{block[2]}.{place}.{part}.{block[5]}"
         renamed[name] = value
     return renamed
+
+
+def in_sequence(key: str) -> str:
+    """The name in an ``nn.Sequential`` of a network's children."""
+    part, _, rest = key.partition(".")
+    return f"{['conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4'].index(part)}.{rest}"
+
+
+class Log:
+    """An object of a program's own."""
+
+    def __init__(self) -> None:
+        self.history = [1.0, 2.0]
 
 
 WRAPPINGS = (
@@ -131,6 +148,54 @@ WRAPPINGS = (
         },
     ),
     Wrapping(
+        "mmpretrain's averaged weights, `--take ema`",
+        "`ema_state_dict` with `module.backbone.`, `module.head.fc.`",
+        lambda state, other: {
+            "ema_state_dict": {
+                (f"module.head.{key}" if key.startswith("fc.") else f"module.backbone.{key}"): value
+                for key, value in state.items()
+            }
+        },
+        take="ema",
+    ),
+    Wrapping(
+        "mmdetection's detectors on C4",
+        "`backbone.`, `roi_head.shared_head.layer4.`",
+        lambda state, other: {
+            **{f"{'roi_head.shared_head' if 'layer4' in key else 'backbone'}.{key}": value for key, value in state.items()},
+            "rpn_head.rpn_conv.weight": torch.zeros(2),
+        },
+        r"taken: the network under backbone; left out: rpn_head\.rpn_conv\.weight",
+    ),
+    Wrapping(
+        "an `nn.Sequential` of a network's children (fastai, lightly, some BYOL)",
+        "`0.weight`, `4.0.conv1.weight`, also `encoder.0.weight`",
+        lambda state, other: {
+            "online_network_state_dict": {
+                f"encoder.{in_sequence(key)}": value for key, value in state.items() if not key.startswith("fc.")
+            }
+        },
+        headless=True,
+    ),
+    Wrapping(
+        "MoCo and BYOL of mmselfsup, solo-learn",
+        "`backbone.`, `encoder_k.0.`, `momentum_backbone.`",
+        two_networks("momentum_backbone.", "backbone."),
+        r"taken: the network under backbone; left out: momentum_backbone\.conv1\.weight",
+        other=True,
+    ),
+    Wrapping(
+        "DeepSpeed",
+        "`module`, `ds_config`",
+        lambda state, other: {"module": dict(state), "ds_config": {"a": 1}},
+    ),
+    Wrapping(
+        "whoever saves numpy's numbers, paths, or a log beside",
+        "`state_dict`, `best`, `message_hub`",
+        lambda state, other: {"state_dict": dict(state), "best": np.float64(0.5), "root": Path("data"), "message_hub": Log()},
+        "not read:",
+    ),
+    Wrapping(
         "MoCo v1, v2",
         "`module.encoder_q.`, `module.encoder_k.`, `module.queue`",
         lambda state, other: {
@@ -140,6 +205,7 @@ WRAPPINGS = (
             }
         },
         r"taken: the network under module\.encoder_q; left out: module\.encoder_k\.conv1\.weight",
+        headless=True,
     ),
     Wrapping(
         "MoCo v3",

@@ -180,6 +180,7 @@ def test_equal_scores_are_ordered_as_in_detectron2(tmp_path: Path) -> None:
         ("MODEL.RPN.CONV_DIMS", [256, 256], r"\[-1\]"),
         ("MODEL.ROI_HEADS.NAME", "StandardROIHeads", "Res5ROIHeads"),
         ("MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE", True, "must be False"),
+        ("MODEL.ROI_BOX_HEAD.USE_FED_LOSS", True, "must be False"),
         ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", "ROIAlignRotated", "ROIAlignV2 or ROIAlign or ROIPool"),
         ("MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", [10, 10, 5], "4 numbers above 0"),
         ("MODEL.PIXEL_STD", [1, 0, 1], "3 numbers above 0"),
@@ -212,7 +213,9 @@ def test_without_a_config_all_that_is_assumed_is_told_and_kept(tmp_path: Path, c
     shown = capsys.readouterr().out
     assert "names of      detectron2" in shown
     assert "settings      assumed: INPUT.MIN_SIZE_TEST 800" in shown
-    (text,) = (str(each.message) for each in caught)
+    beside, text = (str(each.message) for each in caught)
+    assert beside.startswith("not read, though it lies beside model_final.pth: ")
+    assert "config.yaml: is no config of a Detectron2 model" in beside
     for part in ("pixels BGR", "stride in the 1x1", "POOLER_TYPE ROIAlignV2", "SCORE_THRESH_TEST 0.05", "--config FILE"):
         assert part in text
     kept = read_card(tmp_path / "model.safetensors").provenance["assumed"]

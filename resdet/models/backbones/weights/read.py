@@ -23,10 +23,12 @@ from resdet.models.backbones.weights.wrong_files import no_weights
 from resdet.models.intact import all_finite
 from resdet.models.model_file import check_sums
 from resdet.pickles.read import read_pickle
-from resdet.wording import first_few
+from resdet.wording import first_few, reason_of
 
 _OPTION = "option 'model.backbone.weights'"
 _SAVE_TENSORS = "where that is installed, torch.save(model.state_dict(), 'weights.pth') writes the tensors alone"
+_NO_TORCH_FILE = "not a torch weights file that can be read without executing a pickle, or a truncated one"
+_MOST_UNREAD = 100  # names; for each the file is read once more
 # how torch's own files begin: a zip archive, or the pickle of torch's magic number
 _TORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
 
@@ -64,10 +66,10 @@ def read_weights(path: str | Path, take: str = "") -> WeightsFile:
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"{_OPTION}: no such file: {path}")
-    content, card, notes = _read_safetensors(path, take) if _is_safetensors(path) else _read_foreign(path, take)
-    state = {key: _full_precision(value) for key, value in content.items()}
+        raise ConfigError(f"{_OPTION}: {'a folder, name the file in it' if path.is_dir() else 'no such file'}: {path}")
     try:
+        content, card, notes = _read_safetensors(path, take) if _is_safetensors(path) else _read_foreign(path, take)
+        state = {key: _full_precision(value) for key, value in content.items()}
         state, decided = network_of(state) if card is None else (without_shared_prefix(state), [])
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from error
@@ -85,7 +87,7 @@ def _is_safetensors(path: Path) -> bool:
 
 def _read_safetensors(path: Path, take: str) -> tuple[dict[str, Tensor], dict[str, Any] | None, list[str]]:
     if take:
-        raise ConfigError(f"--take {take}: {path} is a safetensors file, which has one set of tensors")
+        raise ConfigError(f"--take {take}: a safetensors file has one set of tensors")
     try:
         with safe_open(regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -104,7 +106,7 @@ def _read_safetensors(path: Path, take: str) -> tuple[dict[str, Tensor], dict[st
 def _read_foreign(path: Path, take: str) -> tuple[dict[str, Tensor], None, list[str]]:
     if problem := no_weights(path):
         raise DataError(f"{path}: {problem}")
-    content = read_pickle(path) if _is_plain_pickle(path) else _read_torch(path)
+    content, unread = (read_pickle(path), []) if _is_plain_pickle(path) else _read_torch(path)
     content, notes = chosen_set(content, take)
     if isinstance(content, Mapping):
         try:
@@ -112,10 +114,12 @@ def _read_foreign(path: Path, take: str) -> tuple[dict[str, Tensor], None, list[
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{path}: holds an array that is no tensor: {_line(error)}") from error
     if not isinstance(content, Mapping) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        if unread:
+            raise DataError(f"{path}: {_NO_TORCH_FILE}: it names {unread[0]}; {_SAVE_TENSORS}")
         raise DataError(f"{path}: must hold a state dict (names to tensors), got {_describe(content)}")
     if odd := [key for key, value in content.items() if not isinstance(key, str) or not _is_plain(value)]:
         raise DataError(f"{path}: must hold dense tensors under names, got {reprlib.repr(odd[0]):.80} for instance")
-    return dict(content), None, notes
+    return dict(content), None, [*notes, *([f"not read: {first_few(unread, 3)}"] if unread else [])]
 
 
 def _is_plain(value: Tensor) -> bool:
@@ -131,16 +135,33 @@ def _is_plain_pickle(path: Path) -> bool:
     return not start.startswith(_TORCH_STARTS) and (start.startswith(b"\x80") or path.suffix == ".pkl")
 
 
-def _read_torch(path: Path) -> Any:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # plain values under names: the options of a training
-            return torch.load(regular(path), map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is no torch file can make the unpickler raise anything
-        forbidden = re.search(r"GLOBAL (\S+)", str(error))
-        raise DataError(
-            f"{path}: not a torch weights file that can be read without executing a pickle, or a truncated one: "
-            + (f"it names {forbidden[1]}; {_SAVE_TENSORS}" if forbidden else _line(error))
-        ) from error
+class _Unread:
+    """What stands for an object beside tensors and plain values: it takes what the file gives it, and keeps nothing."""
+
+    def __init__(self, *_arguments: Any) -> None: ...
+
+    def __setstate__(self, _state: Any) -> None: ...
+
+    def __setitem__(self, _key: Any, _value: Any) -> None: ...
+
+
+def _read_torch(path: Path) -> tuple[Any, list[str]]:
+    """What a file of torch holds, and the names in it of neither tensors nor plain values, for which nothing is imported."""
+    unread: dict[str, type] = {}
+    while True:
+        try:
+            # plain values under names: the options of a training
+            with torch.serialization.safe_globals([argparse.Namespace, *unread.values()]):
+                return torch.load(regular(path), map_location="cpu", weights_only=True), list(unread)
+        except Exception as error:  # a file that is no torch file can make the unpickler raise anything
+            forbidden = re.search(r"GLOBAL (\S+)", str(error))
+            name = forbidden[1] if forbidden else ""
+            if not name or name in unread or len(unread) == _MOST_UNREAD:
+                raise DataError(
+                    f"{path}: {_NO_TORCH_FILE}: {f'it names {name}; {_SAVE_TENSORS}' if name else _line(error)}"
+                ) from error
+            module, _, last = name.rpartition(".")
+            unread[name] = type(last, (_Unread,), {"__module__": module})
 
 
 def _as_tensor(array: NDArray[Any]) -> Tensor:
@@ -160,4 +181,4 @@ def _describe(content: object) -> str:
 
 def _line(error: Exception) -> str:
     """The first sentence of an error's text, on one line."""
-    return " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
+    return reason_of(error).split(". ")[0][:200]

@@ -17,17 +17,28 @@ from resdet.wording import first_few
 
 # sets of tensors by what they are, each under the names that checkpoints give it; the first set that is there is taken
 _SETS = {
-    "": ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "params", "blobs"),
+    "": (
+        *("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "params", "blobs"),
+        *("module", "online_network_state_dict"),  # DeepSpeed's, and a BYOL's
+    ),
     "ema": ("state_dict_ema", "model_ema", "ema", "ema_state_dict", "model_ema_state_dict"),
     "teacher": ("teacher",),
     "student": ("student",),
 }
 SETS = tuple(name for name in _SETS if name)
 # of several networks in one set the first that is there: MoCo's queries, DINO's and BYOL's teachers and students
-_NETWORKS = ("encoder_q", "base_encoder", "encoder", "online_encoder", "teacher", "student", "momentum_encoder", "encoder_k")
+_NETWORKS = (
+    *("encoder_q", "base_encoder", "encoder", "online_encoder", "teacher", "student"),
+    *("backbone", "momentum_encoder", "encoder_k"),
+)
 _ROOT = re.compile(r"(.*?)conv1\.(?:0\.)?weight")
 # what self-supervised training and other toolkits put behind or beside a network
 _OTHER_HEADS = re.compile(r"(projection_head|projector|prototypes|predictor|head|fc\.\d|queue)(\.|_|$)")
+_OF_QUERIES = re.compile(f"fc\\.|{_OTHER_HEADS.pattern}")  # MoCo v1 projects by a layer of a classifier's name
+# what of a network lies beside its "backbone.": mmpretrain's classifier, and conv5 of mmdetection's detectors on C4
+_BESIDE = re.compile(r"(?:head|roi_head\.shared_head)\.((?:fc|layer4)\..+)")
+# the children of a ResNet in an nn.Sequential; the two that are missing have no tensors
+IN_SEQUENCE = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 # where torchvision's FasterRCNN has conv5: anywhere in its box head
 CONV5 = re.compile(r"(roi_heads\.box_head\.(?:\w+\.)*?)0\.conv1\.weight")
 _COUNTER = "n_averaged"  # of torch's AveragedModel
@@ -78,14 +89,15 @@ def network_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
     """
     if is_torchvision_detector(whole := without_shared_prefix(state)):
         return whole, []
-    renamed = _from_hugging_face({key: value for key, value in state.items() if key != _COUNTER})
+    renamed = _from_sequence(_from_hugging_face({key: value for key, value in state.items() if key != _COUNTER}))
     prefix = _prefix(renamed)
     inside = {key.removeprefix(prefix): value for key, value in renamed.items() if key.startswith(prefix)}
     left = [key for key in renamed if not key.startswith(prefix)]
-    if "head.fc.weight" in left:  # mmpretrain's classifier
-        inside |= {key.removeprefix("head."): renamed[key] for key in left if key.startswith("head.fc.")}
-        left = [key for key in left if not key.startswith("head.fc.")]
-    foreign = [key for key in inside if _OTHER_HEADS.match(key)] if _is_network(inside) else []
+    parts = {key: part[1] for key in left if (part := _BESIDE.fullmatch(key.removeprefix(prefix.removesuffix("backbone."))))}
+    inside |= {part: renamed[key] for key, part in parts.items()}
+    left = [key for key in left if key not in parts]
+    heads = _OF_QUERIES if prefix.endswith("encoder_q.") else _OTHER_HEADS
+    foreign = [key for key in inside if heads.match(key)] if _is_network(inside) else []
     inside = {key: value for key, value in inside.items() if key not in foreign}
     inside = {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: value for key, value in inside.items()}
     return inside, [*_cut(prefix, left), *([f"left out: {first_few(foreign, _SHOWN)}"] if foreign else [])]
@@ -140,6 +152,19 @@ def _shared(state: Mapping[str, Tensor]) -> str:
 
 def _is_network(state: Mapping[str, Tensor]) -> bool:
     return any(key.startswith("layer1.0.") for key in state)
+
+
+def _from_sequence(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The names of a ResNet that is an ``nn.Sequential`` of its children, ``0.weight`` for conv1's, as torchvision's."""
+    roots = [root for key in state if (root := key.removesuffix("0.weight")) != key and f"{root}4.0.conv1.weight" in state]
+    for root in roots:
+        parts = {f"{root}{place}.": f"{root}{name}." for place, name in IN_SEQUENCE.items()}
+        state = {_replaced(key, parts): value for key, value in state.items()}
+    return state
+
+
+def _replaced(key: str, starts: Mapping[str, str]) -> str:
+    return next((new + key.removeprefix(old) for old, new in starts.items() if key.startswith(old)), key)
 
 
 def _from_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-_LFS = b"version https://git-lfs"
+# how files of other kinds begin, and what each is
+_STARTS = {
+    b"version https://git-lfs": "is a pointer of Git LFS in place of the file: `git lfs pull` gets it",
+    b"\x1f\x8b": "is compressed by gzip: unpack it, and name the file of weights in it",
+    b"\x89HDF": "is HDF5, Keras's or MATLAB's, which is not read",
+    b"{": "is JSON, and holds no tensors: an index of parts, perhaps, whose tensors one file must hold",
+}
 _PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 
 
@@ -13,8 +19,10 @@ def no_weights(path: Path) -> str | None:
     """Why a file holds no tensors, and the way out, in a line; None where that cannot be seen from outside."""
     with path.open("rb") as file:
         start = file.read(512)
-    if start.startswith(_LFS):
-        return "is a pointer of Git LFS in place of the file: `git lfs pull` gets it"
+    if not start:
+        return "is empty"
+    if what := next((what for known, what in _STARTS.items() if start.startswith(known)), None):
+        return what
     if start.lstrip().lower().startswith(_PAGES):
         return "is a web page, saved in place of the file: download it from its own address, perhaps after logging in"
     return _program(_members(path)) if start.startswith(b"PK") else None
