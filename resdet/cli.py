@@ -17,10 +17,11 @@ from importlib import import_module
 from typing import Any
 
 from resdet.commands.parsers import COMMANDS, command_parser, summary
-from resdet.console import plain, say, shortened, show_every_character, silence, told
+from resdet.console import open_closed_streams, plain, say, shortened, show_every_character, silence, told
 from resdet.errors import ConfigError, PeerError, ResdetError, did_you_mean
 from resdet.system import choose_how_threads_wait, give_missing_kernels_to_cpu, reader_has_left
 from resdet.version import __version__
+from resdet.wording import reason_of
 
 _INTERRUPTED = 130
 _COMPUTING = ("train-cls", "train-det", "train-loc", "eval", "predict", "analyze")
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse, 2 on wrong usage and 0 after ``--help``.
     """
+    open_closed_streams()
     show_every_character(sys.stdout, sys.stderr)
     give_missing_kernels_to_cpu()
     given = sys.argv[1:] if argv is None else argv
@@ -105,7 +107,7 @@ def _tell(error: ResdetError) -> None:
 
 def _want_of_memory(error: Exception) -> str:
     """What to tell a user whose machine is too small, by the words of torch's plain RuntimeErrors; "" for other errors."""
-    text = " ".join(str(error).split())[:200]
+    text = reason_of(error, 200)
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return f"out of memory: {text}; a smaller run.batch, a larger run.accumulate, smaller images or 16 bits need less"
     if text.startswith("DataLoader worker"):

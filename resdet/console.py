@@ -69,6 +69,21 @@ def show(text: str, found: Mapping[str, Any]) -> None:
         say(text, lines=True, always=True)
 
 
+def open_closed_streams() -> None:
+    """Let standard streams that were closed (``2>&-``) lead nowhere.
+
+    Else the next files that are opened get their numbers, and what a library prints.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", newline="\n"))  # noqa: PTH123, SIM115 - until the process ends
+
+
 def show_every_character(*streams: TextIO | None) -> None:
     """Let streams print any text: what their encoding lacks, as Windows' cp1252 or plain ASCII do, is spelled.
 

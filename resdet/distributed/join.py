@@ -37,7 +37,7 @@ def joined(device: str = "auto", patience: float = PATIENCE) -> Iterator[Ranks]:
     Raises:
         PeerError: another process has failed.
     """
-    if _joined or int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+    if _joined or process_count() == 1:
         yield _joined[-1] if _joined else Ranks(restarted=_restarted())
         return
     gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
@@ -65,6 +65,11 @@ def joined(device: str = "auto", patience: float = PATIENCE) -> Iterator[Ranks]:
         watch.close()
         if ended or not gpu:  # NCCL would wait for those that have failed
             dist.destroy_process_group()
+
+
+def process_count() -> int:
+    """The number of processes that torchrun started together with this one; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def _restarted() -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 from collections.abc import Sequence
 from typing import Any
 
 from resdet.errors import ConfigError, ResdetError
+from resdet.wording import reason_of
 
 _INTERRUPTED = 130
 _SAVING = 600  # seconds that the processes have to finish a step and save it, when they are asked to stop
@@ -32,11 +34,11 @@ def launch(
     """
     if "RANK" in os.environ:
         raise ConfigError("--devices starts processes: torchrun has started this one already, leave --devices out")
-    if nodes != "1" and not endpoint:
-        raise ConfigError(f"--nnodes {nodes} needs --rdzv-endpoint HOST:PORT, where the machines meet")
+    _check(nodes, endpoint, restarts)
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
 
     os.environ.setdefault("OMP_NUM_THREADS", str(threads or max(1, (os.cpu_count() or 1) // processes)))
     for name in list(logging.root.manager.loggerDict):
@@ -55,7 +57,26 @@ def launch(
         return _status(error)
     except SignalException:
         return _INTERRUPTED
+    except RendezvousError as error:
+        raise ResdetError(f"--rdzv-endpoint {endpoint}: the machines do not meet there: {reason_of(error, 200)}") from error
     return 0
+
+
+def _check(nodes: str, endpoint: str, restarts: int) -> None:
+    """What torch's launcher would fail at with a traceback."""
+    problems = []
+    counts = [int(count) for count in nodes.split(":")] if re.fullmatch(r"\d{1,6}(:\d{1,6})?", nodes) else [0]
+    if not 1 <= counts[0] <= counts[-1]:
+        problems.append(f"--nnodes must be a number of machines, or MIN:MAX, from 1 on, got {nodes!r}")
+    elif nodes != "1" and not endpoint:
+        problems.append(f"--nnodes {nodes} needs --rdzv-endpoint HOST:PORT, where the machines meet")
+    port = re.fullmatch(r".+:(\d{1,5})", endpoint)
+    if endpoint and not (port and int(port[1]) < 1 << 16):
+        problems.append(f"--rdzv-endpoint must be HOST:PORT, got {endpoint!r}")
+    if restarts < 0:
+        problems.append(f"--max-restarts must be at least 0, got {restarts}")
+    if problems:
+        raise ConfigError(problems)
 
 
 def _status(error: Any) -> int:

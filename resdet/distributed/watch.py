@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from torch.distributed import Store  # type: ignore[attr-defined]
 
 from resdet.errors import PeerError, TrainingError
+from resdet.wording import reason_of
 
 _INTERVAL = 0.25  # seconds between two looks at the others
 _GRACE = 5.0  # seconds that this process has to end by itself when another has failed
@@ -85,8 +86,7 @@ class Watch:
         except RuntimeError as error:  # what torch says of a connection that is lost
             failure = self._failure(patience=_HEARD)
             if failure is None:
-                reason = " ".join(str(error).split())[:200]
-                raise TrainingError(f"another process is gone ({reason})") from error
+                raise TrainingError(f"another process is gone ({reason_of(error, 200)})") from error
             raise PeerError(failure.rank, failure.status, failure.problems) from None
         finally:
             self._waits_since = None

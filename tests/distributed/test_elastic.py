@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,11 @@ import torch
 import yaml
 from PIL import Image
 from tiny_detectors import picture
+from torch.distributed import run
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError
 
 from resdet.distributed.launch import launch
-from resdet.errors import ConfigError
+from resdet.errors import ConfigError, ResdetError
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "2"))
 LONG = 30
@@ -147,6 +150,37 @@ def free_port() -> int:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return int(unused.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"nodes": "x"}, "--nnodes must be a number of machines, or MIN:MAX, from 1 on, got 'x'"),
+        ({"nodes": "2:1", "endpoint": "a:1"}, "--nnodes must be"),
+        ({"nodes": "0"}, "--nnodes must be"),
+        ({"endpoint": "localhost"}, "--rdzv-endpoint must be HOST:PORT, got 'localhost'"),
+        ({"endpoint": "localhost:65536"}, "--rdzv-endpoint must be HOST:PORT"),
+        ({"restarts": -1}, "--max-restarts must be at least 0, got -1"),
+    ],
+)
+def test_what_torchs_launcher_fails_at_is_told_before(
+    given: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ConfigError, match=message):
+        launch(["eval"], 2, **given)
+
+
+def test_machines_that_do_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_arguments: object) -> None:
+        raise RendezvousConnectionError("no answer")
+
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(run, "run", away)
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    with pytest.raises(ResdetError, match="--rdzv-endpoint node0:29500: the machines do not meet there: no answer"):
+        launch(["eval"], 1, endpoint="node0:29500")
 
 
 def test_the_launcher_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,11 @@ from PIL import Image
 from tiny_detectors import picture, tiny_detector, written
 from videos import written_video
 
-from resdet.commands import predict, predict_files
+from resdet.commands import predict
 from resdet.distributed.ranks import Ranks
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
+from resdet.prediction import classify
 
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
 
@@ -121,7 +122,7 @@ def test_classifiers(folder: Path, tmp_path: Path) -> None:
     weights = tiny_classifiers.written(tmp_path / "c.safetensors")
     (folder / "a2.png").write_bytes(b"no image")
     more = ("--format", "json")
-    with mock.patch.object(predict_files, "images_at_once", return_value=2):
+    with mock.patch.object(classify, "images_at_once", return_value=2):
         for world in (1, 3):
             ended = ended_ranks(world, predicted, weights, folder, tmp_path / str(world), more)
             assert [each.status for each in ended] == [3] * world
@@ -140,7 +141,7 @@ def test_an_error_that_nobody_expected_ends_all_and_names_the_file(folder: Path,
         return stream(self, images)
 
     with (
-        mock.patch.object(predict_files, "images_at_once", return_value=1),
+        mock.patch.object(classify, "images_at_once", return_value=1),
         mock.patch.object(ImageClassifier, "stream", broken),
     ):
         ended = ended_ranks(2, predicted, weights, folder, tmp_path / "out", ("--format", "json"))

@@ -21,6 +21,7 @@ class MlflowLogger:
     """Logs to a run of MLflow, a resumed run to the same one."""
 
     def __init__(self, run: Run) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # of its own use, to its makers
         from mlflow import MlflowClient
 
         self._client = MlflowClient()

@@ -41,4 +41,4 @@ class TrackioLogger:
 
     def close(self) -> None:
         """Finish the run there."""
-        self._run.finish()
+        self._trackio.finish()  # the run alone would be finished, and told of on standard output, once more when Python ends

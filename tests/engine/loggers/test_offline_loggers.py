@@ -97,6 +97,9 @@ def test_mlflow_in_files(alone: Path, caplog) -> None:
 def test_trackio_local(alone: Path, caplog) -> None:
     pytest.importorskip("trackio", reason="the extra 'trackio' is not installed")
     trained_twice("trackio", alone, caplog)
+    from trackio import context_vars
+
+    assert context_vars.current_run.get() is None  # nothing is left to be finished, and told of, when Python ends
     name = f"run-{json.loads((alone / 'run' / 'loggers.json').read_text())['trackio']}"
     with sqlite3.connect(alone / "trackio" / "resdet.db") as database:
         rows = database.execute("select run_name, step, metrics from metrics order by id").fetchall()
