@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from resdet.commands.analyze_check import LISTS, OPTIONS, check_arguments, number_from
-from resdet.commands.common import add_device_argument, separate_overrides
+from resdet.commands.arguments import add_device_argument, separate_overrides
 from resdet.console import say, show
 
 
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     """
     separate_overrides(args, *LISTS)
     check_arguments(args)
-    from resdet.commands import analyze_networks, analyze_training
+    from resdet.commands import analyze_blocks, analyze_networks, analyze_training
     from resdet.report.analysis_files import write_analysis
 
     analyses = {
@@ -95,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
         "identity": analyze_training.analyze_identity,
         "gradients": analyze_networks.analyze_gradients,
         "responses": analyze_networks.analyze_responses,
-        "lesion": analyze_networks.analyze_lesions,
-        "permutation": analyze_networks.analyze_permutations,
+        "lesion": analyze_blocks.analyze_lesions,
+        "permutation": analyze_blocks.analyze_permutations,
         "paths": analyze_networks.analyze_paths,
         "diff": analyze_networks.analyze_differences,
     }

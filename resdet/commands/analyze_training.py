@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
-from functools import partial
 
-from resdet.analysis.identity import VARIANTS, change, variant_backbone
-from resdet.analysis.stability import LossCurve, train_shortly, try_rates
-from resdet.analysis.subjects import first_training_batches, untrained_network
+from resdet.analysis.short_trainings import identity_curves, norm_curves
 from resdet.analysis.variants import (
     Train,
     network_variants,
-    norm_variants,
     of_seeds,
     read_runs,
     shortcut_variants,
@@ -20,7 +15,6 @@ from resdet.analysis.variants import (
 )
 from resdet.commands.common import print_results, run_config
 from resdet.config.schema import ClassificationRunConfig
-from resdet.data.loading.batches import ClassificationBatch
 from resdet.errors import ConfigError
 from resdet.inference.device import select_device
 from resdet.report.analyses import degradation_analysis, identity_analysis, norm_analysis, shortcut_analysis
@@ -56,42 +50,14 @@ def analyze_shortcuts(args: argparse.Namespace) -> Analysis:
 def analyze_norm(args: argparse.Namespace) -> Analysis:
     """Train each network with and without BN for ``--iterations`` steps at several learning rates."""
     config, device = run_config(args, ClassificationRunConfig), select_device(args.device)
-    curves = []
-    for each in of_seeds(config, args.seeds or 1):
-        for network in args.networks or [config.model.backbone.name]:
-            variants = norm_variants(each, network)
-            model = untrained_network(next(iter(variants.values())), device)
-            loaded = first_training_batches(each, model, args.iterations or _STEPS)
-            batches = [batch.to(device) for batch in loaded]
-            for norm, variant in variants.items():
-                curves += try_rates(
-                    network,
-                    norm,
-                    each.run.seed,
-                    partial(untrained_network, variant, device),
-                    batches,
-                    [float(rate) for rate in args.rates] or _RATES,
-                    momentum=config.optimizer.momentum,
-                    weight_decay=config.optimizer.weight_decay,
-                )
-    return norm_analysis(curves)
+    configs, rates = of_seeds(config, args.seeds or 1), [float(rate) for rate in args.rates] or _RATES
+    return norm_analysis(norm_curves(configs, args.networks, args.iterations or _STEPS, rates, device))
 
 
 def analyze_identity(args: argparse.Namespace) -> Analysis:
     """Train the variants of the config's residual blocks for ``--iterations`` steps at its learning rate."""
     config, device = run_config(args, ClassificationRunConfig), select_device(args.device)
-    optimizer, curves = config.optimizer, []
-    backbones = {name: variant_backbone(config.model.backbone, name) for name in VARIANTS}
-    for each in of_seeds(config, args.seeds or 1):
-        batches: list[ClassificationBatch] = []
-        for name, backbone in backbones.items():
-            classifier = untrained_network(replace(each, model=replace(each.model, backbone=backbone)), device)
-            if not batches:
-                batches = [batch.to(device) for batch in first_training_batches(each, classifier, args.iterations or _STEPS)]
-            change(classifier.backbone, name).to(device)
-            losses = train_shortly(classifier, batches, optimizer.lr, optimizer.momentum, optimizer.weight_decay)
-            curves.append(LossCurve(name, "batch", optimizer.lr, each.run.seed, len(classifier.names), tuple(losses)))
-    return identity_analysis(curves)
+    return identity_analysis(identity_curves(of_seeds(config, args.seeds or 1), args.iterations or _STEPS, device))
 
 
 def trainer(device: str) -> Train:

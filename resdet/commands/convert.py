@@ -76,7 +76,7 @@ def _back(args: argparse.Namespace) -> int:
     if given or args.boxes_only:
         raise ConfigError(f"--to {args.to} writes what SRC says; --{(given or ['boxes-only'])[0]} is of other toolkits' files")
     written = convert_back(args.source, args.destination, args.to)
-    say("\n".join(f"{name:<12}{fact}" for name, fact in written.facts.items()), lines=True)
+    show("\n".join(f"{name:<12}{fact}" for name, fact in written.facts.items()), {"facts": written.facts})
     say(f"written: {', '.join(map(str, written.paths))}")
     return 0
 

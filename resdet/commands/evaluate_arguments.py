@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from resdet.commands.common import add_config_arguments, add_inference_arguments
+from resdet.commands.arguments import add_config_arguments, add_inference_arguments
 from resdet.commands.processes import add_process_arguments
 from resdet.commands.score import add_score_arguments
+from resdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resdet.config.check import RunFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,3 +58,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", action="store_true", help="write report.html beside the results: numbers, charts and pictures for a browser"
     )
     add_score_arguments(parser)
+
+
+def needs_config(args: argparse.Namespace) -> bool:
+    """Whether models or predictions are evaluated with a config, and not a results file.
+
+    Raises:
+        ConfigError: for arguments that do not go together.
+    """
+    files = (args.ground_truth, args.detections)
+    if any(files) or args.split or args.iou is not None:
+        others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
+        if not all(files) or any(others) or args.precision != "fp32" or args.report:
+            raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
+        return False
+    if not args.config:
+        raise ConfigError(
+            "eval needs --config and --weights, or --config and --predictions, or --ground-truth and --detections"
+        )
+    if args.predictions and args.devices is not None:
+        raise ConfigError("--devices goes with --weights: --predictions run no network")
+    return True
+
+
+def check_with_config(args: argparse.Namespace, config: RunFile) -> None:
+    """Raise a ConfigError for arguments that do not go together or with the task of the config."""
+    task = config.task
+    if args.constant_box and (task != "localization" or args.weights or args.predictions or args.devices is not None):
+        raise ConfigError("--constant-box goes with a localization config, and without --weights, --predictions and --devices")
+    if args.predictions and args.weights:
+        raise ConfigError("--weights and --predictions exclude each other: evaluate the weights first, then their predictions")
+    if task != "detection" and (args.precision != "fp32" or args.compile):
+        raise ConfigError(f"{args.config}: --precision and --compile go with a detection config, 'task' is {task}")
+    if task == "localization" and args.shares:
+        raise ConfigError("--shares is for detectors and classifiers; members of an ensemble of localizers count alike")
+    if task == "localization" and args.predictions and (len(args.predictions) > 1 or args.classifier):
+        raise ConfigError("--predictions is one submission file of a localization config, and goes without --classifier")
+    if task != "localization" and args.classifier:
+        raise ConfigError(f"{args.config}: --classifier goes with a localization config, 'task' is {task}")
+    if task == "detection" and args.predictions:
+        raise ConfigError(f"{args.config}: a detector is evaluated from --weights, got --predictions")
+
+
+def shares_of(given: Sequence[str], members: int) -> list[float]:
+    """The numbers of ``--shares``, not yet normalized; equal numbers when none are given."""
+    from resdet.evaluation.predictions import normalized_shares
+
+    try:
+        shares = [float(number) for number in given] if given else [1.0] * members
+        normalized_shares(shares, members)
+    except (ValueError, ConfigError) as error:
+        raise ConfigError(
+            f"--shares must be one number above 0 for each of {members} file{'s'[: members != 1]}, got {' '.join(given)}"
+        ) from error
+    return shares

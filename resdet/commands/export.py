@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import separate_overrides
+from resdet.commands.arguments import separate_overrides
 from resdet.commands.predict_arguments import detector_options
+from resdet.console import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,5 +76,5 @@ def run(args: argparse.Namespace) -> int:
         "tried on": f"{exported.pictures} picture{'s'[: exported.pictures != 1]}",
         **exported.losses,
     }
-    print("\n".join(f"{name:<14}{fact}" for name, fact in rows.items()))
+    show("\n".join(f"{name:<14}{fact}" for name, fact in rows.items()), rows)
     return 0

@@ -27,8 +27,8 @@ COMMANDS = {
 }
 # the commands, and the actions of some, that print tables: they have --json
 _TABLES = (
-    *("train-cls", "train-det", "train-loc", "eval", "convert", "analyze", "report", "info", "paper", "bench"),
-    *("data check", "data stats", "data pca", "data mean"),
+    *("train-cls", "train-det", "train-loc", "eval", "predict", "convert", "export", "analyze", "report", "info", "paper"),
+    *("bench", "weights download", "data check", "data fix", "data stats", "data pca", "data mean"),
 )
 
 

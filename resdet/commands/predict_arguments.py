@@ -1,29 +1,75 @@
-"""Interprets the arguments of ``predict``: model files, options, and input files."""
+"""Interprets the arguments of ``predict``: model files, paths and options."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import glob
-import sys
 from collections.abc import Sequence
-from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
-from resdet.commands.common import is_override
+from resdet.commands.arguments import add_inference_arguments, is_override
+from resdet.commands.processes import add_process_arguments
 from resdet.errors import ConfigError
-from resdet.files import regular
-from resdet.version import __version__
 
+# "pictures" and those of resdet.prediction.outputs, which is not imported for a help text: it takes a second
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
-_ASKED = (
-    "format", "score_thresh", "classes", "max_det", "short_side", "tile", "overlap", "every", "precision", "compile",
-)  # fmt: skip
+# what has no meaning for a classifier, with what stands for "not given"
+_OF_DETECTORS = {"classes": None, "max_det": None, "short_side": None, "tile": None, "every": 1}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``predict``."""
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="a model file that training wrote; several .safetensors files of detectors are an ensemble",
+    )
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="an image, a folder of images, a glob, a video, the number of a camera (until Ctrl-C), a .txt list of files, or - "
+        "for such a list on standard input; and model.test.option=value, test options of detectors, for instance "
+        "model.test.refine=true",
+    )
+    parser.add_argument("--output", default="runs/predict", metavar="DIR", help="where results go (default: runs/predict)")
+    parser.add_argument(
+        "--format",
+        default="pictures,json",
+        metavar="NAME,…",
+        help=f"what is written: {', '.join(FORMATS)} (default: pictures,json)",
+    )
+    parser.add_argument(
+        "--score-thresh", type=float, default=0.5, metavar="S", help="least score shown, in [0, 1] (default: 0.5)"
+    )
+    parser.add_argument("--classes", metavar="NAME,…", help="only objects of these classes")
+    parser.add_argument("--max-det", type=int, metavar="N", help="at most so many objects of a picture, the best")
+    parser.add_argument(
+        "--short-side", "--imgsz", type=int, metavar="N", help="resize pictures to this shorter side (default: the model's)"
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="N",
+        help="also search large pictures in overlapping windows of N x N pixels, and join what is found",
+    )
+    parser.add_argument(
+        "--overlap", type=float, default=0.2, metavar="S", help="the share of a window that its neighbour covers too"
+    )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every so many frames of a video (default: all)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the same prediction where it was ended: what is done is not repeated"
+    )
+    add_inference_arguments(parser)
+    add_process_arguments(parser)
 
 
 def check_predict_arguments(args: argparse.Namespace) -> None:
     """Raise a ConfigError with every argument of ``predict`` that is out of range; ``args.format`` becomes a list."""
     args.format = [name for name in args.format.split(",") if name]
+    from resdet.config.option import MAX_SIDE  # which needs more than a help text has
+
     problems = [f"--format must be of {', '.join(FORMATS)}, got {name!r}" for name in args.format if name not in FORMATS]
     if not args.format:
         problems.append("--format names no format")
@@ -33,8 +79,18 @@ def check_predict_arguments(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and value < low:
             problems.append(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
+    if (args.short_side or 0) > MAX_SIDE:
+        problems.append(f"--short-side must be at most {MAX_SIDE}, got {args.short_side}")
     if problems:
         raise ConfigError(problems)
+
+
+def refuse_detector_arguments(args: argparse.Namespace, weights: str) -> None:
+    """Raise a ConfigError with each argument that says something to detectors alone; ``weights`` holds a classifier."""
+    given = [name for name, default in _OF_DETECTORS.items() if getattr(args, name) != default]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"{names}: for detectors; {weights} holds a classifier")
 
 
 def separate_arguments(weights: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
@@ -77,81 +133,3 @@ def detector_options(overrides: Sequence[str], command: str = "predict") -> dict
     if problems:
         raise ConfigError(problems)
     return options
-
-
-def asked(args: argparse.Namespace) -> dict[str, Any]:
-    """What the results of ``predict`` depend on besides the files to predict, as JSON."""
-    weights, _, overrides = separate_arguments(args.weights, args.paths)
-    own = {name: getattr(args, name) for name in _ASKED}
-    return {"version": __version__, "weights": [stamp(Path(name)) for name in weights], "test": overrides, **own}
-
-
-def stamp(path: Path) -> tuple[str, int, int]:
-    """A file's path, its size in bytes, and when it was last written, ns; -1 where there is none."""
-    with contextlib.suppress(OSError):
-        status = path.stat()
-        return str(path), status.st_size, status.st_mtime_ns
-    return str(path), -1, -1
-
-
-class Input(NamedTuple):
-    """A file to predict.
-
-    Attributes:
-        path: the file.
-        place: its path below the folder that was given, or its name: the place of its results in the output folder.
-    """
-
-    path: Path
-    place: PurePath
-
-
-def find_inputs(paths: Sequence[str]) -> list[Input]:
-    """The files that the arguments mean, sorted within a folder or glob.
-
-    A folder means its pictures and videos, with those of the folders in it; a number a camera, where no file is called so; a
-    ``.txt`` file is a list of paths, one a line, from the working folder; ``-`` is such a list on standard input.
-
-    Raises:
-        ConfigError: for each argument that means no file.
-    """
-    from resdet.inference.sources import folder_files
-    from resdet.inference.video import is_camera
-
-    files: list[Input] = []
-    problems: list[str] = []
-    for given in paths:
-        path = Path(given)
-        try:
-            if given == "-" or (path.suffix.lower() == ".txt" and path.is_file()):
-                files += _listed(given)
-            elif is_camera(given):
-                files.append(Input(path, PurePath(f"camera_{given}")))
-            elif path.is_dir():
-                files += [Input(file, file.relative_to(path)) for file in folder_files(path)]
-            else:
-                files += [Input(file, PurePath(file.name)) for file in ([path] if path.is_file() else _matching(given))]
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return files
-
-
-def _listed(given: str) -> list[Input]:
-    try:
-        text = sys.stdin.read() if given == "-" else regular(given).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{given}: cannot be read as a list of files: {error}") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise ConfigError(f"{'standard input' if given == '-' else given}: names no file")
-    return [Input(Path(line), PurePath(Path(line).name)) for line in lines]
-
-
-def _matching(pattern: str) -> list[Path]:
-    # not Path.glob, which does not accept absolute patterns
-    found = sorted(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207
-    if not found:
-        raise ConfigError(f"{pattern}: no such file or folder, and no glob that matches one")
-    return found

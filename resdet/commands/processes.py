@@ -12,6 +12,7 @@ from resdet.errors import ConfigError
 if TYPE_CHECKING:
     from resdet.distributed.ranks import Ranks
 
+_MOST = 1024  # processes of one machine
 PATIENCE = 1800.0  # that of resdet.distributed.join
 
 
@@ -44,8 +45,8 @@ def together(args: argparse.Namespace) -> Iterator[Ranks]:
 def launched(args: argparse.Namespace) -> int:
     """Run this command in ``--devices`` processes; returns their exit status."""
     _check_timeout(args)
-    if args.devices < 1:
-        raise ConfigError(f"--devices must be at least 1, got {args.devices}")
+    if not 1 <= args.devices <= _MOST:
+        raise ConfigError(f"--devices must be 1 … {_MOST}, got {args.devices}")
     from resdet.distributed.launch import launch
 
     return launch(
@@ -58,7 +59,7 @@ def launched(args: argparse.Namespace) -> int:
 
 
 def _check_timeout(args: argparse.Namespace) -> None:
-    if args.timeout <= 0:
+    if not args.timeout > 0:  # NaN neither
         raise ConfigError(f"--timeout must be above 0, got {args.timeout:g}")
 
 

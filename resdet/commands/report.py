@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run",
         nargs="+",
         metavar="RUN",
-        help="a run folder, finished or not, or the folder of an evaluation in it: writes report.html there; or compare A B, "
+        help="a run folder, finished or not, or the folder of an evaluation: writes report.html there; or compare A B, "
         "two such folders of the same validation set: writes compare.html into B",
     )
 

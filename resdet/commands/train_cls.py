@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.commands.common import add_train_arguments, changed_options, print_results, run_config
+from resdet.commands.arguments import add_train_arguments, changed_options
+from resdet.commands.common import print_results, run_config
 from resdet.commands.plan_arguments import add_plan_arguments, check_plan_arguments, planned_config
 from resdet.commands.processes import add_process_arguments, launched, together
 from resdet.errors import ConfigError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from resdet.console import say
+from resdet.console import say, show
 
 # those of resdet.models.backbones.weights.published, which would import torch
 NAMES = (
@@ -55,8 +55,10 @@ def run(args: argparse.Namespace) -> int:
         if published.detector:
             source, path = path, folder / f"{args.name}.safetensors"
             try:
-                say(convert_file(source, path).report.table(), lines=True)
+                report = convert_file(source, path).report
+                show(report.table(), {"tensors": report.kinds()})
             finally:  # a broken file must not be taken for a fetched one by the next call
                 source.unlink()
+    show("", {"option": option, "path": str(path)})
     say(f"{args.name} is here: {option}={path}")
     return 0

@@ -29,6 +29,30 @@ def test_check_of_a_path_finds_its_parts(capsys, shapes: Path) -> None:
     assert [line.split(" (")[0] for line in out.splitlines()] == ["data.train[0]: 8 images", "data.val: 4 images"]
 
 
+def test_check_tells_one_photo_in_two_classes(capsys, shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes / "crops" / "val", tmp_path / "crops")
+    assert run(capsys, "check", tmp_path / "crops")[::2] == (0, "")
+    one, *_, other = sorted(path for path in (tmp_path / "crops").iterdir() if path.is_dir())
+    photo = next(one.iterdir())
+    shutil.copy(photo, other / "again.png")
+    status, _, err = run(capsys, "check", tmp_path / "crops")
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith("warning: data: 1 images are copies of one in another class: ")
+    assert all(str(path) in err for path in (photo, other / "again.png"))
+
+
+def test_check_counts_the_images_that_a_lone_file_of_annotations_leaves_out(capsys, shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes / "images" / "train", tmp_path / "images" / "train")
+    shutil.copy(shapes / "annotations" / "instances_train.json", tmp_path / "train.json")
+    alone = run(capsys, "check", tmp_path)[1].splitlines()
+    shutil.copy(next((shapes / "images" / "val").iterdir()), tmp_path / "images" / "train" / "more.png")
+    root = tmp_path / "images" / "train"
+    note = f"data.train[0]: 1 images of {root} are in no annotation, more.png for one: left out"
+    assert run(capsys, "check", tmp_path) == (0, "\n".join([*alone, note, ""]), "")
+    shutil.copy(tmp_path / "train.json", tmp_path / "val.json")  # which may mention it
+    assert run(capsys, "check", tmp_path / "train.json")[1].splitlines() == alone
+
+
 def test_stats_of_a_run_file_are_counts_of_its_objects(capsys, shapes: Path, config: Path) -> None:
     status, out, err = run(capsys, "stats", "--config", config, "data.short_side=[300]")
     assert (status, err) == (0, "")

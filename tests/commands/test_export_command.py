@@ -63,8 +63,8 @@ def test_a_table_of_how_it_did(folder: Path, capfd: pytest.CaptureFixture[str]) 
 
 
 def test_info_says_what_the_file_is(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    target = exported(folder, "--precision", "fp16")
-    capfd.readouterr()
+    target = exported(folder, "--precision", "fp16", "--json")
+    assert json.loads(capfd.readouterr().out)["tried on"] == "5 pictures"
     assert main(["info", "--weights", str(target)]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert (lines[0], lines[2]) == (f"file          {target}", "exported      fp16, takes resized pictures")

@@ -61,6 +61,15 @@ def test_statistics(capsys, shapes: Path, tmp_path: Path) -> None:
     assert mean["images"] == pca["images"]
 
 
+def test_fix(capsys, shapes: Path, tmp_path: Path) -> None:
+    found = document(capsys, "data", "fix", shapes, "--output", tmp_path / "fixed")
+    assert {option: each["folder"] for option, each in found.items()} == {
+        "data.train[0]": str(tmp_path / "fixed" / "train"),
+        "data.val": str(tmp_path / "fixed" / "val"),
+    }
+    assert all(each["changes"] == {} for each in found.values())
+
+
 def test_scores_are_those_of_metrics_json(capsys, shapes: Path, tmp_path: Path) -> None:
     truth = shapes / "annotations" / "instances_val.json"
     content = json.loads(truth.read_text())
@@ -116,7 +125,8 @@ def test_every_command_has_quiet_and_those_with_tables_json() -> None:
     options = {name: {text for action in its._actions for text in action.option_strings} for name, its in leaves.items()}
     assert [name for name, its in options.items() if "--quiet" not in its] == []
     with_json = {name for name, its in options.items() if "--json" in its}
-    assert {"eval", "report", "info", "bench", "analyze", "convert", "data check", "data stats"} < with_json
+    assert {"eval", "predict", "report", "info", "bench", "analyze", "convert", "export"} < with_json
+    assert {"data check", "data fix", "data stats", "weights download"} < with_json
     assert "data make" not in with_json
 
 

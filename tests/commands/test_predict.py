@@ -82,3 +82,27 @@ def test_a_localizer_must_be_told_the_classes(folder: Path, tmp_path: Path, capf
     assert predict(weights, folder, tmp_path / "out") == 2
     assert "m.safetensors: holds a localizer, which must be told the classes; `resdet eval` does" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_json_is_what_the_file_holds_also_where_a_file_is_broken(folder: Path, tmp_path: Path, capsys) -> None:
+    weights = written_detector(tmp_path / "m.safetensors", tiny_detector())
+    assert predict(weights, folder, tmp_path / "out", "--score-thresh", "0.3", "--format", "json", "--json") == 3
+    rows = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert len(rows) == 4
+    assert json.loads(capsys.readouterr().out) == {"predictions": rows}
+
+
+def test_a_mistyped_class_leaves_what_was_written_before(folder: Path, tmp_path: Path, capsys) -> None:
+    weights = written_detector(tmp_path / "m.safetensors", tiny_detector())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.json").write_text("of yesterday")
+    known = resdet.load_detector(weights, device="cpu").names[0]
+    assert predict(weights, folder, tmp_path / "out", "--classes", f"{known},{known}x") == 2
+    assert f"--classes: unknown class '{known}x' (did you mean '{known}'?)" in capsys.readouterr().err
+    assert (tmp_path / "out" / "predictions.json").read_text() == "of yesterday"
+
+
+def test_a_classifier_refuses_what_only_detectors_know(folder: Path, tmp_path: Path, capsys) -> None:
+    weights = written_classifier(tmp_path / "m.safetensors")
+    assert predict(weights, folder, tmp_path / "out", "--max-det", "1", "--imgsz", "64", "--every", "2") == 2
+    assert f"--max-det, --short-side, --every: for detectors; {weights} holds a classifier" in capsys.readouterr().err

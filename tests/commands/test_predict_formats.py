@@ -20,7 +20,7 @@ from resdet.inference import windowed_file
 from resdet.inference.tiles import PROPOSALS, Tiles
 from resdet.inference.video import video_frames
 from resdet.inference.windowed_file import open_windows
-from resdet.report.predictions import detections_of
+from resdet.prediction.written import detections_of
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ def test_what_is_read_in_windows_is_drawn_smaller(
     path = tmp_path / "large.tif"
     Image.fromarray(pixels(3, 160, 200)).save(path)
     monkeypatch.setattr(windowed_file, "_OVERVIEW", 100)
-    for place in ("inference.sources", "commands.predict_files", "report.outputs.beside"):
+    for place in ("inference.sources", "prediction.search", "prediction.outputs.beside"):
         monkeypatch.setattr(f"resdet.{place}.open_windows", lambda source: open_windows(source, least=0))
-    for whole in ("inference.sources.to_image", "structures.detections.to_image", "report.outputs.beside.read_image"):
+    for whole in ("inference.sources.to_image", "structures.detections.to_image", "prediction.outputs.beside.read_image"):
         monkeypatch.setattr(f"resdet.{whole}", lambda *_: pytest.fail("decoded whole"))
     assert predict(weights, path, tmp_path / "out", "--tile", "96", "--format", "pictures,crops,json") == 0
     assert f"note: {tmp_path / 'out' / 'large.png'} is a smaller copy, 100 x 80 pixels\n" in capfd.readouterr().err
@@ -140,7 +140,7 @@ def test_a_camera_runs_until_it_is_interrupted(weights: Path, tmp_path: Path, mo
         yield from ((number, Image.fromarray(pixels(number))) for number in range(3))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("resdet.commands.predict_files.video_frames", three_frames)
+    monkeypatch.setattr("resdet.prediction.search.video_frames", three_frames)
     assert predict(weights, Path("0"), tmp_path / "out", "--format", "json,pictures") == 0
     assert [(row["file"], row["frame"]) for row in rows(tmp_path / "out")] == [("0", 0), ("0", 1), ("0", 2)]
     assert len(list(video_frames(tmp_path / "out" / "camera_0.mp4"))) == 3

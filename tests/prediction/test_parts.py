@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from resdet.commands.predict_parts import Parts
 from resdet.distributed.ranks import ALONE
 from resdet.errors import DataError
+from resdet.prediction.parts import Parts
 
 FILES = ("a", "b", "c", "d")
 BAD = "c"
@@ -87,3 +87,11 @@ def test_without_resume_nothing_is_done(folder: Path) -> None:
     worked(other, ("e",))
     assert worked(parts(folder, resume=False)) == list(FILES)
     assert [row["name"] for _, row in other.rows()] == ["e", "ee"]  # another prediction into the same folder
+
+
+def test_the_progress_counts_files_and_not_batches_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr("resdet.prediction.parts.track", lambda items, *given: told.append(given) or items)
+    file = (tmp_path / "a.png", "a")
+    Parts(tmp_path / "out", {}, [[file] * 3, [file]], ALONE, resume=False).work(lambda number, add: None)
+    assert told == [(4, "files", [3, 1])]

@@ -11,8 +11,8 @@ from resdet.data.convert.voc_writer import annotation_tree
 from resdet.files import atomic_write, write_text
 from resdet.images import read_image
 from resdet.inference.windowed_file import WindowedFile, open_windows
-from resdet.report.outputs.output import Output
-from resdet.report.predictions import save_picture
+from resdet.prediction.outputs.output import Output
+from resdet.prediction.written import save_picture
 from resdet.structures import Detections
 
 

@@ -11,7 +11,7 @@ import pytest
 from videos import written_video
 
 from resdet.inference.video import video_frames
-from resdet.report.sound import keep_sound
+from resdet.prediction.sound import keep_sound
 
 HAS_FFMPEG = shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
 

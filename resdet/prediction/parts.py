@@ -1,4 +1,4 @@
-"""Deals the files of ``predict`` to processes, and keeps what each part of them gave until all of it is written."""
+"""Deals files to processes, and keeps what each part of them gave until all of it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from resdet.commands.predict_arguments import stamp
 from resdet.console import say
 from resdet.distributed.ranks import Ranks
 from resdet.errors import DataError
@@ -40,6 +39,7 @@ class Parts:
         self._folder = folder / _FOLDER
         self._ranks = ranks
         self._titles = [str(files[0][0]) for files in parts]
+        self._sizes = [len(files) for files in parts]
         self._records = [self._folder / f"{key}.json" for key in ranks.once(lambda: [_key(asked, files) for files in parts])]
         self._left = ranks.once(lambda: self._begin(resume))
 
@@ -60,7 +60,8 @@ class Parts:
                 files is kept with the rows.
         """
         own = list(self._ranks.deal(self._left))
-        for number in track(own, len(own), "parts") if self._ranks.first else own:
+        sizes = [self._sizes[number] for number in own]
+        for number in track(own, sum(sizes), "files", sizes) if self._ranks.first else own:
             self._ranks.doing(f"part {number + 1} of {len(self._records)} ({self._titles[number]})")
             rows: list[Row] = []
             problems: Sequence[str] = ()
@@ -89,6 +90,14 @@ class Parts:
             record.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # there is none, or it holds records of other work
             self._folder.rmdir()
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """A file's path, its size in bytes, and when it was last written, ns; -1 where there is none."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return str(path), status.st_size, status.st_mtime_ns
+    return str(path), -1, -1
 
 
 def _key(asked: object, files: Sequence[tuple[Path, str]]) -> str:

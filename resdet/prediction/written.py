@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -13,22 +15,24 @@ import torch
 from PIL import Image
 
 from resdet.errors import ConfigError, ResdetError
-from resdet.files import atomic_write, identity
+from resdet.files import atomic_write, identity, unfinished_folder
 from resdet.images import encoded
-from resdet.inference.video import has_frames
+from resdet.inference.video import frame_count, has_frames
 from resdet.structures import Classification, Detections
 from resdet.structures.showing import frame_of
+from resdet.system import replace
 
 
 def distinct_names(places: Sequence[PurePath]) -> list[str]:
     """A name for each file, with ``/`` for folders and no suffix: its own place, with a number when two would share a name."""
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # the next of each name: among many files of one name not all before it are tried again
     names = []
     for place in places:
-        stem = place.with_suffix("").as_posix()
-        name, number = stem, 2
+        name = stem = place.with_suffix("").as_posix()
         while name.lower() in taken:
-            name, number = f"{stem}_{number}", number + 1
+            number = numbers.get(stem.lower(), 2)
+            name, numbers[stem.lower()] = f"{stem}_{number}", number + 1
         taken.add(name.lower())
         names.append(name)
     return names
@@ -57,7 +61,7 @@ def save_picture(picture: Image.Image, target: Path) -> None:
 
 
 class VideoFile:
-    """An MP4 file that is written frame by frame, complete when its context ends. Without any frame there is no file.
+    """An MP4 file that is written frame by frame, and takes its place when its context ends. Without a frame there is no file.
 
     Args:
         target: the file to write.
@@ -72,13 +76,15 @@ class VideoFile:
         self.rate = rate
         self.frames = 0
         self._writer: cv2.VideoWriter | None = None
+        self._draft = target
+        self._folder = contextlib.ExitStack()
 
     def write(self, picture: Image.Image) -> None:
         """Add a frame, RGB, with the size of the first one; a ResdetError when OpenCV cannot write the file."""
         if self._writer is None:
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = cv2.VideoWriter(str(self.target), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, picture.size)
-            if not self._writer.isOpened():
+            self._draft = self._folder.enter_context(unfinished_folder(self.target)) / "video.mp4"
+            self._writer = cv2.VideoWriter(str(self._draft), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, picture.size)
+            if self.target.is_dir() or not self._writer.isOpened():
                 raise ResdetError(f"{self.target}: OpenCV cannot write this video")
         self._writer.write(cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR))
         self.frames += 1
@@ -87,8 +93,15 @@ class VideoFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._writer is not None:
+        with self._folder:
+            if self._writer is None:
+                return
             self._writer.release()
+            if self.frames:
+                # OpenCV does not tell of a full disk: such a file holds fewer frames, or cannot be opened
+                if frame_count(self._draft) != self.frames:
+                    raise OSError(errno.EIO, "it cannot be written; is the disk full?", str(self.target))
+                replace(self._draft, self.target)
 
 
 def detection_row(found: Detections) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What ``resdet predict --format`` writes: a file of all pictures, or files beside each."""
 
-from resdet.report.outputs.beside import Crops, VocFiles, YoloFiles
-from resdet.report.outputs.lists import CocoResults, CsvTable, JsonRows, LabelStudioTasks
-from resdet.report.outputs.output import Output
+from resdet.prediction.outputs.beside import Crops, VocFiles, YoloFiles
+from resdet.prediction.outputs.lists import CocoResults, CsvTable, JsonRows, LabelStudioTasks
+from resdet.prediction.outputs.output import Output
 
 OUTPUTS: dict[str, type[Output]] = {
     "json": JsonRows,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from resdet.errors import ConfigError, ResdetError
 from resdet.inference.video import frame_rate, video_frames
-from resdet.report.predictions import (
+from resdet.prediction.written import (
     VideoFile,
     classification_row,
     detection_row,

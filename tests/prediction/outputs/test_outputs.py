@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import defusedxml.ElementTree
 import numpy as np
@@ -15,7 +17,7 @@ from pycocotools.coco import COCO
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.sources.detection import build_dataset
-from resdet.report.outputs import OUTPUTS, Output
+from resdet.prediction.outputs import OUTPUTS, Output
 from resdet.structures import Detections
 
 NAMES = ("cat", "=dog")
@@ -99,9 +101,10 @@ def test_a_table_for_people(found: Detections, picture: Path, tmp_path: Path) ->
 
 
 def test_label_studio_tasks(found: Detections, picture: Path, tmp_path: Path) -> None:
-    folder = written("labelstudio", tmp_path / "out", (found, "a"), (frame(found), "b"))
+    folder = written("labelstudio", tmp_path / "out", (found, "a"), (replace(frame(found), path="a #1+é.mp4"), "b"))
     tasks = json.loads((folder / "labelstudio.json").read_text())
-    assert [task["data"]["image"] for task in tasks] == [f"/data/local-files/?d={picture}", "/data/local-files/?d=clip.mp4"]
+    addresses = [parse_qs(urlsplit(task["data"]["image"]).query)["d"] for task in tasks]
+    assert addresses == [[str(picture)], ["a #1+é.mp4"]]
     prediction = tasks[0]["predictions"][0]
     assert prediction["score"] == 0.875
     assert tasks[1]["predictions"][0]["result"] == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from resdet.files import write_csv, write_json
-from resdet.report.outputs.output import Output
-from resdet.report.predictions import detection_row
+from resdet.prediction.outputs.output import Output
+from resdet.prediction.written import detection_row
 from resdet.structures import Detections
 from resdet.structures.showing import frame_of
 from resdet.version import __version__
@@ -116,7 +118,8 @@ class LabelStudioTasks(Output):
             "score": max(found.scores.tolist(), default=0.0),
             "result": regions,
         }
-        self.tasks.append({"data": {"image": f"/data/local-files/?d={found.path}"}, "predictions": [prediction]})
+        address = f"/data/local-files/?d={quote(os.fsencode(found.path))}"
+        self.tasks.append({"data": {"image": address}, "predictions": [prediction]})
 
     def close(self) -> None:
         """See ``Output``."""
