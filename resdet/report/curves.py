@@ -79,6 +79,7 @@ def read_log(path: str | Path) -> Log:
         try:
             record = parse_json(line)
             iteration = int(record.get("iteration", iteration))
+            float(iteration)  # an OverflowError for more digits than a float holds, which no picture could show
             values, curves = (_scores(record["eval"]), log.scores) if "eval" in record else (record, log.steps)
         except (AttributeError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"{path}: line {number} must be a record of the log, got {line[:80]!r}") from error

@@ -23,7 +23,12 @@ class Look(NamedTuple):
     picture: int
 
 
+class Change(float):
+    """A difference, shown with its sign."""
+
+
 Cell = str | int | float | Look | None
+ORDERS = {"worst": "most errors first", "surest": "surest error first"}
 
 
 @dataclass(frozen=True)
@@ -229,20 +234,24 @@ class Gallery:
         names: the K class names.
         kinds: what a detection may be, the first one right, one called "left out" not counted, the others wrong.
         score: the score that detections are shown from at first.
-        sizes: whether objects have sizes to filter by.
         notes: what is not shown.
         runs: of a comparison, the names of both runs.
         unit: what the pictures' score is.
+        orders: in what orders they can be shown, by their names in ``gallery.js``; the first one at first.
+        single: whether a picture has one answer, right or wrong, in place of objects of any number and size.
+        boxed: whether answers have boxes.
     """
 
     pictures: Sequence[Picture]
     names: Sequence[str]
     kinds: Sequence[str]
     score: float
-    sizes: bool = True
     notes: Sequence[str] = ()
     runs: Sequence[str] = ()
     unit: str = "score"
+    orders: Mapping[str, str] = field(default_factory=lambda: ORDERS)
+    single: bool = False
+    boxed: bool = True
     template: ClassVar[str] = "gallery"
 
 
@@ -284,8 +293,7 @@ class Page:
 
     def gallery(self) -> Gallery | None:
         """The gallery, of which a page has one at most."""
-        found = [block for section in self.sections for block in section.blocks if isinstance(block, Gallery)]
-        return found[0] if found else None
+        return next((block for section in self.sections for block in section.blocks if isinstance(block, Gallery)), None)
 
     def charts(self) -> list[Any]:
         """All groups of charts, in their order."""

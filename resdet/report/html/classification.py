@@ -22,6 +22,7 @@ from resdet.report.html.pictures import notes_on, shown_pictures, worst_first
 
 KINDS = ("right", "true class among the best five", "true class not among the best five", "left out")
 _BEST = 5
+_KINDS_OF_FEW = ("right", "another class", "left out")  # of five classes or fewer all are among the best five
 
 
 def classification_values(metrics: Mapping[str, Any]) -> dict[str, float | None]:
@@ -85,7 +86,8 @@ def classification_gallery(
         truth = Truth(label, _at(said, each.place), False, 0, (), _at(others, each.place))
         pictures.append(Picture(*each, [truth], [said[each.place]], [others[each.place]] if others else None))
     names, notes = distinct_names(predictions.names, range(len(predictions.names))), notes_on(shown, len(said))
-    return Gallery(pictures, names, KINDS, 0.0, sizes=False, notes=notes, runs=runs, unit="confidence")
+    kinds, orders = KINDS if len(names) > _BEST else _KINDS_OF_FEW, {"surest": "surest error first"}
+    return Gallery(pictures, names, kinds, 0.0, notes, runs, "confidence", orders, single=True, boxed=False)
 
 
 def _said(predictions: Predictions) -> list[Found]:
@@ -110,6 +112,7 @@ def _classes(names: Sequence[str], counts: Integers) -> tuple[list[str], list[li
         recall, precision = right / images if images else None, right / said if said else None
         f1 = 2 * right / (images + said) if images + said else None
         rows.append([name, images, None if recall is None else 1 - recall, recall, precision, f1])
+    rows.sort(key=lambda row: not row[1])  # those without images last
     return ["class", "images", "top-1 error", "recall", "precision", "F1"], rows
 
 

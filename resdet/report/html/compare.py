@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from resdet.config import config_to_dict
 from resdet.console import plain
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.data.formats.imagenet import spoken_names
 from resdet.data.localization import LocalizedImages
 from resdet.errors import ConfigError
 from resdet.evaluation.compare import RESAMPLES, Difference, compare_detections, compare_means
@@ -17,15 +20,25 @@ from resdet.evaluation.diagnosis import diagnose
 from resdet.evaluation.files import read_detections
 from resdet.evaluation.ground_truth import Floats, GroundTruth, Integers, distinct_names
 from resdet.evaluation.localization import IOU
-from resdet.report.html.blocks import Cell, Gallery, Look, Number, Numbers, Page, Section, Table, Text
+from resdet.report.html.blocks import Cell, Change, Gallery, Look, Number, Numbers, Page, Section, Table, Text
 from resdet.report.html.classification import classification_gallery
 from resdet.report.html.detection_gallery import detection_gallery, errors_of_images
 from resdet.report.html.localization import hits_of, localization_gallery, read_localizations
 from resdet.report.html.page import write_page
 from resdet.report.html.run import KINDS, config_of, read_fitting_predictions, read_sets
+from resdet.report.html.summary import metrics_of
 
 COMPARISON = "compare.html"
+_ERRORS = ("fewer errors", "more errors")
 _LISTED = 20  # pictures that got better, and as many that got worse
+
+
+class Words(NamedTuple):
+    """What a page says of images that got better: when they are, by what they did, and by what the others got worse."""
+
+    when: str
+    gained: str
+    lost: str
 
 
 class Compared(NamedTuple):
@@ -33,6 +46,7 @@ class Compared(NamedTuple):
 
     Attributes:
         differences: the numbers of all images.
+        words: what is said of images that got better.
         number: what is compared by class.
         classes: the name of each class, its number before and after.
         gains: (N,), by how much each image got better.
@@ -40,6 +54,7 @@ class Compared(NamedTuple):
     """
 
     differences: list[Difference]
+    words: Words
     number: str
     classes: list[tuple[str, float, float]]
     gains: Floats
@@ -59,13 +74,14 @@ def write_comparison(before: Path, after: Path) -> tuple[Compared, Path]:
     old, new = config_of(before), config_of(after)
     if old.task != new.task:
         raise ConfigError(f"runs of different tasks: {before} is {old.task}, {after} is {new.task}")
-    if old.data.val != new.data.val:
-        raise ConfigError(f"runs of different validation sets: {before} has {old.data.val}, {after} has {new.data.val}")
+    sides = zip(config_to_dict(old.data.val).items(), config_to_dict(new.data.val).values(), strict=False)
+    if others := [f"data.val.{name} is {one!r} in {before}, {two!r} in {after}" for (name, one), two in sides if one != two]:
+        raise ConfigError(f"runs of different validation sets: {'; '.join(others)}")
     file = KINDS[new.task].file
     if lost := [folder for folder in (before, after) if not (folder / file).is_file()]:
         raise ConfigError([f"{folder}: holds no results: there is no {file}" for folder in lost])
     notes: list[str] = []
-    sets = read_sets(new, {}, notes)
+    sets = read_sets(new, {}, notes, list(metrics_of(after).get("per_class") or ()))
     if "val" not in sets:
         raise ConfigError(notes or [f"{after}: the run has no validation set"])
     names = _short_names(before, after)
@@ -106,15 +122,16 @@ def _sections(compared: Compared, names: Sequence[str]) -> list[Section]:
         for each in compared.differences
     ]
     rows: list[Sequence[Cell]] = [
-        [each.name, each.before, each.after, each.change, f"{each.low:+.3f} … {each.high:+.3f}", _verdict(each)]
+        [each.name, each.before, each.after, Change(each.change), f"{each.low:+.3f} … {each.high:+.3f}", _verdict(each)]
         for each in compared.differences
     ]
     text = (
         f"The interval holds the change with a confidence of 95 %: images were drawn anew {RESAMPLES} times, and both runs "
         "measured on the same draw. When it holds 0, the change may be chance."
     )
-    header = ["", names[0], names[1], "change", "interval of the change", ""]
-    classes: list[list[Cell]] = [[name, old, new, new - old] for name, old, new in compared.classes]
+    header = ["number", names[0], names[1], "change", "interval of the change", "verdict"]
+    measured = sorted(compared.classes, key=lambda row: row[1] != row[1])  # those without images last
+    classes: list[list[Cell]] = [[name, old, new, Change(new - old)] for name, old, new in measured]
     better, worse = _ends(compared)
     return [
         Section("Summary", [Numbers(numbers), Text(text), Table("All images", header, rows)]),
@@ -122,9 +139,9 @@ def _sections(compared: Compared, names: Sequence[str]) -> list[Section]:
         Section(
             "Better and worse",
             [
-                Text("An image is better when it has fewer errors than before, each run from the score on that suits it best."),
-                Table("The most improved", ["picture", "fewer errors"], better),
-                Table("The most worsened", ["picture", "more errors"], worse),
+                Text(f"An image is better when {compared.words.when}."),
+                Table("The most improved", ["picture", compared.words.gained], better),
+                Table("The most worsened", ["picture", compared.words.lost], worse),
             ],
         ),
         Section("Pictures", [compared.gallery]),
@@ -147,9 +164,9 @@ def _count(gain: float) -> Cell:
 
 
 def _verdict(difference: Difference) -> str:
-    if not difference.low <= 0 <= difference.high:
-        return "greater" if difference.change > 0 else "smaller"
-    return "may be chance"
+    if difference.low <= 0 <= difference.high:
+        return "may be chance"
+    return "worse" if (difference.change > 0) == ("error" in difference.name) else "better"
 
 
 def _facts(before: Path, after: Path) -> dict[str, str]:
@@ -174,7 +191,8 @@ def _detectors(before: Path, after: Path, dataset: DetectionDataset, names: Sequ
     aps = [each.ap[..., 0].mean(axis=0).tolist() for each in diagnoses]
     gallery = detection_gallery(dataset, truth, new, diagnoses[1], after, (old, diagnoses[0]), names)
     classes = list(zip(truth.names, *aps, strict=True))
-    return Compared(compare_detections(truth, old, new), "AP", classes, gains.astype(np.float64), gallery)
+    words = Words("it has fewer errors than before, each run from the score on that suits it best", *_ERRORS)
+    return Compared(compare_detections(truth, old, new), words, "AP", classes, gains.astype(np.float64), gallery)
 
 
 def _classifiers(before: Path, after: Path, dataset: ClassificationDataset, names: Sequence[str]) -> Compared:
@@ -186,7 +204,8 @@ def _classifiers(before: Path, after: Path, dataset: ClassificationDataset, name
     wrong = [(each.probabilities.argmax(1) != each.labels).astype(np.float64) for each in (old, new)]
     gallery = classification_gallery(new, dataset.path, dataset.load, after, old, names)
     classes = _by_class(new.names, new.labels, wrong)
-    return Compared([compare_means("top-1 error", *wrong)], "top-1 error", classes, wrong[0] - wrong[1], gallery)
+    words = Words("its class is right now and was wrong before", *_ERRORS)
+    return Compared([compare_means("top-1 error", *wrong)], words, "top-1 error", classes, wrong[0] - wrong[1], gallery)
 
 
 def _by_class(names: Sequence[str], labels: Integers, sides: Sequence[Floats]) -> list[tuple[str, float, float]]:
@@ -202,6 +221,7 @@ def _by_class(names: Sequence[str], labels: Integers, sides: Sequence[Floats]) -
 def _localizers(before: Path, after: Path, dataset: LocalizedImages, names: Sequence[str]) -> Compared:
     old, new = (read_localizations(folder / "predictions.json", dataset.names, len(dataset)) for folder in (before, after))
     hits = hits_of(old, dataset), hits_of(new, dataset)
+    dataset = replace(dataset, names=spoken_names(dataset.names, dataset.path(0)))
     both = ~np.isnan(hits[0].overlap) & ~np.isnan(hits[1].overlap)
     overlaps = [each.overlap[both] for each in hits]
     wrong = [(each < IOU).astype(np.float64) for each in overlaps]
@@ -209,7 +229,8 @@ def _localizers(before: Path, after: Path, dataset: LocalizedImages, names: Sequ
     gains = np.zeros(len(dataset))
     gains[both] = overlaps[1] - overlaps[0]
     gallery = localization_gallery(dataset, new, after, old, names)
-    return Compared(differences, "mean IoU", _by_class(dataset.names, dataset.labels[both], overlaps), gains, gallery)
+    words = Words("the box of its own class has a greater IoU than before", "IoU gained", "IoU lost")
+    return Compared(differences, words, "mean IoU", _by_class(dataset.names, dataset.labels[both], overlaps), gains, gallery)
 
 
 _COMPARED: dict[str, Callable[[Path, Path, Any, Sequence[str]], Compared]] = {

@@ -54,8 +54,9 @@ def key_numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
 def counted_numbers(truth: GroundTruth, curves: Mapping[str, ScoreCurve], diagnosis: Diagnosis) -> list[Number]:
     """Counts, and what the best score gives."""
     point = curves[ALL].at(diagnosis.score)
+    best = (f"{diagnosis.score:.2f}", f"F1 {point.f1:.3f}, the greatest") if point.right else ("–", "no detection is right")
     return [
-        Number("best score", f"{diagnosis.score:.2f}", f"F1 {point.f1:.3f}, the greatest"),
+        Number("best score", *best),
         Number("precision there", _share(point.precision), _counted(point.wrong, "detection", "wrong")),
         Number("recall there", _share(point.recall), _counted(point.missed, "object", "missed")),
         Number("images", f"{len(truth.image_ids):,}", f"{int((~truth.crowd).sum()):,} objects"),
@@ -72,6 +73,7 @@ def ap_section(truth: GroundTruth, diagnosis: Diagnosis, curves: Mapping[str, Sc
         sizes = [_mean(ap[:, category, size]) for size in (1, 2, 3)]
         values = [_mean(ap[:, category, 0]), ap[0, category, 0], ap[5, category, 0], *sizes]
         rows.append([name, curve.objects, detections, *map(float, values)])
+    rows.sort(key=lambda row: not row[1])  # those without objects last
     header = ["class", "objects", "detections", "AP", "AP50", "AP75", "AP small", "AP medium", "AP large"]
     over_iou = {ALL: View([Line("AP", IOUS.tolist(), _means(ap[:, :, 0]))])}
     over_iou |= {

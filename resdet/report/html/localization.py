@@ -58,8 +58,10 @@ def read_localizations(path: Path, names: Sequence[str], images: int) -> list[Lo
 
 def localization_sections(metrics: Mapping[str, Any], hits: LocalizationHits) -> list[Section]:
     """The distribution of IoUs, the causes of errors, and the classes."""
-    rows = [[name, *(each.get(column) for column in _COLUMNS)] for name, each in metrics.get("per_class", {}).items()]
-    sections = [Section("Classes", [Table("By class", ["class", *_COLUMNS.values()], rows)])]
+    classes = metrics.get("per_class", {})
+    columns = [name for name in _COLUMNS if any(each.get(name) is not None for each in classes.values())]
+    rows = [[name, *(each.get(column) for column in columns)] for name, each in classes.items()]
+    sections = [Section("Classes", [Table("By class", ["class", *(_COLUMNS[name] for name in columns)], rows)])]
     overlap = hits.overlap[~np.isnan(hits.overlap)]
     if len(overlap):
         sections.insert(0, _overlaps(overlap))
@@ -117,7 +119,7 @@ def localization_gallery(
         pictures.append(Picture(*each, truth if label != UNLABELLED else [], now, then))
     names = distinct_names(dataset.names, range(len(dataset.names)))
     notes = notes_on(shown, len(dataset))
-    return Gallery(pictures, names, KINDS, 0.0, sizes=False, notes=notes, runs=runs, unit="IoU")
+    return Gallery(pictures, names, KINDS, 0.0, notes, runs, "IoU", {"farthest": "farthest box first"}, single=True)
 
 
 def _at(said: Sequence[Found] | None) -> float | None:

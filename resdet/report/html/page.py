@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from resdet.files import write_text
-from resdet.report.html.blocks import Chart, Charts, Found, Gallery, Look, Page, Picture, Truth, View
+from resdet.report.html.blocks import Change, Chart, Charts, Found, Gallery, Look, Page, Picture, Truth, View
 from resdet.version import __version__
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -76,7 +76,7 @@ def cell_text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:+.3f}" if isinstance(value, Change) else f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -133,7 +133,7 @@ def _gallery(gallery: Gallery) -> dict[str, Any]:
         "names": list(gallery.names),
         "kinds": list(gallery.kinds),
         "score": gallery.score,
-        "sizes": gallery.sizes,
+        "single": gallery.single,
         "runs": list(gallery.runs),
         "unit": gallery.unit,
         "pictures": [_picture(picture) for picture in gallery.pictures],

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from resdet.errors import DataError
+from resdet.files import places_below
 from resdet.images import read_image, read_size
 from resdet.report.html.thumbnails import MOST_PICTURES, Thumbnails
 
@@ -55,7 +56,7 @@ def shown_pictures(
         folder: the folder of the page.
     """
     paths = [path(index) for index in indices]
-    names = _names(paths)
+    names = [place.as_posix() for place in places_below(paths)] if paths else []
     thumbnail = Thumbnails(len(paths))
     found = []
     for index, file, name in zip(indices, paths, names, strict=True):
@@ -88,16 +89,6 @@ def _read(file: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
 
 def _loaded(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
     return image, (image.height, image.width)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    if len({str(path.parent) for path in paths}) <= 1:
-        return [path.name for path in paths]
-    try:
-        above = os.path.commonpath([os.path.abspath(path.parent) for path in paths])  # noqa: PTH100 - not through links
-        return [Path(os.path.relpath(path, above)).as_posix() for path in paths]
-    except ValueError:  # on several drives
-        return [path.as_posix() for path in paths]
 
 
 def _link(file: Path, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.data.formats.imagenet import spoken_names
 from resdet.data.localization import LocalizedImages
 from resdet.data.sources.classification import build_classification_dataset
 from resdet.data.sources.detection import build_dataset
@@ -25,7 +27,7 @@ from resdet.evaluation.predictions import Predictions, read_predictions
 from resdet.files import write_json
 from resdet.report.html import classification, detection, localization
 from resdet.report.html.blocks import Number, Numbers, Page, Section, Text
-from resdet.report.html.data_card import data_section, facts_of
+from resdet.report.html.data_card import Facts, data_section, facts_of
 from resdet.report.html.detection_gallery import detection_gallery
 from resdet.report.html.learning import learning_section
 from resdet.report.html.page import write_page
@@ -99,7 +101,7 @@ def write_report(folder: str | Path, config: RunFile, own: Mapping[str, Any] | N
     if (folder / "log.jsonl").is_file():
         sections += _learning(folder / "log.jsonl", notes)
     if sets:
-        sections.append(data_section({_WORDS[name]: facts_of(sets[name]) for name in _WORDS if name in sets}))
+        sections.append(data_section({_WORDS[name]: _spoken_facts(sets[name]) for name in _WORDS if name in sets}))
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     facts = {"task": config.task, "network": config.model.backbone.name, "folder": str(folder), "written": now}
     page = Page(f"{kind.title} {folder.absolute().name}", facts, sections, notes)
@@ -119,6 +121,11 @@ def config_of(folder: str | Path) -> RunFile:
         if (place / "config.yaml").is_file():
             return load_config(place / "config.yaml")
     raise ConfigError(f"{folder}: holds no run: there is no config.yaml in it or in the folder above")
+
+
+def _spoken_facts(dataset: Any) -> Facts:
+    facts = facts_of(dataset)
+    return facts._replace(names=spoken_names(facts.names, dataset.path(0)) if facts.images else facts.names)
 
 
 def _summary(folder: Path, kind: Kind, counts: list[Number]) -> list[Section]:
@@ -150,7 +157,7 @@ def read_sets(config: RunFile, own: Mapping[str, Any], notes: list[str], measure
         warnings.simplefilter("ignore")  # what there is to say of the data was said when the run began
         for name, word in _WORDS.items():
             if name not in sets and _named(config, name):
-                names = sets["train"].names if "train" in sets else measured if name == "val" else None
+                names = sets["train"].names if "train" in sets else (measured or None) if name == "val" else None
                 try:
                     sets[name] = _read_set(config, name, names)
                 except ResdetError as error:
@@ -213,14 +220,16 @@ def read_fitting_predictions(folder: Path, dataset: ClassificationDataset) -> Pr
     predictions = read_predictions(path)
     if len(predictions.labels) != len(dataset):
         raise DataError(f"{path}: must hold a row for each of {len(dataset)} images, got {len(predictions.labels)}")
-    return predictions
+    return replace(predictions, names=spoken_names(predictions.names, dataset.path(0)))
 
 
 def _localization(folder: Path, dataset: LocalizedImages) -> Results:
     found = localization.read_localizations(folder / "predictions.json", dataset.names, len(dataset))
-    hits = localization.hits_of(found, dataset)
-    gallery = localization.localization_gallery(dataset, found, folder)
-    sections = [Section("Pictures", [gallery]), *localization.localization_sections(metrics_of(folder), hits)]
+    hits, metrics = localization.hits_of(found, dataset), metrics_of(folder)
+    spoken = dict(zip(dataset.names, spoken_names(dataset.names, dataset.path(0)), strict=True))
+    metrics["per_class"] = {spoken.get(name, name): row for name, row in (metrics.get("per_class") or {}).items()}
+    gallery = localization.localization_gallery(replace(dataset, names=tuple(spoken.values())), found, folder)
+    sections = [Section("Pictures", [gallery]), *localization.localization_sections(metrics, hits)]
     return Results(localization.localization_numbers(hits), sections, [])
 
 

@@ -100,5 +100,5 @@ def suspicion_section(listed: Sequence[Suspicion], truth: GroundTruth, gallery: 
         "some are mistakes of the annotation: look before you change anything. All are in label_suspicions.json."
     )
     header = ["picture", "what", "class", "annotated as", "score", "pixels"]
-    caption = f"The first {MOST_LISTED} of {len(listed):,}" if len(listed) > MOST_LISTED else "All of them"
+    caption = f"The first {MOST_LISTED} of {len(listed):,}" if len(listed) > MOST_LISTED else "Suspected labels"
     return Section("Suspected labels", [Text(text), Table(caption, header, rows[:MOST_LISTED])])

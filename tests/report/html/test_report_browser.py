@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from browsers import violations
+from browsing import choose, click, focused, names, press, texts
 from pages import NAMES, SCRIPT, small_gallery
 
 from resdet.evaluation.diagnosis import KINDS
 from resdet.report.html import Page, write_page
-from resdet.report.html.blocks import Chart, Charts, Found, Gallery, Line, Picture, Section, Truth, View
+from resdet.report.html.blocks import Found, Gallery, Picture, Section, Truth
 
 pytest.importorskip("selenium", reason="selenium is not installed")
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
 
@@ -26,36 +26,6 @@ def shown(driver: Any, page: Path) -> Any:
     driver.execute_script("localStorage.clear()")
     driver.get(page.as_uri())
     return driver
-
-
-def texts(browser: Any, selector: str) -> list[str]:
-    return [each.text for each in browser.find_elements("css selector", selector)]
-
-
-def names(browser: Any) -> list[str]:
-    return texts(browser, ".card .name")
-
-
-def choose(browser: Any, name: str, value: str) -> None:
-    """Choose or type as a user does, at the gallery's filters."""
-    browser.execute_script(
-        "const each = document.querySelector(`.filters [name=${arguments[0]}]`); each.value = arguments[1];"
-        "each.dispatchEvent(new Event('input', {bubbles: true}));",
-        name,
-        value,
-    )
-
-
-def click(browser: Any, selector: str, number: int = 0) -> None:
-    browser.execute_script("document.querySelectorAll(arguments[0])[arguments[1]].click()", selector, number)
-
-
-def press(browser: Any, *keys: str) -> None:
-    ActionChains(browser).send_keys(*keys).perform()
-
-
-def focused(browser: Any) -> str:
-    return browser.execute_script("const e = document.activeElement; return e.id || e.className || e.tagName")
 
 
 def test_the_worst_pictures_come_first_with_their_counts(shown: Any) -> None:
@@ -174,6 +144,9 @@ def test_light_and_dark(shown: Any) -> None:
     assert (shown.execute_script(paper), button.get_attribute("aria-pressed")) == (dark, "true")
     shown.refresh()
     assert shown.execute_script(paper) == dark  # it is remembered
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert shown.execute_script(paper) == "rgb(255, 255, 255)"  # light letters would be lost on paper
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     shown.find_element("id", "theme").click()
     assert shown.execute_script(paper) == "rgb(255, 255, 255)"
 
@@ -201,33 +174,6 @@ def test_charts_follow_the_choice(shown: Any) -> None:
     assert "A line. It rises and falls." in [
         each.get_attribute("aria-label") for each in shown.find_elements("css selector", ".chart")
     ]
-
-
-def test_places_of_an_axis(driver: Any, tmp_path: Path) -> None:
-    views = [View([Line("", [256, 256], [1, 1])]), View([Line("", [10000, 10300], [0, 1])])]
-    charts = Charts([Chart(name, "", "", {"": view}, name, None, (0, 1)) for name, view in zip("ab", views, strict=True)])
-    path = write_page(tmp_path / "axes.html", Page("Axes", {}, [Section("All", [charts])]))
-    driver.get(path.as_uri())
-    below = (
-        "return [...document.querySelectorAll('.chart')].map((each) => [...each.querySelectorAll('text[text-anchor=middle]')]"
-    )
-    drawn = driver.execute_script(f"{below}.map((text) => text.textContent).filter((text) => text))")
-    assert drawn == [["256"], ["10000", "10050", "10100", "10150", "10200", "10250", "10300"]]
-
-
-def test_a_name_does_not_hide_a_small_object(driver: Any, tmp_path: Path) -> None:
-    truth = [Truth(0, None, False, 0, (5, y, 6, 6)) for y in (2, 60, 143)]
-    found = [Found(1, 0.9, 5, 0, (80, y, 6, 6)) for y in (2, 60, 143)]
-    gallery = Gallery([Picture(0, "a.png", "", 200, 150, b"", truth, found)], NAMES, KINDS, 0.5)
-    driver.get(write_page(tmp_path / "small.html", Page("Small", {}, [Section("Pictures", [gallery])])).as_uri())
-    click(driver, ".card")
-    lines = "return [...document.querySelectorAll('#viewer .stage text')].map((each) => Number(each.getAttribute('y')))"
-    wrong, missed = (sorted(driver.execute_script(lines)[part]) for part in (slice(3), slice(3, 6)))
-    assert wrong[0] > 8  # below, at the top of the picture
-    assert wrong[1:] == [pytest.approx(y, abs=2) for y in (60, 143)]  # above
-    assert missed[0] > 8
-    assert missed[1] > 66
-    assert missed[2] < 149  # at the bottom there is no room
 
 
 def test_names_are_text(shown: Any) -> None:

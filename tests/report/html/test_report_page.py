@@ -119,6 +119,17 @@ def test_a_page_without_a_gallery() -> None:
     assert '"gallery":null' in text
 
 
+def test_a_long_table_says_how_much_of_it_is_printed() -> None:
+    tables = [
+        Table("Long", ["class"], [[each] for each in range(1001)]),
+        Table("Short", ["class"], [[each] for each in range(100)]),
+    ]
+    text = page_html(Page("Plain", {}, [Section("Numbers", tables)]))
+    assert text.count("Printed: the first") == 1
+    assert "Printed: the first 100 of 1,001 rows." in text
+    assert ".sortable tbody tr:nth-child(n+101) { display: none; }" in text.partition("@media print {")[2]
+
+
 def test_five_thousand_pictures_fit_into_30_mb() -> None:
     generator = np.random.default_rng(0)
     share = Thumbnails(MOST_PICTURES).share

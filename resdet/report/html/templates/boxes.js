@@ -24,13 +24,15 @@ report.boxes = (() => {
     return found;
   }
 
+  /** How many are right, wrong and missed; a picture with one answer is right or wrong, and what it missed is no error more. */
   const tally = (list) => {
     const counts = { right: 0, wrong: 0, missed: 0 };
     for (const item of list) if (item.state in counts) counts[item.state] += 1;
-    return counts;
+    return gallery.single ? { right: counts.right, wrong: Math.min(1, counts.wrong + counts.missed), missed: 0 } : counts;
   };
 
   function name(item) {
+    if (item.score === null && !item.box.length) return ["true class", gallery.names[item.label], ""];
     const kind = item.state === "wrong" ? `wrong: ${gallery.kinds[item.kind]}` : { right: "right", missed: "missed", truth: "found object", leftout: "not counted" }[item.state];
     return [kind, gallery.names[item.label], item.score === null ? "" : item.score.toFixed(2)];
   }

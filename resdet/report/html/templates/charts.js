@@ -63,7 +63,8 @@
       const [low, high] = [Math.min(y(0), y(value)), Math.max(y(0), y(value))];
       const wide = x(to) - x(from);
       const bar = element("rect", { class: "bar", x: x(from) + wide * 0.06, width: wide * 0.88, y: low, height: high - low, fill: color(series) });
-      bar.append(element("title", {}, shown(value)));
+      const tick = chart.ticks[Math.floor((from + to) / 2)]; /* not all have room below the axis */
+      bar.append(element("title", {}, tick ? `${tick}: ${shown(value)}` : shown(value)));
       plot.append(bar);
     }
     const lines = view.bars.length ? 1 : 0; /* a line over bars has another colour */

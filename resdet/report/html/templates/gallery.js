@@ -31,10 +31,12 @@ report.gallery = (() => {
     const found = [];
     data.pictures.forEach((picture, index) => {
       if (wanted.text && !picture[0].toLowerCase().includes(wanted.text)) return;
-      const items = boxes.items(picture, state.score).filter((item) => fits(item, wanted));
+      const all = boxes.items(picture, state.score);
+      const items = all.filter((item) => fits(item, wanted));
       if (!items.length && !free) return;
+      if (data.single && picture[5].length && !all.some((item) => item.score !== null)) return; /* its answer is below the score */
       const tally = boxes.tally(items);
-      const wrong = items.filter((item) => item.state === "wrong").map((item) => item.score);
+      const wrong = (data.single ? all : items).filter((item) => item.state === "wrong").map((item) => item.score);
       const entry = { index, tally, errors: tally.wrong + tally.missed, surest: Math.max(0, ...wrong) };
       if (pairs) {
         const before = boxes.tally(boxes.items(picture, state.score, 6).filter((item) => fits(item, wanted)));
@@ -44,6 +46,7 @@ report.gallery = (() => {
     });
     const orders = {
       worst: (a, b) => b.errors - a.errors || b.surest - a.surest || a.index - b.index,
+      farthest: (a, b) => b.errors - a.errors || a.surest - b.surest || a.index - b.index,
       surest: (a, b) => b.surest - a.surest || b.errors - a.errors || a.index - b.index,
       better: (a, b) => b.gain - a.gain || a.index - b.index,
       worse: (a, b) => a.gain - b.gain || a.index - b.index,
@@ -56,28 +59,32 @@ report.gallery = (() => {
     const picture = data.pictures[index];
     const made = element("div", { class: "frame" });
     const address = boxes.thumbnail(index);
-    if (address) made.append(element("img", { src: address, alt: "", loading: "lazy", decoding: "async" }));
+    if (address) made.append(element("img", { src: address, alt: "", decoding: "async" }));
     else made.append(element("span", { class: "gone" }, "no picture here"));
     made.append(boxes.drawing(picture, boxes.items(picture, state.score, part)));
     return made;
   }
 
-  const words = (tally) => `${tally.right} right, ${tally.wrong} wrong, ${tally.missed} missed`;
+  const words = (tally) => `${tally.right} right, ${tally.wrong} wrong${data.single ? "" : `, ${tally.missed} missed`}`;
 
-  function card({ index, tally }) {
+  function card({ index, tally, gain }) {
     const picture = data.pictures[index];
-    const text = pairs || picture[5].some((row) => row.length > 4) || picture[4].some((row) => row.length > 4) ? words(tally) : said(picture);
+    const change = pairs ? `, errors ${tally.wrong + tally.missed + gain} → ${tally.wrong + tally.missed}` : "";
+    const text = data.single ? (pairs ? [6, 5] : [5]).map((part) => said(picture, part)).join(" → ") : words(tally) + change;
     const pictures = pairs ? element("div", { class: "pair" }, frame(index, 6), frame(index, 5)) : frame(index, 5);
     const caption = element("div", { class: "words" }, element("span", { class: "name" }, picture[0]), element("span", { class: "tally" }, text));
     const open = element("button", { type: "button", class: "card", "data-picture": index }, pictures, caption);
     return element("li", {}, open);
   }
 
-  /** What a classifier says of a picture, in words. */
-  function said(picture) {
-    const truth = picture[4].map((row) => data.names[row[0]]).join(", ");
-    const best = picture[5][0];
-    return best ? `${truth || "unknown"}: said ${data.names[best[0]]} ${(best[1] / 1000).toFixed(2)}` : truth;
+  /** The one answer to a picture, in words. */
+  function said(picture, part) {
+    const truth = picture[4].length ? picture[4][0][0] : -1; /* all objects are of one class */
+    if (!picture[part].length) return truth < 0 ? "nothing said" : `nothing said, is ${data.names[truth]}`;
+    const [label, score, kind] = picture[part][0];
+    const sign = truth < 0 ? "" : kind === 0 ? "✓ " : "✗ ";
+    const right = truth < 0 || truth === label ? "" : `, is ${data.names[truth]}`;
+    return `${sign}${data.names[label]} (${data.unit} ${(score / 1000).toFixed(2)})${right}`;
   }
 
   function add() {

@@ -13,6 +13,7 @@
   let opener = null;
 
   const parts = () => (data.runs.length ? [6, 5] : [5]);
+  const run = (part) => data.runs[part === 6 ? 0 : 1];
   const on = (name) => dialog.querySelector(`input[name=${name}]`).checked;
 
   /** Put the original into the frame, and the thumbnail where the original cannot be had. */
@@ -28,7 +29,7 @@
     image.src = picture[1] || thumbnail;
     frame.append(image, element("svg"));
     const made = element("div", { class: "stage", "data-part": part }, frame);
-    if (data.runs.length) made.append(element("span", { class: "run" }, data.runs[part === 6 ? 0 : 1]));
+    if (data.runs.length) made.append(element("span", { class: "run" }, run(part)));
     return made;
   }
 
@@ -40,12 +41,17 @@
       const scale = Math.min(each.clientWidth / picture[2], each.clientHeight / picture[3]) || 1;
       each.querySelector("svg").replaceWith(boxes.drawing(picture, list, on("words") ? WORDS / scale : 0));
     }
-    const items = boxes.items(picture, gallery.state.score);
+    dialog.querySelector(".items tbody").replaceChildren(...parts().flatMap(rows));
+  }
+
+  /** The rows of the list: what a run found, below its name when there are two. */
+  function rows(part) {
     const order = ["wrong", "missed", "right", "leftout", "truth"];
-    const listed = items.filter((item) => item.state !== "truth" || !item.box.length);
+    const listed = boxes.items(data.pictures[current], gallery.state.score, part).filter((item) => item.state !== "truth" || !item.box.length);
     listed.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (b.score || 0) - (a.score || 0));
-    const rows = listed.map((item) => element("tr", {}, ...boxes.name(item).map((text) => element("td", {}, text))));
-    dialog.querySelector(".items tbody").replaceChildren(...rows);
+    const made = listed.map((item) => element("tr", {}, ...boxes.name(item).map((text) => element("td", {}, text))));
+    const head = data.runs.length ? [element("tr", {}, element("th", { colspan: 3, scope: "rowgroup" }, run(part)))] : [];
+    return [...head, ...made];
   }
 
   function show(index) {
