@@ -1,6 +1,7 @@
 """The two stages, looked at in several ways, on images with their class given; prints the table of README.md.
 
-Usage: python measure.py DATA RPN [RCNN]   (the folder of the set; model files of both stages)
+Usage: python measure.py DATA RPN [RCNN]   (the folder of Tiny-ImageNet's ten classes, or one of ``resdet data make shapes``;
+model files of both stages)
 
 A row's second error is the standard error of its difference to the first row, by drawing the images anew 1,000 times, with
 replacement, the same draw for both (paired bootstrap).
@@ -9,12 +10,14 @@ replacement, the same draw for both (paired bootstrap).
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import resdet
-from resdet.data.formats.tiny_imagenet import read_tiny_imagenet
+from resdet.config.schema import LocalizationSourceConfig
+from resdet.data.sources.localization import build_localization_dataset
 from resdet.evaluation.constant_box import constant_box_error
 from resdet.evaluation.localization import Localization, localization_hits
 from resdet.inference.localizer import Localizer
@@ -33,12 +36,20 @@ ROWS: dict[str, tuple[int, dict[str, Any]]] = {
 DRAWS = 1000
 
 
+def source(data: str, split: str) -> LocalizationSourceConfig:
+    """A data set of the folder, of either kind."""
+    annotations = Path(data) / "annotations" / f"instances_{split}.json"
+    if not annotations.is_file():
+        return LocalizationSourceConfig(format="tiny_imagenet", root=data, split=split)
+    return LocalizationSourceConfig(format="coco", root=f"{data}/images/{split}", annotations=str(annotations))
+
+
 def measure(data: str, paths: list[str]) -> None:
     """Print the table."""
-    val = read_tiny_imagenet(data, "val")
+    train, val = (build_localization_dataset(source(data, split)) for split in ("train", "val"))
     indices = [index for index in range(len(val)) if len(val.boxes(index))]
     labels, boxes = [val.label(index) for index in indices], [val.boxes(index) for index in indices]
-    constant = constant_box_error(read_tiny_imagenet(data, "train"), val)
+    constant = constant_box_error(train, val)
     print(f"| the mean box of the class, of the training set | {100 * (constant or 0):.1f} | | |")
     draws = np.random.default_rng(0).integers(len(indices), size=(DRAWS, len(indices)))
     first = None
