@@ -46,7 +46,7 @@ def test_the_options_of_a_source_are_told_once() -> None:
     [
         ("task", "detection"),
         ("model.rpn.nms_thresh", "0 … 1"),
-        ("model.backbone.width", "0 … "),
+        ("model.backbone.width", "0 … 65536"),
         ("model.roi.pooling", "align, align_v1, pool"),
         ("from_scratch", ""),
     ],

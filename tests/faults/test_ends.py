@@ -14,7 +14,7 @@ import pytest
 from resdet.engine.progress import LiveDisplay, PlainDisplay
 from resdet.engine.run_folder import open_run
 from resdet.engine.signals import StopSignals
-from resdet.files import atomic_write, remove_unfinished, unfinished_folder
+from resdet.files import atomic_write, remove_unfinished, unfinished_folder, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals as POSIX has them")
@@ -66,6 +66,16 @@ def test_training_goes_on_without_its_display(number: int, display: type[PlainDi
     shown.close()
 
 
+def test_a_command_whose_standard_error_was_closed_ended_in_a_traceback_and_gave_its_number_to_a_file(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; os.close(2); os.close(1); sys.stderr = sys.stdout = None; "
+        "from resdet.cli import main; status = main(['data', 'make', 'shapes', '--train', '0', sys.argv[1]]); "
+        "file = open(sys.argv[1] + '.txt', 'w'); sys.exit(status if file.fileno() > 2 and sys.stderr.isatty() is False else 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "x")], cwd=ROOT, timeout=900, check=False)
+    assert done.returncode == 2
+
+
 def killed_while_writing(folder: Path) -> Path:
     """What a process leaves that is killed while it writes ``folder/state.pt``."""
     program = (
@@ -106,6 +116,31 @@ def test_the_folder_that_a_killed_process_was_making_was_never_removed(tmp_path:
         assert not left.exists()
         assert list(tmp_path.iterdir()) == [folder]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_picture_stayed_in_the_folders_of_an_output_that_was_written_again(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign" / "photo.jpg"
+    output = tmp_path / "crops" / "cat"
+    for folder in (foreign.parent, output):
+        folder.mkdir(parents=True)
+    foreign.touch()
+    old, young, link = (output / f".{name}.jpg.abcdefgh.resdet-unfinished" for name in ("old", "young", "link"))
+    old.touch()
+    young.touch()
+    link.symlink_to(foreign.parent)
+    for path in (old, link):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    write_text(output / "1.txt", "a crop")
+    assert sorted(output.iterdir()) == [young, output / "1.txt"]
+    assert foreign.exists(), "a link is removed, and not what it leads to"
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".txt", "é" * 125 + ".txt"])
+def test_a_file_whose_name_is_as_long_as_names_may_be_could_not_be_written(name: str, tmp_path: Path) -> None:
+    write_text(tmp_path / name, "x")
+    with unfinished_folder(tmp_path / f"{name[:-4]}.new"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_run_removes_what_a_killed_run_left_at_once_for_it_holds_the_folder(tmp_path: Path) -> None:

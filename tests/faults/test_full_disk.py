@@ -79,12 +79,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from resdet.data.synthetic.scenes import make_shapes
-from resdet.report.predictions import save_picture
+from resdet.prediction.written import VideoFile, save_picture
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8))
+def film():
+    with VideoFile(Path("clip.mp4"), 25) as video:
+        for _ in range(5):
+            video.write(noise)
+
 for write in (
+    film,
     lambda: save_picture(noise, Path("picture.jpg")),
     lambda: save_picture(noise, Path("picture.png")),
     lambda: make_shapes("shapes", train=1, val=1, size=256, seed=0),
@@ -97,7 +103,7 @@ for write in (
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of a process as Linux has them")
-def test_a_jpeg_of_which_the_last_block_has_no_room_is_told_and_not_cut(tmp_path: Path) -> None:
+def test_a_picture_or_video_of_which_the_last_block_has_no_room_is_told_and_not_cut(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", LAST_BLOCK],
@@ -109,5 +115,6 @@ def test_a_jpeg_of_which_the_last_block_has_no_room_is_told_and_not_cut(tmp_path
         check=False,
     )
     names = ("picture.jpg", "picture.png", "shapes")
-    assert done.stdout.splitlines() == [f"{name} {errno.EFBIG}" for name in names], done.stderr
+    expected = [f"clip.mp4 {errno.EIO}", *(f"{name} {errno.EFBIG}" for name in names)]
+    assert done.stdout.splitlines() == expected, done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -130,8 +130,10 @@ def test_numbers_of_thousands_of_digits_are_told(tmp_path: Path) -> None:
 def test_numbers_of_workers_and_images_that_no_machine_has_are_told(tmp_path: Path) -> None:
     run = tmp_path / "a.yaml"
     run.write_text("task: classification\ndata: {workers: 1000000000}\nrun: {batch: 100000000000}\n")
-    lines = told(load_config, run).splitlines()
+    lines = told(load_config, run, ["data.test_short_side=40000", "run.log_every=100000000000000000000"]).splitlines()
     assert f"{run}: option 'data.workers' must be at most 1024, got 1000000000" in lines
+    assert f"{run}: option 'data.test_short_side' must be at most 16384, got 40000" in lines
+    assert f"{run}: option 'run.log_every' must be at most 9.22337e+18, got 100000000000000000000" in lines
     assert f"{run}: option 'run.batch' must be at most 1e+06, got 100000000000" in lines
 
 

@@ -113,7 +113,7 @@ def test_all_options_of_the_data_together(
     }
     config = Path(run_file(detection_values, options))
     assert main(command(config, tmp_path / "whole")) == 0
-    assert f"detector from {detector_run / 'model.safetensors'}:\nloaded" in caplog.text
+    assert f"detector from {detector_run / 'model.safetensors'}: loaded" in caplog.text
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CheckpointHook, "after_step", killed_before_save("broken", "5"))
         with pytest.raises(KilledError):

@@ -66,8 +66,9 @@ def test_predict_on_other_formats_and_equal_names(detector_run: Path, tmp_path: 
     assert (
         main(["predict", "--weights", str(detector_run / "model.safetensors"), "--output", str(tmp_path / "out"), pattern]) == 0
     )
-    sizes = {path.name: Image.open(path).size for path in (tmp_path / "out").glob("*.png")}
-    assert sizes == {"x.png": (50, 40), "x_2.png": (44, 33), "x_3.png": (40, 50)}
+    out = tmp_path / "out"
+    sizes = {path.relative_to(out).as_posix(): Image.open(path).size for path in out.rglob("*.png")}
+    assert sizes == {"a/x.png": (50, 40), "b/x.png": (44, 33), "b/x_2.png": (40, 50)}
 
 
 def test_predict_names_pictures(classifier_run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

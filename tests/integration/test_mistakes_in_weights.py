@@ -111,7 +111,7 @@ WEIGHTS = [
         "predict with a foreign file",
         lambda lab: lab.predict(lab.crops / "red", weights=foreign_safetensors(lab)),
         2,
-        r"foreign\.safetensors: holds weights without a resdet card; name it as `model\.backbone\.weights`",
+        r"foreign\.safetensors: holds weights without a resdet card: `resdet convert` makes a model file of it",
     ),
     row(
         "predict with half a file",
