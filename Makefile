@@ -74,9 +74,11 @@ demo-photos: $(RUNTIME)
 	@echo "Pictures:    demo/photos/report/detections.png (beside the ground truth), demo/photos/report/curves.png"
 	@echo "Next:        $(PY) -m resdet predict --weights demo/photos/model.safetensors OTHER_PHOTOS --output demo/photos/found"
 
+# one more than there are processors, for some tests wait for processes and for time to pass
+test: WORKERS = $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) + 1)')
 test: $(DEVELOPMENT)
 	@mkdir -p build
-	$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal --basetemp build/pytest
+	$(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal --basetemp build/pytest
 
 test-kernels: $(DEVELOPMENT)
 	@mkdir -p build
