@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import warnings
 from collections import Counter
@@ -184,7 +185,8 @@ def _image_folder(file: Path) -> Path:
 def _present(folder: Path, paths: Sequence[str]) -> int:
     """How many of the paths are images of the folder, with or without their suffix."""
     usable = [folder / path for path in paths if path and "\0" not in path and len(path) < 1000]
-    return sum(path.is_file() or bool(same_stem(path) if not is_image_name(path.name) else ()) for path in usable)
+    # os.path.isfile is False, not an error, for a name too long
+    return sum(os.path.isfile(path) or (not is_image_name(path.name) and bool(same_stem(path))) for path in usable)  # noqa: PTH113
 
 
 def _first_paths(file: Path) -> list[str]:
@@ -192,7 +194,7 @@ def _first_paths(file: Path) -> list[str]:
     text, key = beginning(file), _columns(file)["path"]
     if file.suffix.lower() == ".csv":
         lines = text.splitlines()[: _ROWS + 1]
-        table = csv.DictReader(lines, skipinitialspace=True, delimiter=delimiter_of(lines[0]))
+        table = csv.DictReader(lines, skipinitialspace=True, delimiter=delimiter_of(text))
         rows: list[Mapping[str, object]] = list(table)
     else:
         objects = re.findall(r"\{[^{}]*\}", text)[:_ROWS]
