@@ -47,12 +47,13 @@ def read_table(root: str | Path, annotations: str | Path, names: Sequence[str] |
         DataError: with every problem of the table and its images, by line.
     """
     path = Path(annotations)
-    builder = DatasetBuilder(str(path))
     text = _text(bounded(path))
     unnamed = _UNNAMED if is_box_row(columns_of(text)) else ()
     header = {name.lower(): name for name in unnamed or columns_of(text)}
-    comma = delimiter_of(text.partition("\n")[0]) != ","
+    comma = delimiter_of(text) != ","
     image, name, corners = _columns(path, header)
+    sides = corners[-1].lower() == _SIDES[-1]
+    builder = DatasetBuilder(str(path), cornered=not sides)
     size = [header[key] for key in ("height", "width") if key in header]
     fractions = "XMin" in header.values()
     group = [header["isgroupof"]] if fractions and "isgroupof" in header else []
@@ -62,9 +63,9 @@ def read_table(root: str | Path, annotations: str | Path, names: Sequence[str] |
     for line, (file, label, *fields) in read_csv(path, wanted, builder.problems, header=unnamed):
         where = f"{path}: line {line}"
         try:
-            box = _box(fields[:4], comma, sides=corners[-1].lower() == _SIDES[-1])
-            sides = fields[4 + len(group) :]
-            height, width = (int(_number(side or "0", comma)) for side in sides) if sides else (0, 0)
+            box = _box(fields[:4], comma, sides=sides)
+            given = fields[4 + len(group) :]
+            height, width = (int(_number(side or "0", comma)) for side in given) if given else (0, 0)
         except (ValueError, OverflowError):
             builder.problems.append(f"{where}: {','.join(wanted[2:])} must be numbers, got {','.join(fields):.80}")
             continue
