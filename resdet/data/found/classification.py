@@ -17,7 +17,7 @@ from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.image_list import SYNONYMS
 from resdet.data.formats.table import columns_of, delimiter_of, named_columns
 from resdet.data.found.kinds import beginning, kind_of
-from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened, part_named
+from resdet.data.found.paths import TRAIN, VAL, lone_folders, opened, part_named
 from resdet.errors import DataError
 from resdet.files import parse_json, walk_files
 
@@ -76,11 +76,7 @@ def _of_list(file: Path) -> FoundClasses | None:
 
 
 def _of_folder(root: Path) -> FoundClasses | None:
-    for look in _LOOKS:
-        if found := look(root):
-            return found
-    lone = lone_folder(root)
-    return _of_folder(lone) if lone else None
+    return next((found for folder in lone_folders(root) for look in _LOOKS if (found := look(folder))), None)
 
 
 def _parts(root: Path) -> FoundClasses | None:
@@ -100,11 +96,8 @@ def _part(root: Path, names: Sequence[str], least: int) -> tuple[str, FoundClass
     left = set(sub_folders(root))
     while name := part_named(left, names):
         left.remove(name)
-        chain = [root / name]
-        while inner := lone_folder(chain[-1]):
-            chain.append(inner)
-        held = {folder: len(class_folders(folder)) for folder in chain}
-        folder = next((each for count in (2, least) for each in chain if held[each] >= count), None)
+        held = {folder: len(class_folders(folder)) for folder in lone_folders(root / name)}
+        folder = next((each for count in (2, least) for each in held if held[each] >= count), None)
         if folder:
             classes = FoundClasses("folders of classes", _folder(folder), None, tuple(_left_out(folder)))
             return str(folder.relative_to(root)), classes

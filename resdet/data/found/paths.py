@@ -54,10 +54,12 @@ def _leads_back(link: Path) -> bool:
     return identity(link) in map(identity, link.absolute().parents)
 
 
-def lone_folder(root: Path) -> Path | None:
-    """The one folder in ``root`` that holds files, as archives often have around all; None when there are none or more."""
-    folders = [folder for folder in folders_of(root).values() if next(walk_files(folder), None)]
-    return folders[0] if len(folders) == 1 else None
+def lone_folders(root: Path) -> list[Path]:
+    """``root``, the one folder in it that holds files, as archives often have around all, the one in that, and so on."""
+    chain = [root]
+    while len(folders := [folder for folder in folders_of(chain[-1]).values() if next(walk_files(folder), None)]) == 1:
+        chain += folders
+    return chain
 
 
 def _unpacked(archive: Path) -> Path:
