@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from resdet.data.formats.exports.pictures import Picture, Shape, bounded, datase
 from resdet.data.formats.table import columns_of, delimiter_of, is_box_row, read_csv
 from resdet.data.inspection.finding import limits
 from resdet.errors import DataError
-from resdet.files import read_text, regular
+from resdet.files import read_text
 
 _IMAGE = ("filename", "file_name", "imageid", "image_id", "image", "image_name", "path", "image_path", "file")
 _CLASS = ("class", "labelname", "label", "label_name", "class_name", "category", "name")
@@ -128,8 +129,8 @@ def _descriptions(path: Path) -> dict[str, str]:
     """Open Images' names of its classes ("/m/01g317" is "Person"), where their file lies beside the table."""
     for found in sorted(path.parent.glob("*class-descriptions*.csv")):
         try:
-            with regular(bounded(found)).open(encoding="utf-8-sig", newline="") as file:
-                return {row[0].strip(): row[1].strip() for row in csv.reader(file) if len(row) == 2}
+            rows = csv.reader(io.StringIO(read_text(bounded(found)), newline=""))
+            return {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{found}: is not CSV that can be read: {error}") from error
     return {}
