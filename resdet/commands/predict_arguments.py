@@ -13,7 +13,9 @@ from resdet.errors import ConfigError
 # "pictures" and those of resdet.prediction.outputs, which is not imported for a help text: it takes a second
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
 # what has no meaning for a classifier, with what stands for "not given"
-_OF_DETECTORS = {"classes": None, "max_det": None, "short_side": None, "tile": None, "every": 1}
+_OF_DETECTORS = {
+    "score_thresh": 0.5, "classes": None, "max_det": None, "short_side": None, "tile": None, "overlap": 0.2, "every": 1,
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

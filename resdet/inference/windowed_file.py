@@ -10,6 +10,7 @@ from PIL import Image
 
 from resdet.errors import DataError
 from resdet.files import regular
+from resdet.wording import reason_of
 
 if TYPE_CHECKING:
     import pyvips
@@ -70,7 +71,7 @@ class WindowedFile:
         try:
             content = part.write_to_memory()
         except pyvips.Error as error:
-            raise DataError(f"{self._path}: cannot be read as an image: {' '.join(str(error).split())[:200]}") from error
+            raise DataError(f"{self._path}: cannot be read as an image: {reason_of(error, 200)}") from error
         array = np.frombuffer(content, np.uint8).reshape(part.height, part.width, part.bands)
         return Image.fromarray(array[:, :, :3] if part.bands > 2 else array[:, :, 0]).convert("RGB")
 

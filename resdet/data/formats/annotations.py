@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
-from resdet.data.inspection.readings import mistaken, reversed_corners
+from resdet.data.inspection.readings import mistaken, reversed_boxes
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few
@@ -45,11 +45,11 @@ class DatasetBuilder:
     """Collects the images and objects of one source.
 
     ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images. ``centred``:
-    the files hold the centres of boxes, as YOLO's do.
+    the files hold the centres of boxes, as YOLO's do; ``cornered``: two corners, as VOC's do; else a corner and the size.
     """
 
-    def __init__(self, source: str, *, centred: bool = False) -> None:
-        self.source, self.centred = source, centred
+    def __init__(self, source: str, *, centred: bool = False, cornered: bool = False) -> None:
+        self.source, self.centred, self.cornered = source, centred, cornered
         self.problems: list[str] = []
         self._files = ImageFiles(self.note)
         self._images: list[tuple[int, int, int]] = []  # of each image: id, height and width
@@ -207,11 +207,12 @@ class DatasetBuilder:
         boxes = np.concatenate([self._boxes, [box for _, box, _ in wrong]])
         given = [self.size(image)[::-1] for image in self._columns["owners"]] + [size for _, _, size in wrong]
         sizes = np.array(given, dtype=np.int64)
+        usual = "left, top, right, bottom" if self.cornered else "x, y, width, height in pixels"
         if self._reversed and not self.centred:
-            reading, usual = reversed_corners(boxes, sizes), "left, top, right, bottom"
+            reading = reversed_boxes(boxes, sizes, cornered=self.cornered)
         else:
             reading = mistaken(boxes, sizes, centred=self.centred)
-            usual = "centre and size" if self.centred else "x, y, width, height in pixels"
+            usual = "centre and size" if self.centred else usual
         if reading is None:
             return self.problems + [text for text, _, _ in self._astray]
         told = {text for text, _, _ in wrong}

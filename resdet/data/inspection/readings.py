@@ -94,18 +94,21 @@ _BY_NUMBERS = (
     Reading("boxes-as-hundredths", "hundredths of the sides", _shares_of(100), "none is above 100"),
 )
 _THOUSANDTHS = Reading("boxes-as-thousandths", "thousandths of the sides", _shares_of(1000))
+
+
+def _upright(boxes: Boxes, _: Sizes) -> Boxes:
+    return np.concatenate([boxes[:, :2] + np.minimum(boxes[:, 2:], 0), np.abs(boxes[:, 2:])], axis=1)
+
+
 _OF_REVERSED = (  # files that hold left, top, right and bottom
     Reading(
         "boxes-as-left-top",
         "left, top, width, height",
         lambda boxes, _: np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
     ),
-    Reading(
-        "boxes-as-corners",
-        "opposite corners in any order",
-        lambda boxes, _: np.concatenate([boxes[:, :2] + np.minimum(boxes[:, 2:], 0), np.abs(boxes[:, 2:])], axis=1),
-    ),
+    Reading("boxes-as-corners", "opposite corners in any order", _upright),
 )
+_OF_SIGNED = (Reading("boxes-as-corners", "any corner, and the way to the opposite one", _upright),)
 
 
 def mistaken(boxes: Boxes, sizes: NDArray[np.int64], *, centred: bool = False) -> Reading | None:
@@ -129,10 +132,16 @@ def mistaken(boxes: Boxes, sizes: NDArray[np.int64], *, centred: bool = False) -
     return _first_fit(readings, boxes, sizes)
 
 
-def reversed_corners(boxes: Boxes, sizes: Sizes) -> Reading | None:
-    """The convention in which all boxes lie in their images, when some end before they begin; arguments are as above."""
+def reversed_boxes(boxes: Boxes, sizes: Sizes, *, cornered: bool) -> Reading | None:
+    """The convention in which all boxes lie in their images, when some end before they begin.
+
+    Args:
+        boxes: as above.
+        sizes: as above.
+        cornered: the file holds two corners of each box, not one and the size.
+    """
     few = (boxes[:, 2:] < 0).any(1).sum() < _FEW
-    return None if few else _first_fit(_OF_REVERSED, boxes, sizes)
+    return None if few else _first_fit(_OF_REVERSED if cornered else _OF_SIGNED, boxes, sizes)
 
 
 def _first_fit(readings: Sequence[Reading], boxes: Boxes, sizes: Sizes) -> Reading | None:
