@@ -59,7 +59,7 @@ class Search:
 
 
 def prepared(model: Detector, search: Search, *, note: bool) -> Detector:
-    """The detector with this picture size and these windows; ``note``: say so where it gives no scores so low.
+    """The detector with this picture size and these windows; ``note``: say where it gives no scores so low, or not so many.
 
     Raises:
         ConfigError: for each class that the model does not know, and for the picture size of an exported model that resizes by
@@ -84,6 +84,10 @@ def prepared(model: Detector, search: Search, *, note: bool) -> Detector:
             f"note: the model gives no scores below {lowest:g}; model.test.score_thresh={search.score_thresh:g} would",
             error=True,
         )
+    most = None if isinstance(first, ExportedDetector) else first.roi_heads.postprocess.detections_per_image
+    if note and most and search.tile is None and (search.max_det or 0) > most:
+        wanted = f"model.test.detections_per_image={search.max_det}"
+        say(f"note: the model gives at most {most} objects of a picture; {wanted} would give more", error=True)
     return model
 
 

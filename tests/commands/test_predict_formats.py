@@ -178,5 +178,6 @@ def test_wrong_options(
 
 def test_a_classifier_has_its_own_file(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     weights = written_classifier(tmp_path / "c.safetensors")
-    assert predict(weights, folder, tmp_path / "out", "--format", "yolo") == 2
+    command = ["predict", "--weights", str(weights), str(folder), "--output", str(tmp_path / "out")]
+    assert main([*command, "--format", "yolo"]) == 2
     assert "--format yolo: for detectors" in capfd.readouterr().err
