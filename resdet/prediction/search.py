@@ -26,6 +26,7 @@ from resdet.prediction.written import (
     detection_row,
     detections_of,
     distinct_names,
+    fitted,
     refuse_to_overwrite,
     save_picture,
     written_suffix,
@@ -111,7 +112,7 @@ def search_files(model: Detector, search: Search, job: Job) -> None:
     """
     files, output, drawn = job.files, job.output, "pictures" in job.formats
     names = distinct_names([file.place for file in files])
-    targets = [output / f"{name}{written_suffix(file.path)}" for name, file in zip(names, files, strict=True)]
+    targets = [output / fitted(name, written_suffix(file.path)) for name, file in zip(names, files, strict=True)]
     if drawn:
         refuse_to_overwrite([file.path for file in files], targets)
     outputs = [OUTPUTS[name](output, model.names) for name in job.formats if name in OUTPUTS]
