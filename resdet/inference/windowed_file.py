@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,8 @@ class WindowedFile:
     def _open(self, access: str) -> pyvips.Image:
         import pyvips
 
-        return getattr(pyvips.Image, self._loader)(str(self._path), access=access, fail_on="truncated")
+        # as the system spells it: a name may hold bytes that are no text, which pyvips cannot encode
+        return getattr(pyvips.Image, self._loader)(os.fsencode(self._path), access=access, fail_on="truncated")
 
     def _pixels(self, part: pyvips.Image) -> Image.Image:
         import pyvips

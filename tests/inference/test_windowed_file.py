@@ -54,6 +54,17 @@ def test_windows_are_the_pixels_of_the_whole(name: str, tmp_path: Path) -> None:
         assert (np.asarray(found.crop(box)) == np.asarray(whole.crop(box))).all()
 
 
+@pytest.mark.parametrize("name", ["caf\udce9.png", "[page=2].png", "漢.png", "a:b,c.png"])
+def test_names_of_any_bytes(name: str, tmp_path: Path) -> None:
+    try:
+        photo(*SIZE).save(tmp_path / name)
+    except (OSError, UnicodeError):
+        pytest.skip("this system has no such name")
+    found = open_windows(tmp_path / name, least=0)
+    assert found is not None
+    assert found.crop((3, 4, 9, 8)).size == (6, 4)
+
+
 def test_the_overview_is_the_mean_of_squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windowed_file, "_OVERVIEW", 77)  # 310 // 77: four times smaller
     found = open_windows(save(tmp_path, "strips.tif"), least=0)

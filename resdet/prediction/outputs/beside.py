@@ -31,7 +31,9 @@ class YoloFiles(Output):
 
     def close(self) -> None:
         """See ``Output``."""
-        write_text(self.folder / "yolo" / "classes.txt", "".join(f"{' '.join(name.split())}\n" for name in self.names))
+        lines = "".join(f"{' '.join(name.split())}\n" for name in self.names)
+        # a name may hold what is no character
+        write_text(self.folder / "yolo" / "classes.txt", lines.encode("utf-8", "backslashreplace").decode())
 
 
 class VocFiles(Output):

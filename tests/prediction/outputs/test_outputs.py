@@ -166,3 +166,20 @@ def test_each_class_has_a_folder_of_its_own(found: Detections, tmp_path: Path) -
     output.close()
     crops = {path.relative_to(tmp_path / "crops").as_posix() for path in (tmp_path / "crops").rglob("*.png")}
     assert crops == {"A_b_2/x_1.png", "a_b/x_2.png"}
+
+
+def test_names_that_are_no_text(found: Detections, picture: Path, tmp_path: Path) -> None:
+    """A file whose name has bytes of another encoding and control characters, and a class whose name has a lone surrogate."""
+    names = ("\x01cat\udc80", "dog")
+    odd = replace(found, names=names, path=f"{tmp_path}/caf\udce9\x02\n.png", image=Image.open(picture))
+    for name, kind in OUTPUTS.items():
+        output = kind(tmp_path / name, names)
+        output.add(odd, "a")
+        output.close()
+    root = defusedxml.ElementTree.parse(tmp_path / "voc/voc/Annotations/a.xml").getroot()
+    assert root.findtext("filename") == "caf\\udce9\\x02\\n.png"
+    assert root.findtext("object[2]/name") == "\\x01cat\\udc80"
+    with (tmp_path / "csv/detections.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [f"{tmp_path}/caf\\udce9\x02\n.png"] * 2
+    assert json.loads((tmp_path / "json/predictions.json").read_text())[0]["file"] == odd.path
+    assert (tmp_path / "yolo/yolo/classes.txt").read_text(encoding="utf-8") == "\x01cat\\udc80\ndog\n"
