@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from resdet.commands.arguments import add_inference_arguments, is_override
@@ -77,6 +78,8 @@ def check_predict_arguments(args: argparse.Namespace) -> None:
             problems.append(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
     if (args.short_side or 0) > MAX_SIDE:
         problems.append(f"--short-side must be at most {MAX_SIDE}, got {args.short_side}")
+    if Path(args.output).exists() and not Path(args.output).is_dir():
+        problems.append(f"--output must be a folder, got the file {args.output}")
     if args.overlap is not None and args.tile is None:
         problems.append(f"--overlap is that of the windows of --tile, and there is no --tile; got --overlap {args.overlap:g}")
     if problems:

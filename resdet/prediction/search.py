@@ -35,6 +35,8 @@ from resdet.progress import track
 from resdet.structures import Detections
 from resdet.structures.showing import frame_of
 
+_COMPLETE = 0.9  # of the frames that a video's header speaks of
+
 
 @dataclass(frozen=True)
 class Search:
@@ -161,11 +163,14 @@ def _results(model: Detector, path: Path, search: Search) -> Generator[Detection
     """The detections of a picture, or of the frames of a video, each told."""
     frames = 0
     if has_frames(path):
-        for number, frame in track(video_frames(path, search.every), frame_count(path, search.every), f"frames of {path.name}"):
+        expected = frame_count(path, search.every)
+        for number, frame in track(video_frames(path, search.every), expected, f"frames of {path.name}"):
             for found in model.stream([frame], score_thresh=search.score_thresh):
                 frames += 1
                 yield replace(found.filter(classes=search.classes)[: search.max_det], image_id=number, path=str(path))
         say(f"{path}: {frames} frames")
+        if expected and frames < _COMPLETE * expected:  # of videos of a changing rate it is an estimate
+            say(f"note: {path}: its header speaks of {expected} frames; is the file cut off?", error=True)
         return
     for found in model.stream(path, score_thresh=search.score_thresh):
         chosen = found.filter(classes=search.classes)[: search.max_det]
