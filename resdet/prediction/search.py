@@ -172,6 +172,9 @@ def _results(model: Detector, path: Path, search: Search) -> Generator[Detection
         if expected and frames < _COMPLETE * expected:  # of videos of a changing rate it is an estimate
             say(f"note: {path}: its header speaks of {expected} frames; is the file cut off?", error=True)
         return
+    if model.tiles and (large := open_windows(path)):
+        count = len(model.tiles.windows((large.height, large.width)))
+        say(f"note: {path}: {large.width} x {large.height} pixels, searched in {count} windows", error=True)
     for found in model.stream(path, score_thresh=search.score_thresh):
         chosen = found.filter(classes=search.classes)[: search.max_det]
         yield chosen

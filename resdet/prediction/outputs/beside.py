@@ -16,6 +16,8 @@ from resdet.prediction.outputs.output import Output
 from resdet.prediction.written import fitted, numbered, save_picture
 from resdet.structures import Detections
 
+_MOST = 25_000_000  # pixels of a crop
+
 
 class YoloFiles(Output):
     """``yolo/labels/NAME.txt``: class, centre, width and height as fractions, confidence; ``yolo/classes.txt``: the names."""
@@ -75,6 +77,7 @@ class Crops(Output):
 
 
 def _crop(picture: Image.Image | WindowedFile, box: tuple[float, float, float, float]) -> Image.Image:
-    """The whole pixels that a box touches, one at least."""
+    """The whole pixels that a box touches, one at least; of a file that is read in windows a smaller copy of very many."""
     x1, y1 = int(box[0]), int(box[1])
-    return picture.crop((x1, y1, max(x1 + 1, -int(-box[2] // 1)), max(y1 + 1, -int(-box[3] // 1))))
+    whole = (x1, y1, max(x1 + 1, -int(-box[2] // 1)), max(y1 + 1, -int(-box[3] // 1)))
+    return picture.crop(whole, _MOST) if isinstance(picture, WindowedFile) else picture.crop(whole)
