@@ -11,7 +11,7 @@ from resdet.commands.arguments import separate_overrides
 from resdet.commands.common import print_results
 from resdet.commands.evaluate_arguments import add_arguments, check_with_config, needs_config, shares_of
 from resdet.commands.processes import launched, together
-from resdet.commands.score import score_folder, score_results
+from resdet.commands.score import EVALUATOR, score_folder, score_results
 from resdet.engine.run_lock import not_in_training
 from resdet.files import regular, write_text
 
@@ -81,7 +81,7 @@ def _run_models(
         classifiers=args.classifier,
         precision=args.precision,
         compiled=args.compile,
-        backend=args.evaluator,
+        backend=args.evaluator or EVALUATOR,
         runtime=args.runtime,
     )
     return evaluate_files(config, members, folder, options)
