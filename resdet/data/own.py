@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms.v2 import functional as F
 
 from resdet.data.dataset import DetectionDataset
 from resdet.errors import DataError
 from resdet.structures import Target
+from resdet.structures.pictures import to_image
 
 
 class IndexedDataset(Protocol):
@@ -140,10 +141,13 @@ def own_classification_dataset(items: IndexedDataset, names: Sequence[str]) -> O
         DataError: with every label that is out of range.
     """
     given = getattr(items, "targets", None)
-    labels = [int(label) for label in (given if given is not None else (items[index][1] for index in range(len(items))))]
+    what = type(items).__name__
+    labels = [
+        _label(label, f"{what}[{index}]")
+        for index, label in enumerate(given if given is not None else (_pair(items, index)[1] for index in range(len(items))))
+    ]
     wrong = [index for index, label in enumerate(labels) if not 0 <= label < len(names)]
     if wrong:
-        what = type(items).__name__
         raise DataError([f"{what}[{index}]: label must be 0 … {len(names) - 1}, got {labels[index]}" for index in wrong])
     return OwnClassificationDataset(items, tuple(names), tuple(labels))
 
@@ -156,27 +160,55 @@ def _checked(item: Any, classes: int) -> tuple[tuple[int, int], NDArray[np.float
     missing = [key for key in ("boxes", "labels") if key not in target]
     if missing:
         raise DataError(f"its target must have {' and '.join(map(repr, missing))}, got {sorted(map(str, target))}")
-    boxes = np.asarray(torch.as_tensor(target["boxes"]), np.float64).reshape(-1, 4)
-    labels = np.asarray(torch.as_tensor(target["labels"])).reshape(-1).astype(np.int64)
+    boxes, labels = (_numbers(key, target[key]) for key in ("boxes", "labels"))
     picture = _rgb(image, Path("image"))
     problems = []
-    if len(boxes) != len(labels):
-        problems.append(f"must have as many labels as boxes, got {len(labels)} and {len(boxes)}")
-    broken = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
-    problems += [f"box {row}: must be x1 < x2, y1 < y2, got {boxes[row].tolist()}" for row in np.flatnonzero(broken)]
-    outside = (labels < 0) | (labels >= classes)
-    problems += [f"label {row}: must be 0 … {classes - 1}, got {labels[row]}" for row in np.flatnonzero(outside)]
+    if boxes.size and boxes.shape[1:] != (4,):
+        problems.append(f"boxes must be (N, 4), got {boxes.shape}")
+    if labels.ndim > 1 or (labels != np.floor(labels)).any():
+        problems.append(f"labels must be N whole numbers, got {labels.tolist()!r:.80}")
     if problems:
         raise DataError(problems)
-    return (picture.height, picture.width), boxes, labels
+    boxes, classified = boxes.reshape(-1, 4), labels.reshape(-1).astype(np.int64)
+    if len(boxes) != len(classified):
+        problems.append(f"must have as many labels as boxes, got {len(classified)} and {len(boxes)}")
+    broken = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
+    problems += [f"box {row}: must be x1 < x2, y1 < y2, got {boxes[row].tolist()}" for row in np.flatnonzero(broken)]
+    outside = (classified < 0) | (classified >= classes)
+    problems += [f"label {row}: must be 0 … {classes - 1}, got {classified[row]}" for row in np.flatnonzero(outside)]
+    if problems:
+        raise DataError(problems)
+    return (picture.height, picture.width), boxes, classified
+
+
+def _pair(items: IndexedDataset, index: int) -> tuple[Any, Any]:
+    item = items[index]
+    if not (isinstance(item, (tuple, list)) and len(item) == 2):
+        raise DataError(f"{type(items).__name__}[{index}]: must be a pair (image, label), got {type(item).__name__}")
+    return item[0], item[1]
+
+
+def _label(label: Any, where: str) -> int:
+    try:
+        return operator.index(label)
+    except TypeError as error:
+        raise DataError(f"{where}: label must be a whole number, got {label!r:.80}") from error
+
+
+def _numbers(key: str, values: Any) -> NDArray[np.float64]:
+    try:
+        return torch.as_tensor(values).detach().cpu().double().numpy()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{key} must be numbers, got {values!r:.80}") from error
 
 
 def _rgb(image: Any, path: Path) -> Image.Image:
     """An RGB image of what a data set gave."""
-    if isinstance(image, torch.Tensor) and image.dtype == torch.uint8 and image.ndim == 3 and image.shape[0] == 3:
-        image = F.to_pil_image(image)
-    elif isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
-        image = Image.fromarray(image)
-    if not isinstance(image, Image.Image):
-        raise DataError(f"{path}: must be a PIL image, a uint8 array (H, W, 3) or a uint8 tensor (3, H, W), got {image!r:.80}")
-    return image.convert("RGB")
+    if isinstance(image, (str, Path)):
+        raise DataError(
+            f"{path}: must be the picture itself, as an open PIL image or an array, got the path {str(image)!r:.80}"
+        )
+    try:
+        return to_image(image)
+    except (TypeError, DataError) as error:
+        raise DataError(f"{path}: {error}") from error

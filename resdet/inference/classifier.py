@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, cast, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,10 +79,10 @@ class ImageClassifier:
 
     def stream(self, images: ImageSource, *, top: int = 5, color: str = "rgb") -> Iterator[Classification]:
         """As ``predict``, but always an iterator; see ``stream_results``."""
-        if top < 1:
-            raise ConfigError(f"'top' must be at least 1, got {top}")
+        if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 1:
+            raise ConfigError(f"'top' must be a whole number of at least 1, got {top!r:.80}")
         batch = images_at_once(self.transform.crop)
-        return stream_results(images, lambda some: self._classify(some, top), color=color, batch=batch)
+        return stream_results(images, lambda some: self._classify(some, int(top)), color=color, batch=batch)
 
     def _classify(self, opened: Sequence[OpenedImage], top: int) -> list[Classification]:
         with evaluating(self.model):

@@ -24,6 +24,7 @@ from resdet.inference.tiles import Tiles, detect_in_tiles
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.model_file import FileVersion
 from resdet.structures import Detections, Target, clip_boxes
+from resdet.structures.choosing import share_problems
 from resdet.structures.pictures import ImageInput
 
 _PER_PROPOSAL = 20  # anchors that enter NMS for each proposal that is kept; the paper's 6,000 for 300
@@ -136,7 +137,7 @@ class Detector:
             ``stream`` for folders and videos.
 
         Raises:
-            ConfigError: a folder without pictures, or another ``color``.
+            ConfigError: a folder without pictures, another ``color``, or a ``score_thresh`` out of range.
             DataError: files that are missing or no image; where there are others too, after these.
             TypeError: something that is no picture.
         """
@@ -144,6 +145,8 @@ class Detector:
 
     def stream(self, images: ImageSource, *, score_thresh: float = 0.0, color: str = "rgb") -> Iterator[Detections]:
         """As ``predict``, but always an iterator; see ``stream_results``."""
+        if problems := share_problems("score_thresh", score_thresh):
+            raise ConfigError(problems)
         # One at a time: with a ResNet-50 a picture of 600 x 800 takes 0.54 seconds of a processor core. In batches of four it
         # takes 0.61, and 0.80 where two of the four are upright, for all are padded to one size.
         return stream_results(

@@ -5,7 +5,7 @@ Legend: Q classes asked for, M candidate boxes of a class, P proposals.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
@@ -25,6 +25,7 @@ from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.ops.nms import top_nms
 from resdet.ops.voting import box_voting
 from resdet.structures import Detections
+from resdet.structures.choosing import one_or_more
 from resdet.structures.pictures import ImageInput
 
 _MIN_SIDE = 1.0  # of a proposal, pixels of the image: what is thinner shows nothing
@@ -76,22 +77,22 @@ class Localizer:
         self._aligned = all(grid.stride == grids[0].stride and torch.equal(grid.cell, grids[0].cell) for grid in grids)
 
     @overload
-    def predict(self, images: ImageInput, classes: Sequence[str], *, color: str = "rgb") -> Detections: ...
+    def predict(self, images: ImageInput, classes: Iterable[str], *, color: str = "rgb") -> Detections: ...
     @overload
     def predict(
-        self, images: list[Any] | tuple[Any, ...], classes: Sequence[str], *, color: str = "rgb"
+        self, images: list[Any] | tuple[Any, ...], classes: Iterable[str], *, color: str = "rgb"
     ) -> list[Detections]: ...
     @overload
-    def predict(self, images: Iterator[Any], classes: Sequence[str], *, color: str = "rgb") -> Iterator[Detections]: ...
+    def predict(self, images: Iterator[Any], classes: Iterable[str], *, color: str = "rgb") -> Iterator[Detections]: ...
     def predict(
-        self, images: ImageSource, classes: Sequence[str], *, color: str = "rgb"
+        self, images: ImageSource, classes: Iterable[str], *, color: str = "rgb"
     ) -> Detections | list[Detections] | Iterator[Detections]:
         """The boxes of some classes in one picture, or in each of several.
 
         Args:
             images: a path, a PIL image, an array uint8 (H, W, 3) or a tensor uint8 (3, H, W), see ``to_image``; a folder or a
                 video; or an iterable of all these.
-            classes: names of classes, each a box.
+            classes: the name of a class, or several, each a box.
             color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
 
         Returns:
@@ -106,12 +107,13 @@ class Localizer:
         """
         return shaped(images, self.stream(images, classes, color=color))
 
-    def stream(self, images: ImageSource, classes: Sequence[str], *, color: str = "rgb") -> Iterator[Detections]:
+    def stream(self, images: ImageSource, classes: Iterable[str], *, color: str = "rgb") -> Iterator[Detections]:
         """As ``predict``, but always an iterator; see ``stream_results``."""
-        unknown = [name for name in classes if name not in self.names]
+        wanted = one_or_more(classes)
+        unknown = [name for name in wanted if name not in self.names]
         if unknown:
-            raise ConfigError([f"unknown class {name!r}{did_you_mean(name, self.names)}" for name in unknown])
-        labels = [self.names.index(name) for name in classes]
+            raise ConfigError([f"unknown class {name!r}{did_you_mean(str(name), self.names)}" for name in unknown])
+        labels = [self.names.index(name) for name in wanted]
         return stream_results(images, lambda some: [self._find(each, labels) for each in some], color=color)
 
     def _find(self, opened: OpenedImage, labels: Sequence[int]) -> Detections:

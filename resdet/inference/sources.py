@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeGuard, TypeVar, cast
@@ -20,6 +21,8 @@ from resdet.inference.windowed_file import WindowedFile, check_whole, open_windo
 from resdet.structures.pictures import ImageInput, check_color, to_image
 
 ResultT = TypeVar("ResultT")
+# of all that can be iterated over, what is no list of pictures: a file would give lines, a mapping its keys
+_NO_LIST = (str, bytes, bytearray, io.IOBase, Mapping, Image.Image, np.ndarray, Tensor)
 ImageSource: TypeAlias = ImageInput | Iterable[ImageInput]
 
 
@@ -98,7 +101,7 @@ def folder_files(folder: str | Path) -> list[Path]:
 
 
 def _is_iterable(images: object) -> TypeGuard[Iterable[ImageInput]]:
-    return isinstance(images, Iterable) and not isinstance(images, (str, bytes, Image.Image, np.ndarray, Tensor))
+    return isinstance(images, Iterable) and not isinstance(images, _NO_LIST)
 
 
 def _is_folder(images: object) -> TypeGuard[str | Path]:

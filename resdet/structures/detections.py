@@ -19,6 +19,7 @@ from torch import Tensor
 from resdet.errors import ConfigError, did_you_mean
 from resdet.ops.precision import in_float64
 from resdet.structures.boxes import scale_boxes, xyxy_to_xywh
+from resdet.structures.choosing import chosen_rows, one_or_more, same_fields, share_problems
 from resdet.structures.drawing import class_color, draw_boxes
 from resdet.structures.pictures import ImageInput, to_image
 from resdet.structures.showing import as_html, as_text, known_picture, named, png_bytes
@@ -44,7 +45,7 @@ class Detection(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Detections:
     """The objects that a detector found in one image, best score first.
 
@@ -61,7 +62,7 @@ class Detections:
         image: the picture, when it came from memory or from a video and no file holds it.
 
     Raises:
-        ValueError: from the constructor, when the lengths differ.
+        ValueError: from the constructor, when the lengths differ or labels are no whole numbers.
     """
 
     boxes: Tensor
@@ -74,12 +75,22 @@ class Detections:
     image: Image.Image | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        count = len(self.scores)
+        kinds = [type(each).__name__ for each in (self.boxes, self.scores, self.labels) if not isinstance(each, Tensor)]
+        if kinds:
+            raise TypeError(f"Detections needs boxes, scores and labels as tensors, got {' and '.join(kinds)}")
+        if self.labels.is_floating_point():
+            raise ValueError(f"Detections needs labels that are whole numbers, got {self.labels.dtype}")
+        count = self.scores.numel()
         if self.boxes.shape != (count, 4) or self.scores.ndim != 1 or self.labels.shape != (count,):
             raise ValueError(
                 f"Detections needs boxes (N, 4), scores (N,) and labels (N,), got {tuple(self.boxes.shape)}, "
                 f"{tuple(self.scores.shape)} and {tuple(self.labels.shape)}"
             )
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other) if isinstance(other, Detections) else NotImplemented
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -93,17 +104,16 @@ class Detections:
     @overload
     def __getitem__(self, key: slice | Tensor | NDArray[Any] | Sequence[int]) -> Detections: ...
     def __getitem__(self, key: int | np.integer[Any] | slice | Tensor | NDArray[Any] | Sequence[int]) -> Detection | Detections:
-        if isinstance(key, (int, np.integer)):
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             label = int(self.labels[key])
             return Detection(tuple(self.boxes[key].tolist()), float(self.scores[key]), label, self._name(label))
-        if isinstance(key, slice):
-            key = range(len(self))[key]  # a range also accepts negative steps, unlike a tensor
-        rows = torch.as_tensor(key, device=self.labels.device).reshape(-1)
-        rows = rows if len(rows) else rows.to(torch.int64)  # torch makes an empty list float
+        rows = chosen_rows(key, len(self), self.labels.device)
         return replace(self, boxes=self.boxes[rows], scores=self.scores[rows], labels=self.labels[rows])
 
     def above(self, score: float) -> Detections:
-        """The detections with a score of at least ``score``, in [0, 1]."""
+        """The detections with a score of at least ``score``, in [0, 1]; a ConfigError for one out of range."""
+        if problems := share_problems("score", score):
+            raise ConfigError(problems)
         return self[self.scores >= score]
 
     def filter(self, *, classes: str | int | Iterable[str | int] | None = None, score: float = 0.0) -> Detections:
@@ -116,31 +126,39 @@ class Detections:
         Raises:
             ConfigError: for each name or label that is not a class, and for a score out of range.
         """
-        problems = [] if 0 <= score <= 1 else [f"'score' must be in [0, 1], got {score}"]
-        keep = self.scores >= score
+        problems = share_problems("score", score)
+        labels: list[int] = []
         if classes is not None:
-            labels: list[int] = []
-            for each in [classes] if isinstance(classes, (str, int)) else classes:
+            for each in one_or_more(classes):
                 own = self._labels(each)
                 labels += own
                 if not own and isinstance(each, str):
                     problems.append(f"unknown class {each!r}{did_you_mean(each, self.names)}")
                 elif not own:
-                    problems.append(f"a class's label must be in 0 … {len(self.names) - 1}, got {each}")
-            keep &= torch.isin(self.labels, torch.tensor(labels, dtype=torch.int64, device=self.labels.device))
+                    problems.append(f"a class's label must be in 0 … {len(self.names) - 1}, got {each!r:.80}")
         if problems:
             raise ConfigError(problems)
+        keep = self.scores >= score
+        if classes is not None:
+            keep &= torch.isin(self.labels, torch.tensor(labels, dtype=torch.int64, device=self.labels.device))
         return self[keep]
 
     def _labels(self, wanted: str | int) -> list[int]:
         """The labels that a name or label means; none when it is not a class."""
         if isinstance(wanted, str):
             return [label for label, name in enumerate(self.names) if name == wanted]
-        label = operator.index(wanted)
+        try:
+            label = -1 if isinstance(wanted, bool) else operator.index(wanted)
+        except TypeError:
+            label = -1
         return [label] if label >= 0 and (not self.names or label < len(self.names)) else []
 
     def _name(self, label: int) -> str:
-        return self.names[label] if self.names else str(label)
+        if not self.names:
+            return str(label)
+        if not 0 <= label < len(self.names):
+            raise ValueError(f"labels must be in 0 … {len(self.names) - 1}, as there are {len(self.names)} names, got {label}")
+        return self.names[label]
 
     def resized(self, size: tuple[int, int]) -> Detections:
         """The same detections on the same image at another ``size`` (height, width)."""
@@ -164,14 +182,16 @@ class Detections:
             color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.
 
         Raises:
-            ConfigError: when no picture is given and none is known.
+            ConfigError: when no picture is given and none is known, or the letters have no height.
             DataError: when the file is missing or not an image.
             TypeError: when ``image`` is not a picture.
         """
         source = (self.image or self.path) if image is None else image
         if isinstance(source, str) and not source:
             raise ConfigError("draw: these detections know no picture, 'image' must be given, got None")
-        picture = source if isinstance(source, Image.Image) else to_image(source, color)
+        if text_size is not None and not (isinstance(text_size, (int, float)) and text_size > 0):
+            raise ConfigError(f"draw: 'text_size' must be above 0, got {text_size!r:.80}")
+        picture = to_image(source, color)
         captions = [f"{found.name} {found.score:.2f}" for found in self]
         colors = [class_color(label) for label in self.labels.tolist()]
         boxes = scale_boxes(self.boxes.cpu(), self.size, (picture.height, picture.width))
@@ -183,11 +203,20 @@ class Detections:
         Args:
             category_ids: the file's category id of each label; label + 1 when it is not given.
             image_id: the file's id of the image; that of the detections when it is not given.
+
+        Raises:
+            ConfigError: when a label has no category id.
         """
         boxes = xyxy_to_xywh(in_float64(self.boxes)).tolist()
         labels = self.labels.tolist()
-        ids = [label + 1 for label in labels] if category_ids is None else [category_ids[label] for label in labels]
+        try:
+            ids = [label + 1 if category_ids is None else operator.index(category_ids[label]) for label in labels]
+        except (IndexError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"to_coco: 'category_ids' must be a whole number for each label, got {category_ids!r:.80}"
+            ) from error
         image = self.image_id if image_id is None else image_id
+        image = operator.index(image) if hasattr(image, "__index__") else image  # json knows no numbers of numpy
         return [
             {"image_id": image, "category_id": category, "bbox": box, "score": score}
             for category, box, score in zip(ids, boxes, self.scores.tolist(), strict=True)

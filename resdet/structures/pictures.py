@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resdet.errors import ConfigError
+from resdet.errors import ConfigError, DataError
 from resdet.images import read_image, to_rgb
 
 ImageInput: TypeAlias = str | Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -42,13 +42,14 @@ def to_image(source: ImageInput, color: str = "rgb") -> Image.Image:
 
     Raises:
         ConfigError: for another ``color``.
-        DataError: when a file is missing or not an image.
+        DataError: when a file is missing or not an image, also one that PIL has opened and not yet read.
         TypeError: for anything else, an array of another shape or dtype, or an image whose pixels have no fixed range (floats).
     """
     check_color(color)
     if isinstance(source, (str, Path)):
         return read_image(source)
     if isinstance(source, Image.Image):
+        _load(source)
         try:
             return to_rgb(source)
         except ValueError as error:
@@ -65,6 +66,17 @@ def to_image(source: ImageInput, color: str = "rgb") -> Image.Image:
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         raise TypeError(f"{_RULE}, got {_described(source)}")
     return Image.fromarray(_rgb(array, color))
+
+
+def _load(image: Image.Image) -> None:
+    """Read the pixels of an image that PIL has opened, which it puts off until they are needed."""
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # PIL's decoders raise nearly anything on broken bytes
+        name = getattr(image, "filename", "") or f"a PIL image of mode {image.mode}"
+        raise DataError(f"{name}: cannot be read as an image: {error}") from error
 
 
 def _rgb(array: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from resdet.errors import DataError
+from resdet.structures.choosing import same_fields
 
 
 def _no_flags() -> Tensor:
     return torch.zeros(0, dtype=torch.bool)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """The ground truth of one image.
 
@@ -64,6 +65,11 @@ class Target:
             ]
         if problems:
             raise DataError([f"{where}: {problem}" for problem in problems])
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other) if isinstance(other, Target) else NotImplemented
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -197,7 +198,7 @@ def test_classes_of_a_batch_are_those_of_each_picture() -> None:
     for one, other in zip(together, alone, strict=True):
         assert one.scores == pytest.approx(other.scores, rel=0, abs=bound)
     assert [(len(each), each[0].name) for each in model.predict(images, top=1)] == [(1, each[0].name) for each in alone]
-    with pytest.raises(ConfigError, match="'top' must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="'top' must be a whole number of at least 1, got 0"):
         model.predict(images, top=0)
 
 
@@ -211,3 +212,44 @@ def test_results_take_the_shape_of_what_was_given(tmp_path: Path) -> None:
     for several in (tmp_path, "clip.mp4", iter(["a.png"])):
         results = iter([1])
         assert shaped(several, results) is results
+
+
+def test_a_file_object_and_a_mapping_are_no_lists(predictor: Any, files: SimpleNamespace) -> None:
+    content = files.a.read_bytes()
+    for source in (io.BytesIO(content), bytearray(content), {"image": files.a}):
+        with pytest.raises(TypeError, match=f"got {type(source).__name__}$"):
+            predictor.predict(source)
+
+
+def test_an_opened_picture_that_is_broken_does_not_stop_the_others(
+    predictor: Any, files: SimpleNamespace, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(files.a.read_bytes()[:-100])
+    results = predictor.predict(each for each in [Image.open(broken), files.a])
+    assert len([next(results)]) == 1
+    with pytest.raises(DataError, match=r"broken\.png: cannot be read as an image"):
+        next(results)
+
+
+def test_wrong_scores_and_counts_are_told_at_once() -> None:
+    detector, classifier = (
+        Detector(tiny_detector(), short_side=64, max_side=96),
+        ImageClassifier(tiny_classifier(), short_side=40, crop=32),
+    )
+    for thresh in (50, float("nan"), "x", None):
+        with pytest.raises(ConfigError, match=r"'score_thresh' must be in \[0, 1\], got"):
+            detector.stream([], score_thresh=thresh)  # type: ignore[arg-type]
+    for top in (0, 2.0, "x", None, True):
+        with pytest.raises(ConfigError, match="'top' must be a whole number of at least 1, got"):
+            classifier.stream([], top=top)  # type: ignore[arg-type]
+
+
+def test_the_classes_of_a_localizer_may_be_one_name_or_a_generator() -> None:
+    views = LocalizerViews("dense", (64,), 64)
+    localizer = Localizer(tiny_rpn(), views=views, proposals=5, nms_thresh=0.5, vote_iou=0.0)
+    for classes in ("cat", ["cat"], iter(["cat"])):
+        assert [each.name for each in localizer.predict(pixels(), classes)] == ["cat"]
+    for wrong in (None, [0], b"cat"):
+        with pytest.raises(ConfigError, match="unknown class"):
+            localizer.predict(pixels(), wrong)  # type: ignore[call-overload]

@@ -221,7 +221,7 @@ def test_every_mistake_of_a_data_set_is_told_at_once(run_file: Path, tmp_path: P
     problems = "\n".join(caught.value.problems)
     for message in (
         'Broken[0]: must be a pair (image, {"boxes", "labels"}), got Image',
-        "Broken[1]: image: must be a PIL image",
+        "Broken[1]: image: must be the picture itself",
         "Broken[2]: must have as many labels as boxes, got 1 and 2",
         "Broken[2]: box 1: must be x1 < x2, y1 < y2, got [5.0, 5.0, 5.0, 8.0]",
         "Broken[3]: label 0: must be 0 … 1, got 2",
