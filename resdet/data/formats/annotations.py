@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
-from resdet.data.inspection.readings import mistaken, reversed_corners
+from resdet.data.inspection.readings import ROUNDED, mistaken, reversed_corners
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few
@@ -24,7 +24,6 @@ from resdet.wording import first_few
 _SMALLEST_SIDE = 0.01
 # pixels; a fraction times the image's side may miss the image's edge by this much in float64
 ROUNDING = 1e-6
-_UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
 _EXPLAINED = 5  # unknown classes that have a line of their own, with a near name
 _DIFFERENT = 20  # names of each side of a difference of classes
 # what is known of an object besides its box, and how it is kept
@@ -150,7 +149,7 @@ class DatasetBuilder:
             empty = empty or min(visible_width, visible_height) < _SMALLEST_SIDE
             if empty:
                 self._empty.append(where)
-            elif overshoot > _UNSEEN:
+            elif overshoot >= ROUNDED:
                 self._outside.append((overshoot, where))
             self._corners.extend(box)
             area = width * height if area is None else area

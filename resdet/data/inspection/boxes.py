@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.inspection.finding import Finding, about_objects, fixes, limits, object_place
-from resdet.data.inspection.readings import fractions, mistaken
+from resdet.data.inspection.readings import ROUNDED, fractions, mistaken
 
 _FEW = 3  # boxes that stop a pixel outside the image; fewer are chance
 _MANY = 8  # boxes that stop a pixel inside the image where none reaches its edge
@@ -59,7 +59,7 @@ def _fractions(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Find
 def _outside(dataset: DetectionDataset) -> list[Finding]:
     """Boxes that reach out of their images; one cause of its own explains those of ``_off_by_one``."""
     overshoot = _overshoot(dataset)
-    rows = (overshoot > _NEAR) & ~dataset.empty
+    rows = (overshoot >= ROUNDED) & ~dataset.empty
     if not rows.any():
         return []
     row = int(np.where(rows, overshoot, 0).argmax())

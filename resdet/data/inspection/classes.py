@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from resdet.data.inspection.finding import Finding, fixes
 _TIMES = 10  # a class is rare that has so many times fewer objects than the commonest
 _LONG = 6  # letters; shorter words that differ by a letter are often two words: cat, car
 _SPLIT = "split again: `resdet data split`"
+_ROMAN = re.compile("[ivx]+")
 _BACKGROUND = ("background", "bg", "backgroundclass")
 
 
@@ -94,7 +96,7 @@ def object_counts(dataset: DetectionDataset) -> NDArray[np.int64]:
 
 
 def same_names(names: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of labels whose names differ only in case, spaces or punctuation."""
+    """Pairs of labels whose names differ only in case, spaces or signs that part words."""
     plain = [_plain(name) for name in names]
     return [(a, b) for a, b in itertools.combinations(range(len(names)), 2) if plain[a] == plain[b]]
 
@@ -103,7 +105,9 @@ def similar_names(names: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of labels whose names differ by a plural or a letter, and not in the way of ``same_names``."""
     plain = [_plain(name) for name in names]
     pairs = itertools.combinations(range(len(names)), 2)
-    return [(a, b) for a, b in pairs if plain[a] != plain[b] and _similar(plain[a], plain[b])]
+    return [
+        (a, b) for a, b in pairs if plain[a] != plain[b] and _similar(plain[a], plain[b]) and not _counted(names[a], names[b])
+    ]
 
 
 def _alike_names(dataset: DetectionDataset) -> list[Finding]:
@@ -144,8 +148,24 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """Letters and digits alone, small; a name without any stays as it is."""
-    return "".join(filter(str.isalnum, name.casefold())) or name
+    """A name, small, without what only parts its words; what tells classes apart, as A+ and A-, 1.1 and 11, stays."""
+    name = unicodedata.normalize("NFC", name.strip())
+    if len(name) == 1:
+        return name  # a and A are two letters
+    name = re.sub(r"(?<=\d)[\s_.,:;/-]+(?=\d)", ".", name.casefold())
+    name = re.sub(r"[\s_,:;'\"()\[\]]+", "", name)
+    return re.sub(r"(?<=[^\W\d])[.-]+(?=\w)|(?<=\w)[.-]+(?=[^\W\d])|\.+$", "", name)
+
+
+def _counted(a: str, b: str) -> bool:
+    """Whether two names differ in a word that is a lone letter or a Roman number, as those of a row of classes do."""
+    pairs = [(x, y) for x, y in itertools.zip_longest(_words(a), _words(b), fillvalue="") if x != y]
+    return len(pairs) == 1 and (all(len(word) == 1 for word in pairs[0]) or all(map(_ROMAN.fullmatch, pairs[0])))
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, small; TypeA are two."""
+    return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold())
 
 
 def _similar(a: str, b: str) -> bool:

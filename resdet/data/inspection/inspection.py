@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.check import undecodable
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, concatenate
 from resdet.data.described import Source
 from resdet.data.formats.folder import FileDataset
+from resdet.data.formats.yolo import label_path
 from resdet.data.inspection.anchors import Scale, anchor_findings
 from resdet.data.inspection.boxes import box_findings
 from resdet.data.inspection.classes import (
@@ -78,7 +83,8 @@ class Inspection:
         boxes = box_findings(dataset, centred=source.format == "yolo")
         yield from boxes
         annotated = source.format in _ANNOTATED_SIZES
-        yield from picture_findings(dataset, part.looks, annotated=annotated, max_side=self._scale.max_side)
+        stated, side = _with_files(source, dataset), self._scale.max_side
+        yield from picture_findings(dataset, part.looks, annotated=annotated, max_side=side, stated=stated)
         # boxes that were misread have no sizes worth a word
         if not part.validation and not any(finding.kind in CONVENTIONS for finding in boxes):
             yield from anchor_findings(dataset, self._scale)
@@ -89,3 +95,13 @@ class Inspection:
         """The data sets of training, or of validation, as one; None where there is none."""
         datasets = [dataset for _, _, dataset, part in self._parts if part.validation == validation]
         return concatenate(datasets) if datasets else None
+
+
+def _with_files(source: DetectionSourceConfig, dataset: DetectionDataset) -> NDArray[np.bool_]:
+    """The images that have a file of objects of their own, bool (M,)."""
+    if source.format != "yolo":
+        return np.full(len(dataset), source.format == "voc")
+    root = Path(source.root).expanduser().absolute()
+    images = [dataset.path(index).absolute() for index in range(len(dataset))]
+    places = [(image.with_suffix(".txt"), root / label_path(image.relative_to(root).as_posix())) for image in images]
+    return np.array([any(place.is_file() for place in some) for some in places], bool)

@@ -17,7 +17,7 @@ from resdet.data.inspection.classes import object_counts, same_names
 from resdet.data.inspection.copies import later_copies
 from resdet.data.inspection.finding import limits, object_place
 from resdet.data.inspection.looks import Looks
-from resdet.data.inspection.readings import CONVENTIONS, fractions, from_fractions, mistaken
+from resdet.data.inspection.readings import CONVENTIONS, ROUNDED, fractions, from_fractions, mistaken
 
 Boxes = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -123,7 +123,7 @@ def _clipped(dataset: DetectionDataset, changes: list[Change]) -> DetectionDatas
     low = np.clip(dataset.boxes[:, :2], 0, sizes)
     high = np.clip(dataset.boxes[:, :2] + dataset.boxes[:, 2:], 0, sizes)
     boxes = np.concatenate([low, high - low], axis=1)
-    inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < 0.01  # fractions with six digits alone, as in the finding
+    inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < ROUNDED  # as in the finding
     return _with_boxes(dataset, np.where(inside[:, None], dataset.boxes, boxes), "box-outside", changes)
 
 

@@ -14,7 +14,9 @@ _TIMES_LARGER = 4  # a longer side of so many times data.max_side hides small ob
 _DARK = 1 << 14  # a quarter of 16 bits
 
 
-def picture_findings(dataset: DetectionDataset, looks: Looks, *, annotated: bool, max_side: int) -> list[Finding]:
+def picture_findings(
+    dataset: DetectionDataset, looks: Looks, *, annotated: bool, max_side: int, stated: NDArray[np.bool_]
+) -> list[Finding]:
     """All findings about the images of a data set, one by one.
 
     Args:
@@ -22,6 +24,7 @@ def picture_findings(dataset: DetectionDataset, looks: Looks, *, annotated: bool
         looks: what its images are like.
         annotated: its files give the images' sizes, so that a size that fits the upright image shows that its boxes do.
         max_side: the longer side in training at most, pixels.
+        stated: bool (M,), the images that have a file of objects of their own, so that an empty one says that there is none.
     """
     square = dataset.sizes[:, 0] == dataset.sizes[:, 1]
     unsure = looks.usable & looks.turned & ~(looks.sideways & ~square & annotated)
@@ -52,16 +55,16 @@ def picture_findings(dataset: DetectionDataset, looks: Looks, *, annotated: bool
             f"{{count}} images are very large ({longer.max()} pixels at most) for a longer side of {max_side} in training",
             "cut them into tiles where objects are small, or shrink them; data.decode=fast decodes JPEGs smaller",
         ),
-        *_without_objects(dataset),
+        *_without_objects(dataset, stated),
     ]
 
 
-def _without_objects(dataset: DetectionDataset) -> list[Finding]:
-    empty = np.diff(dataset.offsets) == 0
+def _without_objects(dataset: DetectionDataset, stated: NDArray[np.bool_]) -> list[Finding]:
+    empty = (np.diff(dataset.offsets) == 0) & ~stated
     if empty.sum() <= len(dataset) / 2:
         return []
     message = f"{int(empty.sum())} of {len(dataset)} images have no object"
-    remedy = "see that the files of their objects are where the format expects them (docs/data.md)"
+    remedy = "see that their objects are where the format expects them (docs/data.md), or leave out images that nobody labelled"
     return _about("images-without-objects", dataset, empty, message, remedy)
 
 

@@ -23,11 +23,14 @@ CONVENTIONS = (
     "boxes-as-left-top",
     "boxes-with-swapped-axes",
 )
+# pixels; a box that reaches out by less was rounded, as by a file that gives three or four digits of a fraction
+ROUNDED = 0.5
 _FEW = 3  # fewer boxes outside are single mistakes
 _SHARE = 0.05  # as is a smaller share of them
 _PIXEL = 1.0  # boxes that are off by one leave the image by so much
 _SURE = 20  # so many boxes tell by their numbers alone what they are
 _LARGER = 200  # pixels of images that would have objects beyond the first hundred
+_BROKEN = 0.5  # of the boxes; hundredths are seldom whole numbers, pixels often
 _NEARLY = 0.9  # of the greatest share of a side, which some of many boxes reach in both directions
 _SPREAD = 0.01  # of a side, by which numbers must differ to be compared
 _ALONG = 0.5  # correlation of a corner with the one before it; that of a box's size with its place is 0 or less
@@ -144,12 +147,14 @@ def _by_numbers(boxes: Boxes, sizes: Sizes) -> Reading | None:
     if len(boxes) < _SURE:
         return None
     corners, hundredths = _BY_NUMBERS
-    if _reach(boxes, 100) and np.median(sizes) >= _LARGER:
+    if _reach(boxes, 100) and np.median(sizes) >= _LARGER and (boxes != np.round(boxes)).any(1).mean() > _BROKEN:
         return hundredths
     shares = boxes / np.concatenate([sizes, sizes], axis=1)  # else large and small images alone would tie all four together
     if (boxes[:, 2:] > boxes[:, :2]).all() and shares.std(0).min() > _SPREAD:
         along = [np.corrcoef(shares[:, axis], shares[:, axis + 2])[0, 1] for axis in (0, 1)]
-        return corners if min(along) > _ALONG else None
+        sides = shares[:, 2:] - shares[:, :2]  # of what is larger the further right and down it is, these grow as well
+        left = [np.corrcoef(shares[:, axis], sides[:, axis])[0, 1] if sides[:, axis].std() else 0.0 for axis in (0, 1)]
+        return corners if min(along) > _ALONG and min(left) < _ALONG else None
     return None
 
 
@@ -162,20 +167,19 @@ def _reach(boxes: Boxes, whole: float) -> bool:
 def fractions(boxes: Boxes, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(N,): the boxes that lie within the first pixel of an image of 16 pixels or more, and are not that pixel itself.
 
-    Those of VOC's files begin a pixel sooner, see ``from_fractions``; they are taken for that where most boxes are.
+    Those of VOC's files begin a pixel sooner, and end where they should, see ``from_fractions``.
     """
     begins, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    of_voc = np.concatenate([begins >= -1, begins <= 0, ends >= 0, ends <= 1, sizes >= 16], axis=1).all(1)
-    if of_voc.sum() > len(boxes) / 2 and (begins[of_voc] < 0).any():
-        return np.asarray(of_voc & (boxes != np.round(boxes)).any(1), bool)
     first = np.concatenate([begins >= 0, ends <= 1, boxes[:, 2:] > 0, sizes >= 16], axis=1).all(1)
-    found: NDArray[np.bool_] = first & (boxes != np.round(boxes)).any(1)
+    of_voc = np.concatenate([begins >= -1, begins <= 0, ends >= 0, ends <= 1, boxes[:, 2:] >= 1, sizes >= 16], axis=1).all(1)
+    found: NDArray[np.bool_] = (first | of_voc) & (boxes != np.round(boxes)).any(1)
     return found
 
 
 def from_fractions(boxes: Boxes, sizes: Sizes) -> Boxes:
     """Boxes that ``fractions`` marks, as they were meant; those of VOC had a pixel taken off their begin."""
-    meant = boxes + np.array([1.0, 1.0, -1.0, -1.0]) if len(boxes) and boxes[:, :2].min() < 0 else boxes
+    of_voc = (boxes[:, :2] < 0).any(1, keepdims=True)
+    meant = boxes + of_voc * np.array([1.0, 1.0, -1.0, -1.0])
     return meant * np.concatenate([sizes, sizes], axis=1)
 
 
