@@ -6,6 +6,8 @@ import os
 import warnings
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
+from resdet.data.inspection.finding import fixes
 from resdet.data.inspection.readings import ROUNDED, mistaken, reversed_corners
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
@@ -36,6 +39,24 @@ _DTYPES = {"q": np.int64, "b": np.bool_, "d": np.float64}
 _ENDLESS = 2**31
 
 
+_KEEPING = ContextVar("keeping wrong boxes", default=False)
+
+
+@contextmanager
+def keeping_wrong_boxes() -> Iterator[None]:
+    """Within it, readers keep boxes that are wholly outside, reversed or no fractions, which are errors elsewhere."""
+    token = _KEEPING.set(True)
+    try:
+        yield
+    finally:
+        _KEEPING.reset(token)
+
+
+def is_keeping() -> bool:
+    """Whether wrong boxes are kept, see ``keeping_wrong_boxes``."""
+    return _KEEPING.get()
+
+
 class BoxWarning(UserWarning):
     """Boxes that training clips or leaves out, or that look like a mistake. ``resdet data check`` tells more of them."""
 
@@ -44,11 +65,11 @@ class DatasetBuilder:
     """Collects the images and objects of one source.
 
     ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images. ``centred``:
-    the files hold the centres of boxes, as YOLO's do.
+    the files hold the centres of boxes, as YOLO's do. ``fixable``: ``data fix`` takes data of this format.
     """
 
-    def __init__(self, source: str, *, centred: bool = False) -> None:
-        self.source, self.centred = source, centred
+    def __init__(self, source: str, *, centred: bool = False, fixable: bool = True) -> None:
+        self.source, self.centred, self.keeping, self.fixable = source, centred, is_keeping(), fixable
         self.problems: list[str] = []
         self._files = ImageFiles(self.note)
         self._images: list[tuple[int, int, int]] = []  # of each image: id, height and width
@@ -135,11 +156,11 @@ class DatasetBuilder:
         empty = width == 0 or height == 0
         if not all(abs(value) < LIMIT for value in box):  # NaN is not, either
             self.problems.append(f"{where}: box must be finite, got {_show(box)}")
-        elif width < 0 or height < 0:
+        elif (width < 0 or height < 0) and not self.keeping:
             text = f"{where}: box must have a positive width and height, got {_show(box)}"
             self.problems.append(text)
             self._reversed.append((text, box, (image_width, image_height)))
-        elif not empty and (x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0):
+        elif not empty and not self.keeping and wholly_outside(box, (image_width, image_height)):
             text = f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
             self._astray.append((text, box, (image_width, image_height)))
         else:
@@ -201,6 +222,7 @@ class DatasetBuilder:
     def _one_cause(self) -> list[str]:
         """The problems so far, with boxes wholly outside; these and reversed ones are one line where a convention fits all."""
         wrong = [*self._reversed, *self._astray]
+        remedies: dict[str, str] = {}
         if not wrong:
             return self.problems
         boxes = np.concatenate([self._boxes, [box for _, box, _ in wrong]])
@@ -212,9 +234,15 @@ class DatasetBuilder:
             reading = mistaken(boxes, sizes, centred=self.centred)
             usual = "centre and size" if self.centred else "x, y, width, height in pixels"
         if reading is None:
-            return self.problems + [text for text, _, _ in self._astray]
+            for kind, how, found in (
+                ("box-reversed", "turns them round", self._reversed),
+                ("box-wholly-outside", "removes them", self._astray),
+            ):
+                remedies |= {found[0][0]: f"; {fixes(kind, how)}"} if found and self.fixable else {}
+            return [text + remedies.get(text, "") for text in [*self.problems, *(text for text, _, _ in self._astray)]]
         told = {text for text, _, _ in wrong}
-        one = f"{wrong[0][0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: write them as {usual}"
+        remedy = f"write them as {usual}, or {fixes(reading.kind, 'does')}"
+        one = f"{wrong[0][0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: {remedy}"
         return [*(text for text in self.problems if text not in told), one]
 
     def _warn(self) -> None:
@@ -236,6 +264,12 @@ class DatasetBuilder:
             overshoot, where = max(self._outside)
             count = len(self._outside)
             yield f"{count} boxes reach out of their images and were clipped, by {overshoot:.3g} pixels at most: {where}"
+
+
+def wholly_outside(box: Sequence[float], size: tuple[float, float]) -> bool:
+    """Whether a box ``x, y, width, height`` has no part in an image of (width, height)."""
+    x, y, width, height = box
+    return x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0
 
 
 def in_first_pixel(boxes: NDArray[np.float64], sizes: NDArray[Any]) -> bool:
