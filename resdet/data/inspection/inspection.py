@@ -20,13 +20,14 @@ from resdet.data.inspection.boxes import box_findings
 from resdet.data.inspection.classes import (
     balance_findings,
     declared_findings,
+    labelled_findings,
     name_findings,
     unused_findings,
 )
 from resdet.data.inspection.copies import Part, copy_findings
 from resdet.data.inspection.finding import Finding
 from resdet.data.inspection.looks import look_at
-from resdet.data.inspection.pictures import picture_findings
+from resdet.data.inspection.pictures import depth_findings, picture_findings
 from resdet.data.inspection.readings import CONVENTIONS
 from resdet.files import regular
 
@@ -76,8 +77,17 @@ class Inspection:
         found = [*unused_findings(train, val), *(name_findings(train) + balance_findings(train) if train else ())]
         for finding in found:
             yield Told("data", finding)
+        for finding in self._of_labelled():
+            yield Told("data", finding)
         for finding in copy_findings(self._labelled or [part for *_, part in self._parts]):
             yield Told("data", finding)
+
+    def _of_labelled(self) -> Iterator[Finding]:
+        sets = {part.validation: part.dataset for part in self._labelled if isinstance(part.dataset, FileDataset)}
+        if False in sets:
+            yield from labelled_findings(sets[False], sets.get(True))
+        for part in self._labelled:
+            yield from depth_findings(part.dataset, part.looks)
 
     def _of_source(self, source: DetectionSourceConfig, dataset: DetectionDataset, part: Part) -> Iterator[Finding]:
         boxes = box_findings(dataset, centred=source.format == "yolo")

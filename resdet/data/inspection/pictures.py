@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from resdet.data.dataset import DetectionDataset
+from resdet.data.dataset import ClassificationDataset, DetectionDataset
 from resdet.data.inspection.finding import Finding, image_place
 from resdet.data.inspection.looks import Looks
 
@@ -29,9 +29,6 @@ def picture_findings(
     square = dataset.sizes[:, 0] == dataset.sizes[:, 1]
     unsure = looks.usable & looks.turned & ~(looks.sideways & ~square & annotated)
     pixels, longer = dataset.sizes.prod(1), dataset.sizes.max(1)
-    deep = looks.greatest > 0
-    dark = deep & (int(looks.greatest.max(initial=0)) < _DARK)
-    bits = int(looks.greatest.max(initial=0)).bit_length()
     return [
         *_about(
             "image-turned",
@@ -40,13 +37,7 @@ def picture_findings(
             "{count} images are turned upright by their EXIF mark (were they labelled so?)",
             "`resdet data view` shows whether the boxes fit",
         ),
-        *_about(
-            "image-depth",
-            dataset,
-            dark,
-            f"{{count}} images of 16 bits hold values of {bits} bits at most, and become nearly black when 0 … 65535 is scaled",
-            f"multiply their values by {1 << (16 - bits)}",
-        ),
+        *depth_findings(dataset, looks),
         *_about("image-blank", dataset, looks.blank, "{count} images have one colour alone", "load them again, or remove them"),
         *_about(
             "image-very-large",
@@ -59,6 +50,18 @@ def picture_findings(
     ]
 
 
+def depth_findings(dataset: DetectionDataset | ClassificationDataset, looks: Looks) -> list[Finding]:
+    """Images of 16 bits that use so few of them that they become dark."""
+    greatest = int(looks.greatest.max(initial=0))
+    if not 0 < greatest < _DARK:
+        return []
+    bits = greatest.bit_length()
+    message = (
+        f"{{count}} images of 16 bits hold values of {bits} bits at most, and become nearly black when 0 … 65535 is scaled"
+    )
+    return _about("image-depth", dataset, looks.greatest > 0, message, f"multiply their values by {1 << (16 - bits)}")
+
+
 def _without_objects(dataset: DetectionDataset, stated: NDArray[np.bool_]) -> list[Finding]:
     empty = (np.diff(dataset.offsets) == 0) & ~stated
     if empty.sum() <= len(dataset) / 2:
@@ -68,10 +71,13 @@ def _without_objects(dataset: DetectionDataset, stated: NDArray[np.bool_]) -> li
     return _about("images-without-objects", dataset, empty, message, remedy)
 
 
-def _about(kind: str, dataset: DetectionDataset, images: NDArray[np.bool_], message: str, remedy: str) -> list[Finding]:
+def _about(
+    kind: str, dataset: DetectionDataset | ClassificationDataset, images: NDArray[np.bool_], message: str, remedy: str
+) -> list[Finding]:
     """One finding on the images of a mask (M,); none where it marks none."""
     places = np.flatnonzero(images)
     if not len(places):
         return []
-    where = image_place(dataset, int(places[0]))
+    first = int(places[0])
+    where = image_place(dataset, first) if isinstance(dataset, DetectionDataset) else str(dataset.path(first))
     return [Finding(kind, where, len(places), message.format(count=len(places)), remedy)]
