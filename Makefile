@@ -74,11 +74,13 @@ demo-photos: $(RUNTIME)
 	@echo "Pictures:    demo/photos/report/detections.png (beside the ground truth), demo/photos/report/curves.png"
 	@echo "Next:        $(PY) -m resdet predict --weights demo/photos/model.safetensors OTHER_PHOTOS --output demo/photos/found"
 
+# a test that takes a quarter of an hour hangs: where it does is printed, and it has failed
+test: HANGS = -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 # one more than there are processors, for some tests wait for processes and for time to pass
 test: WORKERS = $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) + 1)')
 test: $(DEVELOPMENT)
 	@mkdir -p build
-	$(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal --basetemp build/pytest
+	$(PY) -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal --basetemp build/pytest $(HANGS)
 
 test-kernels: $(DEVELOPMENT)
 	@mkdir -p build

@@ -150,6 +150,10 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
     """Parse options and ``key=value`` arguments in any order, which argparse cannot do for a command with sub-commands."""
+    if "--" in arguments:  # which argparse forgets when it looks for options again: a path such as -1.png is still none
+        ends = list(arguments).index("--") + 1
+        paths = [f"./{word}" if word.startswith("-") and word != "-" else word for word in arguments[ends:]]
+        arguments = [*arguments[:ends], *paths]
     try:
         return parser.parse_intermixed_args(arguments)
     except TypeError:

@@ -70,7 +70,7 @@ def show(text: str, found: Mapping[str, Any]) -> None:
 
 
 def open_closed_streams() -> None:
-    """Let standard streams that were closed (``2>&-``) lead nowhere.
+    """Let standard streams that were closed (``2>&-``) lead nowhere, and come from nowhere.
 
     Else the next files that are opened get their numbers, and what a library prints.
     """
@@ -79,9 +79,9 @@ def open_closed_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", newline="\n"))  # noqa: PTH123, SIM115 - until the process ends
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8", newline="\n"))  # noqa: PTH123, SIM115 - until the process ends
 
 
 def show_every_character(*streams: TextIO | None) -> None:

@@ -164,10 +164,14 @@ def encoded(picture: Image.Image, kind: str) -> bytes:
 def to_rgb(image: Image.Image) -> Image.Image:
     """A copy in mode RGB, as ``read_image`` converts pixels; a ValueError for pixels without a fixed range."""
     if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"its pixels must be 8 or 16 bits, got {image.mode} values {values.min()} … {values.max()}")
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+        values = np.asarray(image)
+        low, high = (int(end) for end in (values.min(), values.max()))
+        if low < 0 or high > 65535:
+            raise ValueError(f"its pixels must be 8 or 16 bits, got {image.mode} values {low} … {high}")
+        scaled = np.empty(values.shape, np.uint8)
+        for row, line in zip(scaled, values, strict=True):  # one at a time, for it takes 16 bytes a pixel
+            row[:] = (line.astype(np.int64) + 128) // 257
+        return Image.fromarray(scaled).convert("RGB")
     if image.mode == "F":
         raise ValueError("its pixels must be 8 or 16 bits, got floats")
     if image.mode == "P" and "transparency" in image.info:

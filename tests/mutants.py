@@ -202,8 +202,9 @@ class Trial:
                 raise TimeoutError
             return run.exitcode == 0
         finally:
+            run.kill()  # itself first: on a busy machine it may not have a group of its own yet
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)  # with what the tests have started
+                os.killpg(run.pid, signal.SIGKILL)  # what the tests have started
             run.join()
 
     def outcome(self, mutant: Mutant) -> str:

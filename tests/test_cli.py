@@ -62,6 +62,8 @@ def test_the_command_s_status_is_returned(command: MakeCommand, status: int) -> 
         (["a=1", "--level", "2"], 2, ["a=1"]),
         (["--level", "2", "a=1", "b=2"], 2, ["a=1", "b=2"]),
         (["a=1", "--level", "2", "b=2"], 2, ["a=1", "b=2"]),
+        (["--level", "2", "--", "-1.png", "-", "b"], 2, ["./-1.png", "-", "b"]),
+        (["a", "--", "--level"], 0, ["a", "./--level"]),
     ],
 )
 def test_options_and_overrides_in_any_order(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resdet.console import show_every_character
+from resdet.console import open_closed_streams, show_every_character
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,11 @@ def test_no_command_fails_for_want_of_a_character(environment: str, command: lis
     assert b"Traceback" not in done.stderr, done.stderr.decode("ascii", "replace")
     assert done.returncode == (2 if command[-1] == "犬…" else 0)
     assert done.stdout or done.stderr
+
+
+def test_standard_input_that_was_closed_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback: ``resdet predict - <&-``."""
+    monkeypatch.setattr(sys, "stdin", None)
+    open_closed_streams()
+    assert sys.stdin.read() == ""
+    sys.stdin.close()

@@ -99,6 +99,14 @@ def test_what_becomes_of_a_mutant(text: str, outcome: str, tmp_path: Path, monke
         trial.measure(["tests/test_part.py"])
 
 
+def test_a_run_that_is_late_ends_however_early_that_is(tmp_path: Path) -> None:
+    """A process that had no group of its own yet was not ended, and waited for without end."""
+    (tmp_path / "test_part.py").write_text("while True: pass\n")
+    for seconds in (0.0, 0.01, 0.1):
+        with pytest.raises(TimeoutError):
+            Trial(tmp_path).passes(["test_part.py"], seconds)
+
+
 def test_those_that_make_no_difference_are_still_there() -> None:
     """The list names mutants of the package as it is: what is no longer one is taken out."""
     listed = equivalent()

@@ -70,8 +70,10 @@ def main() -> int:
         if left < 5:
             print(f"{stage.name}: no time left")
             continue
-        print(f"{stage.name}: at most {min(stage.seconds, left):.0f} s", flush=True)
-        if not run(stage, path, min(stage.seconds, left), args):
+        # whether it runs does not hang on how busy a CPU is
+        seconds = left if args.rehearse else min(stage.seconds, left)
+        print(f"{stage.name}: at most {seconds:.0f} s", flush=True)
+        if not run(stage, path, seconds, args):
             failed.append(stage.name)
         write_page(args.output)
     print(f"{time.monotonic() - began:.0f} s; {args.output / 'README.md'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from resdet.errors import ConfigError
@@ -100,6 +101,23 @@ def separate_overrides(args: argparse.Namespace, *lists: str) -> None:
             raise ConfigError(f"--{name} needs at least one value before the options, got {overrides[0]!r}")
         args.overrides = [*args.overrides, *overrides]
         setattr(args, name, [item for item in items if item not in overrides])
+
+
+def refuse_unheard(args: argparse.Namespace, heard: Collection[str], where: str) -> None:
+    """Raise a ConfigError with each option that was given and says nothing here.
+
+    Args:
+        args: the arguments of a command.
+        heard: the destinations of those that say something; those of every command need not be in it.
+        where: what is done with the others, as the message ends: "for a results file".
+    """
+    from resdet.commands.parsers import command_parser
+
+    parser = command_parser(args.command_line[0])
+    everywhere = {"json", "quiet", "command_line"}
+    given = [name for name in vars(args).keys() - everywhere if getattr(args, name) not in (parser.get_default(name), [])]
+    if unheard := [f"--{name.replace('_', '-')}" for name in sorted(given) if name not in heard]:
+        raise ConfigError(f"{', '.join(unheard)}: {'has' if len(unheard) == 1 else 'have'} no effect {where}: leave out")
 
 
 def is_override(text: str) -> bool:

@@ -62,5 +62,10 @@ def _check_usage(args: argparse.Namespace, paths: Sequence[str] = ()) -> None:
     if sum(given) != 1:
         path = ", or the path of your data" if args.action not in ("pca", "mean") else ""
         raise ConfigError(f"data {args.action} needs either --config FILE or --format with --root{path}")
-    if args.overrides and not args.config and not paths:
-        raise ConfigError(f"key=value arguments change a run file, and there is none; got {' '.join(args.overrides)}")
+    changes = [text for text in args.overrides if text not in paths]
+    if changes and not args.config:
+        raise ConfigError(f"key=value arguments change a run file, and there is none; got {' '.join(changes)}")
+    # not the number of images that `data pca` measures
+    texts = {name: getattr(args, name, "") for name in ("root", "annotations", "split", "images")}
+    if (words := [f"--{name}" for name, text in texts.items() if text and isinstance(text, str)]) and not args.format:
+        raise ConfigError(f"{', '.join(words)}: with --format alone; {args.config or paths[0]} says it by itself")

@@ -11,15 +11,17 @@ from resdet.commands.arguments import separate_overrides
 from resdet.commands.common import print_results
 from resdet.commands.evaluate_arguments import add_arguments, check_with_config, needs_config, shares_of
 from resdet.commands.processes import launched, together
-from resdet.commands.score import score_folder, score_results
+from resdet.commands.score import EVALUATOR, score_folder, score_results
 from resdet.engine.run_lock import not_in_training
-from resdet.files import write_text
+from resdet.files import regular, write_text
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
     from resdet.engine.task import Results
 
 __all__ = ["add_arguments", "run"]
+
+_OF_EVAL = "# written by resdet eval, which writes over it"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,11 +62,12 @@ def _evaluate(args: argparse.Namespace, *, first: bool) -> Results:
 
 
 def _keep_config(config: RunFile, folder: Path) -> None:
-    """Write the config beside the results, where ``resdet report`` reads it; that of a run in the same folder stays."""
+    """Write the config beside the results, where ``resdet report`` reads it; one that another than ``eval`` wrote stays."""
     from resdet.config import config_to_yaml
 
-    if not (folder / "log.jsonl").exists():
-        write_text(folder / "config.yaml", config_to_yaml(config))
+    path = folder / "config.yaml"
+    if not path.exists() or regular(path).read_bytes().startswith(_OF_EVAL.encode()):
+        write_text(path, f"{_OF_EVAL}\n{config_to_yaml(config)}")
 
 
 def _run_models(
@@ -78,7 +81,7 @@ def _run_models(
         classifiers=args.classifier,
         precision=args.precision,
         compiled=args.compile,
-        backend=args.evaluator,
+        backend=args.evaluator or EVALUATOR,
         runtime=args.runtime,
     )
     return evaluate_files(config, members, folder, options)

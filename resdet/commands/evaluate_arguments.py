@@ -6,13 +6,17 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resdet.commands.arguments import add_config_arguments, add_inference_arguments
+from resdet.commands.arguments import add_config_arguments, add_inference_arguments, refuse_unheard
 from resdet.commands.processes import add_process_arguments
 from resdet.commands.score import add_score_arguments
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
+
+# what says something where no network runs
+_OF_RESULTS = ("ground_truth", "detections", "split", "metric", "iou", "evaluator", "output")
+_WITH_CONFIG = ("config", "output", "overrides", "report")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_inference_arguments(parser)
     add_process_arguments(parser)
     parser.add_argument(
-        "--evaluator", default="hotcoco", choices=("hotcoco", "pycocotools"), help="who computes COCO's numbers"
+        "--evaluator", choices=("hotcoco", "pycocotools"), help="who computes COCO's numbers (default: hotcoco)"
     )
     parser.add_argument(
         "--report", action="store_true", help="write report.html beside the results: numbers, charts and pictures for a browser"
@@ -71,6 +75,7 @@ def needs_config(args: argparse.Namespace) -> bool:
         others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
         if not all(files) or any(others) or args.precision != "fp32" or args.report:
             raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
+        refuse_unheard(args, _OF_RESULTS, "on results files")
         return False
     if not args.config:
         raise ConfigError(
@@ -98,6 +103,16 @@ def check_with_config(args: argparse.Namespace, config: RunFile) -> None:
         raise ConfigError(f"{args.config}: --classifier goes with a localization config, 'task' is {task}")
     if task == "detection" and args.predictions:
         raise ConfigError(f"{args.config}: a detector is evaluated from --weights, got --predictions")
+    if args.metric is not None:
+        raise ConfigError(f"--metric is for results files: a config says it, data.metric={args.metric}")
+    if args.predictions:
+        refuse_unheard(
+            args, {*_WITH_CONFIG, "predictions", *(() if task == "localization" else ("shares",))}, "on --predictions"
+        )
+    elif args.constant_box:
+        refuse_unheard(args, {*_WITH_CONFIG, "constant_box", "classifier", "device"}, "on --constant-box")
+    elif task != "detection" and args.evaluator is not None:
+        raise ConfigError(f"{args.config}: --evaluator goes with a detection config, 'task' is {task}")
 
 
 def shares_of(given: Sequence[str], members: int) -> list[float]:

@@ -15,6 +15,7 @@ from resdet.commands.predict_arguments import (
     separate_arguments,
 )
 from resdet.commands.processes import launched, together
+from resdet.console import say
 from resdet.errors import ConfigError
 from resdet.version import __version__
 
@@ -38,6 +39,7 @@ def _predict(args: argparse.Namespace, ranks: Ranks) -> None:
     from resdet.inference.classifier import ImageClassifier
     from resdet.inference.load import load
     from resdet.inference.localizer import Localizer
+    from resdet.inference.video import has_frames
     from resdet.prediction.classify import classify_files
     from resdet.prediction.inputs import find_inputs
     from resdet.prediction.job import Job
@@ -47,26 +49,30 @@ def _predict(args: argparse.Namespace, ranks: Ranks) -> None:
     weights, paths, overrides = separate_arguments(args.weights, args.paths)
     test = detector_options(overrides)
     files = ranks.once(lambda: find_inputs(paths))
+    if args.every and ranks.first and not any(has_frames(file.path) for file in files):
+        say("note: --every is for videos and cameras, and there is none", error=True)
     model = load(weights, device=args.device, precision=args.precision, compiled=args.compile, test=test, runtime=args.runtime)
     search = Search(
-        score_thresh=args.score_thresh,
+        score_thresh=0.5 if args.score_thresh is None else args.score_thresh,
         classes=args.classes.split(",") if args.classes is not None else None,
         max_det=args.max_det,
         short_side=args.short_side,
         tile=args.tile,
-        overlap=args.overlap,
-        every=args.every,
+        overlap=0.2 if args.overlap is None else args.overlap,
+        every=args.every or 1,
     )
+    if isinstance(model, Localizer):
+        raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
+    formats = args.format or (["json"] if isinstance(model, ImageClassifier) else ["pictures", "json"])
     asked = {
         "version": __version__,
         "weights": [stamp(Path(name)) for name in weights],
         "test": overrides,
         "search": asdict(search),
-        **{name: getattr(args, name) for name in ("format", "precision", "compile")},
+        "format": formats,
+        **{name: getattr(args, name) for name in ("precision", "compile")},
     }
-    job = Job(files, Path(args.output), args.format, asked, ranks, args.resume)
-    if isinstance(model, Localizer):
-        raise ConfigError(f"--weights {weights[0]}: holds a localizer, which must be told the classes; `resdet eval` does")
+    job = Job(files, Path(args.output), formats, asked, ranks, args.resume)
     if isinstance(model, ImageClassifier):
         refuse_detector_arguments(args, weights[0])
         classify_files(model, job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from resdet.commands.arguments import add_inference_arguments, is_override
@@ -12,8 +13,7 @@ from resdet.errors import ConfigError
 
 # "pictures" and those of resdet.prediction.outputs, which is not imported for a help text: it takes a second
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
-# what has no meaning for a classifier, with what stands for "not given"
-_OF_DETECTORS = {"classes": None, "max_det": None, "short_side": None, "tile": None, "every": 1}
+_OF_DETECTORS = ("score_thresh", "classes", "max_det", "short_side", "tile", "overlap", "every")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,15 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model.test.refine=true",
     )
     parser.add_argument("--output", default="runs/predict", metavar="DIR", help="where results go (default: runs/predict)")
-    parser.add_argument(
-        "--format",
-        default="pictures,json",
-        metavar="NAME,…",
-        help=f"what is written: {', '.join(FORMATS)} (default: pictures,json)",
-    )
-    parser.add_argument(
-        "--score-thresh", type=float, default=0.5, metavar="S", help="least score shown, in [0, 1] (default: 0.5)"
-    )
+    text = f"what is written: {', '.join(FORMATS)} (default: pictures,json; of a classifier json)"
+    parser.add_argument("--format", metavar="NAME,…", help=text)
+    parser.add_argument("--score-thresh", type=float, metavar="S", help="least score shown, in [0, 1] (default: 0.5)")
     parser.add_argument("--classes", metavar="NAME,…", help="only objects of these classes")
     parser.add_argument("--max-det", type=int, metavar="N", help="at most so many objects of a picture, the best")
     parser.add_argument(
@@ -55,9 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also search large pictures in overlapping windows of N x N pixels, and join what is found",
     )
     parser.add_argument(
-        "--overlap", type=float, default=0.2, metavar="S", help="the share of a window that its neighbour covers too"
+        "--overlap",
+        type=float,
+        metavar="S",
+        help="with --tile: the share of a window that its neighbour covers too (default: 0.2)",
     )
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="every so many frames of a video (default: all)")
+    parser.add_argument("--every", type=int, metavar="N", help="every so many frames of a video (default: all)")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the same prediction where it was ended: what is done is not repeated"
     )
@@ -66,14 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_predict_arguments(args: argparse.Namespace) -> None:
-    """Raise a ConfigError with every argument of ``predict`` that is out of range; ``args.format`` becomes a list."""
-    args.format = [name for name in args.format.split(",") if name]
+    """Raise a ConfigError with every argument of ``predict`` that is out of range; ``args.format`` becomes a list, if given."""
+    args.format = None if args.format is None else [name for name in args.format.split(",") if name]
     from resdet.config.option import MAX_SIDE  # which needs more than a help text has
 
-    problems = [f"--format must be of {', '.join(FORMATS)}, got {name!r}" for name in args.format if name not in FORMATS]
-    if not args.format:
+    problems = [f"--format must be of {', '.join(FORMATS)}, got {name!r}" for name in args.format or () if name not in FORMATS]
+    if args.format == []:
         problems.append("--format names no format")
-    if not 0 <= args.score_thresh <= 1:
+    if args.score_thresh is not None and not 0 <= args.score_thresh <= 1:
         problems.append(f"--score-thresh must be in [0, 1], got {args.score_thresh}")
     for name, low in (("max_det", 1), ("short_side", 16), ("every", 1)):
         value = getattr(args, name)
@@ -81,13 +78,17 @@ def check_predict_arguments(args: argparse.Namespace) -> None:
             problems.append(f"--{name.replace('_', '-')} must be at least {low}, got {value}")
     if (args.short_side or 0) > MAX_SIDE:
         problems.append(f"--short-side must be at most {MAX_SIDE}, got {args.short_side}")
+    if Path(args.output).exists() and not Path(args.output).is_dir():
+        problems.append(f"--output must be a folder, got the file {args.output}")
+    if args.overlap is not None and args.tile is None:
+        problems.append(f"--overlap is that of the windows of --tile, and there is no --tile; got --overlap {args.overlap:g}")
     if problems:
         raise ConfigError(problems)
 
 
 def refuse_detector_arguments(args: argparse.Namespace, weights: str) -> None:
     """Raise a ConfigError with each argument that says something to detectors alone; ``weights`` holds a classifier."""
-    given = [name for name, default in _OF_DETECTORS.items() if getattr(args, name) != default]
+    given = [name for name in _OF_DETECTORS if getattr(args, name) is not None]
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ConfigError(f"{names}: for detectors; {weights} holds a classifier")

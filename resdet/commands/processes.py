@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ def together(args: argparse.Namespace) -> Iterator[Ranks]:
     if (args.nnodes, args.rdzv_endpoint, args.max_restarts) != ("1", "", 0):
         raise ConfigError("--nnodes, --rdzv-endpoint and --max-restarts go with --devices")
     _check_timeout(args)
+    if args.timeout != PATIENCE and "RANK" not in os.environ:
+        raise ConfigError(f"--timeout goes with --devices: one process waits for no other, got {args.timeout:g}")
     from resdet.distributed.join import joined
 
     with joined(args.device, args.timeout) as ranks:

@@ -8,6 +8,8 @@ from pathlib import Path
 from resdet.console import say, show
 from resdet.errors import ConfigError
 
+EVALUATOR = "hotcoco"
+
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """``--ground-truth``, ``--detections``, ``--split``, ``--metric`` and ``--iou``."""
@@ -23,7 +25,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="score results files: a COCO results json; of a VOC folder the files comp4_det_SPLIT_CLASS.txt, or their folder",
     )
     parser.add_argument("--split", default="", metavar="NAME", help="of a VOC folder: the image set that was detected on")
-    parser.add_argument("--metric", default="coco", choices=("coco", "voc07", "voc10"), help="of results files (default: coco)")
+    parser.add_argument("--metric", choices=("coco", "voc07", "voc10"), help="of results files (default: coco)")
     parser.add_argument(
         "--iou",
         type=float,
@@ -51,17 +53,20 @@ def score_results(args: argparse.Namespace) -> int:
     from resdet.report.tables import metrics_table
 
     truth, files = args.ground_truth, args.detections
-    if args.iou is not None and args.metric == "coco":
+    metric, evaluator = args.metric or "coco", args.evaluator or EVALUATOR
+    if args.iou is not None and metric == "coco":
         raise ConfigError("--iou goes with --metric voc07 or voc10: COCO's metric has its own ten")
+    if args.evaluator and metric != "coco":
+        raise ConfigError(f"--evaluator computes COCO's numbers, got --metric {metric}")
     iou = 0.5 if args.iou is None else args.iou
     if Path(truth).is_dir():
-        metrics = score_voc_files(truth, args.split, files, args.metric, args.evaluator, iou)
+        metrics = score_voc_files(truth, args.split, files, metric, evaluator, iou)
     elif args.split or len(files) > 1:
         raise ConfigError(
             f"--split and several files of --detections go with a --ground-truth that is a VOC folder, got {truth}"
         )
     else:
-        metrics = score_files(truth, files[0], args.metric, args.evaluator, iou)
+        metrics = score_files(truth, files[0], metric, evaluator, iou)
     written = write_metrics(score_folder(args), metrics)
     show(metrics_table(metrics), metrics)
     say(f"written: {written}", error=True)

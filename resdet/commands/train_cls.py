@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--recompute-bn is for the run in the output folder, which --restart would move aside")
     if args.data and args.recompute_bn:
         raise ConfigError("--recompute-bn goes with --config, the config.yaml of a run folder")
+    if args.recompute_bn and args.resume:
+        raise ConfigError("--recompute-bn does not train, and --resume goes on training: give one of them")
     change = changed_options(args)
 
     if args.devices is not None:

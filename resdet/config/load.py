@@ -44,8 +44,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
         drop_other_formats(node, values)
         forget_base_batch(node, values)
         problems += [f"{file}: {problem}" for problem in assign(node, {**values, "task": task})]
-    # first a learning rate and formats, because they drop the batch, and the options, that another one was for
-    for text in sorted(overrides, key=lambda text: not text.startswith("optimizer.lr=") and ".format=" not in text):
+    for text in _in_order(overrides):
         problems += [f"argument {text!r}: {problem}" for problem in override(node, text)]
     for old, new in under_both_names({text.partition("=")[0] for text in overrides}):
         problems.append(f"option {old!r} is the old name of {new!r}, give one argument for both")
@@ -60,6 +59,22 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> RunFile:
     if not config.output:
         config.output = f"runs/{path.stem}"
     return config
+
+
+def _in_order(overrides: Sequence[str]) -> list[str]:
+    """The arguments as they were given, but for a learning rate, which comes first, and a format, before others of its source.
+
+    They drop the batch, and the options, that another one was for.
+    """
+
+    def key(text: str) -> tuple[bool, int, bool]:
+        name = text.partition("=")[0]
+        if not name.endswith(".format"):
+            return name != "optimizer.lr", overrides.index(text), True
+        source = name.removesuffix("format")
+        return True, next(place for place, other in enumerate(overrides) if other.startswith(source)), False
+
+    return sorted(overrides, key=key)
 
 
 def config_from_dict(config_class: type[Any], values: dict[str, Any]) -> Any:

@@ -121,5 +121,8 @@ class Task(Protocol[ModelT, BatchT]):
         """What the last evaluation has to look at, for loggers."""
         return Shown()
 
+    def write_evaluation(self, model: ModelT, folder: Path) -> None:
+        """Write what the last evaluation found, with pictures, into a folder of its own; called while training goes on."""
+
     def finish(self, model: ModelT, folder: Path) -> Results:
         """Do the remaining work when training has ended: the last evaluation, its files and pictures."""

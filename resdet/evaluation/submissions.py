@@ -13,7 +13,7 @@ import torch
 from resdet.data.formats.table import read_csv
 from resdet.errors import DataError
 from resdet.evaluation.localization import GUESSES, Guesses, Localization
-from resdet.files import regular, write_csv, write_text
+from resdet.files import read_text, write_csv, write_text
 
 _COLUMNS = ("ImageId", "PredictionString")
 _RULE = "must be 'class xmin ymin xmax ymax', again and again"
@@ -74,7 +74,7 @@ def read_class_ids(path: str | Path, names: Sequence[str]) -> list[int]:
     """
     path = Path(path)
     try:
-        words = [line.split()[0] if line.split() else "" for line in regular(path).read_text(encoding="utf-8-sig").splitlines()]
+        words = [line.split()[0] if line.split() else "" for line in read_text(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     numbers: dict[str, int] = {}
@@ -118,7 +118,7 @@ def _table(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, 
 def _text(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, tuple[str, str]]:
     """ImageId -> (where it stands, its guesses)."""
     try:
-        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if len(lines) != len(images):

@@ -30,7 +30,8 @@ def places_below(paths: Sequence[Path]) -> list[PurePath]:
         above = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
     except ValueError:
         return [PurePath(path.name) for path in paths]
-    return [PurePath(path).relative_to(above) for path in whole]
+    # not relative_to, for which "//a" is not below "/"
+    return [PurePath(os.path.relpath(path, above)) for path in whole]
 
 
 def walk_files(folder: str | Path) -> Iterator[str]:

@@ -156,7 +156,8 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, exact: bool = False) -> None:
     """Write a header and rows as CSV (RFC 4180: lines end in CR LF; None is an empty cell), atomically.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    A text that a spreadsheet would take for a formula gets an apostrophe before it. Bytes of a file's name that are no text are
+    spelled, as Python writes them.
 
     Args:
         path: the file.
@@ -169,7 +170,7 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[o
         return row if exact else [_no_formula(cell) if isinstance(cell, str) else cell for cell in row]
 
     def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             table = csv.writer(file)
             table.writerow(cells(header))
             table.writerows(map(cells, rows))

@@ -16,7 +16,7 @@ from resdet.data.formats.file_names import is_image_name
 from resdet.errors import ConfigError, DataError
 from resdet.files import walk_files
 from resdet.inference.video import has_frames, is_video_name, video_frames
-from resdet.inference.windowed_file import WindowedFile, open_windows
+from resdet.inference.windowed_file import WindowedFile, check_whole, open_windows
 from resdet.structures.pictures import ImageInput, check_color, to_image
 
 ResultT = TypeVar("ResultT")
@@ -140,4 +140,6 @@ def _pictures(source: ImageInput, color: str, windows: bool) -> Iterator[OpenedI
             yield OpenedImage(image, number, str(source), image)
     else:
         large = open_windows(source) if windows else None
+        if windows and large is None:
+            check_whole(source)
         yield OpenedImage(large.overview() if large else to_image(source), str(source), str(source), None, large)

@@ -12,6 +12,7 @@ from torch import Tensor
 from resdet.errors import ConfigError
 from resdet.inference.windowed_file import WindowedFile
 from resdet.ops.iou import box_ioa, box_iou
+from resdet.progress import track
 from resdet.structures import Detections
 from resdet.structures.boxes import scale_boxes
 
@@ -89,7 +90,7 @@ def detect_in_tiles(
     if len(windows) == 1:
         return whole
     found, cut = [whole], [torch.zeros(len(whole), dtype=torch.bool)]
-    for window in windows:
+    for window in track(windows, len(windows), "windows"):
         own = detect(full.crop(window))
         cut.append(_cut(own.boxes, window, size))
         x, y = window[:2]

@@ -13,6 +13,8 @@ from resdet.errors import DataError
 from resdet.files import regular
 
 _SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+# else FFmpeg writes of a broken file what nobody can read; it is told in our words
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 _RATE = 25.0  # frames a second, where a file does not say
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from resdet.errors import ConfigError, DataError
 from resdet.files import atomic_write, parse_json, regular
 from resdet.models.intact import checksums, damage, text_checksum, unusable
+from resdet.wording import reason_of
 
 FORMAT = 1
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -86,7 +87,7 @@ def load_tensors(model: ModuleT, path: str | Path, state: dict[str, Tensor]) -> 
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise ConfigError(f"{path}: its tensors do not fit its card: {' '.join(str(error).split())[:600]}") from error
+        raise ConfigError(f"{path}: its tensors do not fit its card: {reason_of(error, 600)}") from error
     return model.eval()
 
 

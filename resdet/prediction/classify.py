@@ -20,7 +20,7 @@ def classify_files(model: ImageClassifier, job: Job) -> None:
         ConfigError: for a format that is one of detectors.
         DataError: with every file that cannot be read; the others are done.
     """
-    if others := [name for name in job.formats if name not in ("pictures", "json")]:
+    if others := [name for name in job.formats if name != "json"]:
         raise ConfigError(f"--format {', '.join(others)}: for detectors; of a classifier predictions.json is written")
     size = images_at_once(model.transform.crop)
     batches = [[file.path for file in job.files[first : first + size]] for first in range(0, len(job.files), size)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from resdet.errors import ConfigError
-from resdet.files import places_below, regular
+from resdet.files import places_below, read_text
 from resdet.inference.sources import folder_files
 from resdet.inference.video import is_camera
 
@@ -41,14 +42,14 @@ def find_inputs(paths: Sequence[str]) -> list[Input]:
     for given in paths:
         path = Path(given)
         try:
-            if given == "-" or (path.suffix.lower() == ".txt" and path.is_file()):
+            if given == "-" or (path.suffix.lower() == ".txt" and _is_file(path)):
                 files += _listed(given)
             elif is_camera(given):
                 files.append(Input(path, PurePath(f"camera_{given}")))
-            elif path.is_dir():
+            elif _is_folder(path):
                 files += [Input(file, file.relative_to(path)) for file in folder_files(path)]
             else:
-                files += _placed([path] if path.is_file() else _matching(given))
+                files += _placed([path] if _is_file(path) else _matching(given))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -58,7 +59,7 @@ def find_inputs(paths: Sequence[str]) -> list[Input]:
 
 def _listed(given: str) -> list[Input]:
     try:
-        text = sys.stdin.read() if given == "-" else regular(given).read_text(encoding="utf-8")
+        text = sys.stdin.read().removeprefix("\ufeff") if given == "-" else read_text(given)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{given}: cannot be read as a list of files: {error}") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -67,7 +68,15 @@ def _listed(given: str) -> list[Input]:
     if not lines:
         raise ConfigError(f"{'standard input' if given == '-' else given}: names no file")
     paths = [Path(line) for line in lines]
-    return _placed([file for path in paths for file in (folder_files(path) if path.is_dir() else [path])])
+    return _placed([file for path in paths for file in (folder_files(path) if _is_folder(path) else [path])])
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  (False, not an error, for a name too long)
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _placed(paths: list[Path]) -> list[Input]:

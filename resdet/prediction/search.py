@@ -26,6 +26,7 @@ from resdet.prediction.written import (
     detection_row,
     detections_of,
     distinct_names,
+    fitted,
     refuse_to_overwrite,
     save_picture,
     written_suffix,
@@ -33,6 +34,8 @@ from resdet.prediction.written import (
 from resdet.progress import track
 from resdet.structures import Detections
 from resdet.structures.showing import frame_of
+
+_COMPLETE = 0.9  # of the frames that a video's header speaks of
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Search:
 
 
 def prepared(model: Detector, search: Search, *, note: bool) -> Detector:
-    """The detector with this picture size and these windows; ``note``: say so where it gives no scores so low.
+    """The detector with this picture size and these windows; ``note``: say where it gives no scores so low, or not so many.
 
     Raises:
         ConfigError: for each class that the model does not know, and for the picture size of an exported model that resizes by
@@ -84,6 +87,10 @@ def prepared(model: Detector, search: Search, *, note: bool) -> Detector:
             f"note: the model gives no scores below {lowest:g}; model.test.score_thresh={search.score_thresh:g} would",
             error=True,
         )
+    most = None if isinstance(first, ExportedDetector) else first.roi_heads.postprocess.detections_per_image
+    if note and most and search.tile is None and (search.max_det or 0) > most:
+        wanted = f"model.test.detections_per_image={search.max_det}"
+        say(f"note: the model gives at most {most} objects of a picture; {wanted} would give more", error=True)
     return model
 
 
@@ -107,7 +114,7 @@ def search_files(model: Detector, search: Search, job: Job) -> None:
     """
     files, output, drawn = job.files, job.output, "pictures" in job.formats
     names = distinct_names([file.place for file in files])
-    targets = [output / f"{name}{written_suffix(file.path)}" for name, file in zip(names, files, strict=True)]
+    targets = [output / fitted(name, written_suffix(file.path)) for name, file in zip(names, files, strict=True)]
     if drawn:
         refuse_to_overwrite([file.path for file in files], targets)
     outputs = [OUTPUTS[name](output, model.names) for name in job.formats if name in OUTPUTS]
@@ -156,12 +163,18 @@ def _results(model: Detector, path: Path, search: Search) -> Generator[Detection
     """The detections of a picture, or of the frames of a video, each told."""
     frames = 0
     if has_frames(path):
-        for number, frame in track(video_frames(path, search.every), frame_count(path, search.every), f"frames of {path.name}"):
+        expected = frame_count(path, search.every)
+        for number, frame in track(video_frames(path, search.every), expected, f"frames of {path.name}"):
             for found in model.stream([frame], score_thresh=search.score_thresh):
                 frames += 1
                 yield replace(found.filter(classes=search.classes)[: search.max_det], image_id=number, path=str(path))
         say(f"{path}: {frames} frames")
+        if expected and frames < _COMPLETE * expected:  # of videos of a changing rate it is an estimate
+            say(f"note: {path}: its header speaks of {expected} frames; is the file cut off?", error=True)
         return
+    if model.tiles and (large := open_windows(path)):
+        count = len(model.tiles.windows((large.height, large.width)))
+        say(f"note: {path}: {large.width} x {large.height} pixels, searched in {count} windows", error=True)
     for found in model.stream(path, score_thresh=search.score_thresh):
         chosen = found.filter(classes=search.classes)[: search.max_det]
         yield chosen

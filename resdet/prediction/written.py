@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
@@ -22,20 +24,37 @@ from resdet.structures import Classification, Detections
 from resdet.structures.showing import frame_of
 from resdet.system import replace
 
+_LONGEST = 255  # bytes of a name, of most file systems
+
 
 def distinct_names(places: Sequence[PurePath]) -> list[str]:
     """A name for each file, with ``/`` for folders and no suffix: its own place, with a number when two would share a name."""
+    return numbered([place.with_suffix("").as_posix() for place in places])
+
+
+def numbered(stems: Iterable[str]) -> list[str]:
+    """Names for files or folders, with a number where two would be one, which is so whatever the case of their letters."""
     taken: set[str] = set()
     numbers: dict[str, int] = {}  # the next of each name: among many files of one name not all before it are tried again
     names = []
-    for place in places:
-        name = stem = place.with_suffix("").as_posix()
+    for stem in stems:
+        name = stem
         while name.lower() in taken:
             number = numbers.get(stem.lower(), 2)
             name, numbers[stem.lower()] = f"{stem}_{number}", number + 1
         taken.add(name.lower())
         names.append(name)
     return names
+
+
+def fitted(name: str, ending: str) -> str:
+    """``name`` with an ending, as file systems take it: of a name that is too long the beginning, and a sum of the whole."""
+    folder, slash, last = name.rpartition("/")
+    room = _LONGEST - len(os.fsencode(ending))
+    if len(os.fsencode(last)) > room:
+        mark = f"~{hashlib.sha256(os.fsencode(last)).hexdigest()[:12]}"
+        last = os.fsencode(last)[: room - len(mark)].decode(errors="ignore") + mark
+    return f"{folder}{slash}{last}{ending}"
 
 
 def written_suffix(file: Path) -> str:

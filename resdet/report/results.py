@@ -15,6 +15,15 @@ from resdet.files import atomic_write, json_ready, write_json
 _RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
 _ROWS = 10_000  # rows written at a time
 
+LAST_EVALUATION = "last_evaluation"  # in a run folder, while training goes on
+
+
+def latest_results(folder: Path) -> Path:
+    """Where the newest results of a run folder are: in itself, or of a training that goes on in ``last_evaluation``."""
+    own, last = folder / "metrics.json", folder / LAST_EVALUATION / "metrics.json"
+    newer = last.is_file() and not (own.is_file() and own.stat().st_mtime_ns >= last.stat().st_mtime_ns)
+    return last.parent if newer else folder
+
 
 def write_metrics(folder: str | Path, metrics: Mapping[str, Any]) -> Path:
     """Write ``metrics.json`` into ``folder``, atomically; NaN and infinity become null. Returns its path."""

@@ -40,7 +40,7 @@ class PixelConvention:
         if self.range not in (1, 255):
             problems.append(f"pixel convention: 'range' must be 1 or 255, got {self.range!r}")
         lengths = (len(self.mean), len(self.std))
-        if lengths != (3, 3) or not all(-_MOST < value < _MOST for value in self.mean + self.std) or min(self.std) < _LEAST:
+        if lengths != (3, 3) or not all(-_MOST < value < _MOST for value in (*self.mean, *self.std)) or min(self.std) < _LEAST:
             rule = f"must be 3 numbers below {_MOST:g}, std {_LEAST:g} at least"
             problems.append(f"pixel convention: 'mean' and 'std' {rule}, got {self.mean} and {self.std}")
         if problems:

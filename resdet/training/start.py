@@ -36,6 +36,7 @@ from resdet.training.curves import draw_curves
 from resdet.training.expected_time import ExpectedTime
 from resdet.training.how import ANEW, How
 from resdet.training.kernels import choose_kernels, machine_notes
+from resdet.training.last_evaluation import LastEvaluation, forget_last_evaluation
 from resdet.training.report import write_run_report
 from resdet.training.schedule import build_schedule, in_iterations, scaled_rate
 from resdet.training.summary import summary
@@ -63,6 +64,8 @@ def train_task(config: RunFile, task: Task[Any, Any], device: torch.device, how:
     with started(config, task, device, how) as run:
         train(run)
         run.finish()
+        if how.ranks.first:
+            forget_last_evaluation(run.folder)
     if how.ranks.first:
         draw_curves(run.files)
         write_run_report(run.files, config, task)
@@ -83,7 +86,7 @@ def started(config: RunFile, task: Task[Any, Any], device: torch.device, how: Ho
         record_parts(run.network, task.model)
     # the folder is opened last, when data and model are known to be good, so that a mistake there leaves no folder behind
     with ranks.entered(open_run(config.output, config_to_yaml(config), how.resume, how.change)) as run.files:
-        run.hooks = [*how.hooks, ExpectedTime(), loggers] if ranks.first else list(how.hooks)
+        run.hooks = [*how.hooks, ExpectedTime(), LastEvaluation(), loggers] if ranks.first else list(how.hooks)
         keep(
             run,
             log_every=options.log_every,

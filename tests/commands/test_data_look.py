@@ -53,6 +53,16 @@ def test_check_counts_the_images_that_a_lone_file_of_annotations_leaves_out(caps
     assert run(capsys, "check", tmp_path / "train.json")[1].splitlines() == alone
 
 
+def test_check_counts_no_images_that_another_split_of_a_yaml_has(capsys, shapes: Path, tmp_path: Path) -> None:
+    images = sorted((shapes / "images" / "val").iterdir())
+    for split, image in zip(("train", "val"), images, strict=False):
+        (tmp_path / "images" / split).mkdir(parents=True)
+        shutil.copy(image, tmp_path / "images" / split)
+    (tmp_path / "my.yaml").write_text("names: [disk]\n")
+    source = ("--format", "yolo", "--root", tmp_path, "--annotations", tmp_path / "my.yaml")
+    assert "in no annotation" not in run(capsys, "check", *source, "--split", "train")[1]
+
+
 def test_stats_of_a_run_file_are_counts_of_its_objects(capsys, shapes: Path, config: Path) -> None:
     status, out, err = run(capsys, "stats", "--config", config, "data.short_side=[300]")
     assert (status, err) == (0, "")

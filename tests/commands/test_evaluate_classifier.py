@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from resdet.cli import main
-from resdet.config import config_to_dict
+from resdet.config import config_to_dict, load_config
 from resdet.config.schema import BackboneConfig, ClassifierConfig
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.evaluation import Predictions, read_predictions, write_predictions
@@ -284,3 +284,13 @@ def test_predictions_of_the_same_data_elsewhere_fit(shop: Shop, evaluate: Eval, 
     _, here = evaluate("--weights", shop.file("a.safetensors"))
     _, there = evaluate("--weights", shop.file("a.safetensors"), f"data.val.root={tmp_path / 'moved'}", output="there")
     assert here.files == there.files
+
+
+def test_a_config_that_people_wrote_stays(shop: Shop, evaluate: Eval, tmp_path: Path) -> None:
+    for crop in (32, 24):
+        evaluate("--weights", shop.file("a.safetensors"), f"data.crop={crop}")
+        assert load_config(tmp_path / "out" / "config.yaml").data.crop == crop
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("# mine\n")
+    evaluate("--weights", shop.file("a.safetensors"), output="mine")
+    assert (tmp_path / "mine" / "config.yaml").read_text() == "# mine\n"

@@ -104,5 +104,7 @@ def test_a_mistyped_class_leaves_what_was_written_before(folder: Path, tmp_path:
 
 def test_a_classifier_refuses_what_only_detectors_know(folder: Path, tmp_path: Path, capsys) -> None:
     weights = written_classifier(tmp_path / "m.safetensors")
-    assert predict(weights, folder, tmp_path / "out", "--max-det", "1", "--imgsz", "64", "--every", "2") == 2
-    assert f"--max-det, --short-side, --every: for detectors; {weights} holds a classifier" in capsys.readouterr().err
+    given = ("--max-det", "1", "--imgsz", "64", "--every", "2", "--score-thresh", "0.9", "--overlap", "0.3")
+    assert predict(weights, folder, tmp_path / "out", *given) == 2
+    refused = "--score-thresh, --max-det, --short-side, --overlap, --every"
+    assert f"{refused}: for detectors; {weights} holds a classifier" in capsys.readouterr().err

@@ -132,6 +132,23 @@ def test_every_so_many_frames(weights: Path, tmp_path: Path) -> None:
     assert labels == {f"yolo/labels/clip_{number:06}.txt" for number in (0, 2, 4)}
 
 
+def test_a_video_that_is_cut_off_is_told(weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = written_video(tmp_path / "clip.avi", [pixels(seed) for seed in range(5)]).read_bytes()
+    assert predict(weights, tmp_path / "clip.avi", tmp_path / "out", "--format", "json") == 0
+    assert "cut off" not in capfd.readouterr().err
+    (tmp_path / "clip.avi").write_bytes(whole[: len(whole) * 6 // 10])
+    assert predict(weights, tmp_path / "clip.avi", tmp_path / "out", "--format", "json") == 0
+    found, told = len(rows(tmp_path / "out")), capfd.readouterr()
+    assert 0 < found < 4
+    assert f"clip.avi: {found} frames" in told.out
+    assert "clip.avi: its header speaks of 5 frames; is the file cut off?" in told.err
+    (tmp_path / "clip.avi").write_bytes(whole[:300])
+    assert predict(weights, tmp_path / "clip.avi", tmp_path / "out", "--format", "json") == 3
+    told = capfd.readouterr()
+    assert "clip.avi: no frame of this video can be read" in told.err
+    assert " @ 0x" not in told.err  # FFmpeg's own words
+
+
 def test_a_camera_runs_until_it_is_interrupted(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -165,6 +182,7 @@ def test_scores_below_the_models(weights: Path, folder: Path, tmp_path: Path, ca
         (["--format", "json,xml"], "--format must be of pictures, json"),
         (["--format", ","], "--format names no format"),
         (["--max-det", "0", "--every", "0"], "--max-det must be at least 1, got 0"),
+        (["--output", __file__], "--output must be a folder, got the file"),
         (["--tile", "8"], "tiles need a side of at least 32 pixels, got 8"),
     ],
 )
@@ -178,5 +196,6 @@ def test_wrong_options(
 
 def test_a_classifier_has_its_own_file(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     weights = written_classifier(tmp_path / "c.safetensors")
-    assert predict(weights, folder, tmp_path / "out", "--format", "yolo") == 2
+    command = ["predict", "--weights", str(weights), str(folder), "--output", str(tmp_path / "out")]
+    assert main([*command, "--format", "yolo"]) == 2
     assert "--format yolo: for detectors" in capfd.readouterr().err

@@ -81,6 +81,19 @@ def test_all_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["data.train[0].split=val", "data.train[0].format=yolo"],
+        ["data.train=[{root: r}]", "data.train[0].split=val", "data.train[0].format=yolo"],
+        ["data.train=[{root: r}]", "data.train[0].format=yolo", "data.train[0].split=val"],
+    ],
+)
+def test_a_format_comes_before_the_other_options_of_its_source_alone(given: list[str], configs: Path) -> None:
+    source = load_config(configs / "voc07_r101.yaml", given).data.train[0]
+    assert (source.format, source.split) == ("yolo", "val")
+
+
 def test_a_value_of_the_base_can_be_emptied(configs: Path) -> None:
     config = load_config(configs / "coco_r50.yaml", ["data.val.annotations="])
     assert (config.data.val.format, config.data.val.annotations) == ("coco", "")

@@ -26,6 +26,8 @@ from resdet.inference.detector import Detector
 from resdet.prediction import classify
 
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
+# the least score of detectors, 0.2, would be refused
+OF_CLASSIFIERS = ("--format", "json", "--score-thresh", "0.5")
 
 
 def pixels(seed: int) -> np.ndarray:
@@ -121,7 +123,7 @@ def test_a_killed_prediction_goes_on(weights: Path, folder: Path, tmp_path: Path
 def test_classifiers(folder: Path, tmp_path: Path) -> None:
     weights = tiny_classifiers.written(tmp_path / "c.safetensors")
     (folder / "a2.png").write_bytes(b"no image")
-    more = ("--format", "json")
+    more = OF_CLASSIFIERS
     with mock.patch.object(classify, "images_at_once", return_value=2):
         for world in (1, 3):
             ended = ended_ranks(world, predicted, weights, folder, tmp_path / str(world), more)
@@ -144,6 +146,6 @@ def test_an_error_that_nobody_expected_ends_all_and_names_the_file(folder: Path,
         mock.patch.object(classify, "images_at_once", return_value=1),
         mock.patch.object(ImageClassifier, "stream", broken),
     ):
-        ended = ended_ranks(2, predicted, weights, folder, tmp_path / "out", ("--format", "json"))
+        ended = ended_ranks(2, predicted, weights, folder, tmp_path / "out", OF_CLASSIFIERS)
     assert [each.status for each in ended] == [1, 1]
     assert "".join(each.errors for each in ended).count("(" + str(folder / "x" / "a.png")) == 1

@@ -76,6 +76,15 @@ def test_a_command_whose_standard_error_was_closed_ended_in_a_traceback_and_gave
     assert done.returncode == 2
 
 
+def test_a_list_from_a_closed_standard_input_names_no_file(capfd: pytest.CaptureFixture[str]) -> None:
+    program = (
+        "import os, sys; os.close(0); sys.stdin = None; "
+        "from resdet.cli import main; sys.exit(main(['predict', '--weights', 'm.safetensors', '-']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=900, check=False)
+    assert (done.returncode, capfd.readouterr().err) == (2, "error: standard input: names no file\n")
+
+
 def killed_while_writing(folder: Path) -> Path:
     """What a process leaves that is killed while it writes ``folder/state.pt``."""
     program = (

@@ -88,6 +88,30 @@ def test_lists_of_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             find_inputs([str(folder / "list.txt")])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_that_windows_wrote(folder: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "list.txt").write_bytes(f"{folder}/a.png\r\n{folder}/sub\r\n".encode(encoding))
+    assert names(folder, "list.txt") == ["a.png", "sub/d.jpg", "sub/deeper/e.webp"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffy.jpg\n"))
+    assert find_inputs(["-"]) == [Input(Path("y.jpg"), PurePath("y.jpg"))]
+
+
+def test_a_line_too_long_for_a_name_is_a_file_that_is_not_there(folder: Path) -> None:
+    (folder / "list.txt").write_text(f"{'x' * 300}\n{folder}/a.png\n")
+    assert [file.path.name for file in find_inputs([str(folder / "list.txt")])] == ["x" * 300, "a.png"]
+    with pytest.raises(ConfigError, match="no such file or folder"):
+        find_inputs(["x" * 300])
+
+
+def test_a_path_that_begins_with_two_slashes(folder: Path) -> None:
+    def places(*given: str) -> list[str]:
+        return [file.place.as_posix() for file in find_inputs(given)]
+
+    assert places(f"/{folder}/a.png", f"/{folder}/sub/*.jpg") == ["a.png", "d.jpg"]
+    (folder / "list.txt").write_text(f"/{folder}/a.png\n{folder}/sub/d.jpg\n")
+    assert places(str(folder / "list.txt")) == ["a.png", "sub/d.jpg"]
+
+
 def test_every_argument_that_means_nothing_is_named(folder: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         find_inputs([str(folder / "a.png"), "gone.jpg", str(folder / "empty"), "*.none"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -19,6 +20,7 @@ from resdet.prediction.written import (
     classification_row,
     detection_row,
     distinct_names,
+    fitted,
     refuse_to_overwrite,
     save_picture,
     written_suffix,
@@ -113,3 +115,18 @@ def test_rows_of_pictures_and_frames() -> None:
     assert row == {"file": "c.mp4", "frame": 0, "width": 60, "height": 40, "detections": found}
     best = Classification((1,), (0.75,), ("cat", "dog"), image_id="a.jpg", path="a.jpg")
     assert classification_row(best) == {"file": "a.jpg", "classes": [{"name": "dog", "score": 0.75}]}
+
+
+@given(st.text(st.sampled_from("aé/漢\udc80"), max_size=300), st.sampled_from([".txt", "_12.png"]))
+def test_names_that_file_systems_take(name: str, ending: str) -> None:
+    shown = fitted(name, ending)
+    last = PurePath(f"x{name}").name
+    assert shown.endswith(ending)
+    assert shown.rpartition("/")[0] == name.rpartition("/")[0]
+    assert len(os.fsencode(shown.rpartition("/")[2])) <= 255
+    if len(os.fsencode(last)) < 240:
+        assert shown == name + ending
+
+
+def test_long_names_stay_distinct() -> None:
+    assert len({fitted("a" * 300 + end, ".png") for end in ("", "b", "c")}) == 3

@@ -44,6 +44,11 @@ def test_the_known_conventions_on_one_pixel() -> None:
     assert bgr == pytest.approx([51 - 103.939, -116.779, 255 - 123.68], rel=1e-5)
 
 
+def test_a_list_and_a_tuple_may_stand_together() -> None:
+    convention = PixelConvention("RGB", [1, 2, 3], (1, 1, 1), 255)  # type: ignore[arg-type]
+    assert list(convention.mean) == [1, 2, 3]
+
+
 def test_normalize_takes_a_batch() -> None:
     images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
     convention = PIXEL_CONVENTIONS["msra"]

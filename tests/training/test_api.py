@@ -191,7 +191,7 @@ def test_a_classifier_of_a_data_set_of_ones_own(tmp_path: Path) -> None:
         "task": "classification",
         "model": {"backbone": {"name": "resnet18", "width": 4}},
         "data": {"crop": 32, "short_side": [32, 40], "test_short_side": 32, "workers": 0},
-        "optimizer": {"lr": 0.05},
+        "optimizer": {"lr": 0.01},
         "schedule": {"iterations": 100},
         "run": {"batch": 6, "kernels": "torch"},
     }

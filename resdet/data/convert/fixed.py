@@ -14,7 +14,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.described import Source
 from resdet.data.formats.yolo import SPLITS
 from resdet.data.inspection.looks import look_at
-from resdet.data.inspection.mend import Change, mended, unmended
+from resdet.data.inspection.mend import Change, Convention, mended, unmended
 from resdet.errors import DataError
 from resdet.files import write_csv
 
@@ -59,9 +59,8 @@ def write_fixed(
             classes.
     """
     fixed, changes = dataset, list(changes)
-    conventions = {"centred": source.format == "yolo", "both_ends": source.format in ("voc", "imagenet_det")}
     if kinds is None or kinds:
-        fixed, more = mended(dataset, look_at(dataset), kinds or (), **conventions)
+        fixed, more = mended(dataset, look_at(dataset), kinds or (), Convention.of(source.format))
         changes += more
     if problems := unmended(fixed):
         raise DataError(problems)

@@ -18,7 +18,8 @@ from resdet.data.formats.voc import IMAGES
 from resdet.errors import DataError
 
 # the characters that XML 1.0 can hold, without line ends, because reading XML changes those
-_SPELLABLE = re.compile(r"[\t\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]+")
+_CHARACTERS = r"\t\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF"
+_SPELLABLE, _UNSPELLABLE = re.compile(f"[{_CHARACTERS}]+"), re.compile(f"[^{_CHARACTERS}]")
 
 
 def write_voc(dataset: DetectionDataset, folder: Path, split: str, names: Sequence[str]) -> Written:
@@ -66,7 +67,7 @@ def _annotation(dataset: DetectionDataset, index: int, file: str) -> ET.ElementT
 
 
 def annotation_tree(file: str, size: tuple[int, int], objects: Sequence[Mapping[str, Any]]) -> ET.ElementTree[ET.Element]:
-    """VOC's XML of an image.
+    """VOC's XML of an image; characters that XML cannot hold are spelled, as Python writes them.
 
     Args:
         file: the name of the image file.
@@ -93,7 +94,7 @@ def annotation_tree(file: str, size: tuple[int, int], objects: Sequence[Mapping[
 
 
 def _add(parent: ET.Element, tag: str, value: object) -> None:
-    ET.SubElement(parent, tag).text = str(value)
+    ET.SubElement(parent, tag).text = _UNSPELLABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
 
 
 def _pixels(box: Sequence[float], size: tuple[int, int]) -> list[int]:

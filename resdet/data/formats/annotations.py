@@ -18,7 +18,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
 from resdet.data.inspection.finding import fixes
-from resdet.data.inspection.readings import ROUNDED, mistaken, reversed_corners
+from resdet.data.inspection.readings import ROUNDED, mistaken, reversed_boxes
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few
@@ -65,11 +65,13 @@ class DatasetBuilder:
     """Collects the images and objects of one source.
 
     ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images. ``centred``:
-    the files hold the centres of boxes, as YOLO's do. ``fixable``: ``data fix`` takes data of this format.
+    the files hold the centres of boxes, as YOLO's do; ``cornered``: two corners, as VOC's do; else a corner and the size.
+    ``fixable``: ``data fix`` takes data of this format.
     """
 
-    def __init__(self, source: str, *, centred: bool = False, fixable: bool = True) -> None:
-        self.source, self.centred, self.keeping, self.fixable = source, centred, is_keeping(), fixable
+    def __init__(self, source: str, *, centred: bool = False, cornered: bool = False, fixable: bool = True) -> None:
+        self.source, self.centred, self.cornered, self.fixable = source, centred, cornered, fixable
+        self.keeping = is_keeping()
         self.problems: list[str] = []
         self._files = ImageFiles(self.note)
         self._images: list[tuple[int, int, int]] = []  # of each image: id, height and width
@@ -228,11 +230,12 @@ class DatasetBuilder:
         boxes = np.concatenate([self._boxes, [box for _, box, _ in wrong]])
         given = [self.size(image)[::-1] for image in self._columns["owners"]] + [size for _, _, size in wrong]
         sizes = np.array(given, dtype=np.int64)
+        usual = "left, top, right, bottom" if self.cornered else "x, y, width, height in pixels"
         if self._reversed and not self.centred:
-            reading, usual = reversed_corners(boxes, sizes), "left, top, right, bottom"
+            reading = reversed_boxes(boxes, sizes, cornered=self.cornered)
         else:
             reading = mistaken(boxes, sizes, centred=self.centred)
-            usual = "centre and size" if self.centred else "x, y, width, height in pixels"
+            usual = "centre and size" if self.centred else usual
         if reading is None:
             for kind, how, found in (
                 ("box-reversed", "turns them round", self._reversed),

@@ -29,9 +29,7 @@ class Mender:
         """
         for row in filter(_is_row, rows):
             self._integer(row, "id", "category")
-        used = {
-            _as_integer(row.get("category_id")) for row in annotations if _is_row(row) and _hashable(row.get("category_id"))
-        }
+        used = _used(annotations)
         named: dict[str, list[dict[str, Any]]] = {}
         for row in filter(_is_row, rows):
             if isinstance(row.get("name"), str) and isinstance(row.get("id"), int):
@@ -51,11 +49,8 @@ class Mender:
         for row in known:
             others = [other for other in known if other is not row]
             above = bool(others) and all(other.get("supercategory") == row.get("name") for other in others)
-            if (
-                above
-                and row.get("supercategory") in (None, "", "none")
-                and not any(_is_row(entry) and entry.get("category_id") == row.get("id") for entry in annotations)
-            ):
+            free = above and row.get("supercategory") in (None, "", "none") and _hashable(row.get("id"))
+            if free and _as_integer(row["id"]) not in _used(annotations):
                 self._note("categories without objects are above all others and are left out", "category", row)
                 rows.remove(row)
 
@@ -175,6 +170,12 @@ def _decoded(text: str) -> list[int]:
 
 def _is_row(row: Any) -> bool:
     return isinstance(row, dict)
+
+
+def _used(annotations: Iterable[Any]) -> set[Any]:
+    """The categories of annotations; of ids as text or 1.0 the integers."""
+    ids = (row.get("category_id") for row in annotations if _is_row(row))
+    return {_as_integer(value) for value in ids if _hashable(value)}
 
 
 def _hashable(value: Any) -> bool:

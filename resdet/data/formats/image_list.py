@@ -150,11 +150,13 @@ def _files(root: Path, source: Path, entries: Sequence[_Entry], problems: list[s
     guard = _Guard(root)
     places = ImagePlaces(root)
     elsewhere: list[str] = []
+    taken = {spelled_here(root, entry.path) for entry in entries}  # an image that another line names stands in for none
     for where, name, *_ in entries:
         if unsafe_name(name) or not os.path.isfile(os.path.join(root, spelled_here(root, name))):  # noqa: PTH113, PTH118
             found, note = places.find(name)
-            if note:
+            if note and found not in taken:
                 name = found  # noqa: PLW2901
+                taken.add(found)
                 elsewhere.append(where)
         if problem := unsafe_name(name):
             problems.append(f"{where}: {problem}")

@@ -34,7 +34,7 @@ def read_imagenet_det(root: str | Path, split: str, names: Sequence[str] | None 
         DataError: with every problem of the files, as ``read_voc``.
     """
     root = Path(root)
-    builder = DatasetBuilder(str(root / "ImageSets" / "DET" / f"{split}.txt"))
+    builder = DatasetBuilder(str(root / "ImageSets" / "DET" / f"{split}.txt"), cornered=True)
     listed = read_image_set(Path(builder.source), lambda _: False, builder.problems)
     places = {name: _place(root, name) for name in listed}
     builder.problems += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
@@ -42,7 +43,7 @@ def read_csv(
     line = 1
     try:
         text = read_text(path)
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter_of(text.partition("\n")[0]))
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter_of(text))
         header = header or [name.strip() for name in next(reader, [])]
         named = named_columns(path, header, columns, synonyms or {})
         needed = [name for name in columns if name not in optional]
@@ -62,15 +63,19 @@ def read_csv(
     return rows
 
 
-def delimiter_of(header: str) -> str:
+def delimiter_of(text: str) -> str:
     """What separates the columns of a table, by its first line: a comma, or a semicolon or tab where there are more of them."""
-    return max(",;\t", key=header.count)
+    return max(",;\t", key=_first_line(text).count)
 
 
 def columns_of(text: str) -> list[str]:
     """The names of the columns in the first line of a table's text."""
-    header = text.partition("\n")[0]
-    return [name.strip(" \"'\r") for name in header.split(delimiter_of(header))]
+    return [name.strip(" \"'") for name in _first_line(text).split(delimiter_of(text))]
+
+
+def _first_line(text: str) -> str:
+    """The first line, ended by LF, CR LF, or, as Excel's tables for the Macintosh, CR."""
+    return re.split("[\r\n]", text, maxsplit=1)[0]
 
 
 def is_box_row(fields: Sequence[str]) -> bool:

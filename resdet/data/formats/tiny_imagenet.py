@@ -17,7 +17,7 @@ from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.imagenet import counted
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
-from resdet.files import regular
+from resdet.files import read_text
 from resdet.images import read_size
 
 
@@ -47,7 +47,7 @@ def read_tiny_imagenet(root: str | Path, split: str, names: Sequence[str] | None
     """
     root = Path(root)
     folder = root / split
-    builder = DatasetBuilder(str(folder), fixable=False)
+    builder = DatasetBuilder(str(folder), cornered=True, fixable=False)
     known = list(names) if names is not None else _class_names(root, builder.problems)
     labels: list[int] = []
     if split == "train":
@@ -65,7 +65,7 @@ def _class_names(root: Path, problems: list[str]) -> list[str]:
     if (root / "train").is_dir():
         return sub_folders(root / "train")
     try:
-        return sorted(regular(root / "wnids.txt").read_text(encoding="utf-8-sig").split())
+        return sorted(read_text(root / "wnids.txt").split())
     except (OSError, UnicodeDecodeError):
         problems.append(f"{root}: its class names are unknown: there is neither a train folder nor a wnids.txt")
         return []
@@ -105,7 +105,7 @@ def _read_part(images: Path, table: Path | None, wnid: str, names: list[str], bu
 def _read_lines(table: Path, wnid: str, problems: list[str]) -> dict[str, _Line]:
     """File name -> line of a table, whose second field is the class where ``wnid`` is "" ."""
     try:
-        text = regular(table).read_text(encoding="utf-8-sig")
+        text = read_text(table)
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{table}: cannot be read: {error}")
         return {}

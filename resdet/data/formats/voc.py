@@ -52,8 +52,8 @@ def read_voc(
             listed twice, boxes that are not finite, reversed or outside, unsafe or missing image files, unknown classes.
     """
     root = Path(root)
-    builder = DatasetBuilder(str(root / "ImageSets" / "Main" / f"{split}.txt") if split else str(root))
-    in_folder = bool(split) and not Path(builder.source).is_file() and any(_xml_files(files_below(root), split))
+    builder = DatasetBuilder(str(root / "ImageSets" / "Main" / f"{split}.txt") if split else str(root), cornered=True)
+    in_folder = bool(split) and not Path(builder.source).is_file() and bool(xml_files(root, split))
     if split and not in_folder:
         keys = _listed(root, builder)
         if keys and not any(os.path.isfile(_xml(root, key)) for key in keys):  # noqa: PTH113
@@ -93,6 +93,11 @@ def _listed(root: Path, builder: DatasetBuilder) -> list[str]:
             builder.note("lines have the suffix of the image, which is left out", repr(key))
         keys[bare] = None
     return list(keys)
+
+
+def xml_files(root: Path, folder: str) -> list[str]:
+    """The XML files below ``root`` that are in a folder of this name, or in one below it, by their paths from ``root`` on."""
+    return _xml_files(files_below(root), folder)
 
 
 def _xml_files(files: Sequence[str], folder: str) -> list[str]:

@@ -52,6 +52,8 @@ def every_image(root: Path, builder: DatasetBuilder) -> dict[str, str]:
         near = NearestImages(images)
         for name in files:
             if name.endswith(".txt") and len(found := near.of(name)) == 1:
+                if found[0] in labelled:
+                    builder.problems.append(f"{root / found[0]}: has two label files, {labelled[found[0]]} and {name}")
                 labelled[found[0]] = name
                 builder.note("label files lie in folders of other names than images and labels", name)
     folders = {image.rpartition("/")[0] for image in labelled}

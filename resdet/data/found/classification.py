@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import warnings
 from collections import Counter
@@ -16,7 +17,7 @@ from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.image_list import SYNONYMS
 from resdet.data.formats.table import columns_of, delimiter_of, named_columns
 from resdet.data.found.kinds import beginning, kind_of
-from resdet.data.found.paths import TRAIN, VAL, lone_folder, opened, part_named
+from resdet.data.found.paths import TRAIN, VAL, lone_folders, opened, part_named
 from resdet.errors import DataError
 from resdet.files import parse_json, walk_files
 
@@ -75,11 +76,7 @@ def _of_list(file: Path) -> FoundClasses | None:
 
 
 def _of_folder(root: Path) -> FoundClasses | None:
-    for look in _LOOKS:
-        if found := look(root):
-            return found
-    lone = lone_folder(root)
-    return _of_folder(lone) if lone else None
+    return next((found for folder in lone_folders(root) for look in _LOOKS if (found := look(folder))), None)
 
 
 def _parts(root: Path) -> FoundClasses | None:
@@ -99,11 +96,8 @@ def _part(root: Path, names: Sequence[str], least: int) -> tuple[str, FoundClass
     left = set(sub_folders(root))
     while name := part_named(left, names):
         left.remove(name)
-        chain = [root / name]
-        while inner := lone_folder(chain[-1]):
-            chain.append(inner)
-        held = {folder: len(class_folders(folder)) for folder in chain}
-        folder = next((each for count in (2, least) for each in chain if held[each] >= count), None)
+        held = {folder: len(class_folders(folder)) for folder in lone_folders(root / name)}
+        folder = next((each for count in (2, least) for each in held if held[each] >= count), None)
         if folder:
             classes = FoundClasses("folders of classes", _folder(folder), None, tuple(_left_out(folder)))
             return str(folder.relative_to(root)), classes
@@ -184,7 +178,8 @@ def _image_folder(file: Path) -> Path:
 def _present(folder: Path, paths: Sequence[str]) -> int:
     """How many of the paths are images of the folder, with or without their suffix."""
     usable = [folder / path for path in paths if path and "\0" not in path and len(path) < 1000]
-    return sum(path.is_file() or bool(same_stem(path) if not is_image_name(path.name) else ()) for path in usable)
+    # os.path.isfile is False, not an error, for a name too long
+    return sum(os.path.isfile(path) or (not is_image_name(path.name) and bool(same_stem(path))) for path in usable)  # noqa: PTH113
 
 
 def _first_paths(file: Path) -> list[str]:
@@ -192,7 +187,7 @@ def _first_paths(file: Path) -> list[str]:
     text, key = beginning(file), _columns(file)["path"]
     if file.suffix.lower() == ".csv":
         lines = text.splitlines()[: _ROWS + 1]
-        table = csv.DictReader(lines, skipinitialspace=True, delimiter=delimiter_of(lines[0]))
+        table = csv.DictReader(lines, skipinitialspace=True, delimiter=delimiter_of(text))
         rows: list[Mapping[str, object]] = list(table)
     else:
         objects = re.findall(r"\{[^{}]*\}", text)[:_ROWS]

@@ -15,7 +15,7 @@ from resdet.data.formats.yolo import SPLITS
 from resdet.data.formats.yolo_images import usual_place
 from resdet.data.formats.yolo_names import description_in, read_description
 from resdet.data.found.kinds import beginning, kind_of, looks_like_labels, unread_program
-from resdet.data.found.paths import TRAIN, VAL, folders_of, lone_folder, opened, part_named
+from resdet.data.found.paths import TRAIN, VAL, folders_of, lone_folders, opened, part_named
 from resdet.errors import DataError
 from resdet.files import parse_json, regular, walk_files
 
@@ -71,13 +71,11 @@ def _of_file(path: Path) -> FoundData | None:
 
 
 def _of_folder(root: Path) -> FoundData | None:
-    folder: Path | None = root
-    while folder:  # archives often have a folder around their files
-        for look in _LOOKS:
-            if found := look(folder):
-                return found
-        folder = lone_folder(folder)
-    return _beside_images(root) or _several(root)
+    folders = lone_folders(root)
+    if found := next((found for folder in folders for look in _LOOKS if (found := look(folder))), None):
+        return found
+    described = (folder for folder in folders if description_in(folder) or (folder / usual_place(folder, "train")).is_dir())
+    return _beside_images(next(described, root)) or _several(root)
 
 
 def _parts(root: Path) -> FoundData | None:

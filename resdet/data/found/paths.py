@@ -10,7 +10,7 @@ from pathlib import Path
 from resdet import system
 from resdet.data.download.archives import unpack
 from resdet.errors import ConfigError
-from resdet.files import cache_folder, sha256_of, unfinished_folder, walk_files
+from resdet.files import cache_folder, identity, sha256_of, unfinished_folder, walk_files
 
 # names of parts in the order in which they are taken
 TRAIN = ("train", "training", "trainval", "train2017")
@@ -45,14 +45,21 @@ def part_named(names: Iterable[str], part: Sequence[str]) -> str | None:
 
 
 def folders_of(root: Path) -> dict[str, Path]:
-    """The folders in ``root``, by their names, sorted; without hidden ones."""
-    return {entry.name: entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(HIDDEN)}
+    """The folders in ``root``, by their names, sorted; without hidden ones, and links back to a folder above."""
+    folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(HIDDEN)]
+    return {entry.name: entry for entry in folders if not (entry.is_symlink() and _leads_back(entry))}
 
 
-def lone_folder(root: Path) -> Path | None:
-    """The one folder in ``root`` that holds files, as archives often have around all; None when there are none or more."""
-    folders = [folder for folder in folders_of(root).values() if next(walk_files(folder), None)]
-    return folders[0] if len(folders) == 1 else None
+def _leads_back(link: Path) -> bool:
+    return identity(link) in map(identity, link.absolute().parents)
+
+
+def lone_folders(root: Path) -> list[Path]:
+    """``root``, the one folder in it that holds files, as archives often have around all, the one in that, and so on."""
+    chain = [root]
+    while len(folders := [folder for folder in folders_of(chain[-1]).values() if next(walk_files(folder), None)]) == 1:
+        chain += folders
+    return chain
 
 
 def _unpacked(archive: Path) -> Path:

@@ -25,7 +25,7 @@ from resdet.data.inspection.readings import (
     from_fractions,
     mistaken,
     no_fractions,
-    reversed_corners,
+    reversed_boxes,
     turned_round,
     wrong_boxes,
 )
@@ -46,8 +46,31 @@ class Change(NamedTuple):
 _GONE = "removed"
 
 
+class Convention(NamedTuple):
+    """How the files of a format hold boxes.
+
+    Attributes:
+        centred: by their centres, as YOLO's do.
+        cornered: by two corners, as VOC's do.
+        both_ends: by their first and last pixel, as VOC's do.
+    """
+
+    centred: bool = False
+    cornered: bool = False
+    both_ends: bool = False
+
+    @classmethod
+    def of(cls, form: str) -> Convention:
+        """That of a format."""
+        both_ends = form in ("voc", "imagenet_det")
+        return cls(form == "yolo", both_ends or form in ("cvat", "csv"), both_ends)
+
+
+_USUAL = Convention()
+
+
 def mended(
-    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), *, centred: bool = False, both_ends: bool = False
+    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), convention: Convention = _USUAL
 ) -> tuple[DetectionDataset, list[Change]]:
     """A copy of a data set without its findings of these kinds.
 
@@ -55,15 +78,14 @@ def mended(
         dataset: the data set.
         looks: what its images are like.
         kinds: of ``KINDS``; all when none are given.
-        centred: its files hold the centres of boxes, as YOLO's do.
-        both_ends: its files hold the first and the last pixel of boxes, as VOC's do.
+        convention: how its files hold boxes.
 
     Returns:
         The mended data set, and what was changed.
     """
     changes: list[Change] = []
     wanted = set(kinds or KINDS)
-    dataset = _read_otherwise(dataset, wanted, changes, centred=centred, both_ends=both_ends)
+    dataset = _read_otherwise(dataset, wanted, changes, convention)
     unusable = ~looks.usable
     if "image-unturned" in wanted:
         dataset = _turned(dataset, looks, changes)
@@ -78,7 +100,7 @@ def mended(
     if "class-names-same" in wanted:
         dataset = _joined_classes(dataset, changes)
     if "box-reversed" in wanted:
-        dataset = _with_boxes(dataset, turned_round(dataset.boxes, float(both_ends)), "box-reversed", changes)
+        dataset = _with_boxes(dataset, turned_round(dataset.boxes, float(convention.both_ends)), "box-reversed", changes)
     for kind, marked in _MARKED.items():
         if kind in wanted:
             dataset = without(dataset, marked(dataset), kind, changes)
@@ -88,7 +110,7 @@ def mended(
 
 
 def _read_otherwise(
-    dataset: DetectionDataset, kinds: set[str], changes: list[Change], *, centred: bool, both_ends: bool
+    dataset: DetectionDataset, kinds: set[str], changes: list[Change], convention: Convention
 ) -> DetectionDataset:
     """The boxes in the convention that they were written in."""
     sizes = limits(dataset)
@@ -99,15 +121,15 @@ def _read_otherwise(
         boxes = dataset.boxes.copy()
         boxes[small] = from_fractions(boxes[small], sizes[small])
         return _with_boxes(dataset, boxes, "boxes-as-fractions", changes)
-    rows, reading = no_fractions(dataset.boxes, sizes) if centred else (np.zeros(len(sizes), bool), None)
+    rows, reading = no_fractions(dataset.boxes, sizes) if convention.centred else (np.zeros(len(sizes), bool), None)
     if not rows.any():
         rows[:] = True
-        reading = None if centred else reversed_corners(dataset.boxes, sizes)
-        reading = reading or mistaken(dataset.boxes, sizes, centred=centred)
+        reading = None if convention.centred else reversed_boxes(dataset.boxes, sizes, cornered=convention.cornered)
+        reading = reading or mistaken(dataset.boxes, sizes, centred=convention.centred)
     if reading is None or reading.kind not in kinds or reading.kind == "box-reversed":
         return dataset
     boxes = dataset.boxes.copy()
-    if both_ends and reading.kind in ("boxes-as-hundredths", "boxes-as-thousandths"):
+    if convention.both_ends and reading.kind in ("boxes-as-hundredths", "boxes-as-thousandths"):
         boxes += BOTH_ENDS
     boxes[rows] = reading.boxes(boxes[rows], sizes[rows])
     return _with_boxes(dataset, boxes, reading.kind, changes)

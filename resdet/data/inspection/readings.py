@@ -129,6 +129,7 @@ _OF_REVERSED = (  # files that hold left, top, right and bottom
     ),
     Reading("box-reversed", "opposite corners in any order", lambda boxes, _: turned_round(boxes)),
 )
+_OF_SIGNED = (Reading("box-reversed", "any corner, and the way to the opposite one", lambda boxes, _: turned_round(boxes)),)
 
 
 def mistaken(boxes: Boxes, sizes: NDArray[np.int64], *, centred: bool = False) -> Reading | None:
@@ -152,10 +153,16 @@ def mistaken(boxes: Boxes, sizes: NDArray[np.int64], *, centred: bool = False) -
     return _first_fit(readings, boxes, sizes)
 
 
-def reversed_corners(boxes: Boxes, sizes: Sizes) -> Reading | None:
-    """The convention in which all boxes lie in their images, when some end before they begin; arguments are as above."""
+def reversed_boxes(boxes: Boxes, sizes: Sizes, *, cornered: bool) -> Reading | None:
+    """The convention in which all boxes lie in their images, when some end before they begin.
+
+    Args:
+        boxes: as above.
+        sizes: as above.
+        cornered: the file holds two corners of each box, not one and the size.
+    """
     few = (boxes[:, 2:] < 0).any(1).sum() < _FEW
-    return None if few else _first_fit(_OF_REVERSED, boxes, sizes)
+    return None if few else _first_fit(_OF_REVERSED if cornered else _OF_SIGNED, boxes, sizes)
 
 
 def no_fractions(boxes: Boxes, sizes: Sizes) -> tuple[NDArray[np.bool_], Reading | None]:

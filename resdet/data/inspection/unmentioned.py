@@ -20,9 +20,9 @@ def unmentioned(
     """How many images below a source's folder its file of annotations does not mention, and the path of the first.
 
     (0, "") also where another of the ``sources`` has the folder, or other annotations lie beside the file: those may mention
-    them; and of formats without such a file.
+    them; and of formats without such a file: YOLO's yaml mentions no image.
     """
-    if not isinstance(source, DetectionSourceConfig) or not source.annotations or source.images:
+    if not isinstance(source, DetectionSourceConfig) or source.format == "yolo" or not source.annotations or source.images:
         return 0, ""
     root, file = Path(source.root).expanduser(), Path(source.annotations).expanduser()
     beside = (entry for entry in file.parent.iterdir() if entry.is_file() and not entry.samefile(file))

@@ -16,7 +16,7 @@ from resdet.data.formats.exports.table import read_table
 from resdet.data.formats.exports.via import read_via
 from resdet.data.formats.image_names import only_listed
 from resdet.data.formats.imagenet_det import read_imagenet_det
-from resdet.data.formats.voc import read_voc
+from resdet.data.formats.voc import read_voc, xml_files
 from resdet.data.formats.yolo import SPLITS, read_yolo
 from resdet.data.proposals import Proposals, join_proposals, read_proposals
 from resdet.data.sources.format import Format, Names, names_file, names_list, names_split
@@ -156,7 +156,7 @@ def _export(read: Callable[[Path, Path, Names], DetectionDataset]) -> Format[Det
 _LISTS = (names_file("images", needed=False), names_file("proposals", needed=False))
 _FORMATS: dict[str, Format[DetectionSourceConfig, DetectionDataset]] = {
     "coco": Format(_coco, (*_LISTS, names_file("annotations"))),
-    "voc": Format(_voc, (*_LISTS, names_list("ImageSets", "Main", needed=False))),
+    "voc": Format(_voc, (*_LISTS, names_list("ImageSets", "Main", otherwise=xml_files))),
     "yolo": Format(_yolo, (*_LISTS, names_file("annotations", needed=False), names_split(*SPLITS, needed=False))),
     "imagenet_det": Format(_imagenet_det, (*_LISTS, names_list("ImageSets", "DET"))),
     "label_studio": _export(read_label_studio),

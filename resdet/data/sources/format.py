@@ -11,7 +11,6 @@ from resdet.config.schema import ClassificationSourceConfig, DetectionSourceConf
 from resdet.data.formats.remote import is_url, without_secrets, wrong_url
 from resdet.data.sources.options import is_file, is_folder, no_file, no_folder, no_list
 from resdet.errors import ConfigError
-from resdet.files import walk_files
 
 SourceT = TypeVar("SourceT", DetectionSourceConfig, ClassificationSourceConfig, LocalizationSourceConfig)
 DatasetT = TypeVar("DatasetT")
@@ -79,25 +78,18 @@ def names_folder(option: str, what: str) -> Rule:
     return rule
 
 
-def names_list(*folder: str, needed: bool = True) -> Rule:
-    """The split names a text file of this folder of the root; ``needed`` false: or a folder of annotations, or nothing."""
+def names_list(*folder: str, otherwise: Callable[[Path, str], object] | None = None) -> Rule:
+    """The split names a text file of this folder of the root; ``otherwise``: or what this finds in the root, or nothing."""
 
     def rule(source: Any, root: Path, label: str) -> list[str]:
-        if not needed and (not source.split or _has_xml_in(root, source.split)):
-            return []
         lists = root.joinpath(*folder)
-        lacking = "" if needed or lists.is_dir() else "; there is no such folder: without a split, every annotation is read"
-        return [f"{problem}{lacking}" for problem in no_list(f"option '{label}.split'", source.split, lists)]
+        problems = no_list(f"option '{label}.split'", source.split, lists)
+        if not problems or (otherwise and (not source.split or otherwise(root, source.split))):
+            return []
+        lacking = "; there is no such folder: without a split, every annotation is read" if otherwise else ""
+        return [f"{problem}{'' if lists.is_dir() else lacking}" for problem in problems]
 
     return rule
-
-
-def _has_xml_in(root: Path, name: str) -> bool:
-    return any(
-        f"/{name}/" in f"/{Path(path).relative_to(root).as_posix()}"
-        for path in walk_files(root)
-        if path.lower().endswith(".xml")
-    )
 
 
 def names_split(*splits: str, needed: bool = True) -> Rule:

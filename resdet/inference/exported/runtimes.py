@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, DataError
+from resdet.wording import reason_of
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 METADATA = ("resdet", "resdet_export")
@@ -162,4 +163,4 @@ def _known(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refused(path: Path, runtime: str, error: Exception) -> DataError:
-    return DataError(f"{path}: {runtime} cannot use it: {' '.join(str(error).split())[:300]}")
+    return DataError(f"{path}: {runtime} cannot use it: {reason_of(error, 300)}")

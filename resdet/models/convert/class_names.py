@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from resdet.errors import ConfigError
-from resdet.files import regular
+from resdet.files import read_text
 from resdet.models.convert.conversion import Conversion
 from resdet.models.convert.names import default_names
 
@@ -28,9 +28,9 @@ def class_names(conversion: Conversion, file: str | Path | None = None) -> list[
     if not path.is_file():
         raise ConfigError(f"--names: no such file: {path}")
     try:
-        names = [line.strip() for line in regular(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise ConfigError(f"--names {path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise ConfigError(f"--names {path}: is not text: {error.reason} at byte {error.start}") from error
     twice = sorted({name for name in names if names.count(name) > 1})
     problems = [f"--names {path}: holds twice: {', '.join(twice[:5])}"] if twice else []
     if len(names) != count:

@@ -27,6 +27,7 @@ from resdet.report.html.localization import hits_of, localization_gallery, read_
 from resdet.report.html.page import write_page
 from resdet.report.html.run import KINDS, config_of, read_fitting_predictions, read_sets
 from resdet.report.html.summary import metrics_of
+from resdet.report.results import latest_results
 
 COMPARISON = "compare.html"
 _ERRORS = ("fewer errors", "more errors")
@@ -78,15 +79,17 @@ def write_comparison(before: Path, after: Path) -> tuple[Compared, Path]:
     if others := [f"data.val.{name} is {one!r} in {before}, {two!r} in {after}" for (name, one), two in sides if one != two]:
         raise ConfigError(f"runs of different validation sets: {'; '.join(others)}")
     file = KINDS[new.task].file
-    if lost := [folder for folder in (before, after) if not (folder / file).is_file()]:
+    if lost := [folder for folder in (before, after) if not (latest_results(folder) / file).is_file()]:
         raise ConfigError([f"{folder}: holds no results: there is no {file}" for folder in lost])
     notes: list[str] = []
-    sets = read_sets(new, {}, notes, list(metrics_of(after).get("per_class") or ()))
+    sets = read_sets(new, {}, notes, list(metrics_of(latest_results(after)).get("per_class") or ()))
     if "val" not in sets:
         raise ConfigError(notes or [f"{after}: the run has no validation set"])
     names = _short_names(before, after)
     compared = _COMPARED[new.task](before, after, sets["val"], names)
-    page = Page(f"{names[1]} compared with {names[0]}", {"task": new.task, **_facts(before, after)}, _sections(compared, names))
+    notes = [f"Training has not ended: {folder}" for folder in (before, after) if latest_results(folder) != folder]
+    facts = {"task": new.task, **_facts(before, after)}
+    page = Page(f"{names[1]} compared with {names[0]}", facts, _sections(compared, names), notes)
     return compared, write_page(after / COMPARISON, page)
 
 
@@ -185,7 +188,7 @@ def _short_names(before: Path, after: Path) -> tuple[str, str]:
 
 def _detectors(before: Path, after: Path, dataset: DetectionDataset, names: Sequence[str]) -> Compared:
     truth = GroundTruth.from_dataset(dataset)
-    old, new = (read_detections(folder / "detections.json", truth) for folder in (before, after))
+    old, new = (read_detections(latest_results(folder) / "detections.json", truth) for folder in (before, after))
     diagnoses = diagnose(truth, old), diagnose(truth, new)
     gains = errors_of_images(truth, old, diagnoses[0]) - errors_of_images(truth, new, diagnoses[1])
     aps = [each.ap[..., 0].mean(axis=0).tolist() for each in diagnoses]
@@ -196,7 +199,7 @@ def _detectors(before: Path, after: Path, dataset: DetectionDataset, names: Sequ
 
 
 def _classifiers(before: Path, after: Path, dataset: ClassificationDataset, names: Sequence[str]) -> Compared:
-    old, new = (read_fitting_predictions(folder, dataset) for folder in (before, after))
+    old, new = (read_fitting_predictions(latest_results(folder), dataset) for folder in (before, after))
     if old.names != new.names:
         raise ConfigError(
             f"runs of different classes: {before} has {len(old.names)}, {after} has {len(new.names)}, in this order"
@@ -219,7 +222,8 @@ def _by_class(names: Sequence[str], labels: Integers, sides: Sequence[Floats]) -
 
 
 def _localizers(before: Path, after: Path, dataset: LocalizedImages, names: Sequence[str]) -> Compared:
-    old, new = (read_localizations(folder / "predictions.json", dataset.names, len(dataset)) for folder in (before, after))
+    files = [latest_results(folder) / "predictions.json" for folder in (before, after)]
+    old, new = (read_localizations(file, dataset.names, len(dataset)) for file in files)
     hits = hits_of(old, dataset), hits_of(new, dataset)
     dataset = replace(dataset, names=spoken_names(dataset.names, dataset.path(0)))
     both = ~np.isnan(hits[0].overlap) & ~np.isnan(hits[1].overlap)

@@ -33,6 +33,7 @@ from resdet.report.html.learning import learning_section
 from resdet.report.html.page import write_page
 from resdet.report.html.summary import compared_numbers, metrics_of, numbers_of, previous_run, to_reach
 from resdet.report.html.suspicions import suspicion_rows, suspicion_section, suspicions
+from resdet.report.results import latest_results
 from resdet.wording import first_few
 
 if TYPE_CHECKING:
@@ -63,13 +64,13 @@ class Kind(NamedTuple):
         title: what a network of the task is called.
         file: the file of an evaluation that the page is made of.
         values: the numbers of the summary, of the content of ``metrics.json``.
-        results: the blocks of an evaluation, of its folder and the validation set.
+        results: the blocks of an evaluation, of the page's folder, its own and the validation set.
     """
 
     title: str
     file: str
     values: Callable[[Mapping[str, Any]], Mapping[str, float | None]]
-    results: Callable[[Path, Any], Results]
+    results: Callable[[Path, Path, Any], Results]
 
 
 def write_report(folder: str | Path, config: RunFile, own: Mapping[str, Any] | None = None) -> list[Path]:
@@ -87,17 +88,20 @@ def write_report(folder: str | Path, config: RunFile, own: Mapping[str, Any] | N
         ConfigError, DataError: when a file in the folder cannot be read, or does not belong to the data.
     """
     folder = Path(folder)
-    kind, metrics = KINDS[config.task], metrics_of(folder)
+    kind, place = KINDS[config.task], latest_results(folder)
+    metrics = metrics_of(place)
     notes: list[str] = []
     sets = read_sets(config, own or {}, notes, list(metrics.get("per_class") or ()))
     results = Results([], [], [])
     if "val" not in sets:
         notes.append("There is no validation set to show results on.")
-    elif not (folder / kind.file).is_file():
-        notes.append(f"There are no results yet: {kind.file} is written by an evaluation, of a training by the one at its end.")
+    elif not (place / kind.file).is_file():
+        notes.append(f"There are no results yet, and no pictures: no evaluation has written {kind.file}.")
     else:
-        results = kind.results(folder, sets["val"])
-    sections = [*_summary(folder, kind, results.numbers), *results.sections]
+        results = kind.results(folder, place, sets["val"])
+    if place != folder:
+        notes.append("Training has not ended: the numbers and pictures are those of its last evaluation.")
+    sections = [*_summary(folder, place, kind, results.numbers), *results.sections]
     if (folder / "log.jsonl").is_file():
         sections += _learning(folder / "log.jsonl", notes)
     if sets:
@@ -128,8 +132,9 @@ def _spoken_facts(dataset: Any) -> Facts:
     return facts._replace(names=spoken_names(facts.names, dataset.path(0)) if facts.images else facts.names)
 
 
-def _summary(folder: Path, kind: Kind, counts: list[Number]) -> list[Section]:
-    numbers = [*compared_numbers(numbers_of(folder, kind.values), previous_run(folder, kind.values)), *counts]
+def _summary(folder: Path, place: Path, kind: Kind, counts: list[Number]) -> list[Section]:
+    previous = previous_run(folder, place / "metrics.json", kind.values)
+    numbers = [*compared_numbers(numbers_of(place, kind.values), previous), *counts]
     target = to_reach(folder)
     texts = [Text(f"What the run file is to reach: {target}")] if target else []
     return [Section("Summary", [Numbers(numbers), *texts])] if numbers else []
@@ -180,14 +185,14 @@ def _read_set(config: RunFile, name: str, names: Sequence[str] | None) -> Any:
     return build_localization_dataset(getattr(config.data, name), names, option=option)
 
 
-def _detection(folder: Path, dataset: DetectionDataset) -> Results:
+def _detection(folder: Path, place: Path, dataset: DetectionDataset) -> Results:
     truth = GroundTruth.from_dataset(dataset)
-    measured = list(metrics_of(folder).get("per_class") or truth.names)
+    measured = list(metrics_of(place).get("per_class") or truth.names)
     if measured != list(truth.names):  # the numbers of categories would mean other classes
         raise DataError(
-            f"{folder / 'metrics.json'}: has the classes {first_few(measured, 8)}; the data has {first_few(truth.names, 8)}"
+            f"{place / 'metrics.json'}: has the classes {first_few(measured, 8)}; the data has {first_few(truth.names, 8)}"
         )
-    found = read_detections(folder / "detections.json", truth)
+    found = read_detections(place / "detections.json", truth)
     diagnosis = diagnose(truth, found)
     curves = detection.class_curves(truth, found, diagnosis)
     gallery = detection_gallery(dataset, truth, found, diagnosis, folder)
@@ -207,8 +212,8 @@ def _detection(folder: Path, dataset: DetectionDataset) -> Results:
     return Results(detection.counted_numbers(truth, curves, diagnosis), sections, [folder / SUSPICIONS])
 
 
-def _classification(folder: Path, dataset: ClassificationDataset) -> Results:
-    predictions = read_fitting_predictions(folder, dataset)
+def _classification(folder: Path, place: Path, dataset: ClassificationDataset) -> Results:
+    predictions = read_fitting_predictions(place, dataset)
     gallery = classification.classification_gallery(predictions, dataset.path, dataset.load, folder)
     sections = [Section("Pictures", [gallery]), *classification.classification_sections(predictions)]
     return Results(classification.classification_numbers(predictions), sections, [])
@@ -223,9 +228,9 @@ def read_fitting_predictions(folder: Path, dataset: ClassificationDataset) -> Pr
     return replace(predictions, names=spoken_names(predictions.names, dataset.path(0)))
 
 
-def _localization(folder: Path, dataset: LocalizedImages) -> Results:
-    found = localization.read_localizations(folder / "predictions.json", dataset.names, len(dataset))
-    hits, metrics = localization.hits_of(found, dataset), metrics_of(folder)
+def _localization(folder: Path, place: Path, dataset: LocalizedImages) -> Results:
+    found = localization.read_localizations(place / "predictions.json", dataset.names, len(dataset))
+    hits, metrics = localization.hits_of(found, dataset), metrics_of(place)
     spoken = dict(zip(dataset.names, spoken_names(dataset.names, dataset.path(0)), strict=True))
     metrics["per_class"] = {spoken.get(name, name): row for name, row in (metrics.get("per_class") or {}).items()}
     gallery = localization.localization_gallery(replace(dataset, names=tuple(spoken.values())), found, folder)

@@ -35,14 +35,14 @@ def compared_numbers(values: Values, previous: Previous | None) -> list[Number]:
     return [Number(name, _told(value), _difference(name, value, previous)) for name, value in values.items()]
 
 
-def previous_run(folder: Path, values_of: Callable[[Mapping[str, Any]], Values]) -> Previous | None:
+def previous_run(folder: Path, own: Path, values_of: Callable[[Mapping[str, Any]], Values]) -> Previous | None:
     """The latest run before that of ``folder`` among the folders beside it, of the same task and validation set.
 
     Args:
         folder: a run folder.
+        own: its ``metrics.json``.
         values_of: the numbers of the content of a ``metrics.json``.
     """
-    own = folder / "metrics.json"
     settings = _settings(folder)
     if settings is None or not own.is_file():
         return None

@@ -112,6 +112,11 @@ class ClassificationTask(Task[Classifier, ClassificationBatch]):
         error = metrics["top1_error"]
         return math.nan if error is None else 1 - float(error)
 
+    def write_evaluation(self, model: Classifier, folder: Path) -> None:
+        """Write what the last evaluation found, with pictures."""
+        if self.evaluation:
+            self.evaluation.write(model, folder)
+
     def finish(self, model: Classifier, folder: Path) -> Results:
         """Recompute BN statistics where the config asks for it, in each process, and write what the last evaluation found."""
         if self.config.recompute_bn:

@@ -114,6 +114,11 @@ class DetectionTask(Task[FasterRCNN, DetectionBatch]):
         """Pictures with objects and detections, precision and recall of each class, and scores."""
         return self.evaluation.to_show() if self.evaluation else Shown()
 
+    def write_evaluation(self, model: FasterRCNN, folder: Path) -> None:
+        """Write what the last evaluation found, with pictures."""
+        if self.evaluation:
+            self.evaluation.write(model, folder)
+
     def finish(self, model: FasterRCNN, folder: Path) -> Results:
         """Write what the last evaluation found, with pictures."""
         if self.evaluation is None:

@@ -93,6 +93,11 @@ class LocalizationTask(Task[LocalizerT, BatchT]):
         error = metrics["gt_class_loc_error"]
         return math.nan if error is None else 1 - float(error)
 
+    def write_evaluation(self, model: LocalizerT, folder: Path) -> None:  # noqa: ARG002
+        """Write what the last evaluation found, with pictures."""
+        if self.evaluation:
+            self.evaluation.write(folder)
+
     def finish(self, model: LocalizerT, folder: Path) -> Results:
         """Write what the last evaluation found, with pictures."""
         if self.evaluation is None:

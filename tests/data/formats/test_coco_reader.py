@@ -122,6 +122,22 @@ def test_unknown_classes_come_with_a_difference(files: Path) -> None:
     ]
 
 
+def test_a_category_above_all_others_whose_objects_name_it_by_text_stays(files: Path) -> None:
+    content = changed("categories", 1, supercategory="dog")
+    for row in content["annotations"]:
+        row["category_id"] = "9"
+    with pytest.warns(UserWarning, match="'category_id' as text"):
+        assert read(files, content).names == ("cat", "dog")
+
+
+def test_sizes_below_0_are_one_problem(files: Path) -> None:
+    rows = [{"id": number, "image_id": 3, "category_id": 9, "bbox": [9, 8, -number, -4]} for number in range(1, 5)]
+    with pytest.raises(DataError) as caught:
+        read(files, {**CONTENT, "annotations": rows})
+    (problem,) = caught.value.problems
+    assert "when read as any corner, and the way to the opposite one: write them as x, y, width, height" in problem
+
+
 def test_an_image_without_objects(files: Path) -> None:
     dataset = read(files, {**CONTENT, "annotations": []})
     assert dataset.target(0).boxes.shape == (0, 4)

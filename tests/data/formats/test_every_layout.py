@@ -178,3 +178,9 @@ def test_images_of_other_folders_are_counted(tmp_path: Path) -> None:
     (tmp_path / "labels" / "a.txt").unlink()
     with pytest.raises(DataError, match="holds no image with a label file"):
         read("yolo", tmp_path)
+
+
+def test_two_label_files_of_one_image_are_a_problem(tmp_path: Path) -> None:
+    write(tmp_path, {"photos/a.jpg": "", "one/a.txt": LINE, "two/a.txt": LINE})
+    with pytest.raises(DataError, match=r"photos/a\.jpg: has two label files, one/a\.txt and two/a\.txt"):
+        read("yolo", tmp_path)

@@ -103,6 +103,16 @@ def test_paths_of_another_computer_are_found_by_name(root: Path, name: str) -> N
     assert dataset.path(0) == root / "cats" / "1.png"
 
 
+def test_no_image_stands_in_for_two(root: Path) -> None:
+    path = write_csv(root, [*ROWS, ("away/2.png", "cat")])
+    with pytest.raises(DataError, match=r"no such image file: .*away/2\.png") as caught:
+        read_image_list(root, path)
+    assert len(caught.value.problems) == 1
+    path = write_csv(root, [("away/2.png", "cat"), ("far/2.png", "cat"), *ROWS[:2]])
+    with pytest.warns(UserWarning, match="1 images are found"), pytest.raises(DataError, match=r"image file: .*far/2\.png"):
+        read_image_list(root, path)
+
+
 def test_names_of_the_caller_win(root: Path) -> None:
     path = write_csv(root, ROWS)
     dataset = read_image_list(root, path, ["dog", "cow", "cat"])

@@ -147,6 +147,12 @@ def test_a_list_alone(tmp_path: Path) -> None:
     assert (described(found.train, tmp_path), found.val) == (("list", "test", "test.csv"), None)
 
 
+def test_a_path_too_long_for_a_name_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "list.csv").write_text(f"path,label\n{'x' * 300}.jpg,cat\na.jpg,dog\n")
+    assert find_classes(tmp_path).train.root == str(tmp_path)
+
+
 def test_images_beside_the_folders_are_told(tmp_path: Path) -> None:
     (note,) = find_classes(fill(tmp_path, **CLASSES | {"b.jpg": None, "a.jpg": None})).notes
     assert note.startswith(f"{tmp_path}: 2 images lie beside the folders of classes, a.jpg for one: left out")

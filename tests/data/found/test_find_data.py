@@ -70,6 +70,24 @@ def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, monkeypatc
     assert not (tmp_path / "out.txt").exists()
 
 
+@pytest.mark.parametrize("case", ["yolo without a yaml", "yolo in parts without a yaml"])
+def test_names_and_parts_of_a_folder_in_a_folder_count(case: str, tmp_path: Path) -> None:
+    files, train, val = LAYOUTS[case]
+    inner = fill(tmp_path / "export" / "set", **files)
+    found = find_data(tmp_path)
+    assert [described(source, inner) for source in found.train] == train
+    assert (described(found.val, inner) if found.val else None) == val
+
+
+def test_links_back_to_a_folder_above_are_no_folders(tmp_path: Path) -> None:
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    (tmp_path / "x" / "a.jpg").touch()
+    for name, target in (("x/again", "."), ("x/once more", ".."), ("x/y/z", "../../other"), ("other", "x")):
+        (tmp_path / name).symlink_to(target)
+    with pytest.raises(DataError, match="no annotations found"):
+        find_data(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["annotations/instances_train2017.json", "data.yaml"])
 def test_an_annotation_file_alone(name: str, tmp_path: Path) -> None:
     case = "coco itself" if name.endswith("json") else "ultralytics"

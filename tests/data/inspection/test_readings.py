@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from resdet.data.inspection.readings import fractions, from_fractions, mistaken, reversed_corners
+from resdet.data.inspection.readings import fractions, from_fractions, mistaken, reversed_boxes
 
 
 def drawn(seed: int, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -91,8 +91,17 @@ def test_boxes_that_end_before_they_begin(raw: str) -> None:
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     written = boxes if raw.startswith("left") else corners[:, [2, 3, 0, 1]]
     read = np.concatenate([written[:, :2], written[:, 2:] - written[:, :2]], axis=1)
-    reading = reversed_corners(read, sizes)
+    reading = reversed_boxes(read, sizes, cornered=True)
     assert reading is not None
     assert reading.text == raw
     assert np.allclose(reading.boxes(read, sizes), boxes)
-    assert reversed_corners(read[:2], sizes[:2]) is None  # single mistakes
+    assert reversed_boxes(read[:2], sizes[:2], cornered=True) is None  # single mistakes
+
+
+def test_sizes_below_0_of_files_that_hold_sizes() -> None:
+    boxes, sizes = drawn(4)
+    read = np.concatenate([boxes[:, :2] + boxes[:, 2:], -boxes[:, 2:]], axis=1)
+    reading = reversed_boxes(read, sizes, cornered=False)
+    assert reading is not None
+    assert reading.text == "any corner, and the way to the opposite one"
+    assert np.allclose(reading.boxes(read, sizes), boxes)

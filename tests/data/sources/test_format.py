@@ -64,6 +64,9 @@ def test_rules(tmp_path: Path) -> None:
     assert told(tmp_path, names_list(), split="her") == [
         f"option 'data.val.split' must name a list of {tmp_path}, got 'her' (did you mean 'here'?)"
     ]
+    either = names_list(otherwise=lambda root, split: (root / split).is_dir())
+    assert told(tmp_path, either) == told(tmp_path, either, split="here") == told(tmp_path, either, split=".") == []
+    assert told(tmp_path, either, split="her") == told(tmp_path, names_list(), split="her")
     assert told(tmp_path, names_split("train", "val"), split="val") == []
     assert told(tmp_path, names_split("train", "val"), split="test") == [
         "option 'data.val.split' of format coco must be one of train, val, got 'test'"

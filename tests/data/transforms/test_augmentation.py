@@ -131,8 +131,10 @@ def test_proposals_do_not_change_what_is_drawn(name: str) -> None:
         for proposals in (torch.zeros(0, 4), torch.cat([corners, corners + 20], dim=1)):
             seed_generators(0, seed)
             image, changed, _ = build(name)(painted(boxes), target(boxes), proposals)
-            found.append((image.tobytes(), changed.boxes.tolist(), changed.labels.tolist()))
-        assert found[0] == found[1]
+            found.append((image.tobytes(), changed.labels.tolist(), changed.boxes))
+        assert found[0][:2] == found[1][:2]
+        # a turned box is a product of matrices, which a CPU may round otherwise where there are more rows: a few of 96 / 2^23
+        torch.testing.assert_close(found[0][2], found[1][2], rtol=0, atol=1e-4)
 
 
 def test_an_image_whose_last_object_is_cropped_away_is_one_without_objects() -> None:

@@ -60,7 +60,8 @@ def test_a_tensor_of_another_shape_is_refused(tmp_path: Path, state: dict[str, T
         (b"cat\n", ["must hold the 5 classes of the weights, got 1"]),
         (b"a\nb\na\nc\nb\n", ["holds twice: a, b"]),
         (b"a\na\n", ["holds twice: a", "must hold the 5 classes of the weights, got 2"]),
-        (b"\xff\xfe", ["is not UTF-8 text"]),
+        ("a\nb\na\n".encode("utf-16"), ["holds twice: a", "must hold the 5 classes of the weights, got 3"]),
+        (b"\xff\xff", ["is not text"]),
     ],
 )
 def test_names_that_do_not_fit(tmp_path: Path, state: dict[str, Tensor], content: bytes | None, problems: list[str]) -> None:

@@ -141,3 +141,45 @@ def test_rows(found: Detections, picture: Path, tmp_path: Path) -> None:
     rows = json.loads((written("json", tmp_path / "out", (found, "a")) / "predictions.json").read_text())
     assert [each["box"] for each in rows[0]["detections"]] == BOXES
     assert (rows[0]["file"], rows[0]["width"], rows[0]["height"]) == (str(picture), 64, 48)
+
+
+@pytest.mark.parametrize("name", ["yolo", "voc", "crops"])
+def test_names_that_leave_no_room_for_their_endings(name: str, found: Detections, picture: Path, tmp_path: Path) -> None:
+    """As long as file systems allow, of a picture and of frames; classes of any length, and alike but for their signs."""
+    names = ("é" * 5000, f"{'é' * 5000}!")
+    long = replace(found, names=names)
+    output = OUTPUTS[name](tmp_path / "out", names)
+    places = ["sub/" + "é" * 125, *(f"{'v' * 251}_{number:06}" for number in range(2))]
+    for place in places:
+        output.add(long, place)
+    output.close()
+    files = [path for path in (tmp_path / "out" / name).rglob("*.*") if path.is_file() and path.name != "classes.txt"]
+    assert len(files) == len(places) * (len(found) if name == "crops" else 1)
+    if name == "crops":
+        assert len(list((tmp_path / "out" / "crops").iterdir())) == len(names)
+
+
+def test_each_class_has_a_folder_of_its_own(found: Detections, tmp_path: Path) -> None:
+    names = ("a b", "A_b")
+    output = OUTPUTS["crops"](tmp_path, names)
+    output.add(replace(found, names=names), "x")
+    output.close()
+    crops = {path.relative_to(tmp_path / "crops").as_posix() for path in (tmp_path / "crops").rglob("*.png")}
+    assert crops == {"A_b_2/x_1.png", "a_b/x_2.png"}
+
+
+def test_names_that_are_no_text(found: Detections, picture: Path, tmp_path: Path) -> None:
+    """A file whose name has bytes of another encoding and control characters, and a class whose name has a lone surrogate."""
+    names = ("\x01cat\udc80", "dog")
+    odd = replace(found, names=names, path=f"{tmp_path}/caf\udce9\x02\n.png", image=Image.open(picture))
+    for name, kind in OUTPUTS.items():
+        output = kind(tmp_path / name, names)
+        output.add(odd, "a")
+        output.close()
+    root = defusedxml.ElementTree.parse(tmp_path / "voc/voc/Annotations/a.xml").getroot()
+    assert root.findtext("filename") == "caf\\udce9\\x02\\n.png"
+    assert root.findtext("object[2]/name") == "\\x01cat\\udc80"
+    with (tmp_path / "csv/detections.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [f"{tmp_path}/caf\\udce9\x02\n.png"] * 2
+    assert json.loads((tmp_path / "json/predictions.json").read_text())[0]["file"] == odd.path
+    assert (tmp_path / "yolo/yolo/classes.txt").read_text(encoding="utf-8") == "\x01cat\\udc80\ndog\n"

@@ -97,7 +97,29 @@ def test_a_run_that_has_not_evaluated_yet(run: Path) -> None:
     (run / "metrics.json").unlink()
     assert main(["report", str(run)]) == 0
     assert headings(run / "report.html") == ["Learning", "Data"]
-    assert "There are no results yet: detections.json is written by an evaluation" in (run / "report.html").read_text("utf-8")
+    text = (run / "report.html").read_text("utf-8")
+    assert "There are no results yet, and no pictures: no evaluation has written detections.json." in text
+
+
+def test_a_run_that_goes_on_shows_its_last_evaluation(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = run / "last_evaluation"
+    last.mkdir()
+    for name in ("detections.json", "metrics.json"):
+        (run / name).rename(last / name)
+    told = "Training has not ended: the numbers and pictures are those of its last evaluation."
+    assert main(["report", str(run)]) == 0
+    assert told in (run / "report.html").read_text("utf-8")
+    assert headings(run / "report.html")[:2] == ["Summary", "Pictures"]
+    pictures = data_of(run / "report.html")["gallery"]["pictures"]
+    assert len(pictures) == 6
+    assert all((run / picture[1]).is_file() for picture in pictures)
+    assert main(["report", "compare", str(run), str(run)]) == 0
+    assert f"Training has not ended: {run}" in (run / "compare.html").read_text("utf-8")
+    # of a run that has ended since, its own results count
+    for name in ("detections.json", "metrics.json"):
+        shutil.copyfile(last / name, run / name)
+    assert main(["report", str(run)]) == 0
+    assert told not in (run / "report.html").read_text("utf-8")
 
 
 def test_a_run_without_a_step_or_a_validation_set(run: Path) -> None:
@@ -176,11 +198,11 @@ def test_the_numbers_of_the_run_before_and_the_run_file(run: Path, tiny_coco: An
     for age, folder in ((300, other), (200, elsewhere), (100, run)):
         stamp = (run / "log.jsonl").stat().st_mtime - age
         os.utime(folder / "metrics.json", (stamp, stamp))
-    previous = previous_run(run, key_numbers)
+    previous = previous_run(run, run / "metrics.json", key_numbers)
     assert previous is not None
     assert previous.name == "other"
     assert previous.values["AP"] == json.loads((other / "metrics.json").read_text())["bbox"]["AP"]
-    assert previous_run(other, key_numbers) is None
+    assert previous_run(other, other / "metrics.json", key_numbers) is None
     write_report(run, config_of(run))
     assert f"{previous.values['AP']:.3f} in other (" in (run / "report.html").read_text("utf-8")
     assert to_reach(run) == ""

@@ -31,7 +31,7 @@ def read_cvat(root: str | Path, annotations: str | Path, names: Sequence[str] | 
         DataError: with every problem of the file and its images.
     """
     path = Path(annotations)
-    builder = DatasetBuilder(str(path))
+    builder = DatasetBuilder(str(path), cornered=True)
     tree = parse_xml(bounded(path), builder.problems)
     if tree is None:
         raise DataError(builder.problems)

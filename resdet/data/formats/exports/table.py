@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from resdet.data.formats.exports.pictures import Picture, Shape, bounded, datase
 from resdet.data.formats.table import columns_of, delimiter_of, is_box_row, read_csv
 from resdet.data.inspection.finding import limits
 from resdet.errors import DataError
-from resdet.files import read_text, regular
+from resdet.files import read_text
 
 _IMAGE = ("filename", "file_name", "imageid", "image_id", "image", "image_name", "path", "image_path", "file")
 _CLASS = ("class", "labelname", "label", "label_name", "class_name", "category", "name")
@@ -47,12 +48,13 @@ def read_table(root: str | Path, annotations: str | Path, names: Sequence[str] |
         DataError: with every problem of the table and its images, by line.
     """
     path = Path(annotations)
-    builder = DatasetBuilder(str(path))
     text = _text(bounded(path))
     unnamed = _UNNAMED if is_box_row(columns_of(text)) else ()
     header = {name.lower(): name for name in unnamed or columns_of(text)}
-    comma = delimiter_of(text.partition("\n")[0]) != ","
+    comma = delimiter_of(text) != ","
     image, name, corners = _columns(path, header)
+    sides = corners[-1].lower() == _SIDES[-1]
+    builder = DatasetBuilder(str(path), cornered=not sides)
     size = [header[key] for key in ("height", "width") if key in header]
     fractions = "XMin" in header.values()
     group = [header["isgroupof"]] if fractions and "isgroupof" in header else []
@@ -62,9 +64,9 @@ def read_table(root: str | Path, annotations: str | Path, names: Sequence[str] |
     for line, (file, label, *fields) in read_csv(path, wanted, builder.problems, header=unnamed):
         where = f"{path}: line {line}"
         try:
-            box = _box(fields[:4], comma, sides=corners[-1].lower() == _SIDES[-1])
-            sides = fields[4 + len(group) :]
-            height, width = (int(_number(side or "0", comma)) for side in sides) if sides else (0, 0)
+            box = _box(fields[:4], comma, sides=sides)
+            given = fields[4 + len(group) :]
+            height, width = (int(_number(side or "0", comma)) for side in given) if given else (0, 0)
         except (ValueError, OverflowError):
             builder.problems.append(f"{where}: {','.join(wanted[2:])} must be numbers, got {','.join(fields):.80}")
             continue
@@ -127,8 +129,8 @@ def _descriptions(path: Path) -> dict[str, str]:
     """Open Images' names of its classes ("/m/01g317" is "Person"), where their file lies beside the table."""
     for found in sorted(path.parent.glob("*class-descriptions*.csv")):
         try:
-            with regular(bounded(found)).open(encoding="utf-8-sig", newline="") as file:
-                return {row[0].strip(): row[1].strip() for row in csv.reader(file) if len(row) == 2}
+            rows = csv.reader(io.StringIO(read_text(bounded(found)), newline=""))
+            return {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{found}: is not CSV that can be read: {error}") from error
     return {}

@@ -206,7 +206,7 @@ def test_classes_that_are_numbers_keep_their_order(tmp_path: Path) -> None:
 
 def test_open_images_has_groups_and_names_of_its_classes(tmp_path: Path) -> None:
     table = OPEN_IMAGES.replace(",cat,", ",/m/01,").replace(",dog,", ",/m/02,").replace("0,0,0\nb", "0,0,1\nb")
-    (tmp_path / "class-descriptions-boxable.csv").write_text('/m/01,Cat\n/m/02,"Dog, large"\n')
+    (tmp_path / "class-descriptions-boxable.csv").write_text('/m/01,Cat\n/m/02,"Dog, large"\n', "utf-16")
     dataset, _ = read(tmp_path, "csv", "boxes.csv", table)
     assert dataset.names == ("Cat", "Dog, large")
     assert (dataset.crowd.tolist(), dataset.ignore.tolist()) == ([False, True], [False, True])
