@@ -28,6 +28,7 @@ def run_check(args: argparse.Namespace) -> int:
     from resdet.data.checked import checked
     from resdet.data.dataset import DetectionDataset
     from resdet.data.formats.annotations import BoxWarning
+    from resdet.data.formats.folder import FileDataset
     from resdet.data.inspection.classes import class_counts
     from resdet.data.inspection.inspection import Inspection
     from resdet.data.inspection.unmentioned import unmentioned
@@ -40,7 +41,7 @@ def run_check(args: argparse.Namespace) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BoxWarning)  # the findings say the same, and where
             for option, dataset in checked(data.sources, data.names, inspection.examine):
-                counts = class_counts(dataset) if isinstance(dataset, DetectionDataset) else {}
+                counts = class_counts(dataset) if isinstance(dataset, (DetectionDataset, FileDataset)) else {}
                 classes = ", ".join(f"{name} {count}" for name, count in counts.items())
                 text, source = summary(dataset), data.sources[option]
                 lines = [f"{option}: {text}{': ' if counts else ''}{classes}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +42,16 @@ def run_fix(args: argparse.Namespace) -> int:
     """
     from resdet.data.check import summary
     from resdet.data.convert.fixed import CHANGES, write_fixed
+    from resdet.data.formats.annotations import BoxWarning, keeping_wrong_boxes
     from resdet.data.inspection.mend import counts_of
     from resdet.data.inspection.suspected import corrected, of_sets
 
     _take_others(args)
     kinds, rows = _asked_for(args)
     data = named_data(args)
-    parts = list(data.detection_sets())
+    with keeping_wrong_boxes(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", BoxWarning)  # the table of changes says the same, and where
+        parts = list(data.detection_sets())
     datasets = [dataset for _, dataset in parts]
     # all rows are looked at before anything is written
     agreed_sets = [corrected(dataset, own) for dataset, own in zip(datasets, of_sets(rows, datasets), strict=True)]

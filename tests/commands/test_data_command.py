@@ -37,7 +37,10 @@ def test_check_of_files(capsys: pytest.CaptureFixture[str], shapes: Path) -> Non
     assert status == 0
     assert out.startswith("data: 4 images")
     status, out, _ = run(capsys, "check", "--format", "folder", "--root", shapes / "crops" / "val")
-    assert (status, out) == (0, "data: 16 images, 8 classes\n")
+    assert (status, out) == (
+        0,
+        "data: 16 images, 8 classes: arrow 2, crescent 2, cross 2, disk 2, ring 2, square 2, star 2, triangle 2\n",
+    )
 
 
 def test_check_tells_every_problem_of_every_source(capsys: pytest.CaptureFixture[str], config: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.described import Source
 from resdet.data.formats.yolo import SPLITS
 from resdet.data.inspection.looks import look_at
-from resdet.data.inspection.mend import Change, mended
+from resdet.data.inspection.mend import Change, Convention, mended, unmended
 from resdet.errors import DataError
 from resdet.files import write_csv
 
@@ -55,12 +55,15 @@ def write_fixed(
 
     Raises:
         ConfigError: when the folder is not empty.
-        DataError: when no image is left, or the format cannot hold the names of images or classes.
+        DataError: when no image is left, boxes are left that no reader takes, or the format cannot hold the names of images or
+            classes.
     """
     fixed, changes = dataset, list(changes)
     if kinds is None or kinds:
-        fixed, more = mended(dataset, look_at(dataset), kinds or (), centred=source.format == "yolo")
+        fixed, more = mended(dataset, look_at(dataset), kinds or (), Convention.of(source.format))
         changes += more
+    if problems := unmended(fixed):
+        raise DataError(problems)
     if not len(fixed):
         raise DataError(f"{dataset.source}: no image is left when all that is wrong is removed")
     form = source.format if source.format in FORMATS else "coco"

@@ -16,7 +16,7 @@ from resdet.errors import ConfigError, DataError
 
 
 def write_yolo(dataset: DetectionDataset, folder: Path, split: str, names: Sequence[str]) -> Written:
-    """Write one text file for each image that has objects, and the class names in label order.
+    """Write one text file for each image, empty for one without objects, and the class names in label order.
 
     Numbers are written with all digits of a float64, so that boxes read back agree to far below the last digit of a float32.
     Boxes are clipped to their images, because the format allows nothing outside. Crowds are left out, because YOLO would take
@@ -43,11 +43,10 @@ def write_yolo(dataset: DetectionDataset, folder: Path, split: str, names: Seque
     fractions = _fractions(dataset)
     for index, name in enumerate(names):
         rows = [row for row in range(dataset.offsets[index], dataset.offsets[index + 1]) if not dataset.crowd[row]]
-        if rows:
-            path = folder / label_path(f"images/{split}/{name}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = [" ".join(map(repr, (int(dataset.labels[row]), *fractions[row].tolist()))) for row in rows]
-            new_file(path).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+        path = folder / label_path(f"images/{split}/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [" ".join(map(repr, (int(dataset.labels[row]), *fractions[row].tolist()))) + "\n" for row in rows]
+        new_file(path).write_text("".join(lines), encoding="utf-8", newline="\n")
     return Written([f"images/{split}/{name}" for name in names], _lost(dataset))
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.formats.annotations import BoxWarning
+from resdet.data.formats.annotations import BoxWarning, is_keeping
 from resdet.data.formats.file_names import missing_files
 from resdet.files import NPZ_DAMAGE, atomic_write, sha256_of
 
@@ -41,7 +41,7 @@ def cached(folder: Path, source: Path, arguments: Sequence[Any], read: Callable[
         read: the function that reads the file; its errors are passed on and not kept.
     """
     try:
-        if source.stat().st_size < _LARGE:
+        if source.stat().st_size < _LARGE or is_keeping():  # what is read to be mended is not for training
             return read()
         key = [_VERSION, sha256_of(source), *arguments]
     except OSError:

@@ -6,6 +6,8 @@ import os
 import warnings
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from numpy.typing import NDArray
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
-from resdet.data.inspection.readings import mistaken, reversed_boxes
+from resdet.data.inspection.finding import fixes
+from resdet.data.inspection.readings import ROUNDED, mistaken, reversed_boxes
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few
@@ -24,7 +27,6 @@ from resdet.wording import first_few
 _SMALLEST_SIDE = 0.01
 # pixels; a fraction times the image's side may miss the image's edge by this much in float64
 ROUNDING = 1e-6
-_UNSEEN = 0.01  # pixels that a box may reach out without a word: fractions written with six digits do
 _EXPLAINED = 5  # unknown classes that have a line of their own, with a near name
 _DIFFERENT = 20  # names of each side of a difference of classes
 # what is known of an object besides its box, and how it is kept
@@ -37,6 +39,24 @@ _DTYPES = {"q": np.int64, "b": np.bool_, "d": np.float64}
 _ENDLESS = 2**31
 
 
+_KEEPING = ContextVar("keeping wrong boxes", default=False)
+
+
+@contextmanager
+def keeping_wrong_boxes() -> Iterator[None]:
+    """Within it, readers keep boxes that are wholly outside, reversed or no fractions, which are errors elsewhere."""
+    token = _KEEPING.set(True)
+    try:
+        yield
+    finally:
+        _KEEPING.reset(token)
+
+
+def is_keeping() -> bool:
+    """Whether wrong boxes are kept, see ``keeping_wrong_boxes``."""
+    return _KEEPING.get()
+
+
 class BoxWarning(UserWarning):
     """Boxes that training clips or leaves out, or that look like a mistake. ``resdet data check`` tells more of them."""
 
@@ -46,10 +66,12 @@ class DatasetBuilder:
 
     ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images. ``centred``:
     the files hold the centres of boxes, as YOLO's do; ``cornered``: two corners, as VOC's do; else a corner and the size.
+    ``fixable``: ``data fix`` takes data of this format.
     """
 
-    def __init__(self, source: str, *, centred: bool = False, cornered: bool = False) -> None:
-        self.source, self.centred, self.cornered = source, centred, cornered
+    def __init__(self, source: str, *, centred: bool = False, cornered: bool = False, fixable: bool = True) -> None:
+        self.source, self.centred, self.cornered, self.fixable = source, centred, cornered, fixable
+        self.keeping = is_keeping()
         self.problems: list[str] = []
         self._files = ImageFiles(self.note)
         self._images: list[tuple[int, int, int]] = []  # of each image: id, height and width
@@ -136,11 +158,11 @@ class DatasetBuilder:
         empty = width == 0 or height == 0
         if not all(abs(value) < LIMIT for value in box):  # NaN is not, either
             self.problems.append(f"{where}: box must be finite, got {_show(box)}")
-        elif width < 0 or height < 0:
+        elif (width < 0 or height < 0) and not self.keeping:
             text = f"{where}: box must have a positive width and height, got {_show(box)}"
             self.problems.append(text)
             self._reversed.append((text, box, (image_width, image_height)))
-        elif not empty and (x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0):
+        elif not empty and not self.keeping and wholly_outside(box, (image_width, image_height)):
             text = f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
             self._astray.append((text, box, (image_width, image_height)))
         else:
@@ -150,7 +172,7 @@ class DatasetBuilder:
             empty = empty or min(visible_width, visible_height) < _SMALLEST_SIDE
             if empty:
                 self._empty.append(where)
-            elif overshoot > _UNSEEN:
+            elif overshoot >= ROUNDED:
                 self._outside.append((overshoot, where))
             self._corners.extend(box)
             area = width * height if area is None else area
@@ -202,6 +224,7 @@ class DatasetBuilder:
     def _one_cause(self) -> list[str]:
         """The problems so far, with boxes wholly outside; these and reversed ones are one line where a convention fits all."""
         wrong = [*self._reversed, *self._astray]
+        remedies: dict[str, str] = {}
         if not wrong:
             return self.problems
         boxes = np.concatenate([self._boxes, [box for _, box, _ in wrong]])
@@ -214,9 +237,15 @@ class DatasetBuilder:
             reading = mistaken(boxes, sizes, centred=self.centred)
             usual = "centre and size" if self.centred else usual
         if reading is None:
-            return self.problems + [text for text, _, _ in self._astray]
+            for kind, how, found in (
+                ("box-reversed", "turns them round", self._reversed),
+                ("box-wholly-outside", "removes them", self._astray),
+            ):
+                remedies |= {found[0][0]: f"; {fixes(kind, how)}"} if found and self.fixable else {}
+            return [text + remedies.get(text, "") for text in [*self.problems, *(text for text, _, _ in self._astray)]]
         told = {text for text, _, _ in wrong}
-        one = f"{wrong[0][0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: write them as {usual}"
+        remedy = f"write them as {usual}, or {fixes(reading.kind, 'does')}"
+        one = f"{wrong[0][0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: {remedy}"
         return [*(text for text in self.problems if text not in told), one]
 
     def _warn(self) -> None:
@@ -238,6 +267,12 @@ class DatasetBuilder:
             overshoot, where = max(self._outside)
             count = len(self._outside)
             yield f"{count} boxes reach out of their images and were clipped, by {overshoot:.3g} pixels at most: {where}"
+
+
+def wholly_outside(box: Sequence[float], size: tuple[float, float]) -> bool:
+    """Whether a box ``x, y, width, height`` has no part in an image of (width, height)."""
+    x, y, width, height = box
+    return x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0
 
 
 def in_first_pixel(boxes: NDArray[np.float64], sizes: NDArray[Any]) -> bool:

@@ -87,7 +87,7 @@ def read_imagenet_loc(
     nested = root / "ILSVRC" / "Data" / "CLS-LOC"
     top = nested if nested.is_dir() else root
     folder = top / split
-    builder = DatasetBuilder(str(folder), cornered=True)
+    builder = DatasetBuilder(str(folder), cornered=True, fixable=False)
     files, classes = _images(folder, builder.problems)
     known = names if names is not None else synset_names(top) or sorted(set(classes.values()))
     if not known:

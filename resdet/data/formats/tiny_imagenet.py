@@ -47,7 +47,7 @@ def read_tiny_imagenet(root: str | Path, split: str, names: Sequence[str] | None
     """
     root = Path(root)
     folder = root / split
-    builder = DatasetBuilder(str(folder), cornered=True)
+    builder = DatasetBuilder(str(folder), cornered=True, fixable=False)
     known = list(names) if names is not None else _class_names(root, builder.problems)
     labels: list[int] = []
     if split == "train":

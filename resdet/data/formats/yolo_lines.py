@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resdet.data.formats.annotations import DatasetBuilder
+from resdet.data.inspection.finding import fixes
+from resdet.data.inspection.readings import NO_FRACTION
 from resdet.files import read_text
 
-_FAR = 2  # a centre so many sides from the image's corner is no fraction
+_NO_FRACTIONS = "must hold fractions of the image's sides (values above 1: pixels?)"
 
 
 @dataclass
@@ -47,7 +49,11 @@ class LineReader:
 
     def problems(self) -> list[str]:
         """A line for each kind of mistake: its first place, and how many more there are."""
-        return [text + (f" (and {count - 1} more like it)" if count > 1 else "") for text, count in self._wrong.values()]
+        remedy = {_NO_FRACTIONS: f"; {fixes('boxes-as-pixels', 'makes them fractions')}"}
+        return [
+            text + (f" (and {count - 1} more like it)" if count > 1 else "") + remedy.get(wrong, "")
+            for wrong, (text, count) in self._wrong.items()
+        ]
 
     def _mistake(self, line: str, first: float, fractions: list[float]) -> str:
         """What is wrong with the numbers of a line; "" for nothing."""
@@ -64,8 +70,8 @@ class LineReader:
             return f"{rule} (6 numbers: a confidence? it must lie from 0 to 1)"
         elif count > 5 and count % 2:
             return f"{rule} ({count + 1} numbers: a polygon? its coordinates must come in pairs)"
-        if math.inf > max(fractions[:2]) > _FAR:
-            return "must hold fractions of the image's sides (values above 1: pixels?)"
+        if math.inf > max(fractions[:2]) > NO_FRACTION and not self.builder.keeping:
+            return _NO_FRACTIONS
         return ""
 
     def _box(self, fractions: list[float], where: str) -> tuple[float, float, float, float]:

@@ -35,18 +35,20 @@ class Scale:
         short_side, max_side: the shorter side, and the longer at most, pixels.
         sizes: square roots of the anchors' areas, pixels of the resized image.
         ratios: the anchors' height / width.
+        chosen: somebody chose the anchors; those of data without a run file are chosen when training is planned.
     """
 
     short_side: int = 600
     max_side: int = 1000
     sizes: tuple[float, ...] = field(default=(32.0, 64.0, 128.0, 256.0, 512.0))
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    chosen: bool = False
 
     @classmethod
     def of(cls, data: DetectionDataConfig, model: DetectorConfig) -> Scale:
         """The scale of a run; of several shorter sides the middle one."""
         sides = sorted(data.short_side)
-        return cls(sides[len(sides) // 2], data.max_side, tuple(model.anchors.sizes), tuple(model.anchors.ratios))
+        return cls(sides[len(sides) // 2], data.max_side, tuple(model.anchors.sizes), tuple(model.anchors.ratios), chosen=True)
 
 
 def trained_rows(dataset: DetectionDataset) -> NDArray[np.int64]:
@@ -100,7 +102,7 @@ def anchor_findings(dataset: DetectionDataset, scale: Scale) -> list[Finding]:
     boxes = resized_boxes(dataset, scale)
     if not len(boxes):
         return []
-    return _small(dataset, boxes, scale) or _missed(dataset, boxes, scale)
+    return _small(dataset, boxes, scale) or (_missed(dataset, boxes, scale) if scale.chosen else [])
 
 
 def _small(dataset: DetectionDataset, boxes: Floats, scale: Scale) -> list[Finding]:

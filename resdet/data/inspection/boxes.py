@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.inspection.finding import Finding, about_objects, fixes, limits, object_place
-from resdet.data.inspection.readings import fractions, mistaken
+from resdet.data.inspection.readings import ROUNDED, fractions, mistaken
 
 _FEW = 3  # boxes that stop a pixel outside the image; fewer are chance
 _MANY = 8  # boxes that stop a pixel inside the image where none reaches its edge
@@ -29,7 +29,7 @@ def box_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Fi
     shifted = _off_by_one(dataset)
     return [
         *_fractions(dataset, small),
-        *(shifted or _outside(dataset)),
+        *(shifted or _outside(dataset, small)),
         *_without_area(dataset),
         *_of_one_pixel(dataset, small),
         *_repeated(dataset),
@@ -56,10 +56,10 @@ def _fractions(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Find
     return about_objects("boxes-as-fractions", dataset, small, message, remedy)
 
 
-def _outside(dataset: DetectionDataset) -> list[Finding]:
+def _outside(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:
     """Boxes that reach out of their images; one cause of its own explains those of ``_off_by_one``."""
     overshoot = _overshoot(dataset)
-    rows = (overshoot > _NEAR) & ~dataset.empty
+    rows = (overshoot >= ROUNDED) & ~dataset.empty & ~small
     if not rows.any():
         return []
     row = int(np.where(rows, overshoot, 0).argmax())

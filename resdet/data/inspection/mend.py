@@ -17,7 +17,18 @@ from resdet.data.inspection.classes import object_counts, same_names
 from resdet.data.inspection.copies import later_copies
 from resdet.data.inspection.finding import limits, object_place
 from resdet.data.inspection.looks import Looks
-from resdet.data.inspection.readings import CONVENTIONS, fractions, from_fractions, mistaken
+from resdet.data.inspection.readings import (
+    BOTH_ENDS,
+    CONVENTIONS,
+    ROUNDED,
+    fractions,
+    from_fractions,
+    mistaken,
+    no_fractions,
+    reversed_boxes,
+    turned_round,
+    wrong_boxes,
+)
 
 Boxes = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -35,8 +46,31 @@ class Change(NamedTuple):
 _GONE = "removed"
 
 
+class Convention(NamedTuple):
+    """How the files of a format hold boxes.
+
+    Attributes:
+        centred: by their centres, as YOLO's do.
+        cornered: by two corners, as VOC's do.
+        both_ends: by their first and last pixel, as VOC's do.
+    """
+
+    centred: bool = False
+    cornered: bool = False
+    both_ends: bool = False
+
+    @classmethod
+    def of(cls, form: str) -> Convention:
+        """That of a format."""
+        both_ends = form in ("voc", "imagenet_det")
+        return cls(form == "yolo", both_ends or form in ("cvat", "csv"), both_ends)
+
+
+_USUAL = Convention()
+
+
 def mended(
-    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), *, centred: bool = False
+    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), convention: Convention = _USUAL
 ) -> tuple[DetectionDataset, list[Change]]:
     """A copy of a data set without its findings of these kinds.
 
@@ -44,14 +78,14 @@ def mended(
         dataset: the data set.
         looks: what its images are like.
         kinds: of ``KINDS``; all when none are given.
-        centred: its files hold the centres of boxes, as YOLO's do.
+        convention: how its files hold boxes.
 
     Returns:
         The mended data set, and what was changed.
     """
     changes: list[Change] = []
     wanted = set(kinds or KINDS)
-    dataset = _read_otherwise(dataset, wanted, changes, centred=centred)
+    dataset = _read_otherwise(dataset, wanted, changes, convention)
     unusable = ~looks.usable
     if "image-unturned" in wanted:
         dataset = _turned(dataset, looks, changes)
@@ -65,6 +99,8 @@ def mended(
     dataset = subset(dataset, np.flatnonzero(kept).tolist())
     if "class-names-same" in wanted:
         dataset = _joined_classes(dataset, changes)
+    if "box-reversed" in wanted:
+        dataset = _with_boxes(dataset, turned_round(dataset.boxes, float(convention.both_ends)), "box-reversed", changes)
     for kind, marked in _MARKED.items():
         if kind in wanted:
             dataset = without(dataset, marked(dataset), kind, changes)
@@ -73,7 +109,9 @@ def mended(
     return dataset, changes
 
 
-def _read_otherwise(dataset: DetectionDataset, kinds: set[str], changes: list[Change], *, centred: bool) -> DetectionDataset:
+def _read_otherwise(
+    dataset: DetectionDataset, kinds: set[str], changes: list[Change], convention: Convention
+) -> DetectionDataset:
     """The boxes in the convention that they were written in."""
     sizes = limits(dataset)
     small = fractions(dataset.boxes, sizes)
@@ -83,10 +121,29 @@ def _read_otherwise(dataset: DetectionDataset, kinds: set[str], changes: list[Ch
         boxes = dataset.boxes.copy()
         boxes[small] = from_fractions(boxes[small], sizes[small])
         return _with_boxes(dataset, boxes, "boxes-as-fractions", changes)
-    reading = mistaken(dataset.boxes, sizes, centred=centred)
-    if reading is None or reading.kind not in kinds:
+    rows, reading = no_fractions(dataset.boxes, sizes) if convention.centred else (np.zeros(len(sizes), bool), None)
+    if not rows.any():
+        rows[:] = True
+        reading = None if convention.centred else reversed_boxes(dataset.boxes, sizes, cornered=convention.cornered)
+        reading = reading or mistaken(dataset.boxes, sizes, centred=convention.centred)
+    if reading is None or reading.kind not in kinds or reading.kind == "box-reversed":
         return dataset
-    return _with_boxes(dataset, reading.boxes(dataset.boxes, sizes), reading.kind, changes)
+    boxes = dataset.boxes.copy()
+    if convention.both_ends and reading.kind in ("boxes-as-hundredths", "boxes-as-thousandths"):
+        boxes += BOTH_ENDS
+    boxes[rows] = reading.boxes(boxes[rows], sizes[rows])
+    return _with_boxes(dataset, boxes, reading.kind, changes)
+
+
+def unmended(dataset: DetectionDataset) -> list[str]:
+    """What is still wrong with boxes that readers refuse."""
+    sizes = limits(dataset)
+    masks = zip(("box-reversed", "box-wholly-outside"), wrong_boxes(dataset.boxes, sizes), strict=True)
+    return [
+        f"{object_place(dataset, int(np.flatnonzero(mask)[0]))}: {int(mask.sum())} boxes cannot be written; add --kinds {kind}"
+        for kind, mask in masks
+        if mask.any()
+    ]
 
 
 def _turned(dataset: DetectionDataset, looks: Looks, changes: list[Change]) -> DetectionDataset:
@@ -123,8 +180,9 @@ def _clipped(dataset: DetectionDataset, changes: list[Change]) -> DetectionDatas
     low = np.clip(dataset.boxes[:, :2], 0, sizes)
     high = np.clip(dataset.boxes[:, :2] + dataset.boxes[:, 2:], 0, sizes)
     boxes = np.concatenate([low, high - low], axis=1)
-    inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < 0.01  # fractions with six digits alone, as in the finding
-    return _with_boxes(dataset, np.where(inside[:, None], dataset.boxes, boxes), "box-outside", changes)
+    inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < ROUNDED  # as in the finding
+    kept = inside | np.logical_or(*wrong_boxes(dataset.boxes, sizes))
+    return _with_boxes(dataset, np.where(kept[:, None], dataset.boxes, boxes), "box-outside", changes)
 
 
 def _with_boxes(dataset: DetectionDataset, boxes: Boxes, kind: str, changes: list[Change]) -> DetectionDataset:
@@ -180,9 +238,19 @@ def shown_box(box: Boxes) -> str:
 
 
 _MARKED: dict[str, Callable[[DetectionDataset], Mask]] = {
+    "box-wholly-outside": lambda dataset: wrong_boxes(dataset.boxes, limits(dataset))[1],
     "box-without-area": lambda dataset: dataset.empty,
     "box-of-one-pixel": lambda dataset: (dataset.boxes[:, 2:].min(1, initial=np.inf) <= 1) & ~dataset.empty,
     "object-twice": lambda dataset: repeats(dataset)[0],
     "object-nearly-twice": lambda dataset: repeats(dataset)[1],
 }
-KINDS = (*CONVENTIONS, "image-unturned", "image-unusable", "image-twice", "class-names-same", *_MARKED, "box-outside")
+KINDS = (
+    *CONVENTIONS,
+    "image-unturned",
+    "image-unusable",
+    "image-twice",
+    "class-names-same",
+    "box-reversed",
+    *_MARKED,
+    "box-outside",
+)

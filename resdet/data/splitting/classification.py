@@ -13,7 +13,7 @@ from resdet.data.dataset import ClassificationDataset
 from resdet.data.formats.image_list import parts_of_list
 from resdet.data.found.paths import TRAIN, VAL
 from resdet.data.images.photo import Photo
-from resdet.data.splitting.groups import SHARE, groups_of, split_groups
+from resdet.data.splitting.groups import SHARE, following, groups_of, split_groups
 from resdet.data.splitting.looks import looks
 from resdet.errors import DataError
 from resdet.files import write_text
@@ -42,7 +42,7 @@ def split_classes(
     """
     paths = [dataset.path(index) for index in range(len(dataset))]
     labels = [dataset.label(index) for index in range(len(dataset))]
-    groups = groups_of(paths, looks(len(dataset), lambda index: Photo.of(dataset.path(index))))
+    groups = groups_of(paths, looks(len(dataset), lambda index: Photo.of(dataset.path(index)), following(paths)))
     parts = split_groups(groups, [{label} for label in labels], share, seed)
     if not parts[1] or len({labels[index] for index in parts[0]}) < len(set(labels)):
         raise DataError(

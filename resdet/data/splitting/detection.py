@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resdet.config.schema import DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, classes_of_images
-from resdet.data.splitting.groups import SHARE, groups_of, split_groups
+from resdet.data.splitting.groups import SHARE, following, groups_of, split_groups
 from resdet.data.splitting.looks import looks
 from resdet.errors import DataError
 from resdet.files import write_text
@@ -38,9 +38,8 @@ def split_source(
         DataError: when there is one image, or one group of images that belong together, alone.
     """
     paths = [dataset.path(index) for index in range(len(dataset))]
-    parts = split_groups(
-        groups_of(paths, looks(len(dataset), lambda index: dataset.photo(index)[0])), classes_of_images(dataset), share, seed
-    )
+    groups = groups_of(paths, looks(len(dataset), lambda index: dataset.photo(index)[0], following(paths)))
+    parts = split_groups(groups, classes_of_images(dataset), share, seed)
     if not parts[1]:
         raise DataError(f"{dataset.source}: cannot be split: there is one image, or all {len(dataset)} belong together")
     root = Path(source.root).expanduser()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Sequence
@@ -98,6 +99,15 @@ def groups_of(paths: Sequence[Path], alike: Sequence[int]) -> list[int]:
         for name in names:
             parents[root(index)] = root(first.setdefault(name, index))
     return [root(index) for index in range(len(paths))]
+
+
+def following(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """Pairs of images of one folder whose names differ in the last number alone, each with the next one of these."""
+    numbered: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for index, path in enumerate(paths):
+        if match := re.match(r"(.*?)(\d{1,18})(\D*)$", path.stem):
+            numbered[f"{path.parent}/{match[1]}*{match[3]}"].append((int(match[2]), index))
+    return [(one, other) for row in numbered.values() for (_, one), (_, other) in itertools.pairwise(sorted(row))]
 
 
 def _video(path: Path) -> str | None:

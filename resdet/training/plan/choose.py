@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 
-from resdet.training.plan.facts import DataFacts
+from resdet.training.plan.facts import DataFacts, longest
 
 # shorter sides that a plan chooses from, pixels
 SIDES = (256, 320, 400, 480, 600, 720, 800)
@@ -33,7 +34,7 @@ def smaller_side(side: int) -> int | None:
 
 def longer_side(facts: DataFacts, side: int) -> int:
     """The limit of the longer side: that of nearly all photos, but no more than 5/3 of the shorter one (paper: 600, 1000)."""
-    return math.ceil(side * min(max(facts.aspect, 4 / 3), 5 / 3))
+    return math.ceil(side * longest(facts.aspect))
 
 
 def training_sides(side: int) -> list[int]:
@@ -55,12 +56,15 @@ def anchor_sizes(facts: DataFacts, side: int) -> list[float]:
 
 
 def anchor_ratios(facts: DataFacts) -> list[float]:
-    """The usual three aspect ratios, with 3 or 1/3 beside them when one in ten objects is nearer to it than to the usual."""
+    """The usual three aspect ratios, and beside them 3, 6, 12, 24, and 1 by these, to which one in ten objects is nearer."""
+    steps = [2.0, 3.0, 6.0, 12.0, 24.0]
     ratios = [0.5, 1.0, 2.0]
-    if np.mean(facts.ratios < math.sqrt(0.5 / 3)) > 0.1:
-        ratios.insert(0, 0.33)
-    if np.mean(facts.ratios > math.sqrt(2 * 3)) > 0.1:
-        ratios.append(3.0)
+    for last, longer in itertools.pairwise(steps):
+        bound = math.sqrt(last * longer)
+        if np.mean(facts.ratios < 1 / bound) > _SMALL:
+            ratios.insert(0, round(1 / longer, 2))
+        if np.mean(facts.ratios > bound) > _SMALL:
+            ratios.append(longer)
     return ratios
 
 

@@ -12,6 +12,7 @@ from resdet.data.images.photo import Photo
 from resdet.errors import DataError
 
 _LOOKED_AT = 200  # images whose size is read
+_WIDEST = 5 / 3  # longer by shorter side, as in the paper: 1000 by 600; longer images are shrunk
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class DataFacts:
         images: the number of images with objects.
         objects: the number of objects that train.
         classes: the class names.
-        short_side: the median of the images' shorter sides, pixels.
+        short_side: the median of the images' shorter sides, pixels; of images that are longer than ``longest`` allows, the side
+            that they would have if only their longer one counted.
         aspect: longer side by shorter side, that of 95 % of the images at most.
-        scales: float64 (N,), the square root of each object's area by its image's shorter side.
+        scales: float64 (N,), the square root of each object's area by that side of its image.
         ratios: float64 (N,), height by width of each object.
         crowd: objects an image, the number that 90 % of the images do not exceed.
     """
@@ -48,17 +50,23 @@ def facts_of(dataset: DetectionDataset) -> DataFacts:
         raise DataError(f"{dataset.source}: no image with a usable object to train on")
     wide, high = dataset.boxes[used, 2], dataset.boxes[used, 3]
     sizes = dataset.sizes[np.unique(owners)]
-    short = dataset.sizes.min(axis=1)
+    aspect = float(np.quantile(sizes.max(axis=1) / sizes.min(axis=1), 0.95))
+    sides = np.maximum(dataset.sizes.min(axis=1), dataset.sizes.max(axis=1) / longest(aspect))
     return DataFacts(
         images=len(sizes),
         objects=len(owners),
         classes=dataset.names,
-        short_side=float(np.median(sizes.min(axis=1))),
-        aspect=float(np.quantile(sizes.max(axis=1) / sizes.min(axis=1), 0.95)),
-        scales=np.sqrt(wide * high) / short[owners],
+        short_side=float(np.median(sides[np.unique(owners)])),
+        aspect=aspect,
+        scales=np.sqrt(wide * high) / sides[owners],
         ratios=high / wide,
         crowd=max(1, round(float(np.quantile(np.bincount(owners)[np.unique(owners)], 0.9)))),
     )
+
+
+def longest(aspect: float) -> float:
+    """The longer side that images may have, by the shorter one, where nearly all have this aspect or less."""
+    return min(max(aspect, 4 / 3), _WIDEST)
 
 
 @dataclass(frozen=True)

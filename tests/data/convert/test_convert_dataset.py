@@ -88,7 +88,7 @@ def test_what_yolo_cannot_hold_is_told(source: DetectionDataset, tmp_path: Path)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*reach out")
         yolo = read("yolo", tmp_path / "y")
-    assert not (tmp_path / "y/labels/val/empty.txt").exists()
+    assert (tmp_path / "y/labels/val/empty.txt").read_text(encoding="utf-8") == ""
     assert yolo.empty.tolist() == [False, False, True]
     assert np.allclose(yolo.boxes, [[1.25, 2, 10, 5.5], [15, 5, 5, 2], [3, 3, 0, 4]], rtol=0, atol=1e-12)
     assert yolo.path(2) == tmp_path / "y/images/val/sub/c.jpg"

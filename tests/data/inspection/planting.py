@@ -173,11 +173,11 @@ def twice(label: int, shift: float = 0.0) -> Change:
     return change
 
 
-def enlarged(times: int) -> Change:
+def enlarged(times: int, at: int = 3) -> Change:
     def change(good: GoodSet) -> None:
-        photo = good.train[3]
+        photo = good.train[at]
         photo.width, photo.height = times * photo.width, times * photo.height
-        photo.content = encoded(scene(999, (photo.width, photo.height)))
+        photo.content = encoded(scene(999 + at - 3, (photo.width, photo.height)))
         for thing in photo.things:
             thing.box = [times * value for value in thing.box]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -78,4 +76,4 @@ def test_the_scale_of_a_run_is_its_middle_side_and_its_anchors() -> None:
     config.data.max_side = 900
     config.model.anchors.sizes = [10.0, 20.0]
     scale = Scale.of(config.data, config.model)
-    assert dataclasses.asdict(scale) == {"short_side": 500, "max_side": 900, "sizes": (10.0, 20.0), "ratios": (0.5, 1.0, 2.0)}
+    assert scale == Scale(500, 900, (10.0, 20.0), (0.5, 1.0, 2.0), chosen=True)

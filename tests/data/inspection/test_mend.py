@@ -11,6 +11,7 @@ from good_set import GoodSet, Thing, encoded
 from PIL import Image
 from planted_boxes import OF_BOXES
 from planted_sets import OF_SETS
+from planting import enlarged
 
 from resdet.cli import main
 from resdet.config.schema import DetectionSourceConfig
@@ -27,6 +28,13 @@ MENDED = {
     "corners in YOLO": ("boxes-as-corners", 90),
     "left and top in YOLO": ("boxes-as-left-top", 90),
     "centres in COCO": ("boxes-as-centres", 90),
+    "pixels in YOLO": ("boxes-as-pixels", 90),
+    "thousandths in COCO": ("boxes-as-thousandths", 90),
+    "corners, y before x, in COCO": ("boxes-as-corners", 90),
+    "swapped axes in COCO, far outside": ("boxes-with-swapped-axes", 90),
+    "width and height in place of corners in VOC": ("boxes-as-left-top", None),
+    "wholly outside": ("box-wholly-outside", 1),
+    "a negative side": ("box-reversed", 1),
     "left of the image": ("box-outside", 1),
     "above the image": ("box-outside", 1),
     "below the image": ("box-outside", 1),
@@ -109,6 +117,44 @@ def test_only_the_kinds_asked_for_are_mended(small_set) -> None:
     assert dataset.ids.tolist() == [key for key in range(1, 31) if key not in (3, 7)]
     dataset, changes = mended(small_set, looks, ["image-twice"])
     assert (len(dataset), len(changes)) == (29, 1)
+
+
+def test_boxes_that_no_reader_takes_are_mended_or_told(tmp_path: Path, capsys) -> None:
+    good = planted("wholly outside", tmp_path / "bad")
+    assert main(["data", "check", *source(good)]) == 3
+    assert "`resdet data fix --kinds box-wholly-outside` removes them" in capsys.readouterr().err
+    assert main(["data", "fix", *source(good), "--output", str(tmp_path / "copy"), "--kinds", "box-outside"]) == 3
+    assert "annotation id 12, 'quince'): 1 boxes cannot be written; add --kinds box-wholly-outside" in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("form", ["coco", "voc", "yolo"])
+def test_a_box_from_its_end_to_its_begin_is_turned_round(form: str, tmp_path: Path) -> None:
+    good = GoodSet(tmp_path / "bad", form)
+    photo, thing = good.train[3], good.train[3].things[2]
+    x, y, w, h = thing.box
+    centre = ((x + w / 2) / photo.width, (y + h / 2) / photo.height, -w / photo.width, h / photo.height)
+    thing.raw = {"coco": (x + w, y, -w, h), "voc": (x + w, y + 1, x + 1, y + h), "yolo": centre}[form]
+    good.write()
+    assert main(["data", "fix", *source(good), "--output", str(tmp_path / "copy")]) == 0
+    assert boxes_of(form, tmp_path / "copy")[11] == pytest.approx([x, y, w, h], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("whole", "kind"), [(1, "boxes-as-fractions"), (100, "boxes-as-hundredths"), (1000, "boxes-as-thousandths")]
+)
+def test_shares_of_the_sides_in_vocs_files(whole: int, kind: str, tmp_path: Path) -> None:
+    good = GoodSet(tmp_path / "bad", "voc")
+    for number, photo in enumerate(good.train):
+        enlarged(3, number)(good)
+        for thing in photo.things:
+            x, y, w, h = thing.box
+            sides = (x / photo.width, y / photo.height, (x + w) / photo.width, (y + h) / photo.height)
+            thing.raw = tuple(whole * side for side in sides)
+    good.write()
+    assert main(["data", "fix", *source(good), "--output", str(tmp_path / "copy"), "--kinds", kind]) == 0
+    meant = np.array([thing.box for _, thing in good.things])
+    assert boxes_of("voc", tmp_path / "copy") == pytest.approx(meant, abs=1e-9)
 
 
 def test_unknown_kinds_are_told_with_the_known(tmp_path: Path, capsys) -> None:

@@ -48,6 +48,35 @@ def test_corners_that_all_lie_inside() -> None:
     assert np.allclose(reading.boxes(corners, sizes), boxes)
 
 
+def objects_in_the_corner(seed: int) -> np.ndarray:
+    """Whole pixels, in the first hundred of each side."""
+    ends = np.sort(np.random.default_rng(seed).integers(0, 99, (60, 2, 2)), axis=1)
+    return np.concatenate([ends[:, 0], ends[:, 1] - ends[:, 0] + 1], axis=1).astype(float)
+
+
+def further_and_larger(seed: int) -> np.ndarray:
+    """Objects on a line from the left top to the right bottom, which are larger the nearer they are."""
+    rng = np.random.default_rng(seed)
+    place = rng.uniform(20, 160, (60, 1)) * [1, 0.8]
+    return np.concatenate([place, place * rng.uniform(1.05, 1.3, (60, 2))], axis=1)
+
+
+@pytest.mark.parametrize("boxes", [objects_in_the_corner, further_and_larger])
+def test_places_that_are_like_another_convention_are_left_alone(boxes) -> None:
+    for seed in range(50):
+        assert mistaken(boxes(seed), np.full((60, 2), 400)) is None
+
+
+def test_single_fractions_in_files_of_vocs() -> None:
+    boxes, sizes = drawn(3)
+    sides = np.concatenate([sizes, sizes], axis=1)
+    read = boxes.copy()
+    read[7] = boxes[7] / sides[7] + [-1, -1, 1, 1]
+    found = fractions(read, sizes)
+    assert np.flatnonzero(found).tolist() == [7]
+    assert np.allclose(from_fractions(read[found], sizes[found]), boxes[found])
+
+
 def test_fractions_in_files_of_vocs() -> None:
     boxes, sizes = drawn(3)
     sides = np.concatenate([sizes, sizes], axis=1)

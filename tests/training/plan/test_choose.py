@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.ops import box_iou
 
+from resdet.data.formats.coco import read_coco
+from resdet.data.transforms.sizes import resized_size
 from resdet.errors import ConfigError
 from resdet.training.durations import spelled
 from resdet.training.plan import choose, parse_budget
-from resdet.training.plan.facts import DataFacts
+from resdet.training.plan.facts import DataFacts, facts_of
 
 
 def facts(**changes: object) -> DataFacts:
@@ -87,7 +92,16 @@ def test_anchors_of_objects_of_one_size() -> None:
     assert all(1 < large / small <= 2 for small, large in itertools.pairwise(sizes))
 
 
-@pytest.mark.parametrize(("ratio", "ratios"), [(1.0, [0.5, 1, 2]), (0.2, [0.33, 0.5, 1, 2]), (4.0, [0.5, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("ratio", "ratios"),
+    [
+        (1.0, [0.5, 1, 2]),
+        (0.25, [0.33, 0.5, 1, 2]),
+        (4.0, [0.5, 1, 2, 3]),
+        (0.07, [0.08, 0.17, 0.33, 0.5, 1, 2]),
+        (13.0, [0.5, 1, 2, 3, 6, 12]),
+    ],
+)
 def test_long_objects_get_anchors_of_their_shape(ratio: float, ratios: list[float]) -> None:
     known = facts(ratios=np.where(np.arange(200) % 5, 1.0, ratio))
     assert choose.anchor_ratios(known) == ratios
@@ -135,3 +149,18 @@ def test_budgets_that_are_none(text: str) -> None:
 )
 def test_times_for_people(seconds: float, text: str) -> None:
     assert spelled(seconds) == text
+
+
+def test_objects_of_long_images_are_measured_as_training_sees_them(tmp_path: Path) -> None:
+    """A strip of 1600 x 200 pixels is shrunk to the longer side, and its objects with it."""
+    Image.new("RGB", (1600, 200)).save(tmp_path / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 1600, "height": 200}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [100, 50, 100, 100]}],
+        "categories": [{"id": 1, "name": "a"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    known = facts_of(read_coco(tmp_path, tmp_path / "a.json"))
+    side = choose.wanted_side(known)
+    _, width = resized_size((200, 1600), side, choose.longer_side(known, side))
+    assert known.scales * side == pytest.approx(100 * width / 1600, rel=0.01)
