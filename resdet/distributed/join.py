@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import PrefixStore, Store, TCPStore, rendezvous  # type: ignore[attr-defined]
 
+from resdet.distributed.lent import await_return, forget
 from resdet.distributed.ranks import Ranks
 from resdet.distributed.watch import Watch
 from resdet.errors import ConfigError, PeerError, ResdetError
@@ -64,7 +65,9 @@ def joined(device: str = "auto", patience: float = PATIENCE) -> Iterator[Ranks]:
         _joined.clear()
         watch.close()
         if ended or not gpu:  # NCCL would wait for those that have failed
+            await_return(1.0)
             dist.destroy_process_group()
+        forget()
 
 
 def process_count() -> int:
@@ -93,10 +96,9 @@ def _meet(backend: str, timeout: dt.timedelta) -> None:
 
 def _own_store() -> Store:
     """A connection of one's own to the store through which the processes met, with keys that no earlier processes had."""
-    name = [uuid.uuid4().hex]
-    dist.broadcast_object_list(name)
+    name = Ranks(dist.get_rank(), dist.get_world_size()).once(lambda: uuid.uuid4().hex)
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    return PrefixStore(f"resdet/{name[0]}", TCPStore(host, port, is_master=False, timeout=dt.timedelta(seconds=30)))
+    return PrefixStore(f"resdet/{name}", TCPStore(host, port, is_master=False, timeout=dt.timedelta(seconds=30)))
 
 
 def _tell(watch: Watch, error: BaseException) -> None:

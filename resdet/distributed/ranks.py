@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from resdet.distributed.lent import lend
 from resdet.distributed.watch import Watch
 
 T = TypeVar("T")
@@ -55,20 +57,22 @@ class Ranks:
         """What the processes have found of the items that were dealt, in the items' order; on all but the first process []."""
         if self.world == 1:
             return list(found)
-        every: list[Any] | None = [None] * self.world if self.first else None
-        with self._together():
-            dist.gather_object(list(found), every)
-        total = sum(map(len, every or ()))
-        return [(every or [])[number % self.world][number // self.world] for number in range(total)]
+        every = [_unpacked(each) for each in self._gathered(_packed(list(found)), first_only=True)]
+        return [every[number % self.world][number // self.world] for number in range(sum(map(len, every)))]
 
     def once(self, function: Callable[[], T]) -> T:
         """Call a function on the first process alone, and give its result to all."""
         if self.world == 1:
             return function()
-        result = [function() if self.first else None]
+        result = function() if self.first else None
+        packed = _packed(result) if self.first else torch.empty(0, dtype=torch.uint8)
+        (length,) = self.most([len(packed)])
+        if not self.first:
+            packed = packed.new_empty(length)
+        lend(packed)
         with self._together():
-            dist.broadcast_object_list(result)
-        return result[0]  # type: ignore[return-value]
+            dist.broadcast(packed, 0)
+        return result if self.first else _unpacked(packed)  # type: ignore[return-value]
 
     @contextlib.contextmanager
     def entered(self, manager: AbstractContextManager[T]) -> Iterator[T]:
@@ -80,10 +84,7 @@ class Ranks:
         """The ``item`` of every process, by rank."""
         if self.world == 1:
             return [item]
-        found: list[Any] = [None] * self.world
-        with self._together():
-            dist.all_gather_object(found, item)
-        return found
+        return [_unpacked(each) for each in self.gather(_packed(item))]
 
     def sum(self, numbers: Iterable[float]) -> list[float]:
         """The sums of numbers over all processes, in float64; the same bits everywhere."""
@@ -105,6 +106,7 @@ class Ranks:
         with self._together():
             for bucket in _buckets(tensors):
                 flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+                lend(flat)
                 sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
             for bucket, flat, work in sent:
                 work.wait()
@@ -115,18 +117,27 @@ class Ranks:
         """The tensors of all processes, by rank; they may differ in their first dimension."""
         if self.world == 1:
             return [tensor]
+        return self._gathered(tensor)
+
+    def _gathered(self, tensor: Tensor, *, first_only: bool = False) -> list[Tensor]:
+        """The tensors of all processes; [] on all but the first process, when they are for that one only."""
         lengths = self.most([len(tensor) * (rank == self.rank) for rank in range(self.world)])
         padded = tensor.new_zeros(max(lengths), *tensor.shape[1:])
         padded[: len(tensor)] = tensor
-        found = [torch.empty_like(padded) for _ in lengths]
+        found = [torch.empty_like(padded) for _ in lengths] if self.first or not first_only else []
+        lend(padded, *found)
         with self._together():
-            dist.all_gather(found, padded)
-        return [each[:length] for each, length in zip(found, lengths, strict=True)]
+            if first_only:
+                dist.gather(padded, found if self.first else None)
+            else:
+                dist.all_gather(found, padded)
+        return [each[:length] for each, length in zip(found, lengths, strict=False)]
 
     def _reduced(self, numbers: list[Any], dtype: torch.dtype, how: dist.ReduceOp.RedOpType) -> list[Any]:
         if self.world == 1:
             return numbers
         tensor = torch.tensor(numbers, dtype=dtype)
+        lend(tensor)
         with self._together():
             dist.all_reduce(tensor, how)
         return tensor.tolist()
@@ -136,6 +147,14 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def _packed(item: object) -> Tensor:
+    return torch.frombuffer(bytearray(pickle.dumps(item)), dtype=torch.uint8)
+
+
+def _unpacked(packed: Tensor) -> Any:
+    return pickle.loads(packed.numpy().tobytes())  # noqa: S301 - from a process of the same run, as torch's own exchange of objects
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

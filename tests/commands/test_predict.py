@@ -104,7 +104,7 @@ def test_a_mistyped_class_leaves_what_was_written_before(folder: Path, tmp_path:
 
 def test_a_classifier_refuses_what_only_detectors_know(folder: Path, tmp_path: Path, capsys) -> None:
     weights = written_classifier(tmp_path / "m.safetensors")
-    given = ("--max-det", "1", "--imgsz", "64", "--every", "2", "--score-thresh", "0.9", "--overlap", "0.3")
+    given = ("--max-det", "1", "--imgsz", "64", "--every", "2", "--score-thresh", "0.9", "--tile", "64", "--overlap", "0.3")
     assert predict(weights, folder, tmp_path / "out", *given) == 2
-    refused = "--score-thresh, --max-det, --short-side, --overlap, --every"
+    refused = "--score-thresh, --max-det, --short-side, --tile, --overlap, --every"
     assert f"{refused}: for detectors; {weights} holds a classifier" in capsys.readouterr().err

@@ -27,7 +27,8 @@ from resdet.prediction import classify
 
 FORMATS = ("pictures", "json", "coco", "csv", "labelstudio", "yolo", "voc", "crops")
 # the least score of detectors, 0.2, would be refused
-OF_CLASSIFIERS = ("--format", "json", "--score-thresh", "0.5")
+OF_DETECTORS = ("--score-thresh", "0.2", "--format", ",".join(FORMATS))
+OF_CLASSIFIERS = ("--format", "json")
 
 
 def pixels(seed: int) -> np.ndarray:
@@ -48,11 +49,13 @@ def weights(tmp_path: Path) -> Path:
     return written(tmp_path / "m.safetensors", tiny_detector(), (48, 64))
 
 
-def predicted(ranks: Ranks, weights: Path, given: Path, output: Path, more: tuple[str, ...] = (), dies: int = -1) -> Any:
-    """What the command prints; a process of rank ``dies`` is killed at its second picture."""
+def predicted(
+    ranks: Ranks, weights: Path, given: Path, output: Path, more: tuple[str, ...] = OF_DETECTORS, dies: int = -1
+) -> Any:
+    """What the command prints, given more options; a process of rank ``dies`` is killed at its second picture."""
     parser = argparse.ArgumentParser()
     predict.add_arguments(parser)
-    options = ["--output", str(output), "--device", "cpu", "--score-thresh", "0.2", "--format", ",".join(FORMATS), *more]
+    options = ["--output", str(output), "--device", "cpu", *more]
     args = parser.parse_intermixed_args(["--weights", str(weights), str(given), *options])
     search, count = Detector._search, iter(range(1000))
 
@@ -107,12 +110,12 @@ def test_detectors(weights: Path, folder: Path, tmp_path: Path, world: int, brok
 
 def test_a_killed_prediction_goes_on(weights: Path, folder: Path, tmp_path: Path) -> None:
     ended_ranks(1, predicted, weights, folder, tmp_path / "whole")
-    ended = ended_ranks(2, predicted, weights, folder, tmp_path / "out", (), 1)
+    ended = ended_ranks(2, predicted, weights, folder, tmp_path / "out", OF_DETECTORS, 1)
     assert ended[1].status == -signal.SIGKILL
     assert ended[0].status == 1
     done = len(list((tmp_path / "out" / ".predict").iterdir()))
     assert 1 <= done < 6
-    ended = ended_ranks(3, predicted, weights, folder, tmp_path / "out", ("--resume",))
+    ended = ended_ranks(3, predicted, weights, folder, tmp_path / "out", (*OF_DETECTORS, "--resume"))
     assert [each.status for each in ended] == [0, 0, 0]
     assert sum(len(each.result) for each in ended) == 6 - done
     assert told(ended) == [f"{done} of 6 parts were done before", "6 of 6 files done"]
@@ -123,10 +126,9 @@ def test_a_killed_prediction_goes_on(weights: Path, folder: Path, tmp_path: Path
 def test_classifiers(folder: Path, tmp_path: Path) -> None:
     weights = tiny_classifiers.written(tmp_path / "c.safetensors")
     (folder / "a2.png").write_bytes(b"no image")
-    more = OF_CLASSIFIERS
     with mock.patch.object(classify, "images_at_once", return_value=2):
         for world in (1, 3):
-            ended = ended_ranks(world, predicted, weights, folder, tmp_path / str(world), more)
+            ended = ended_ranks(world, predicted, weights, folder, tmp_path / str(world), OF_CLASSIFIERS)
             assert [each.status for each in ended] == [3] * world
             (problem,) = [line for line in told(ended) if "error" in line]
             assert problem.startswith(f"error: {folder / 'a2.png'}: cannot be read as an image")
