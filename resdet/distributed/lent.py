@@ -15,8 +15,13 @@ def lend(*tensors: Tensor) -> None:
     A thread that lets go of a tensor last, which Python no longer has, takes Python's lock to end it. torch (2.6) has that lock
     while it waits for the threads to end: ``destroy_process_group`` then hangs.
     """
-    _lent[:] = [tensor for tensor in _lent if _held(tensor)]
+    take_back()
     _lent.extend(tensors)
+
+
+def take_back() -> None:
+    """Keep no longer what the threads have let go of."""
+    _lent[:] = [tensor for tensor in _lent if _held(tensor)]
 
 
 def await_return(seconds: float) -> None:

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from resdet.distributed.lent import lend
+from resdet.distributed.lent import lend, take_back
 from resdet.distributed.watch import Watch
 
 T = TypeVar("T")
@@ -102,16 +102,9 @@ class Ranks:
         """Replace each tensor by its sum over all processes; the same bits everywhere."""
         if self.world == 1:
             return
-        sent = []
         with self._together():
-            for bucket in _buckets(tensors):
-                flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-                lend(flat)
-                sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
-            for bucket, flat, work in sent:
-                work.wait()
-                for tensor, numbers in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
-                    tensor.copy_(numbers.view(tensor.shape))
+            _add(tensors)
+        take_back()  # the sums are as large as the tensors
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """The tensors of all processes, by rank; they may differ in their first dimension."""
@@ -147,6 +140,18 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def _add(tensors: Sequence[Tensor]) -> None:
+    sent = []
+    for bucket in _buckets(tensors):
+        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        lend(flat)
+        sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+    for bucket, flat, work in sent:
+        work.wait()
+        for tensor, numbers in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+            tensor.copy_(numbers.view(tensor.shape))
 
 
 def _packed(item: object) -> Tensor:

@@ -32,7 +32,7 @@ def test_what_is_held_elsewhere_is_kept() -> None:
     del holder
     lent.await_return(60)
     assert time.monotonic() - began < 30
-    lent.lend()
+    lent.take_back()
     assert lent._lent == []
 
 
@@ -47,7 +47,7 @@ def exchanges(ranks: Ranks) -> int:
         ranks.sum([1.0])
     assert lent._lent
     lent.await_return(60)
-    lent.lend()
+    lent.take_back()
     return len(lent._lent)
 
 
