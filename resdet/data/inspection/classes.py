@@ -35,7 +35,7 @@ def balance_findings(dataset: DetectionDataset) -> list[Finding]:
 
 def labelled_findings(train: FileDataset, val: FileDataset | None) -> list[Finding]:
     """Findings about the classes of whole images: names that are alike, rare classes, and those that validation lacks."""
-    counts, source = image_counts(train), os.path.commonpath([train.path(index).parent for index in range(len(train))])
+    counts, source = image_counts(train), _folder(train)
     found = [
         *_alike_names(train.names, source, "give them one name, in one folder or in the list"),
         *_rare(train.names, counts, "images", source, "add images of rare classes, or leave these out"),
@@ -49,6 +49,15 @@ def labelled_findings(train: FileDataset, val: FileDataset | None) -> list[Findi
         place = str(train.path(int(np.flatnonzero(train.labels == missing[0])[0])))
         found.append(Finding("class-only-in-train", place, len(names), message, "move some images there"))
     return found
+
+
+def _folder(dataset: FileDataset) -> str:
+    """The folder that has images of all classes in it."""
+    firsts = [dataset.path(int(index)).parent for index in np.unique(dataset.labels, return_index=True)[1]]
+    try:
+        return os.path.commonpath(firsts)
+    except ValueError:  # on several drives
+        return str(firsts[0])
 
 
 def image_counts(dataset: FileDataset) -> NDArray[np.int64]:
