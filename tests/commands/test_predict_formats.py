@@ -21,6 +21,7 @@ from resdet.inference.tiles import PROPOSALS, Tiles
 from resdet.inference.video import video_frames
 from resdet.inference.windowed_file import open_windows
 from resdet.prediction.written import detections_of
+from resdet.structures import detections
 
 
 @pytest.fixture
@@ -108,8 +109,14 @@ def test_what_is_read_in_windows_is_drawn_smaller(
     monkeypatch.setattr(windowed_file, "_OVERVIEW", 100)
     for place in ("inference.sources", "prediction.search", "prediction.outputs.beside"):
         monkeypatch.setattr(f"resdet.{place}.open_windows", lambda source: open_windows(source, least=0))
-    for whole in ("inference.sources.to_image", "structures.detections.to_image", "prediction.outputs.beside.read_image"):
+    for whole in ("inference.sources.to_image", "prediction.outputs.beside.read_image"):
         monkeypatch.setattr(f"resdet.{whole}", lambda *_: pytest.fail("decoded whole"))
+    drawn = detections.to_image
+    monkeypatch.setattr(
+        detections,
+        "to_image",
+        lambda picture, color: drawn(picture, color) if isinstance(picture, Image.Image) else pytest.fail("decoded whole"),
+    )
     assert predict(weights, path, tmp_path / "out", "--tile", "96", "--format", "pictures,crops,json") == 0
     assert f"note: {tmp_path / 'out' / 'large.png'} is a smaller copy, 100 x 80 pixels\n" in capfd.readouterr().err
     (row,) = rows(tmp_path / "out")

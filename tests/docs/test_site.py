@@ -186,6 +186,8 @@ def test_the_notebook_is_shown(pages: dict[Path, Built], site: Path) -> None:
 def test_accessibility_by_axe(page: str, width: int, site: Path, driver: Any) -> None:
     driver.set_window_size(width, 900)
     driver.get((site / page).as_uri())
+    # what is wide is marked when it is laid out
+    driver.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))")
     for scheme in ("default", "slate"):
         driver.execute_script("document.body.dataset.mdColorScheme = arguments[0]", scheme)
         assert [each for each in violations(driver) if each[1] in ("serious", "critical")] == [], scheme
