@@ -8,11 +8,13 @@ import builtins
 import errno
 import io
 import os
+import pathlib
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +77,10 @@ class FaultyFiles:
             return _Written(content, lambda what, half: self.step(what, file, half)) if writes else content
 
         io.open = builtins.open = open_file  # type: ignore[assignment]
+        accessor = getattr(pathlib, "_NormalAccessor", None)
+        if accessor:  # Python 3.10's paths keep the functions that were there at first
+            for name in filter(partial(hasattr, accessor), _CALLS):
+                setattr(accessor, name, staticmethod(open_file if name == "open" else getattr(os, name)))
         save, save_file = torch.save, safetensors.torch.save_file
         # these two write by themselves, and tell of a full disk in their own words
         torch.save = self._library(
