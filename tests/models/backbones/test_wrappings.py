@@ -133,7 +133,13 @@ def test_what_is_not_read_is_not_run(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
 
 
-@pytest.mark.parametrize("call", [(os.mkdir, "ran"), (eval, "1 + 1"), (getattr, Path, "touch")])
+@pytest.mark.parametrize("value", [slice(1, 2), range(3), frozenset([1])])
+def test_plain_values_of_python_are_left_out(value: object, tmp_path: Path) -> None:
+    torch.save({"state_dict": narrow_state(), "more": value}, tmp_path / "w.pth")
+    assert f"{type(value).__name__}" in "; ".join(read_weights(tmp_path / "w.pth").notes)
+
+
+@pytest.mark.parametrize("call", [(os.mkdir, "ran"), (eval, "1 + 1"), (getattr, Path, "touch"), (print, "ran")])
 def test_a_file_that_names_what_only_harms_is_refused(call: tuple[object, ...], tmp_path: Path) -> None:
     torch.save({"state_dict": narrow_state(), "more": Payload(*call)}, tmp_path / "w.pth")
     with pytest.raises(DataError, match=r"it names \S+; where that is installed"):

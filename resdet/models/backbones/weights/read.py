@@ -29,6 +29,7 @@ _OPTION = "option 'model.backbone.weights'"
 _SAVE_TENSORS = "where that is installed, torch.save(model.state_dict(), 'weights.pth') writes the tensors alone"
 _NO_TORCH_FILE = "not a torch weights file that can be read without executing a pickle, or a truncated one"
 _MOST_UNREAD = 100  # names; for each the file is read once more
+_HARMLESS = ("slice", "range", "frozenset")  # of Python's own names those of values
 # how torch's own files begin: a zip archive, or the pickle of torch's magic number
 _TORCH_STARTS = (b"PK", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
 
@@ -156,11 +157,13 @@ def _read_torch(path: Path) -> tuple[Any, list[str]]:
         except Exception as error:  # a file that is no torch file can make the unpickler raise anything
             forbidden = re.search(r"GLOBAL (\S+)", str(error))
             name = forbidden[1] if forbidden else ""
-            if not name or name in unread or len(unread) == _MOST_UNREAD:
+            module, _, last = name.rpartition(".")
+            module = module or "builtins"  # which torch leaves out, from some release on
+            harms = module == "builtins" and last not in _HARMLESS
+            if not name or name in unread or harms or len(unread) == _MOST_UNREAD:
                 raise DataError(
                     f"{path}: {_NO_TORCH_FILE}: {f'it names {name}; {_SAVE_TENSORS}' if name else _line(error)}"
                 ) from error
-            module, _, last = name.rpartition(".")
             unread[name] = type(last, (_Unread,), {"__module__": module})
 
 
