@@ -14,7 +14,8 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.described import Source
 from resdet.data.formats.yolo import SPLITS
 from resdet.data.inspection.looks import look_at
-from resdet.data.inspection.mend import Change, Convention, mended, unmended
+from resdet.data.inspection.mend import Change, mended, unmended
+from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.files import write_csv
 

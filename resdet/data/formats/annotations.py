@@ -18,7 +18,7 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
 from resdet.data.inspection.finding import fixes
-from resdet.data.inspection.readings import ROUNDED, mistaken, reversed_boxes
+from resdet.data.inspection.readings import AS_READ, ROUNDED, Convention, mistaken, reversed_boxes
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few
@@ -64,13 +64,12 @@ class BoxWarning(UserWarning):
 class DatasetBuilder:
     """Collects the images and objects of one source.
 
-    ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images. ``centred``:
-    the files hold the centres of boxes, as YOLO's do; ``cornered``: two corners, as VOC's do; else a corner and the size.
-    ``fixable``: ``data fix`` takes data of this format.
+    ``problems`` are lines for the user; ``build`` raises them together. Objects may come in any order of images.
+    ``convention``: how the files hold boxes. ``fixable``: ``data fix`` takes data of this format.
     """
 
-    def __init__(self, source: str, *, centred: bool = False, cornered: bool = False, fixable: bool = True) -> None:
-        self.source, self.centred, self.cornered, self.fixable = source, centred, cornered, fixable
+    def __init__(self, source: str, convention: Convention = AS_READ, *, fixable: bool = True) -> None:
+        self.source, self.convention, self.fixable = source, convention, fixable
         self.keeping = is_keeping()
         self.problems: list[str] = []
         self._files = ImageFiles(self.note)
@@ -162,7 +161,7 @@ class DatasetBuilder:
             text = f"{where}: box must have a positive width and height, got {_show(box)}"
             self.problems.append(text)
             self._reversed.append((text, box, (image_width, image_height)))
-        elif not empty and not self.keeping and wholly_outside(box, (image_width, image_height)):
+        elif not (empty or self.keeping) and (x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0):
             text = f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
             self._astray.append((text, box, (image_width, image_height)))
         else:
@@ -230,12 +229,12 @@ class DatasetBuilder:
         boxes = np.concatenate([self._boxes, [box for _, box, _ in wrong]])
         given = [self.size(image)[::-1] for image in self._columns["owners"]] + [size for _, _, size in wrong]
         sizes = np.array(given, dtype=np.int64)
-        usual = "left, top, right, bottom" if self.cornered else "x, y, width, height in pixels"
-        if self._reversed and not self.centred:
-            reading = reversed_boxes(boxes, sizes, cornered=self.cornered)
+        usual = "left, top, right, bottom" if self.convention.cornered else "x, y, width, height in pixels"
+        if self._reversed and not self.convention.centred:
+            reading = reversed_boxes(boxes, sizes, cornered=self.convention.cornered)
         else:
-            reading = mistaken(boxes, sizes, centred=self.centred)
-            usual = "centre and size" if self.centred else usual
+            reading = mistaken(boxes, sizes, centred=self.convention.centred)
+            usual = "centre and size" if self.convention.centred else usual
         if reading is None:
             for kind, how, found in (
                 ("box-reversed", "turns them round", self._reversed),
@@ -267,12 +266,6 @@ class DatasetBuilder:
             overshoot, where = max(self._outside)
             count = len(self._outside)
             yield f"{count} boxes reach out of their images and were clipped, by {overshoot:.3g} pixels at most: {where}"
-
-
-def wholly_outside(box: Sequence[float], size: tuple[float, float]) -> bool:
-    """Whether a box ``x, y, width, height`` has no part in an image of (width, height)."""
-    x, y, width, height = box
-    return x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0
 
 
 def in_first_pixel(boxes: NDArray[np.float64], sizes: NDArray[Any]) -> bool:

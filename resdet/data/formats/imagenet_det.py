@@ -9,6 +9,7 @@ from pathlib import Path
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element
+from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.images import read_size
 
@@ -34,7 +35,7 @@ def read_imagenet_det(root: str | Path, split: str, names: Sequence[str] | None 
         DataError: with every problem of the files, as ``read_voc``.
     """
     root = Path(root)
-    builder = DatasetBuilder(str(root / "ImageSets" / "DET" / f"{split}.txt"), cornered=True)
+    builder = DatasetBuilder(str(root / "ImageSets" / "DET" / f"{split}.txt"), Convention.of("imagenet_det"))
     listed = read_image_set(Path(builder.source), lambda _: False, builder.problems)
     places = {name: _place(root, name) for name in listed}
     builder.problems += [

@@ -17,6 +17,7 @@ from resdet.data.formats.folder import read_folder, sub_folders
 from resdet.data.formats.imagenet import counted, find_table, flat_images, synset_names
 from resdet.data.formats.table import read_csv
 from resdet.data.formats.voc_xml import add_objects, parse_xml, read_size_element, text_of
+from resdet.data.inspection.readings import Convention
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
 from resdet.files import regular, walk_files
@@ -87,7 +88,7 @@ def read_imagenet_loc(
     nested = root / "ILSVRC" / "Data" / "CLS-LOC"
     top = nested if nested.is_dir() else root
     folder = top / split
-    builder = DatasetBuilder(str(folder), cornered=True, fixable=False)
+    builder = DatasetBuilder(str(folder), Convention(cornered=True), fixable=False)
     files, classes = _images(folder, builder.problems)
     known = names if names is not None else synset_names(top) or sorted(set(classes.values()))
     if not known:

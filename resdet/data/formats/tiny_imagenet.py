@@ -15,6 +15,7 @@ from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.file_names import is_image_name
 from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.imagenet import counted
+from resdet.data.inspection.readings import Convention
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
 from resdet.files import read_text
@@ -47,7 +48,7 @@ def read_tiny_imagenet(root: str | Path, split: str, names: Sequence[str] | None
     """
     root = Path(root)
     folder = root / split
-    builder = DatasetBuilder(str(folder), cornered=True, fixable=False)
+    builder = DatasetBuilder(str(folder), Convention(cornered=True), fixable=False)
     known = list(names) if names is not None else _class_names(root, builder.problems)
     labels: list[int] = []
     if split == "train":

@@ -14,6 +14,7 @@ from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.file_names import is_image_name, same_stem
 from resdet.data.formats.nearest import NearestImages, files_below
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element, text_of
+from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.images import read_size
 
@@ -52,7 +53,7 @@ def read_voc(
             listed twice, boxes that are not finite, reversed or outside, unsafe or missing image files, unknown classes.
     """
     root = Path(root)
-    builder = DatasetBuilder(str(root / "ImageSets" / "Main" / f"{split}.txt") if split else str(root), cornered=True)
+    builder = DatasetBuilder(str(root / "ImageSets" / "Main" / f"{split}.txt") if split else str(root), Convention.of("voc"))
     in_folder = bool(split) and not Path(builder.source).is_file() and bool(xml_files(root, split))
     if split and not in_folder:
         keys = _listed(root, builder)

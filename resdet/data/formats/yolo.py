@@ -11,6 +11,7 @@ from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.yolo_images import every_image, images_of_split, label_file, label_path
 from resdet.data.formats.yolo_lines import LineReader, read_lines
 from resdet.data.formats.yolo_names import DESCRIPTION, SPLITS, class_names, read_description
+from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.images import read_size
 
@@ -44,7 +45,7 @@ def read_yolo(
     """
     root = Path(root)
     source, content = read_description(root, None if description is None else Path(description))
-    builder = DatasetBuilder(str(source), centred=True)
+    builder = DatasetBuilder(str(source), Convention.of("yolo"))
     named = source != root
     found = class_names(content.get("names"), source, builder.problems) if named else list(names or ())
     everywhere = {} if split else every_image(root, builder)

@@ -28,7 +28,7 @@ from resdet.data.inspection.copies import Part, copy_findings
 from resdet.data.inspection.finding import Finding
 from resdet.data.inspection.looks import look_at
 from resdet.data.inspection.pictures import depth_findings, picture_findings
-from resdet.data.inspection.readings import CONVENTIONS
+from resdet.data.inspection.readings import CONVENTIONS, Convention
 from resdet.files import regular
 
 _ANNOTATED_SIZES = ("coco", "voc", "imagenet_det")  # formats whose files give the sizes of their images
@@ -90,7 +90,7 @@ class Inspection:
             yield from depth_findings(part.dataset, part.looks)
 
     def _of_source(self, source: DetectionSourceConfig, dataset: DetectionDataset, part: Part) -> Iterator[Finding]:
-        boxes = box_findings(dataset, centred=source.format == "yolo")
+        boxes = box_findings(dataset, centred=Convention.of(source.format).centred)
         yield from boxes
         annotated = source.format in _ANNOTATED_SIZES
         stated, side = _with_files(source, dataset), self._scale.max_side

@@ -18,9 +18,11 @@ from resdet.data.inspection.copies import later_copies
 from resdet.data.inspection.finding import limits, object_place
 from resdet.data.inspection.looks import Looks
 from resdet.data.inspection.readings import (
+    AS_READ,
     BOTH_ENDS,
     CONVENTIONS,
     ROUNDED,
+    Convention,
     fractions,
     from_fractions,
     mistaken,
@@ -46,31 +48,8 @@ class Change(NamedTuple):
 _GONE = "removed"
 
 
-class Convention(NamedTuple):
-    """How the files of a format hold boxes.
-
-    Attributes:
-        centred: by their centres, as YOLO's do.
-        cornered: by two corners, as VOC's do.
-        both_ends: by their first and last pixel, as VOC's do.
-    """
-
-    centred: bool = False
-    cornered: bool = False
-    both_ends: bool = False
-
-    @classmethod
-    def of(cls, form: str) -> Convention:
-        """That of a format."""
-        both_ends = form in ("voc", "imagenet_det")
-        return cls(form == "yolo", both_ends or form in ("cvat", "csv"), both_ends)
-
-
-_USUAL = Convention()
-
-
 def mended(
-    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), convention: Convention = _USUAL
+    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), convention: Convention = AS_READ
 ) -> tuple[DetectionDataset, list[Change]]:
     """A copy of a data set without its findings of these kinds.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,29 @@ _BROKEN = 0.5  # of the boxes; hundredths are seldom whole numbers, pixels often
 _NEARLY = 0.9  # of the greatest share of a side, which some of many boxes reach in both directions
 _SPREAD = 0.01  # of a side, by which numbers must differ to be compared
 _ALONG = 0.5  # correlation of a corner with the one before it; that of a box's size with its place is 0 or less
+
+
+class Convention(NamedTuple):
+    """How the files of a format hold boxes.
+
+    Attributes:
+        centred: by their centres, as YOLO's do.
+        cornered: by two corners, as VOC's do.
+        both_ends: by their first and last pixel, as VOC's do.
+    """
+
+    centred: bool = False
+    cornered: bool = False
+    both_ends: bool = False
+
+    @classmethod
+    def of(cls, form: str) -> Convention:
+        """That of a format."""
+        both_ends = form in ("voc", "imagenet_det")
+        return cls(form == "yolo", both_ends or form in ("cvat", "csv"), both_ends)
+
+
+AS_READ = Convention()  # a corner and the size
 
 
 @dataclass(frozen=True)

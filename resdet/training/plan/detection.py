@@ -15,6 +15,7 @@ from resdet.data.found import FoundData, find_data
 from resdet.data.inspection.anchors import Scale, anchor_findings
 from resdet.data.inspection.boxes import convention_findings
 from resdet.data.inspection.finding import Finding
+from resdet.data.inspection.readings import Convention
 from resdet.data.sources.detection import build_dataset, read_sources
 from resdet.data.splitting import split_source
 from resdet.training.durations import spelled
@@ -71,7 +72,7 @@ def plan_detection(
 
 def doubts(config: DetectionRunConfig, dataset: DetectionDataset) -> list[Finding]:
     """What makes half an hour of training a waste: boxes in another convention, or too small for the size that was chosen."""
-    centred = config.data.train[0].format == "yolo"
+    centred = Convention.of(config.data.train[0].format).centred
     small = [found for found in anchor_findings(dataset, Scale.of(config.data, config.model)) if found.count >= _FEW]
     return convention_findings(dataset, centred=centred) or small
 

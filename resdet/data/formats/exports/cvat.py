@@ -11,6 +11,7 @@ from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Box, Picture, Shape, bounded, dataset_of, expecting, text
 from resdet.data.formats.exports.shapes import around, around_ellipse, around_turned
 from resdet.data.formats.voc_xml import parse_xml
+from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 
 _NO_AREA = ("points", "polyline", "cuboid", "skeleton")
@@ -31,7 +32,7 @@ def read_cvat(root: str | Path, annotations: str | Path, names: Sequence[str] | 
         DataError: with every problem of the file and its images.
     """
     path = Path(annotations)
-    builder = DatasetBuilder(str(path), cornered=True)
+    builder = DatasetBuilder(str(path), Convention.of("cvat"))
     tree = parse_xml(bounded(path), builder.problems)
     if tree is None:
         raise DataError(builder.problems)

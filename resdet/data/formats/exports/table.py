@@ -12,6 +12,7 @@ from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Picture, Shape, bounded, dataset_of
 from resdet.data.formats.table import columns_of, delimiter_of, is_box_row, read_csv
 from resdet.data.inspection.finding import limits
+from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.files import read_text
 
@@ -54,7 +55,7 @@ def read_table(root: str | Path, annotations: str | Path, names: Sequence[str] |
     comma = delimiter_of(text) != ","
     image, name, corners = _columns(path, header)
     sides = corners[-1].lower() == _SIDES[-1]
-    builder = DatasetBuilder(str(path), cornered=not sides)
+    builder = DatasetBuilder(str(path), Convention() if sides else Convention.of("csv"))
     size = [header[key] for key in ("height", "width") if key in header]
     fractions = "XMin" in header.values()
     group = [header["isgroupof"]] if fractions and "isgroupof" in header else []
