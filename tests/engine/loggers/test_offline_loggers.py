@@ -58,10 +58,11 @@ def leveldb_records(log: bytes) -> list[bytes]:
 
 
 def test_wandb_offline(alone: Path, caplog) -> None:
-    pytest.importorskip("wandb", reason="the extra 'wandb' is not installed")
+    wandb = pytest.importorskip("wandb", reason="the extra 'wandb' is not installed")
     from wandb.proto.wandb_internal_pb2 import Record
 
     trained_twice("wandb", alone, caplog)
+    wandb.teardown()  # offline, finish() does not wait until the process that writes the file has written it
     name = json.loads((alone / "run" / "loggers.json").read_text())["wandb"]
     files = list((alone / "run" / "wandb").glob(f"offline-run-*-{name}/run-{name}.wandb"))
     assert len(files) in (1, 2)  # one each, or one where both began in one second
