@@ -28,16 +28,20 @@ def main() -> int:
     parser.add_argument("--few", type=int, default=500, metavar="N", help="images for multi-scale testing (default: 500)")
     parser.add_argument("--side", type=int, default=600, metavar="PX", help="of images, made and tested (default: 600)")
     parser.add_argument("--val", type=int, default=2000, metavar="N", help="images for testing at one scale (default: 2000)")
-    parser.add_argument("--cpu", action="store_true", help="where there is no GPU; see the other options for smaller sizes")
+    parser.add_argument("--regions", type=int, default=128, metavar="N", help="of an image, in training (default: 128)")
+    parser.add_argument("--precision", default="bf16", choices=("bf16", "fp32"), help="of convolutions (default: bf16)")
+    parser.add_argument("--cpu", action="store_true", help="where there is no GPU; see the other options for less to compute")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of each detector (default: 3)")
     args = parser.parse_args()
     where, deadline = "cpu" if args.cpu else device(args.rehearse).type, Deadline(args.seconds)
     folder = (args.output or Path("runs/appendix_b.json")).absolute().with_suffix("")
     sizes = {"side": args.side, "short_side": args.side, "pyramid": tuple(args.side * third // 3 for third in range(1, 6))}
-    plan = Plan(folder, where, args.weights, val=args.val, few=args.few, iterations=args.iterations, **sizes)
+    counts = {"val": args.val, "few": args.few, "iterations": args.iterations, "regions": args.regions}
+    plan = Plan(folder, where, args.weights, precision=args.precision, **counts, **sizes)
     seeds, processes = tuple(range(args.seeds)), args.processes
     if args.rehearse:
-        plan = Plan(folder, where, args.weights, steps=4, regions=8, timed=1, workers=0, timing=0.0, **TINY)  # type: ignore[arg-type]
+        least = {"steps": 4, "regions": 8, "timed": 1, "workers": 0, "timing": 0.0, "precision": "fp32"}
+        plan = Plan(folder, where, args.weights, **least, **TINY)  # type: ignore[arg-type]
         seeds, processes = (0,), 2
     start = "ImageNet's weights" if plan.weights else "a narrow classifier of crops"
     report = Report(

@@ -47,6 +47,7 @@ class Plan:
         timed: images on which a detector is timed.
         workers: processes that read images, for each training or evaluation.
         timing: seconds that timing may take.
+        precision: the number format of convolutions.
     """
 
     folder: Path
@@ -65,11 +66,7 @@ class Plan:
     timed: int = 8
     workers: int = 2
     timing: float = 10.0
-
-    @property
-    def precision(self) -> str:
-        """The number format of convolutions."""
-        return "bf16" if self.device == "cuda" else "fp32"
+    precision: str = "bf16"
 
     def annotations(self, split: str) -> Path:
         """The annotation file of ``train``, ``val`` or ``few``."""
