@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import resdet
@@ -53,6 +55,12 @@ def test_the_floors_are_those_of_the_contract() -> None:
     described = [set(re.findall(r"`(\w+)`", floor)) for floor in floors]
     assert described == [floor & there for floor in contract[1:]]  # __main__ is a line that calls cli
     assert set.union(*described) >= rooms()
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("resdet")  # with what is imported for types alone
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imported).prepare()  # raises a CycleError with the files of a circle
 
 
 @pytest.mark.slow

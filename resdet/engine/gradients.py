@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
+from resdet.engine.run import Run
 from resdet.engine.task import Batch
-
-if TYPE_CHECKING:
-    from resdet.engine.run import Run
-
-
-class Gradients(Protocol):
-    """Computes the gradient of a step."""
-
-    def __call__(self, run: Run, batch: Batch, images: float) -> dict[str, float]:
-        """Add this process's part of the gradient of a batch of ``images`` to that of the parameters, which have none yet.
-
-        Returns:
-            This process's part of the step's values, with the sum of losses as "loss"; the parts of all processes add up to
-            them.
-        """
 
 
 def gradients(run: Run, batch: Batch, images: float) -> dict[str, float]:

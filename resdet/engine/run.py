@@ -6,18 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from resdet.distributed.ranks import ALONE, Ranks
-from resdet.engine.gradients import Gradients, gradients
 from resdet.engine.lr_schedule import LearningRate
 from resdet.engine.precision import Precision
 from resdet.engine.run_folder import RunFolder
-from resdet.engine.task import Results, Task
+from resdet.engine.task import Batch, Results, Task
 from resdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,6 +80,18 @@ class Hook:
         """When the loop ends, also after an error."""
 
 
+class Gradients(Protocol):
+    """Computes the gradient of a step."""
+
+    def __call__(self, run: Run, batch: Batch, images: float) -> dict[str, float]:
+        """Add this process's part of the gradient of a batch of ``images`` to that of the parameters, which have none yet.
+
+        Returns:
+            This process's part of the step's values, with the sum of losses as "loss"; the parts of all processes add up to
+            them.
+        """
+
+
 @dataclass(kw_only=True)
 class Run(Progress):
     """A training run: its task, the parts that train it, and its folder.
@@ -98,7 +109,7 @@ class Run(Progress):
         clip_norm: gradients (of all parameters together) longer than this are shortened to it; 0: never.
         accumulate: parts that a batch is computed in, one after the other; the gradient is that of the whole batch, but BN in
             training sees the parts.
-        gradients: computes the gradient of a step.
+        gradients: computes the gradient of a step; None: the batch in its parts, one after the other.
         average: moving average of the model's weights; None: there is none.
         ranks: the processes that train together; all of them call their hooks.
         hooks: called in this order after each step, and closed at the end, whatever ends it.
@@ -117,7 +128,7 @@ class Run(Progress):
     precision: Precision = field(default_factory=lambda: Precision("fp32", torch.device("cpu")))
     clip_norm: float = 0.0
     accumulate: int = 1
-    gradients: Gradients = gradients
+    gradients: Gradients | None = None
     average: AveragedModel | None = None
     ranks: Ranks = ALONE
     hooks: list[Hook] = field(default_factory=list)

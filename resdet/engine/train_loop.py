@@ -12,6 +12,7 @@ from torch import nn
 
 from resdet.distributed.ranks import Ranks
 from resdet.engine.exchange import add_gradients
+from resdet.engine.gradients import gradients
 from resdet.engine.optimizer import parameters_of
 from resdet.engine.run import Run
 from resdet.engine.seed import step_seed
@@ -59,7 +60,7 @@ def train(run: Run) -> None:
             torch.manual_seed(step_seed(run.seed, run.iteration))
             run.optimizer.zero_grad()
             (images,) = run.ranks.sum([len(batch)])
-            own = run.gradients(run, batch, images)
+            own = (run.gradients or gradients)(run, batch, images)
             values, run.stopping = _agreed(run.ranks, own, bool(stop.received))
             if not _finite(values):
                 run.ranks.doing("")  # the message says it itself

@@ -14,7 +14,6 @@ from torch import nn
 from resdet.config import config_to_yaml
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.averaging import moving_average
-from resdet.engine.gradients import gradients
 from resdet.engine.graphs import RecordedGradients, check_recording
 from resdet.engine.keep import keep
 from resdet.engine.loggers import logger_hook
@@ -138,7 +137,7 @@ def assembled(config: RunFile, task: Task[Any, Any], device: torch.device, ranks
         precision=precision,
         clip_norm=optimizer.clip_norm,
         accumulate=options.accumulate,
-        gradients=RecordedGradients() if options.cuda_graphs and not isinstance(model, FasterRCNN) else gradients,
+        gradients=RecordedGradients() if options.cuda_graphs and not isinstance(model, FasterRCNN) else None,
         average=average,
         ranks=ranks,
     )
