@@ -17,9 +17,9 @@ from measure import Claim, Sample, arguments, compare_in_processes, measure_step
 from reporting import report
 from torch import nn
 
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import freeze_batch_norm
 
 CHANNELS, SIDE = 2048, 7  # of ResNet-50's last map at 224 pixels

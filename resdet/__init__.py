@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from resdet.inference.load import load, load_classifier, load_detector, load_localizer, predict
     from resdet.inference.localizer import Localizer
     from resdet.inference.save import save
+    from resdet.models.backbones.registry import list_backbones
     from resdet.models.build import create_model, list_models
-    from resdet.models.registry import list_backbones
     from resdet.structures import Classification, Detections, Target
     from resdet.training.api import evaluate, train
 
@@ -38,7 +38,7 @@ _HOMES = {
     "Target": ("resdet.structures", "Target"),
     "create_model": ("resdet.models.build", "create_model"),
     "evaluate": ("resdet.training.api", "evaluate"),
-    "list_backbones": ("resdet.models.registry", "list_backbones"),
+    "list_backbones": ("resdet.models.backbones.registry", "list_backbones"),
     "list_models": ("resdet.models.build", "list_models"),
     "load": ("resdet.inference.load", "load"),
     "load_classifier": ("resdet.inference.load", "load_classifier"),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 NUMERIC = ("ops", "models", "losses", "structures", "inference", "evaluation", "analysis")  # folders of tests/
 # of these what computes most, for the short form
-QUICK = ("ops", "losses", "models/detection", "models/training_rows")
+QUICK = ("ops", "losses", "models/detection", "models/detection/training_rows")
 # each from the least to the most; "" is no limit
 AXES: dict[str, tuple[str, ...]] = {
     "ONEDNN_MAX_CPU_ISA": ("SSE41", "AVX2", "AVX512_CORE", ""),

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.resnet import ResNet
-from resdet.models.registry import create_backbone
 from resdet.structures import PixelConvention
 
 CLASSES = 8

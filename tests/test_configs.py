@@ -10,7 +10,7 @@ import pytest
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
 from resdet.data.sources.classification import build_train_transform
-from resdet.models.registry import backbone_spec
+from resdet.models.backbones.registry import backbone_spec
 from resdet.training.schedule import scaled_rate
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from documents import as_module, make_files, mypy, python_blocks
 
-from resdet.models import registry
+from resdet.models.backbones import registry
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/python.md", "docs/lesson.md")

@@ -49,7 +49,7 @@ ALLOWED = {
     "resdet/files/reading.py": {"'/proc/'", "'/sys/'"},  # where a file's path begins so
     "resdet/files/writing.py": {"os.link"},  # or a rename
     "resdet/data/loading/loader.py": {"os.setpgrp"},  # behind hasattr
-    "resdet/data/loading/shared.py": {"'/dev/shm'"},  # where it is a folder
+    "resdet/data/shared.py": {"'/dev/shm'"},  # where it is a folder
     "resdet/data/convert/write.py": {"os.link"},  # or a copy
     "benchmarks/machine.py": {"os.sched_getaffinity", "os.sysconf", "os.getloadavg", "'/proc/'"},  # behind hasattr, or is_file
     "benchmarks/annotations.py": {"'/proc/'"},  # says that it needs Linux

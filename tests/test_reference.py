@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.preact_blocks import PreactBlock
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.resnet import ResNet
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import freeze_batch_norm
 from resdet.reference import Layers, block_strides, post_activation_block, pre_activation_block, residual_network
 

@@ -12,9 +12,9 @@ from tiny_detectors import picture, tiny_detector
 from torch import Tensor, nn
 
 from resdet.models.backbones.blocks import ResidualBlock
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.roi_heads import Regions
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.structures import PixelConvention, Target
 

@@ -35,7 +35,7 @@ from resdet.export.subject import read_subject
 from resdet.export.torch_files import write_torch_file
 from resdet.images import read_image
 from resdet.inference.detector import Detector
-from resdet.inference.exported.load import model_of
+from resdet.inference.load_exported import model_of
 from resdet.models.build import build_detector
 from resdet.models.convert.convert_file import convert_file
 

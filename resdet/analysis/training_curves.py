@@ -18,7 +18,7 @@ from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig
 from resdet.errors import ConfigError, DataError
 from resdet.files import read_json
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 from resdet.report.curves import Log, read_log
 
 _LAST_SHARE = 0.1  # share of the iterations over which the final training error is averaged

@@ -16,7 +16,7 @@ from resdet.config import config_to_yaml
 from resdet.config.schema import BackboneConfig, ClassificationRunConfig
 from resdet.engine.run_folder import open_run
 from resdet.errors import ConfigError
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 Train = Callable[[ClassificationRunConfig], object]  # begins or continues the run of a config, and finishes it
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.images.photo import Photo
-from resdet.data.loading.shared import SharedArrays
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.images import read_image
 from resdet.structures import Target

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, size_problem, subset, usable_indices
-from resdet.data.loading.shared import SharedArrays
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.images import read_file, read_image, read_size
 

@@ -31,8 +31,8 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from resdet.data.formats.coco_rows import REGION
-from resdet.data.loading.shared import SharedArrays
 from resdet.data.problems import Problems
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import atomic_write, parse_json, read_json, regular
 

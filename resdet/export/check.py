@@ -16,9 +16,9 @@ from resdet.export.photos import resized_in_passes
 from resdet.export.subject import Subject
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
-from resdet.inference.exported.load import AnySizeClassifier, model_of
 from resdet.inference.exported.networks import ExportedDetector, ExportedLocalizer
 from resdet.inference.exported.program import Program
+from resdet.inference.load_exported import AnySizeClassifier, model_of
 from resdet.inference.localizer import Localizer
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.ops.iou import box_iou

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from resdet.analysis.flops import count_multiply_adds, count_parameters
-from resdet.models.registry import create_backbone, family_rules, list_backbones
+from resdet.models.backbones.registry import create_backbone, family_rules, list_backbones
 
 # the paper's table 1 (multiply-adds, 1e9, at 224x224 pixels) and table 6 (parameters, 1e6)
 _PRINTED = {

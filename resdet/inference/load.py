@@ -20,11 +20,11 @@ from resdet.files import regular
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements
 from resdet.inference.device import select_device
-from resdet.inference.exported.load import load_exported
 from resdet.inference.exported.program import is_exported
 from resdet.inference.exported.runtimes import check_torch_runs
 from resdet.inference.hub import local_file
 from resdet.inference.kinds import card_sizes, check_kind
+from resdet.inference.load_exported import load_exported
 from resdet.inference.load_localizer import load_localizers
 from resdet.inference.localizer import Localizer
 from resdet.models.backbones.weights.read import read_weights

@@ -17,12 +17,12 @@ from resdet.config.localization import LocalizerConfig
 from resdet.config.old_names import with_new_names
 from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError, DataError
+from resdet.models.backbones.registry import backbone_numbers
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard
-from resdet.models.registry import backbone_numbers
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
 _SPARE = 10_000  # numbers of a backbone's classifier, which detectors leave out

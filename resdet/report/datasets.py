@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
+from resdet.data.finding import owners
 from resdet.data.inspection.anchors import Scale, recall, resized_boxes, suggested_anchors, trained_rows
 from resdet.data.inspection.classes import object_counts
-from resdet.data.inspection.finding import owners
 from resdet.data.transforms.sizes import resized_size
 
 _SHARES = (0, 0.05, 0.5, 0.95, 1)

@@ -20,7 +20,6 @@ from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import average_predictions, normalized_shares, read_predictions
 from resdet.files import identity
 from resdet.inference.device import select_device
-from resdet.inference.exported.load import check_options
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector
 from resdet.inference.exported.program import is_exported, open_program
 from resdet.inference.exported.runtimes import check_torch_runs
@@ -33,6 +32,7 @@ from resdet.inference.load import (
     load_foreign_classifier,
     load_localizer,
 )
+from resdet.inference.load_exported import check_options
 from resdet.inference.load_localizer import load_localizers
 from resdet.models.build import load_model
 from resdet.models.card_network import card_config, check_same_network

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from resdet.errors import ConfigError
-from resdet.models.training_rows.twin import gpu_twin, training_kernel, training_twin
+from resdet.models.detection.training_rows.twin import gpu_twin, training_kernel, training_twin
 from resdet.ops.kernels import PINS, Kernels, default_kernels, machine_key
 from resdet.training.recorded import recorded_section
 

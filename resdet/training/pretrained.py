@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from resdet.config.schema import DetectionRunConfig
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import backbone_spec
 from resdet.models.backbones.weights import find_weights
 from resdet.models.backbones.weights.published import PUBLISHED_WEIGHTS
-from resdet.models.registry import backbone_spec
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile

@@ -27,9 +27,9 @@ from resdet.errors import ConfigError
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.models.detection.training_rows.recorded import record_passes
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
-from resdet.models.training_rows.recorded import record_passes
 from resdet.ops.sync_bn import share_batch_norms
 from resdet.training.curves import draw_curves
 from resdet.training.expected_time import ExpectedTime

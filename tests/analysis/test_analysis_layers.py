@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from resdet.analysis.layers import convolutions, is_plain, named_blocks, weighted_layers
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 
 @pytest.mark.parametrize(

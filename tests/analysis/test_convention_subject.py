@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from resdet.analysis.convention_subject import Subject, find_subject
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.weights.read import read_weights
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.structures import PIXEL_CONVENTIONS
 

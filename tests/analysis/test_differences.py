@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from resdet.analysis.differences import conclude_differences, first_difference, layer_differences
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 
 def pair() -> tuple[nn.Module, nn.Module]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from resdet.analysis.flops import count_multiply_adds, count_parameters
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 
 def test_layers_by_hand() -> None:

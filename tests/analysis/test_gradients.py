@@ -11,8 +11,8 @@ import torch.nn.functional as F
 
 from resdet.analysis.gradients import GradientProfile, LayerGradient, conclude_gradients, measure_gradients
 from resdet.data.loading.batches import ClassificationBatch
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.classifier import Classifier
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
 

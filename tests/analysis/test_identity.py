@@ -14,7 +14,7 @@ from resdet.analysis.identity import ORIGINAL, VARIANTS, change, conclude_identi
 from resdet.analysis.stability import LossCurve
 from resdet.config.schema import BackboneConfig
 from resdet.errors import ConfigError
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 X = torch.rand(2, 4, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from resdet.analysis.responses import LayerResponse, ResponseProfile, conclude_responses, measure_responses
 from resdet.models.backbones.bn_statistics import recompute_bn_statistics
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.classifier import Classifier
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
 

@@ -18,8 +18,8 @@ from resdet.config.schema import (
     RunConfig,
 )
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.classifier import Classifier
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
 CLASSES = [f"class{number}" for number in range(10)]

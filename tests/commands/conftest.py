@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from resdet.cli import main
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 
 @pytest.fixture(scope="session")

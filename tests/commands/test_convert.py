@@ -23,9 +23,9 @@ from resdet.cli import main
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.load import load
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.weights import load_backbone_weights
-from resdet.models.registry import create_backbone
 
 State = dict[str, Tensor]
 ROUNDING = rounding.network(18, 9 * 512, torch.float32)  # of a whole ResNet-18, and of a narrow ResNet-50

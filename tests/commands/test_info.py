@@ -13,7 +13,7 @@ import torch
 from resdet.commands import info
 from resdet.config.schema import RUN_CONFIGS
 from resdet.errors import ConfigError, DataError
-from resdet.models.registry import create_backbone, list_backbones
+from resdet.models.backbones.registry import create_backbone, list_backbones
 
 
 def _run(*arguments: str) -> int:

@@ -13,9 +13,9 @@ from weights_server import Server, publish, weights_server
 
 from resdet.cli import main
 from resdet.commands.weights import NAMES
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.weights.find import find_weights
 from resdet.models.backbones.weights.published import PUBLISHED_WEIGHTS, PublishedWeights
-from resdet.models.registry import create_backbone
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import BackboneConfig, ClassifierConfig
 from resdet.data.synthetic.scenes import make_shapes
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.build import build_classifier, build_localizer
 from resdet.models.convert.names import default_names
 from resdet.models.model_file import ModelCard, write_model
-from resdet.models.registry import create_backbone
 
 NAMES = ["person", "dog", "cat", "car", "bus", "cup", "kite", "tie"]
 WNIDS = ["n01440764", "n01443537"]

@@ -15,8 +15,8 @@ from graph_runs import RUNTIMES, as_batch, run_graph
 
 from resdet.data.transforms.classification import ClassificationTestTransform
 from resdet.export.classifier import classifier_graph
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.classifier import Classifier
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 from resdet.structures.pictures import to_image
 

@@ -10,7 +10,7 @@ import torchvision
 
 from resdet.analysis.flops import count_multiply_adds
 from resdet.facts.backbones import backbones_text, cost_line
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 
 def test_the_papers_figures_stand_beside_ours() -> None:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resdet.engine.optimizer import build_sgd
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.registry import create_backbone
-from resdet.models.training_rows.recorded import record_passes
+from resdet.models.detection.training_rows.recorded import record_passes
 from resdet.ops.nms import class_nms, top_nms
 from resdet.structures import Target
 

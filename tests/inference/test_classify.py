@@ -17,9 +17,9 @@ from resdet.inference.dense import score_map, training_window
 from resdet.inference.load import load
 from resdet.inference.mode import evaluating
 from resdet.inference.views import Views
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.classifier import Classifier
 from resdet.models.model_file import ModelCard, write_model
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
 SIZES = [(40, 50), (64, 33), (32, 32), (90, 41)]

@@ -10,8 +10,8 @@ from rounding import ALGEBRA, assert_near
 from torch import nn
 
 from resdet.inference.dense import score_map, training_window
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.resnet import ResNet
-from resdet.models.registry import create_backbone
 
 
 def network(name: str, **options: Any) -> ResNet:

@@ -37,8 +37,8 @@ from resdet.inference.device import select_device
 from resdet.inference.load_localizer import make_localizer
 from resdet.inference.multi_scale import select_adjacent_scales
 from resdet.models.backbones.bn_statistics import recompute_bn_statistics
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.classifier import Classifier
-from resdet.models.registry import create_backbone
 from resdet.ops.precision import in_float64, number_format
 from resdet.ops.voting import box_voting
 from resdet.structures import PIXEL_CONVENTIONS, Target

@@ -17,7 +17,7 @@ from resdet.cli import main
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig
 from resdet.errors import ConfigError
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 from resdet.training.classification.task import classification_task
 
 # a narrow network with random weights, for no time at all

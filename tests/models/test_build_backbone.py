@@ -11,8 +11,8 @@ from small_networks import NAMES, detector, detector_config, written
 
 from resdet.config.schema import BackboneConfig, ClassifierConfig
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.build import build_backbone, build_classifier, build_detector
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:frozen BN has mean 0")  # nothing is trained here

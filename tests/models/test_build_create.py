@@ -12,12 +12,12 @@ from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
 from resdet.inference.save import save
+from resdet.models.backbones.registry import list_backbones
 from resdet.models.build import build_classifier, build_detector, build_localizer, create_model, list_models
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
-from resdet.models.registry import list_backbones
 from resdet.structures import PIXEL_CONVENTIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:frozen BN has mean 0")

@@ -13,10 +13,10 @@ from tiny_localizers import NAMES, localizer_config, tiny_localizer, written
 from resdet.config.localization import LocalizerTestConfig
 from resdet.errors import ConfigError
 from resdet.models.backbones.bn_statistics import recompute_bn_statistics
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.build import build_localizer, load_localizer, load_model, start_localizer
 from resdet.models.localization.rcnn import RegionLocalizer
 from resdet.models.model_file import ModelCard, write_model
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.structures import PIXEL_CONVENTIONS
 

@@ -11,8 +11,8 @@ from rounding import assert_near, assert_within, network, walk
 from torch import Tensor
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.classifier import Classifier, classification_step
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS
 
 

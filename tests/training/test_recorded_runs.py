@@ -13,7 +13,7 @@ from torch import Tensor
 
 import resdet
 from resdet.errors import ConfigError
-from resdet.models.training_rows import recorded
+from resdet.models.detection.training_rows import recorded
 from resdet.training import start
 
 pytestmark = pytest.mark.filterwarnings("ignore:frozen BN")

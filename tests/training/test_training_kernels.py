@@ -14,7 +14,7 @@ from tiny_detectors import tiny_detector
 from resdet.config import config_from_dict
 from resdet.config.schema import DetectionRunConfig
 from resdet.errors import ConfigError
-from resdet.models.training_rows.twin import training_twin
+from resdet.models.detection.training_rows.twin import training_twin
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import onednn_works
 from resdet.training import kernels as training_kernels

@@ -12,10 +12,10 @@ from resdet.data.convert.unread import unread_fields
 from resdet.data.convert.write import convert_dataset
 from resdet.data.dataset import DetectionDataset
 from resdet.data.described import Source
+from resdet.data.formats.readings import Convention
 from resdet.data.formats.yolo import SPLITS
 from resdet.data.inspection.looks import look_at
 from resdet.data.inspection.mend import Change, mended, unmended
-from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.files import write_csv
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
+from resdet.data.finding import fixes
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
-from resdet.data.inspection.finding import fixes
-from resdet.data.inspection.readings import AS_READ, ROUNDED, Convention, mistaken, reversed_boxes
+from resdet.data.formats.readings import AS_READ, ROUNDED, Convention, mistaken, reversed_boxes
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few

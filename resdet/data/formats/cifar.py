@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.formats.annotations import class_mismatch
-from resdet.data.loading.shared import SharedArrays
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import regular
 from resdet.pickles.read import read_pickle

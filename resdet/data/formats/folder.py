@@ -13,7 +13,7 @@ from PIL import Image
 
 from resdet.data.formats.annotations import class_mismatch
 from resdet.data.formats.file_names import IMAGE_SUFFIXES, is_image_name
-from resdet.data.loading.shared import SharedArrays
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import walk_files
 from resdet.images import read_file, read_image

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
+from resdet.data.formats.readings import Convention
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element
-from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.images import read_size
 

@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 from resdet.data.formats.annotations import class_mismatch
 from resdet.data.formats.file_names import unsafe_name
 from resdet.data.formats.remote import is_url, read_url, size_of_url
-from resdet.data.loading.shared import SharedArrays
+from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
 from resdet.files import parse_json, regular
 from resdet.images import read_image

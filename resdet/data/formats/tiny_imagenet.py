@@ -15,7 +15,7 @@ from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.file_names import is_image_name
 from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.imagenet import counted
-from resdet.data.inspection.readings import Convention
+from resdet.data.formats.readings import Convention
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
 from resdet.files import read_text

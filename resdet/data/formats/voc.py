@@ -13,8 +13,8 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.file_names import is_image_name, same_stem
 from resdet.data.formats.nearest import NearestImages, files_below
+from resdet.data.formats.readings import Convention
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element, text_of
-from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.images import read_size
 

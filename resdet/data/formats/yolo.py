@@ -8,10 +8,10 @@ from typing import Any
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
+from resdet.data.formats.readings import Convention
 from resdet.data.formats.yolo_images import every_image, images_of_split, label_file, label_path
 from resdet.data.formats.yolo_lines import LineReader, read_lines
 from resdet.data.formats.yolo_names import DESCRIPTION, SPLITS, class_names, read_description
-from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.images import read_size
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resdet.data.finding import fixes
 from resdet.data.formats.annotations import DatasetBuilder
-from resdet.data.inspection.finding import fixes
-from resdet.data.inspection.readings import NO_FRACTION
+from resdet.data.formats.readings import NO_FRACTION
 from resdet.files import read_text
 
 _NO_FRACTIONS = "must hold fractions of the image's sides (values above 1: pixels?)"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from resdet.config.schema import DetectionDataConfig, DetectorConfig
 from resdet.data.dataset import DetectionDataset
-from resdet.data.inspection.finding import Finding, object_place, owners
+from resdet.data.finding import Finding, object_place, owners
 from resdet.data.transforms.sizes import resized_size
 
 STRIDE = 16  # of the C4 map, pixels

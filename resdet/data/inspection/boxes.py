@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.inspection.finding import Finding, about_objects, fixes, limits, object_place
-from resdet.data.inspection.readings import ROUNDED, fractions, mistaken
+from resdet.data.finding import Finding, about_objects, fixes, limits, object_place
+from resdet.data.formats.readings import ROUNDED, fractions, mistaken
 
 _FEW = 3  # boxes that stop a pixel outside the image; fewer are chance
 _MANY = 8  # boxes that stop a pixel inside the image where none reaches its edge

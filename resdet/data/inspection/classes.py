@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
+from resdet.data.finding import Finding, fixes
 from resdet.data.formats.folder import FileDataset
-from resdet.data.inspection.finding import Finding, fixes
 
 _TIMES = 10  # a class is rare that has so many times fewer objects than the commonest
 _LONG = 6  # letters; shorter words that differ by a letter are often two words: cat, car

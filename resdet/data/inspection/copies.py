@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
+from resdet.data.finding import Finding, fixes, image_place
 from resdet.data.images.likeness import alike
-from resdet.data.inspection.finding import Finding, fixes, image_place
 from resdet.data.inspection.looks import Looks
 
 _ALL_ALIKE = 8  # images; among fewer, all may be alike

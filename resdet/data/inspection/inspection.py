@@ -13,7 +13,9 @@ from resdet.config.schema import DetectionSourceConfig
 from resdet.data.check import undecodable
 from resdet.data.dataset import ClassificationDataset, DetectionDataset, concatenate
 from resdet.data.described import Source
+from resdet.data.finding import Finding
 from resdet.data.formats.folder import FileDataset
+from resdet.data.formats.readings import CONVENTIONS, Convention
 from resdet.data.formats.yolo import label_path
 from resdet.data.inspection.anchors import Scale, anchor_findings
 from resdet.data.inspection.boxes import box_findings
@@ -25,10 +27,8 @@ from resdet.data.inspection.classes import (
     unused_findings,
 )
 from resdet.data.inspection.copies import Part, copy_findings
-from resdet.data.inspection.finding import Finding
 from resdet.data.inspection.looks import look_at
 from resdet.data.inspection.pictures import depth_findings, picture_findings
-from resdet.data.inspection.readings import CONVENTIONS, Convention
 from resdet.files import regular
 
 _ANNOTATED_SIZES = ("coco", "voc", "imagenet_det")  # formats whose files give the sizes of their images

@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.dataset import OBJECT_COLUMNS, DetectionDataset, subset
-from resdet.data.inspection.boxes import repeats
-from resdet.data.inspection.classes import object_counts, same_names
-from resdet.data.inspection.copies import later_copies
-from resdet.data.inspection.finding import limits, object_place
-from resdet.data.inspection.looks import Looks
-from resdet.data.inspection.readings import (
+from resdet.data.finding import limits, object_place
+from resdet.data.formats.readings import (
     AS_READ,
     BOTH_ENDS,
     CONVENTIONS,
@@ -31,6 +27,10 @@ from resdet.data.inspection.readings import (
     turned_round,
     wrong_boxes,
 )
+from resdet.data.inspection.boxes import repeats
+from resdet.data.inspection.classes import object_counts, same_names
+from resdet.data.inspection.copies import later_copies
+from resdet.data.inspection.looks import Looks
 
 Boxes = NDArray[np.float64]
 Mask = NDArray[np.bool_]

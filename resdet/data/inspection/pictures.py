@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import ClassificationDataset, DetectionDataset
-from resdet.data.inspection.finding import Finding, image_place
+from resdet.data.finding import Finding, image_place
 from resdet.data.inspection.looks import Looks
 
 _LARGE = 20_000_000  # pixels: decoding one takes longer than a step of training

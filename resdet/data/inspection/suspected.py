@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resdet.data.dataset import OBJECT_COLUMNS, DetectionDataset
-from resdet.data.inspection.finding import object_place
+from resdet.data.finding import object_place
 from resdet.data.inspection.mend import Change, shown_box, without
 from resdet.errors import DataError
 from resdet.files import read_json

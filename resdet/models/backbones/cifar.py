@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import register_family
 from resdet.models.backbones.resnet import ResNet, build_plain, build_resnet
-from resdet.models.registry import register_family
 
 _OWN = {"stem": "cifar", "num_classes": 10, "width": 16}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from resdet.models.backbones.registry import register_family
 from resdet.models.backbones.resnet import ResNet, build_plain, build_resnet
-from resdet.models.registry import register_family
 
 # depth: the block, and how many of them conv2_x, conv3_x, conv4_x and conv5_x have
 _TABLE_1 = {

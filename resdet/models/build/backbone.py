@@ -10,11 +10,11 @@ from torch import nn
 
 from resdet.config.schema import BackboneConfig
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.unnormalized import ScaleShift, fixup_init
 from resdet.models.backbones.weights import LoadReport, load_backbone_weights
 from resdet.models.card_network import stated_pixels
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d, looks_unloaded
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from resdet.config.localization import LocalizerConfig
 from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError, did_you_mean
+from resdet.models.backbones.registry import family_rules, list_backbones
 from resdet.models.build.classifier import build_classifier
 from resdet.models.build.detector import build_detector
 from resdet.models.build.localizer import build_localizer
@@ -16,7 +17,6 @@ from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
-from resdet.models.registry import family_rules, list_backbones
 
 # the families of backbones that detectors and localizers are made of, and what they are called in their names
 _FAMILIES = {"resnet": "r", "resnext": "x", "wide_resnet": "wr"}

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from resdet.errors import ConfigError
 from resdet.files import atomic_write, write_json, write_text
+from resdet.models.backbones.registry import backbone_spec
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.card_network import card_config, card_pixels
 from resdet.models.convert.detectron2_settings import CONFIG, detectron2_values
@@ -22,7 +23,6 @@ from resdet.models.convert.settings import nested
 from resdet.models.convert.torchvision_detector import to_torchvision
 from resdet.models.convert.torchvision_settings import MIN_SIZE, torchvision_values
 from resdet.models.model_file import ModelCard, read_model
-from resdet.models.registry import backbone_spec
 from resdet.structures import PixelConvention
 
 TOOLKITS = ("torchvision", "detectron2")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
+from resdet.models.backbones.registry import backbone_spec
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys, stem_width
@@ -21,7 +22,6 @@ from resdet.models.convert.names import detector_name, from_caffe2, from_detectr
 from resdet.models.convert.settings import DetectorSettings
 from resdet.models.convert.torchvision_detector import from_torchvision
 from resdet.models.convert.variants import OTHER_HEADS, detector_differences, is_old_detector, network_differences
-from resdet.models.registry import backbone_spec
 from resdet.structures import PixelConvention
 from resdet.wording import first_few
 

@@ -12,8 +12,8 @@ from resdet.distributed.share import Share
 from resdet.models.detection.prepared.prepare import prepare_parts
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPN
+from resdet.models.detection.training_rows.twin import gpu_twin, training_twin
 from resdet.models.model_file import ModelCard
-from resdet.models.training_rows.twin import gpu_twin, training_twin
 from resdet.ops.kernels import Kernels, default_kernels
 from resdet.structures import Detections, ImageBatch, PixelConvention, Target, TargetBatch
 

@@ -11,11 +11,11 @@ import torch
 
 from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, concatenate
+from resdet.data.finding import Finding
+from resdet.data.formats.readings import Convention
 from resdet.data.found import FoundData, find_data
 from resdet.data.inspection.anchors import Scale, anchor_findings
 from resdet.data.inspection.boxes import convention_findings
-from resdet.data.inspection.finding import Finding
-from resdet.data.inspection.readings import Convention
 from resdet.data.sources.detection import build_dataset, read_sources
 from resdet.data.splitting import split_source
 from resdet.training.durations import spelled

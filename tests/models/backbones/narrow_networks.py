@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.weights import LoadReport, load_backbone_weights
-from resdet.models.registry import create_backbone
 from resdet.structures import PixelConvention
 
 

@@ -8,8 +8,8 @@ from rounding import ALGEBRA, assert_near
 from torch import nn
 from training_networks import assert_same_step, frozen_network, kept_numbers, set_recompute, step
 
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.split import split_c4
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 

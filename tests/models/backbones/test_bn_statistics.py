@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from resdet.errors import ConfigError
 from resdet.models.backbones.bn_statistics import recompute_bn_statistics, statistics_are_folded, unfold_bn_statistics
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 
 def _oracle(model: nn.Module, batches: list[Tensor], *, training: bool = True) -> dict[str, tuple[np.ndarray, np.ndarray]]:

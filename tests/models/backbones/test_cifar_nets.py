@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from resdet.errors import ConfigError
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from narrow_networks import narrow_network
 
 from resdet.config.schema import BackboneConfig
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.weights import find_weights, load_backbone_weights
 from resdet.models.backbones.weights.find import existing_weights
 from resdet.models.backbones.weights.published import PUBLISHED_WEIGHTS
 from resdet.models.build.backbone import build_backbone
-from resdet.models.registry import create_backbone
 
 OURS, TORCH = "caches/resdet/weights", "caches/torch/hub/checkpoints"
 TIMM = "caches/huggingface/hub/models--timm--{}/snapshots/{}/model.safetensors"

@@ -10,9 +10,9 @@ from torch import nn
 
 from resdet.models.backbones.blocks import Bottleneck
 from resdet.models.backbones.misfit import block_misfit, bottleneck_misfit, stem_misfit
+from resdet.models.backbones.registry import create_backbone, list_backbones
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.stems import DeepStem
-from resdet.models.registry import create_backbone, list_backbones
 
 _FIXED_DEPTH = [name for name in list_backbones() if not name.startswith("cifar")]
 

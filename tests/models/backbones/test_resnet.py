@@ -12,7 +12,7 @@ from side_by_side import assert_same_training
 from torch import nn
 
 from resdet.errors import ConfigError
-from resdet.models.registry import create_backbone
+from resdet.models.backbones.registry import create_backbone
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 PARAMETERS = {

@@ -15,8 +15,8 @@ from training_networks import with_statistics
 from resdet.errors import ConfigError
 from resdet.inference.load import load_detector
 from resdet.inference.save import save
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.shortcuts import Projection
-from resdet.models.registry import create_backbone
 from resdet.reference import Layers, residual_network
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rounding import ALGEBRA, assert_near
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.split import Trunk, freeze_stages, split_c4
-from resdet.models.registry import create_backbone
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "preact_resnet18", "preact_resnet50"])

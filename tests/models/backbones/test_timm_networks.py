@@ -7,7 +7,7 @@ import torch
 from rounding import ALGEBRA
 from side_by_side import assert_same_training
 
-from resdet.models.registry import create_backbone, list_backbones
+from resdet.models.backbones.registry import create_backbone, list_backbones
 
 timm = pytest.importorskip("timm")
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from resdet.errors import ConfigError, DataError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.weights import LoadReport, load_backbone_weights
 from resdet.models.backbones.weights.evidence import input_scale
 from resdet.models.backbones.weights.read import read_weights
-from resdet.models.registry import create_backbone
 from resdet.ops.frozen_bn import freeze_batch_norm, looks_unloaded
 from resdet.structures import PIXEL_CONVENTIONS
 

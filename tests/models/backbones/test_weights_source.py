@@ -15,10 +15,10 @@ from torch import Tensor
 from resdet.cli import main
 from resdet.config.schema import BackboneConfig, ClassifierConfig, DetectorConfig
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.source import find_source
 from resdet.models.build import build_backbone, build_classifier, build_detector, create_model
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
 State = dict[str, Tensor]

@@ -11,11 +11,11 @@ from torch import Tensor
 from zoo_state import zoo_state
 
 from resdet.errors import ConfigError, DataError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.weights.evidence import expected_scale, input_scale
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.convert import CONVENTIONS, Conversion, convert_weights
 from resdet.models.convert.convert_file import convert_file
-from resdet.models.registry import create_backbone
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
 State = dict[str, Tensor]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.convert.convert_file import Converted, convert_file
 from resdet.models.model_file import read_card
-from resdet.models.registry import create_backbone
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from zoo_state import zoo_state
 
 from resdet.commands import convert
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone, list_backbones
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys, stem_width
 from resdet.models.convert import CONVENTIONS, SCHEMES, Conversion, convert_weights
 from resdet.models.convert.variants import network_differences
-from resdet.models.registry import create_backbone, list_backbones
 
 State = dict[str, Tensor]
 

@@ -8,12 +8,12 @@ from tiny_localizers import tiny_rpn
 from torch import Tensor, nn
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import create_backbone, list_backbones
 from resdet.models.detection.anchors import AnchorGrid
 from resdet.models.detection.box_coder import BoxCoder
 from resdet.models.localization.body import network_body
 from resdet.models.localization.per_class_head import PerClassHead
 from resdet.models.localization.per_class_rpn import PerClassRPN
-from resdet.models.registry import create_backbone, list_backbones
 from resdet.structures import PIXEL_CONVENTIONS
 
 WHITE = torch.full((2, 3, 8, 16), 255, dtype=torch.uint8)

@@ -10,8 +10,8 @@ from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Box, Picture, Shape, bounded, dataset_of, expecting, text
 from resdet.data.formats.exports.shapes import around, around_ellipse, around_turned
+from resdet.data.formats.readings import Convention
 from resdet.data.formats.voc_xml import parse_xml
-from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 
 _NO_AREA = ("points", "polyline", "cuboid", "skeleton")

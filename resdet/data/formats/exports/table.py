@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resdet.data.dataset import DetectionDataset
+from resdet.data.finding import limits
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Picture, Shape, bounded, dataset_of
+from resdet.data.formats.readings import Convention
 from resdet.data.formats.table import columns_of, delimiter_of, is_box_row, read_csv
-from resdet.data.inspection.finding import limits
-from resdet.data.inspection.readings import Convention
 from resdet.errors import DataError
 from resdet.files import read_text
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from resdet.errors import ConfigError
+from resdet.models.backbones.registry import backbone_spec
 from resdet.models.backbones.resnet import ResNet
 from resdet.models.backbones.spec import BackboneSpec
 from resdet.models.backbones.weights.evidence import contradicts, expected_scale
@@ -15,7 +16,6 @@ from resdet.models.backbones.weights.find import existing_weights
 from resdet.models.backbones.weights.read import WeightsFile, read_weights
 from resdet.models.backbones.weights.report import LoadReport, compare, describe_keys
 from resdet.models.backbones.weights.source import WeightsSource, find_source
-from resdet.models.registry import backbone_spec
 from resdet.structures import PIXEL_CONVENTIONS, PixelConvention
 
 _log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from resdet.models.backbones.blocks import BasicBlock, Bottleneck, ResidualBlock
 from resdet.models.backbones.split import Trunk
 from resdet.models.detection.roi_heads import RoIHeads
 from resdet.models.detection.rpn import RPNHead
-from resdet.models.training_rows.block import TrainingBasicBlock, TrainingBottleneck
-from resdet.models.training_rows.on_gpu import GPUBasicBlock, GPUBottleneck, GPUTrunk
-from resdet.models.training_rows.regions import TrainingRoIHeads
-from resdet.models.training_rows.rpn_head import TrainingRPNHead
-from resdet.models.training_rows.trunk import TrainingTrunk
+from resdet.models.detection.training_rows.block import TrainingBasicBlock, TrainingBottleneck
+from resdet.models.detection.training_rows.on_gpu import GPUBasicBlock, GPUBottleneck, GPUTrunk
+from resdet.models.detection.training_rows.regions import TrainingRoIHeads
+from resdet.models.detection.training_rows.rpn_head import TrainingRPNHead
+from resdet.models.detection.training_rows.trunk import TrainingTrunk
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.kernels import Kernels
 from resdet.ops.matmul import MATMULS, Matmul, fastest_matmul

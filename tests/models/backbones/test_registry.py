@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from resdet.errors import ConfigError
-from resdet.models.registry import create_backbone, family_rules, list_backbones, register_family
+from resdet.models.backbones.registry import create_backbone, family_rules, list_backbones, register_family
 
 
 def test_lists_the_networks_of_the_papers() -> None:
@@ -81,8 +81,8 @@ def test_a_network_is_registered_once() -> None:
 
 def test_each_module_is_imported_alone() -> None:
     """The registry does not need the networks, and whichever is imported first, all are registered."""
-    for module in ("resdet.models.registry", "resdet.models.backbones.cifar", "resdet.models.backbones.resnet"):
-        text = f"import {module}; from resdet.models.registry import list_backbones; print(*list_backbones())"
+    for module in ("resdet.models.backbones.registry", "resdet.models.backbones.cifar", "resdet.models.backbones.resnet"):
+        text = f"import {module}; from resdet.models.backbones.registry import list_backbones; print(*list_backbones())"
         listed = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout.split()
         assert listed == list_backbones()
 

@@ -23,10 +23,10 @@ from training_networks import (
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.split import freeze_stages
-from resdet.models.training_rows.block import TrainingBlock, TrainingBottleneck
-from resdet.models.training_rows.regions import TrainingRoIHeads
-from resdet.models.training_rows.rpn_head import TrainingRPNHead
-from resdet.models.training_rows.trunk import TrainingTrunk
+from resdet.models.detection.training_rows.block import TrainingBlock, TrainingBottleneck
+from resdet.models.detection.training_rows.regions import TrainingRoIHeads
+from resdet.models.detection.training_rows.rpn_head import TrainingRPNHead
+from resdet.models.detection.training_rows.trunk import TrainingTrunk
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import onednn_works
 from resdet.ops.winograd import winograd_transforms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from resdet.data.inspection.readings import fractions, from_fractions, mistaken, reversed_boxes
+from resdet.data.formats.readings import fractions, from_fractions, mistaken, reversed_boxes
 
 
 def drawn(seed: int, count: int = 60) -> tuple[np.ndarray, np.ndarray]:

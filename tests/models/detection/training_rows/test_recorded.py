@@ -9,7 +9,7 @@ import torch
 from repeated_passes import Repeated
 from torch import Tensor, nn
 
-from resdet.models.training_rows.recorded import Recorded, record_passes, recording_misfit
+from resdet.models.detection.training_rows.recorded import Recorded, record_passes, recording_misfit
 
 
 def small_module() -> nn.Module:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from training_networks import assert_same_step, step, training_detector
 
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.training_rows import block, regions, rpn_head, trunk
+from resdet.models.detection.training_rows import block, regions, rpn_head, trunk
 from resdet.ops.kernels import Kernels
 
 PLAIN = Kernels("torch")
-LOG = "resdet.models.training_rows"
+LOG = "resdet.models.detection.training_rows"
 # what is called by its container on rows, too: nothing need run as it is written
 SEEN = {
     *("hook of a block", "another forward of a block", "hook of a stage", "another stage", "kernel of 5"),

@@ -13,14 +13,14 @@ import torch
 import torch.multiprocessing as processes
 from numpy.typing import NDArray
 
+from resdet.data import shared
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.cifar import CifarDataset
 from resdet.data.formats.folder import FileDataset
 from resdet.data.formats.shards import ShardDataset
-from resdet.data.loading import shared
-from resdet.data.loading.shared import SharedArrays
 from resdet.data.localization import LocalizedImages
 from resdet.data.proposals import Proposals
+from resdet.data.shared import SharedArrays
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,13 @@ from training_networks import assert_same_step, frozen_network, set_recompute, s
 
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.preact_blocks import PreactBlock
+from resdet.models.backbones.registry import create_backbone
 from resdet.models.backbones.split import freeze_stages, split_c4
-from resdet.models.registry import create_backbone
-from resdet.models.training_rows import block as block_module
-from resdet.models.training_rows.block import TrainingBlock
-from resdet.models.training_rows.conv import tensor_misfit
-from resdet.models.training_rows.trunk import TrainingTrunk
-from resdet.models.training_rows.twin import training_kernel, training_twin
+from resdet.models.detection.training_rows import block as block_module
+from resdet.models.detection.training_rows.block import TrainingBlock
+from resdet.models.detection.training_rows.conv import tensor_misfit
+from resdet.models.detection.training_rows.trunk import TrainingTrunk
+from resdet.models.detection.training_rows.twin import training_kernel, training_twin
 from resdet.ops.kernels import Kernels
 
 PLAIN = Kernels("torch")

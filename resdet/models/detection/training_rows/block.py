@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from resdet.models.backbones.blocks import BasicBlock, Bottleneck, ResidualBlock
 from resdet.models.backbones.misfit import block_misfit
 from resdet.models.backbones.shortcuts import Projection
-from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
-from resdet.models.training_rows.part import TrainingPart
+from resdet.models.detection.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.models.detection.training_rows.part import TrainingPart
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 

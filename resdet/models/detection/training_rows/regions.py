@@ -22,9 +22,9 @@ from resdet.models.backbones.recompute import recomputed
 from resdet.models.backbones.split import Head
 from resdet.models.detection.conv5_rows import conv5_blocks, conv5_misfit, conv5_on_rows
 from resdet.models.detection.roi_heads import RoIHeads
-from resdet.models.training_rows.block import TrainingBlock
-from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
-from resdet.models.training_rows.part import TrainingPart
+from resdet.models.detection.training_rows.block import TrainingBlock
+from resdet.models.detection.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.models.detection.training_rows.part import TrainingPart
 from resdet.ops.fourier import Fourier
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 from resdet.ops.fused_conv import Pointwise, Product, fused_conv

@@ -15,7 +15,7 @@ from resdet.models.backbones.misfit import block_misfit, has_global_hooks, stem_
 from resdet.models.backbones.shortcuts import Projection
 from resdet.models.backbones.split import Trunk
 from resdet.models.backbones.stems import stem_layers
-from resdet.models.training_rows.part import TrainingPart
+from resdet.models.detection.training_rows.part import TrainingPart
 from resdet.ops.conv_relu import Window, scaled_conv
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 

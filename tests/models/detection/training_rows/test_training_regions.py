@@ -13,8 +13,8 @@ from training_networks import set_recompute, with_statistics
 
 from resdet.models.detection.faster_rcnn import FasterRCNN
 from resdet.models.detection.roi_heads import RoIHeads
-from resdet.models.training_rows import regions
-from resdet.models.training_rows.twin import training_twin
+from resdet.models.detection.training_rows import regions
+from resdet.models.detection.training_rows.twin import training_twin
 from resdet.ops.fourier import Fourier
 from resdet.ops.kernels import Kernels
 from resdet.ops.products import onednn_works

@@ -10,9 +10,9 @@ from training_networks import assert_same_step, frozen_network, losses_step, set
 from resdet.models.backbones.blocks import ResidualBlock
 from resdet.models.backbones.preact_blocks import PreactBlock
 from resdet.models.backbones.split import freeze_stages, split_c4
-from resdet.models.training_rows import on_gpu
-from resdet.models.training_rows.on_gpu import GPUBlock, GPUTrunk
-from resdet.models.training_rows.twin import gpu_twin
+from resdet.models.detection.training_rows import on_gpu
+from resdet.models.detection.training_rows.on_gpu import GPUBlock, GPUTrunk
+from resdet.models.detection.training_rows.twin import gpu_twin
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from resdet.models.backbones.misfit import stem_misfit
 from resdet.models.backbones.split import Trunk
 from resdet.models.backbones.stems import stem_layers
-from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
-from resdet.models.training_rows.part import TrainingPart
+from resdet.models.detection.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.models.detection.training_rows.part import TrainingPart
 from resdet.ops.frozen_bn import FrozenBatchNorm2d
 
 

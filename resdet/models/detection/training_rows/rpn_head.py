@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from resdet.models.detection.rpn import RPNHead, rpn_head_misfit
-from resdet.models.training_rows.conv import conv_on_rows, tensor_misfit
-from resdet.models.training_rows.part import TrainingPart
+from resdet.models.detection.training_rows.conv import conv_on_rows, tensor_misfit
+from resdet.models.detection.training_rows.part import TrainingPart
 
 
 class TrainingRPNHead(TrainingPart, RPNHead):
