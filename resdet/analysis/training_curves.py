@@ -16,10 +16,10 @@ from resdet.analysis.seeds import conclude_differences
 from resdet.analysis.wording import joined, percent, percent_with_error, points
 from resdet.config import load_config
 from resdet.config.schema import ClassificationRunConfig
+from resdet.engine.log_file import Log, read_log
 from resdet.errors import ConfigError, DataError
 from resdet.files import read_json
 from resdet.models.backbones.registry import create_backbone
-from resdet.report.curves import Log, read_log
 
 _LAST_SHARE = 0.1  # share of the iterations over which the final training error is averaged
 

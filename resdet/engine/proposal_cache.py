@@ -19,7 +19,7 @@ from resdet.data.loading.views import DetectionView
 from resdet.data.proposals import Proposals, join_proposals, make_proposals, read_proposals, read_provenance, write_proposals
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.errors import DataError
-from resdet.structures.boxes import clip_boxes, scale_boxes
+from resdet.ops.boxes import clip_boxes, scale_boxes
 
 # images in a file, and so the most that an interrupted extraction loses
 SHARD = 1000

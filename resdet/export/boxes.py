@@ -1,4 +1,4 @@
-"""Boxes in a graph: ``resdet.models.detection.box_coder``, ``anchors`` and ``resdet.structures.boxes`` as nodes.
+"""Boxes in a graph: ``resdet.models.detection.box_coder``, ``anchors`` and ``resdet.ops.boxes`` as nodes.
 
 Legend: N images, (H, W) positions of a map, A anchors of an image.
 """

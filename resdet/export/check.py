@@ -21,9 +21,9 @@ from resdet.inference.exported.program import Program
 from resdet.inference.load_exported import AnySizeClassifier, model_of
 from resdet.inference.localizer import Localizer
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.ops.boxes import scale_boxes
 from resdet.ops.iou import box_iou
 from resdet.structures import Detections
-from resdet.structures.boxes import scale_boxes
 
 _SURE = 0.5  # a detection that people see
 _SAME = 0.5  # the IoU of two boxes of one object

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as F
 
 from resdet.data.transforms.sizes import resize_short_side
 from resdet.errors import ConfigError
-from resdet.structures.boxes import clip_boxes, scale_boxes
+from resdet.ops.boxes import clip_boxes, scale_boxes
 
 KINDS = ("dense", "center")
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from resdet.data.transforms.detection import DetectionTestTransform
 from resdet.models.detection.roi_heads import RoIHeads
+from resdet.ops.boxes import box_area, scale_boxes
 from resdet.ops.precision import in_float64
 from resdet.structures import Target
-from resdet.structures.boxes import box_area, scale_boxes
 
 CANONICAL_AREA = 224 * 224  # square pixels: the size on which the backbone was trained
 

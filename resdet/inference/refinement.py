@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from resdet.inference.regions import RegionScorer, ScoredRegions
-from resdet.structures.boxes import clip_boxes
+from resdet.ops.boxes import clip_boxes
 
 
 def refine(scorer: RegionScorer, found: ScoredRegions, size: tuple[int, int]) -> ScoredRegions:

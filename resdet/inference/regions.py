@@ -19,9 +19,9 @@ from resdet.inference.finite import check_finite
 from resdet.inference.multi_scale import Level, merged_features
 from resdet.models.detection.context import join_context, whole_image_boxes
 from resdet.models.detection.faster_rcnn import FasterRCNN
+from resdet.ops.boxes import mirror_boxes
 from resdet.ops.precision import in_float64
 from resdet.structures import ImageBatch
-from resdet.structures.boxes import mirror_boxes
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from resdet.errors import ConfigError
 from resdet.inference.windowed_file import WindowedFile
+from resdet.ops.boxes import scale_boxes
 from resdet.ops.iou import box_ioa, box_iou
 from resdet.progress import track
 from resdet.structures import Detections
-from resdet.structures.boxes import scale_boxes
 
 Window = tuple[int, int, int, int]  # xyxy, pixels
 

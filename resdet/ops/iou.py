@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from resdet.structures.boxes import box_area
+from resdet.ops.boxes import box_area
 
 
 def box_iou(boxes: Tensor, others: Tensor) -> Tensor:

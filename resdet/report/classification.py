@@ -15,8 +15,8 @@ from resdet.evaluation.calibration import Calibration, calibrate
 from resdet.evaluation.confusion import confusion_matrix
 from resdet.evaluation.ground_truth import Integers, distinct_names
 from resdet.evaluation.predictions import Predictions, write_predictions
+from resdet.figures import blank_figure, save_figure
 from resdet.files import write_csv
-from resdet.report.figures import blank_figure, save_figure
 from resdet.report.results import write_metrics
 
 _DRAWN = 50  # classes; a picture with more would not be readable

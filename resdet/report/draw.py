@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from resdet.ops.boxes import scale_boxes
 from resdet.report.sheet import GAP, fitted, pair_sheet
 from resdet.structures import Detections, Target
-from resdet.structures.boxes import scale_boxes
 from resdet.structures.drawing import Color, caption_size, class_color, draw_boxes
 
 _IGNORED: Color = (150, 150, 150)

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from resdet.report.figures import new_figure, save_figure
+from resdet.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
     from resdet.analysis.stability import LossCurve

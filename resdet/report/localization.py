@@ -13,8 +13,8 @@ from torch import Tensor
 
 from resdet.evaluation.localization import Guesses, Localization
 from resdet.files import write_csv, write_json
+from resdet.ops.boxes import scale_boxes
 from resdet.report.sheet import GAP, INK, PAPER, fitted
-from resdet.structures.boxes import scale_boxes
 from resdet.structures.drawing import Color, caption_size, draw_boxes
 
 _COLUMNS = (  # the columns of per_class

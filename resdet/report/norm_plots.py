@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from resdet.report.figures import add_legend, new_figure, save_figure
+from resdet.figures import add_legend, new_figure, save_figure
 
 if TYPE_CHECKING:
     from resdet.analysis.stability import LossCurve

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resdet.report.figures import add_legend, new_figure, save_figure
+from resdet.figures import add_legend, new_figure, save_figure
 
 if TYPE_CHECKING:
     from resdet.analysis.differences import LayerDifference

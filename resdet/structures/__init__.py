@@ -1,6 +1,6 @@
 """Values that all parts of the package share: boxes, targets, detections, image batches, pixel conventions."""
 
-from resdet.structures.boxes import box_area, clip_boxes, scale_boxes, xywh_to_xyxy, xyxy_to_xywh
+from resdet.ops.boxes import box_area, clip_boxes, scale_boxes, xywh_to_xyxy, xyxy_to_xywh
 from resdet.structures.classification import Classification, ClassScore
 from resdet.structures.detections import Detection, Detections
 from resdet.structures.image_batch import ImageBatch

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from resdet.errors import ConfigError, did_you_mean
+from resdet.ops.boxes import scale_boxes, xyxy_to_xywh
 from resdet.ops.precision import in_float64
-from resdet.structures.boxes import scale_boxes, xyxy_to_xywh
 from resdet.structures.choosing import chosen_rows, one_or_more, same_fields, share_problems
 from resdet.structures.drawing import class_color, draw_boxes
 from resdet.structures.pictures import ImageInput, to_image

@@ -15,8 +15,8 @@ from resdet.analysis.training_curves import (
     final_train_error,
     read_net,
 )
+from resdet.engine.log_file import Log
 from resdet.errors import ConfigError, DataError
-from resdet.report.curves import Log
 
 
 def test_the_training_error_is_that_of_the_last_tenth() -> None:

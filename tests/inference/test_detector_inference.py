@@ -26,8 +26,8 @@ from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.inference.regions import NetworkScorer
 from resdet.models.build.detector import build_postprocess, build_roi_heads
+from resdet.ops.boxes import mirror_boxes
 from resdet.structures import PIXEL_CONVENTIONS, Target
-from resdet.structures.boxes import mirror_boxes
 
 
 class WholeImage(nn.Module):

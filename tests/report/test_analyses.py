@@ -10,6 +10,7 @@ from resdet.analysis.gradients import GradientProfile, LayerGradient
 from resdet.analysis.lesion import LesionProfile
 from resdet.analysis.responses import LayerResponse, ResponseProfile
 from resdet.analysis.training_curves import TrainedNet
+from resdet.engine.log_file import Log
 from resdet.report.analyses import (
     degradation_analysis,
     gradient_analysis,
@@ -18,7 +19,6 @@ from resdet.report.analyses import (
     shortcut_analysis,
 )
 from resdet.report.analysis_files import write_analysis
-from resdet.report.curves import Log
 
 
 def test_a_lesion_is_intact_single_or_random() -> None:

@@ -7,7 +7,6 @@ from PIL import Image
 
 from resdet.errors import ConfigError, DataError
 from resdet.report import plot_log
-from resdet.report.curves import read_log
 
 
 def record(iteration, **more):
@@ -24,30 +23,6 @@ def log(tmp_path):
         return path
 
     return write
-
-
-def test_what_a_log_holds(log):
-    found = read_log(
-        log(
-            record(20),
-            {
-                "iteration": 20,
-                "eval": {"bbox": {"AP": 0.1, "AP50": 0.3, "AP75": None, "APs": 0.2}, "voc": {"metric": "voc07", "mAP": 0.4}},
-            },
-            record(40, loss=None),
-            {"eval": {"top1_error": 0.25, "top5_error": 0.05, "per_class": {}}},
-            tail='{"iteration": 60, "lo',
-        )
-    )
-    assert found.steps["lr"] == ([20, 40], [0.01, 0.01])
-    assert found.steps["loss"] == ([20], [1 / 21 + 0.5])
-    assert found.scores == {
-        "AP": ([20], [0.1]),
-        "AP50": ([20], [0.3]),
-        "voc07 mAP": ([20], [0.4]),
-        "top-1 error": ([40], [0.25]),
-        "top-5 error": ([40], [0.05]),
-    }
 
 
 def test_pictures(log, tmp_path):
@@ -70,14 +45,6 @@ def test_logs_of_one_folder_name_are_all_drawn(log, tmp_path):
     other.parent.mkdir(parents=True)
     other.write_text(second.read_text())
     assert plot_log([first, other], tmp_path / "curves.png").is_file()
-
-
-@pytest.mark.parametrize(
-    "line", ["[1]", "5", "not json", '{"iteration": "soon"}', '{"iteration": null}', '{"iteration": 1, "eval": 3}']
-)
-def test_a_line_that_is_no_record(log, line):
-    with pytest.raises(DataError, match="line 2 must be a record of the log, got "):
-        read_log(log(record(1), tail=line + "\n"))
 
 
 def test_logs_that_cannot_be_drawn(log, tmp_path):

@@ -22,7 +22,7 @@ from resdet.data.loading.samplers import Key
 from resdet.data.localization import LocalizedImages
 from resdet.data.proposals import Proposals
 from resdet.data.transforms.lighting import IMAGENET_COMPONENTS, lighting_noise
-from resdet.structures.boxes import mirror_boxes
+from resdet.ops.boxes import mirror_boxes
 
 NEGATIVE = -1  # the match of a region that shows no object of its image's class
 

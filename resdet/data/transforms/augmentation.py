@@ -17,8 +17,8 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from resdet.errors import ConfigError, DataError, did_you_mean
+from resdet.ops.boxes import clip_boxes
 from resdet.structures import Target
-from resdet.structures.boxes import clip_boxes
 from resdet.wording import reason_of
 
 # those of v2 that take an RGB picture and its boxes, and give such (ElasticTransform's boxes only roughly, so not that one)

@@ -18,8 +18,8 @@ from torchvision.transforms.v2 import functional as F
 from resdet.data.images.photo import Photo, exact
 from resdet.data.transforms.augmentation import Augmentation
 from resdet.data.transforms.sizes import resized_size, to_tensor
+from resdet.ops.boxes import clip_boxes
 from resdet.structures import Target
-from resdet.structures.boxes import clip_boxes
 
 
 @dataclass(frozen=True)

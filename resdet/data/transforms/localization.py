@@ -12,7 +12,7 @@ from torch import Tensor
 from resdet.data.transforms.lighting import IMAGENET_COMPONENTS, ColorComponents, lighting_noise
 from resdet.data.transforms.sizes import resize_short_side
 from resdet.errors import DataError
-from resdet.structures.boxes import box_area, clip_boxes, mirror_boxes, scale_boxes
+from resdet.ops.boxes import box_area, clip_boxes, mirror_boxes, scale_boxes
 
 _MIN_SEEN = 0.25
 _DRAWS = 10

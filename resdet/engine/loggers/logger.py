@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from resdet.evaluation.thresholds import ScoreCurve
-from resdet.report.figures import add_legend, figure_image, new_figure
+from resdet.figures import add_legend, figure_image, new_figure
 
 BINS = 64
 _CURVES = 20  # in one picture

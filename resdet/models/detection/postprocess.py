@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from resdet.ops.boxes import clip_boxes
 from resdet.ops.gpu_kernels import has_gpu_kernels
 from resdet.ops.nms import class_nms, class_soft_nms
 from resdet.ops.voting import box_voting
 from resdet.structures import Detections
-from resdet.structures.boxes import clip_boxes
 
 
 @dataclass(frozen=True)

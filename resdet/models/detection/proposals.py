@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from resdet.models.detection.box_coder import BoxCoder
+from resdet.ops.boxes import clip_boxes
 from resdet.ops.nms import top_nms
-from resdet.structures.boxes import clip_boxes
 
 
 @dataclass(frozen=True)

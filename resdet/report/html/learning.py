@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from resdet.report.curves import Curve, Log, read_log, smooth
+from resdet.engine.log_file import Curve, Log, read_log
+from resdet.report.curves import smooth
 from resdet.report.html.blocks import Chart, Charts, Line, Section, View
 
 _POINTS = 300  # of a line

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resdet.ops.boxes import mirror_boxes
 from resdet.structures import box_area, clip_boxes, scale_boxes, xywh_to_xyxy, xyxy_to_xywh
-from resdet.structures.boxes import mirror_boxes
 
 coordinate = st.floats(-500, 500, width=32)
 side = st.floats(0.125, 500, width=32)
