@@ -1,32 +1,16 @@
 from __future__ import annotations
 
-import json
-
 import pytest
+from training_logs import record, write_log
 
 from resdet.engine.log_file import read_log
 from resdet.errors import DataError
 
 
-def record(iteration, **more):
-    parts = {"loss_cls": 1 / (1 + iteration), "loss_box": 0.5}
-    return {"iteration": iteration, "lr": 0.01, "loss": sum(parts.values()), **parts, "time": 0.1, "eta": "1:00"} | more
-
-
-@pytest.fixture
-def log(tmp_path):
-    def write(*records, tail="", name="run"):
-        path = tmp_path / name / "log.jsonl"
-        path.parent.mkdir()
-        path.write_text("".join(json.dumps(item) + "\n" for item in records) + tail)
-        return path
-
-    return write
-
-
-def test_what_a_log_holds(log):
+def test_what_a_log_holds(tmp_path):
     found = read_log(
-        log(
+        write_log(
+            tmp_path / "run",
             record(20),
             {
                 "iteration": 20,
@@ -51,6 +35,6 @@ def test_what_a_log_holds(log):
 @pytest.mark.parametrize(
     "line", ["[1]", "5", "not json", '{"iteration": "soon"}', '{"iteration": null}', '{"iteration": 1, "eval": 3}']
 )
-def test_a_line_that_is_no_record(log, line):
+def test_a_line_that_is_no_record(tmp_path, line):
     with pytest.raises(DataError, match="line 2 must be a record of the log, got "):
-        read_log(log(record(1), tail=line + "\n"))
+        read_log(write_log(tmp_path / "run", record(1), tail=line + "\n"))
