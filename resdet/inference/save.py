@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerTestConfig
@@ -19,11 +20,13 @@ from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
 from resdet.inference.exported.networks import ExportedNetwork
 from resdet.inference.localizer import Localizer
+from resdet.models.build.load import unfit
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN, PreparedFasterRCNN
+from resdet.models.intact import unusable
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
-from resdet.models.model_file import write_model
+from resdet.models.model_file import ModelCard, write_model
 from resdet.version import __version__
 
 Network: TypeAlias = FasterRCNN | Classifier | PerClassRPN | RegionLocalizer
@@ -37,19 +40,24 @@ def save(model: Network | Detector | ImageClassifier | Localizer, path: str | Pa
     save ``Detector(model, short_side=…, max_side=…)`` or ``ImageClassifier(model, short_side=…, crop=…)``.
 
     Args:
-        model: a network of ``create_model``, trained or not, or what ``load`` and its like return. Of a detector that was
-            loaded the tensors are those of its file, for it runs in another form.
+        model: a network of ``create_model``, trained or not, also compiled or wrapped by DataParallel and its like, or what
+            ``load`` and its like return. Of a detector that was loaded the tensors are those of its file, for it runs in
+            another form.
         path: the file.
 
     Raises:
         ConfigError: an ensemble, which is several files; an exported file; a network that was put together by hand, of which
-            nobody knows the architecture, or that is prepared; a detector whose file has changed since it was loaded.
+            nobody knows the architecture, or that is prepared; one whose layers are no longer those of its architecture; one
+            with NaN or infinity; a detector whose file has changed since it was loaded.
         DataError: a detector's file that cannot be read.
         OSError: a folder that cannot be written.
     """
     network, test, options = _parts(model)
+    network = _unwrapped(network)
     if isinstance(network, ExportedNetwork):
         raise ConfigError(f"save: {network.program.path} is an exported file, which no longer has a model's tensors: copy it")
+    if not isinstance(network, Network):
+        raise ConfigError(f"save: must be a network of create_model or what load returns, got {type(network).__name__}")
     card = network.card
     if card is None:
         raise ConfigError(
@@ -65,7 +73,7 @@ def save(model: Network | Detector | ImageClassifier | Localizer, path: str | Pa
         test=test or card.test or _usual_sizes(network),
         provenance=card.provenance or {"resdet": __version__, "torch": torch.__version__},
     )
-    write_model(path, _tensors(model, network), card)
+    write_model(path, _fitting(_tensors(model, network), card), card)
 
 
 def _parts(
@@ -83,6 +91,29 @@ def _parts(
         test = LocalizerTestConfig(views.kind, list(views.short_sides), model.proposals, model.nms_thresh, model.vote_iou)
         return _only(list(model.models)), {"crop": views.crop}, config_to_dict(test)  # type: ignore[arg-type]
     return model, {}, {}
+
+
+def _unwrapped(network: Any) -> Any:
+    """The network in ``torch.compile``'s, DataParallel's or a moving average's wrapping."""
+    for name in ("_orig_mod", "module"):
+        if isinstance(network, nn.Module) and name in network._modules:
+            return _unwrapped(network.get_submodule(name))
+    return network
+
+
+def _fitting(tensors: dict[str, Tensor], card: ModelCard) -> dict[str, Tensor]:
+    """The tensors as ``load`` wants them: without the names of wrappings, those that the card's network has, and finite."""
+    tensors = {re.sub(r"(^|\.)(_orig_mod|module)\.", r"\1", name): tensor for name, tensor in tensors.items()}
+    if wrong := unfit(card, tensors):
+        raise ConfigError(
+            f"save: the network no longer has the architecture that it was made with: {', '.join(wrong[:5])}"
+            f"{' …' if len(wrong) > 5 else ''}; make it anew, with other names or options, and fill in what was trained"
+        )
+    if any(tensor.is_meta for tensor in tensors.values()):
+        raise ConfigError("save: its tensors are on the device 'meta', which holds no numbers")
+    if problems := unusable(tensors):
+        raise ConfigError([f"save: {problem}" for problem in problems])
+    return tensors
 
 
 def _only(models: Sequence[Network | ExportedNetwork]) -> Network | ExportedNetwork:

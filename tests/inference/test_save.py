@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from tiny_classifiers import tiny_classifier
 from tiny_detectors import picture, same, tiny_detector
 from tiny_localizers import tiny_localizer, tiny_rpn
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 import resdet
 from resdet.errors import ConfigError
@@ -144,6 +147,28 @@ def test_what_a_card_tells_people_goes_along(tmp_path: Path) -> None:
     assert card.test == {"short_side": 40, "crop": 32}
 
 
+@pytest.mark.parametrize(
+    "wrap", [torch.compile, nn.DataParallel, AveragedModel, lambda model: nn.DataParallel(torch.compile(model))]
+)
+def test_wrapped_networks(wrap: Callable[[nn.Module], Any], tmp_path: Path) -> None:
+    for model in (tiny_classifier(), tiny_detector(1), tiny_rpn()):
+        path = saved(wrap(model), tmp_path)
+        state = read_model(path)[0]
+        assert state.keys() == model.state_dict().keys()
+        assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+        resdet.load(path, device="cpu")
+
+
+def test_networks_with_wrapped_parts_or_in_another_number_format(tmp_path: Path) -> None:
+    model = tiny_detector(1)
+    expected = Detector(model.prepare(), short_side=64, max_side=96).predict(PHOTO)
+    model.trunk = torch.compile(model.trunk)  # type: ignore[assignment]
+    found = resdet.load_detector(saved(Detector(model, short_side=64, max_side=96), tmp_path), device="cpu").predict(PHOTO)
+    assert same(found, expected)
+    loaded = resdet.load_detector(saved(tiny_detector(1).double(), tmp_path), device="cpu")
+    assert {tensor.dtype for tensor in loaded.models[0].parameters()} == {torch.float32}
+
+
 # --------------------------------------------------------------------------------------------------- what cannot be saved
 
 
@@ -157,6 +182,28 @@ def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
     by_hand = Classifier(by_hand.backbone, by_hand.pixels, by_hand.names)
     with pytest.raises(ConfigError, match="save: this Classifier was put together by hand, its architecture is unknown"):
         saved(by_hand, tmp_path)
+    assert not (tmp_path / "saved.safetensors").exists()
+
+
+def test_a_network_that_no_file_could_describe(tmp_path: Path) -> None:
+    changed = tiny_classifier()
+    changed.backbone.fc = nn.Linear(changed.backbone.fc.in_features, 7)
+    with pytest.raises(
+        ConfigError, match=r"no longer has the architecture .*: backbone\.fc\.weight, backbone\.fc\.bias; make it"
+    ):
+        saved(changed, tmp_path)
+    more = tiny_detector(1)
+    more.roi_heads.extra = nn.Linear(2, 2)
+    with pytest.raises(ConfigError, match=r"roi_heads\.extra\.weight, roi_heads\.extra\.bias"):
+        saved(more, tmp_path)
+    broken = tiny_classifier()
+    nn.init.constant_(broken.backbone.fc.bias, float("nan"))
+    with pytest.raises(ConfigError, match=r"save: tensor 'backbone\.fc\.bias' holds NaN or infinity"):
+        saved(broken, tmp_path)
+    with pytest.raises(ConfigError, match="save: its tensors are on the device 'meta', which holds no numbers"):
+        saved(tiny_classifier().to("meta"), tmp_path)
+    with pytest.raises(ConfigError, match="save: must be a network of create_model or what load returns, got Linear"):
+        saved(nn.Linear(2, 2), tmp_path)
     assert not (tmp_path / "saved.safetensors").exists()
 
 

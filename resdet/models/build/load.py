@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
+
+import torch
+from torch import Tensor
 
 from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerConfig
@@ -45,14 +49,7 @@ def load_model(
         own = config
     check_size(path, own, card.names, state)
     own = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # BN statistics come with the state below
-        if card.task == "detection":
-            model: FasterRCNN | Classifier = build_detector(own, card.names)
-        else:
-            mean_image = state.get("mean_image")
-            # a copy: a network that keeps what was read would keep the file open, which Windows then lets nobody replace
-            model = build_classifier(own, card.names, None if mean_image is None else mean_image.clone())
+    model = cast(FasterRCNN | Classifier, _network(own, card.names, state))
     model.pixels = pixels
     model.card = replace(card, architecture=config_to_dict(own))
     return load_tensors(model, path, state), card
@@ -81,10 +78,32 @@ def load_localizer(
         own = replace(own, test=config.test)
     check_size(path, own, card.names, state)
     bare = replace(own, backbone=replace(own.backbone, weights=""))  # the weights are in this file already
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # BN statistics come with the state below
-        model = build_localizer(bare, card.names)
+    model = cast(PerClassRPN | RegionLocalizer, _network(bare, card.names, state))
     for part in (model,) if isinstance(model, PerClassRPN) else (model.rpn, model.regions):
         part.pixels = pixels
     model.card = replace(card, architecture=config_to_dict(bare))
     return load_tensors(model, path, state), own
+
+
+def unfit(card: ModelCard, state: Mapping[str, Tensor]) -> list[str]:
+    """The tensors, by name, that the network of a card lacks, has in another shape, or has beside them."""
+    own = card_config("save", card)
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn
+        expected = _network(replace(own, backbone=replace(own.backbone, weights="")), card.names, state).state_dict()
+    shapes = [{name: tensor.shape for name, tensor in tensors.items()} for tensors in (expected, state)]
+    return [name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name)]
+
+
+def _network(
+    config: DetectorConfig | ClassifierConfig | LocalizerConfig, names: list[str], state: Mapping[str, Tensor]
+) -> FasterRCNN | Classifier | PerClassRPN | RegionLocalizer:
+    """The network of a card, before its tensors are filled in."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BN statistics come with the tensors
+        if isinstance(config, DetectorConfig):
+            return build_detector(config, names)
+        if isinstance(config, LocalizerConfig):
+            return build_localizer(config, names)
+        mean_image = state.get("mean_image")
+        # a copy: a network that keeps what was read would keep the file open, which Windows then lets nobody replace
+        return build_classifier(config, names, None if mean_image is None else mean_image.clone())
