@@ -18,6 +18,7 @@ from resdet.inference.dense import score_map, training_window
 from resdet.inference.exported.networks import ExportedClassifier
 from resdet.inference.finite import about, check_finite
 from resdet.inference.mode import evaluating
+from resdet.inference.runnable import runnable
 from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
 from resdet.inference.views import ViewedImages, Views
 from resdet.models.classifier import Classifier
@@ -40,7 +41,7 @@ class ImageClassifier:
     """
 
     def __init__(self, model: Classifier | ExportedClassifier, *, short_side: int, crop: int) -> None:
-        self.model = model.eval()
+        self.model = runnable(model)
         self.transform = ClassificationTestTransform(short_side, crop)
 
     @property

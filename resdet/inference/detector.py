@@ -19,6 +19,7 @@ from resdet.inference.mode import evaluating
 from resdet.inference.multi_scale import ImagePyramid
 from resdet.inference.refinement import refine
 from resdet.inference.regions import Ensemble, NetworkScorer, RegionScorer, WithMirrorImage
+from resdet.inference.runnable import runnable
 from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
 from resdet.inference.tiles import Tiles, detect_in_tiles
 from resdet.models.detection.faster_rcnn import FasterRCNN
@@ -79,7 +80,7 @@ class Detector:
         tiles: Tiles | None = None,
         file: FileVersion | None = None,
     ) -> None:
-        self.models = [model.eval() for model in models]
+        self.models = [runnable(model) for model in models]
         self.improvements = improvements or Improvements()
         self.tiles = tiles
         self.file = file

@@ -6,22 +6,25 @@ import functools
 import logging
 import os
 import re
+from typing import TypeAlias
 
 import torch
 
 from resdet.errors import ConfigError
 
+Device: TypeAlias = str | torch.device
 _log = logging.getLogger(__name__)
 
 
-def select_device(name: str = "auto") -> torch.device:
-    """The device a name means: auto takes a CUDA GPU when there is one, else the CPU; mps, an Apple GPU, only who asks for it.
+def select_device(name: Device = "auto") -> torch.device:
+    """The device a name means, or torch's own: auto takes a CUDA GPU when there is one, else the CPU, never an Apple GPU (mps).
 
     Each of several processes that torchrun started on this machine takes a GPU of its own.
 
     Raises:
         ConfigError: an unknown name, or a GPU that is not there.
     """
+    name = str(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and "LOCAL_RANK" in os.environ:

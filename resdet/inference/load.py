@@ -19,7 +19,7 @@ from resdet.evaluation.predictions import class_difference
 from resdet.files import regular
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector, Improvements
-from resdet.inference.device import select_device
+from resdet.inference.device import Device, select_device
 from resdet.inference.exported.program import is_exported
 from resdet.inference.exported.runtimes import check_torch_runs
 from resdet.inference.hub import local_file
@@ -42,7 +42,7 @@ TestConfigT = TypeVar("TestConfigT", DetectionTestConfig, LocalizerTestConfig)
 def load(
     path: str | Path | Sequence[str | Path],
     *,
-    device: str = "auto",
+    device: Device = "auto",
     precision: str = "fp32",
     compiled: bool = False,
     test: Mapping[str, Any] | None = None,
@@ -55,7 +55,7 @@ def load(
             classes: an ensemble, for which pictures are resized as the first file says. Or an ``.onnx`` or ``.xml`` file that
             `resdet export` wrote, which runs on the CPU, and as it was exported. ``hf://owner/name`` or
             ``hf://owner/name/file.safetensors`` is fetched from the Hugging Face Hub, once.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda or mps, or a torch.device.
         precision: of detectors alone: "fp32", or "bf16" or "fp16" for the convolutions of a device that has it.
         compiled: of detectors alone: let torch.compile fuse the layers, which takes minutes; for a GPU.
         test: not for classifiers: options of ``model.test`` in place of those of the (first) file: ``{"refine": True}``.
@@ -85,7 +85,7 @@ def load(
 def load_detector(
     path: str | Path | Sequence[str | Path],
     *,
-    device: str = "auto",
+    device: Device = "auto",
     precision: str = "fp32",
     compiled: bool = False,
     test: Mapping[str, Any] | None = None,
@@ -121,7 +121,7 @@ def load_detector(
     )
 
 
-def load_classifier(path: str | Path, *, device: str = "auto", runtime: str = "auto") -> ImageClassifier:
+def load_classifier(path: str | Path, *, device: Device = "auto", runtime: str = "auto") -> ImageClassifier:
     """``load`` for a classifier; a ConfigError for a file of another task too."""
     path = local_file(path)
     if is_exported(path):
@@ -138,7 +138,7 @@ def load_classifier(path: str | Path, *, device: str = "auto", runtime: str = "a
 def load_localizer(
     path: str | Path | Sequence[str | Path],
     *,
-    device: str = "auto",
+    device: Device = "auto",
     test: Mapping[str, Any] | None = None,
     runtime: str = "auto",
 ) -> Localizer:
@@ -154,9 +154,11 @@ def load_localizer(
 
 
 def _at_least_one(path: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    paths = [path] if isinstance(path, (str, Path)) else list(path)
+    paths = [path] if isinstance(path, (str, Path)) else list(path) if isinstance(path, Sequence) else [path]
     if not paths:
         raise ConfigError("load needs at least one model file, got none")
+    if wrong := [each for each in paths if not isinstance(each, (str, Path))]:
+        raise ConfigError(f"load needs the path of a model file, or a list of them, got {wrong[0]!r}")
     return [local_file(each) for each in paths]
 
 
@@ -272,7 +274,7 @@ def predict(
     weights: str | Path | Sequence[str | Path],
     images: Any,
     *,
-    device: str = "auto",
+    device: Device = "auto",
     precision: str = "fp32",
     test: Mapping[str, Any] | None = None,
     color: str = "rgb",
@@ -283,7 +285,7 @@ def predict(
     Args:
         weights: a model file, or several of detectors.
         images: a picture or many, as ``Detector.predict`` and ``ImageClassifier.predict`` take them.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda or mps, or a torch.device.
         precision: number format of a detector's convolutions, as for ``load``.
         test: options of ``model.test``, as for ``load``.
         color: order of an array's or tensor's channels, ``"rgb"`` or ``"bgr"``.

@@ -14,6 +14,7 @@ from resdet.data.transforms.sizes import to_tensor
 from resdet.errors import ConfigError
 from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
+from resdet.inference.device import Device
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector, ExportedLocalizer
 from resdet.inference.exported.program import Program, open_program
 from resdet.inference.kinds import card_sizes, check_kind
@@ -34,7 +35,7 @@ def load_exported(
     paths: Sequence[str | Path],
     expected: type | None = None,
     *,
-    device: str = "auto",
+    device: Device = "auto",
     precision: str = "fp32",
     compiled: bool = False,
     test: Mapping[str, Any] | None = None,
@@ -75,15 +76,15 @@ def model_of(program: Program) -> Detector | ImageClassifier | Localizer:
 
 
 def check_options(
-    paths: Sequence[str | Path], *, device: str, precision: str, compiled: bool, test: Mapping[str, Any] | None = None
+    paths: Sequence[str | Path], *, device: Device, precision: str, compiled: bool, test: Mapping[str, Any] | None = None
 ) -> None:
     """A ConfigError with every option that an exported file does not have."""
     path = paths[0]
     problems = []
     if len(paths) > 1:
         problems.append(f"{path}: an exported file runs alone, an ensemble is of .safetensors files; got {len(paths)} files")
-    if device not in ("auto", "cpu"):
-        problems.append(f"{path}: an exported file runs on the CPU here, 'device' must be auto or cpu, got {device!r}")
+    if str(device) not in ("auto", "cpu"):
+        problems.append(f"{path}: an exported file runs on the CPU here, 'device' must be auto or cpu, got '{device}'")
     if precision != "fp32" or compiled:
         problems.append(f"{path}: an exported file computes as it was exported: no other 'precision', and no compiling")
     if test:

@@ -19,6 +19,7 @@ from resdet.inference.exported.networks import ExportedLocalizer
 from resdet.inference.finite import about, check_finite
 from resdet.inference.localizer_views import ImagePart, LocalizerViews
 from resdet.inference.mode import evaluating
+from resdet.inference.runnable import runnable
 from resdet.inference.sources import ImageSource, OpenedImage, shaped, stream_results
 from resdet.models.localization.per_class_rpn import PerClassRPN
 from resdet.models.localization.rcnn import RegionLocalizer
@@ -62,10 +63,11 @@ class Localizer:
         nms_thresh: float,
         vote_iou: float,
     ) -> None:
+        models = tuple(runnable(model) for model in models)
         first = models[0]
         if any(type(model) is not type(first) or model.names != first.names for model in models):
             raise ConfigError("an ensemble of localizers must be of one stage, and of the same classes in the same order")
-        self.models = nn.ModuleList(models).eval()
+        self.models = nn.ModuleList(models)
         self.names = first.names
         self.views = views
         self.proposals = proposals

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resdet.config import config_to_dict
 from resdet.config.localization import LocalizerTestConfig
@@ -20,6 +20,7 @@ from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
 from resdet.inference.exported.networks import ExportedNetwork
 from resdet.inference.localizer import Localizer
+from resdet.inference.runnable import unwrapped
 from resdet.models.build.load import unfit
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN, PreparedFasterRCNN
@@ -53,7 +54,7 @@ def save(model: Network | Detector | ImageClassifier | Localizer, path: str | Pa
         OSError: a folder that cannot be written.
     """
     network, test, options = _parts(model)
-    network = _unwrapped(network)
+    network = unwrapped(network)
     if isinstance(network, ExportedNetwork):
         raise ConfigError(f"save: {network.program.path} is an exported file, which no longer has a model's tensors: copy it")
     if not isinstance(network, Network):
@@ -91,14 +92,6 @@ def _parts(
         test = LocalizerTestConfig(views.kind, list(views.short_sides), model.proposals, model.nms_thresh, model.vote_iou)
         return _only(list(model.models)), {"crop": views.crop}, config_to_dict(test)  # type: ignore[arg-type]
     return model, {}, {}
-
-
-def _unwrapped(network: Any) -> Any:
-    """The network in ``torch.compile``'s, DataParallel's or a moving average's wrapping."""
-    for name in ("_orig_mod", "module"):
-        if isinstance(network, nn.Module) and name in network._modules:
-            return _unwrapped(network.get_submodule(name))
-    return network
 
 
 def _fitting(tensors: dict[str, Tensor], card: ModelCard) -> dict[str, Tensor]:

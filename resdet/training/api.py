@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from resdet.config import load_config
 from resdet.data.own import IndexedDataset
 from resdet.distributed.join import joined
@@ -14,7 +16,7 @@ from resdet.engine.run import Hook, Run
 from resdet.engine.run_folder import set_aside
 from resdet.engine.task import Results
 from resdet.errors import ConfigError
-from resdet.inference.device import select_device
+from resdet.inference.device import Device, select_device
 from resdet.training.evaluate import EvaluationOptions, evaluate_files
 from resdet.training.how import How
 from resdet.training.plan import parse_budget, planned_run
@@ -27,7 +29,7 @@ def train(
     *,
     data: Mapping[str, Any] | str | Path | None = None,
     output: str | Path | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     resume: bool = False,
     restart: bool = False,
     change: Mapping[str, Any] | None = None,
@@ -48,7 +50,7 @@ def train(
             ``torch.utils.data.Dataset`` with RGB images and class names in its attribute ``classes``. For a detector its items
             are ``(image, {"boxes": xyxy in pixels, "labels": 0 … K-1})``, for a classifier ``(image, label)``.
         output: the run folder; None: that of the config.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda or mps, or a torch.device.
         resume: continue the run in the folder.
         restart: move a run that is in the folder aside, to the next free name, and begin anew.
         change: options that are different from here on when the run is resumed, such as ``{"schedule.iterations": 20000}``.
@@ -67,6 +69,7 @@ def train(
     Raises:
         ConfigError, DataError, TrainingError, Interrupted: see ``resdet.errors``; files written so far stay.
     """
+    device = str(device)
     if isinstance(model, Mapping):
         options, model = {**options, "model": model}, None
     if change and not resume:
@@ -101,7 +104,7 @@ def train(
             return train_config(chosen, device, how)
         if config is None or any(value is not None for value in (task, model, budget)):
             raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
-        given = dict(data or {})
+        given = _section(data)
         own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
         overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given}), *changes]
         described = load_config(config, overrides)
@@ -134,10 +137,17 @@ def evaluate(
     Raises:
         ConfigError, DataError: files that do not fit the config or each other, and every problem of the data.
     """
-    chosen = load_config(config, list(_overrides({**options, "data": dict(data or {})})))
+    chosen = load_config(config, list(_overrides({**options, "data": _section(data)})))
     files = [weights] if isinstance(weights, (str, Path)) else list(weights or [Path(chosen.output) / "model.safetensors"])
     folder = Path(output) if output is not None else Path(chosen.output) / "eval"
     return evaluate_files(chosen, [str(file) for file in files], folder, how or EvaluationOptions())
+
+
+def _section(data: Any) -> dict[str, Any]:
+    """The options of ``data``, which a config is beside."""
+    if data is not None and not isinstance(data, Mapping):
+        raise ConfigError(f"'data' must be a mapping beside a config, such as {{'short_side': [480]}}, got {data!r:.80}")
+    return dict(data or {})
 
 
 def _overrides(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -155,6 +165,8 @@ def _overrides(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
     raise TypeError(f"must be a number, a text, or a list or mapping of these, got {value!r:.80}")
 
 

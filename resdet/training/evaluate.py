@@ -19,7 +19,7 @@ from resdet.errors import ConfigError
 from resdet.evaluation.classification import evaluate_predictions
 from resdet.evaluation.predictions import average_predictions, normalized_shares, read_predictions
 from resdet.files import identity
-from resdet.inference.device import select_device
+from resdet.inference.device import Device, select_device
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector
 from resdet.inference.exported.program import is_exported, open_program
 from resdet.inference.exported.runtimes import check_torch_runs
@@ -64,7 +64,7 @@ class EvaluationOptions:
         runtime: what runs the files, as for ``resdet.load``.
     """
 
-    device: str = "auto"
+    device: Device = "auto"
     shares: Sequence[float] | None = None
     classifiers: Sequence[str] = ()
     precision: str = "fp32"
@@ -94,7 +94,7 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
         if not is_exported(path):
             check_torch_runs(path, options.runtime)
     weights = [str(local_file(each)) for each in weights]
-    with joined(options.device) as ranks, ranks.entered(not_in_training(folder)):
+    with joined(str(options.device)) as ranks, ranks.entered(not_in_training(folder)):
         device = select_device(options.device)
         if isinstance(config, DetectionRunConfig):
             return _evaluate_detectors(config, weights, folder, options, device, ranks)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.run import Hook
+from resdet.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,14 @@ class How:
     change: Collection[str] = ()
     accept_data: bool = False
     ranks: Ranks = ALONE
+
+    def __post_init__(self) -> None:
+        """Raise a ConfigError for what is no hook."""
+        for hook in self.hooks:
+            if not isinstance(hook, Hook):
+                name = getattr(hook, "__name__", "")
+                made = f"the class {name}: give what it makes, {name}()" if isinstance(hook, type) else repr(hook)
+                raise ConfigError(f"'hooks' must be objects of resdet.Hook's kind, got {made}")
 
 
 ANEW = How()

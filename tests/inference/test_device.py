@@ -13,7 +13,7 @@ from resdet.inference.device import select_device
 
 def test_device_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: False, device_count=lambda: 0))
-    assert select_device() == select_device("cpu") == torch.device("cpu")
+    assert select_device() == select_device("cpu") == select_device(torch.device("cpu")) == torch.device("cpu")
     with pytest.raises(ConfigError, match="device 'cuda': torch sees no CUDA devices on this machine"):
         select_device("cuda")
     monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: True, device_count=lambda: 2))

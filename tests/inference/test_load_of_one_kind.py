@@ -60,6 +60,8 @@ def test_options_reach_the_model(files: SimpleNamespace) -> None:
     assert detector.improvements.refine
     assert not tiny_detectors.same(detector.predict(PHOTO), resdet.load_detector(files.detector, device="cpu").predict(PHOTO))
     assert resdet.load_localizer([files.localizer] * 2, device="cpu", test={"vote_iou": 0.25}).vote_iou == 0.25
+    with pytest.raises(ConfigError, match="load needs the path of a model file, or a list of them, got None"):
+        resdet.load(None)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="load needs at least one model file, got none"):
         resdet.load_localizer([])
 

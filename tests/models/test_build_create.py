@@ -115,6 +115,7 @@ def test_create_an_unknown_model(name: str, message: str) -> None:
         ({"num_classes": "20"}, "'num_classes' must be a number of at least 1, got '20'"),
         ({"names": []}, r"'names' must be a list of at least one text, got \[\]"),
         ({"names": "cat"}, "'names' must be a list of at least one text, got 'cat'"),
+        ({"names": 3}, "'names' must be a list of at least one text, got 3"),
         ({"names": ["cat", 7]}, r"'names' must be a list of at least one text, got \['cat', 7\]"),
         ({"names": ["b", "a", "b", "a", "c"]}, "'names' must hold each class once, holds 'b', 'a' more often"),
     ],

@@ -17,6 +17,7 @@ import resdet
 from resdet.cli import main
 from resdet.data.formats.coco import read_coco
 from resdet.errors import ConfigError, DataError
+from resdet.training.api import _overrides
 
 MODEL = {
     "backbone": {"name": "resnet18", "width": 4},
@@ -231,11 +232,29 @@ def test_every_mistake_of_a_data_set_is_told_at_once(run_file: Path, tmp_path: P
     assert not (tmp_path / "run").exists()
 
 
+def test_numbers_of_numpy_are_options() -> None:
+    assert list(_overrides({"run": {"seed": np.int64(3)}, "lr": np.float32(0.5), "milestones": np.arange(2)})) == [
+        "run.seed=3",
+        "lr=0.5",
+        "milestones=[0, 1]",
+    ]
+
+
 def test_options_that_are_none(run_file: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown option 'optimizer.learning_rate'"):
         resdet.train(run_file, optimizer={"learning_rate": 1})
     with pytest.raises(ConfigError, match=r"option 'optimizer.lr': must be a number, a text, .* got <object"):
         resdet.train(run_file, optimizer={"lr": object()})
+    with pytest.raises(ConfigError, match=r"'data' must be a mapping beside a config, such as .*, got 5"):
+        resdet.train(run_file, data=5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"'data' must be a mapping beside a config, such as .*, got 'photos'"):
+        resdet.evaluate(run_file, data="photos")  # type: ignore[arg-type]
+    with pytest.raises(
+        ConfigError, match=r"'hooks' must be objects of resdet\.Hook's kind, got the class Hook: give .*, Hook\(\)"
+    ):
+        resdet.train(run_file, hooks=[resdet.Hook])  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match=r"'hooks' must be objects .*, got 3"):
+        resdet.train(run_file, hooks=[3])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="'val' is a data set of one's own, 'train' must be one, too"):
         resdet.train(run_file, data={"val": Colours()})
     with pytest.raises(ConfigError, match="Unnamed: must have 'classes'"):

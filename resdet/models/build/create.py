@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from resdet.config.localization import LocalizerConfig
@@ -97,7 +97,8 @@ def _class_names(num_classes: int | None, names: Sequence[str] | None) -> list[s
         if not isinstance(num_classes, int) or num_classes < 1:
             raise ConfigError(f"'num_classes' must be a number of at least 1, got {num_classes!r}")
         return [str(label) for label in range(num_classes)]
-    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+    several = isinstance(names, Collection) and not isinstance(names, str)
+    if not several or not names or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"'names' must be a list of at least one text, got {names!r}")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
