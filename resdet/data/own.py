@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.dataset import DetectionDataset
+from resdet.data.formats.annotations import BoxWarning, in_first_pixel
+from resdet.data.formats.readings import ROUNDED
 from resdet.errors import DataError
 from resdet.structures import Target
 from resdet.structures.pictures import to_image
@@ -60,7 +63,8 @@ def own_detection_dataset(items: IndexedDataset, names: Sequence[str]) -> OwnDet
         names: K class names, in label order.
 
     Raises:
-        DataError: with every item that is not an image, and every box and label out of range.
+        DataError: with every item that is not an image, and every box and label out of range. A ``BoxWarning`` tells of boxes
+            that reach out of their images, which are clipped, and of those that look like fractions.
     """
     source, problems = type(items).__name__, []
     sizes, rows, labels, counts = [], [], [], []
@@ -79,7 +83,7 @@ def own_detection_dataset(items: IndexedDataset, names: Sequence[str]) -> OwnDet
     corners = np.concatenate([np.zeros((0, 4)), *rows])
     boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
     number, none = len(boxes), np.zeros(len(boxes), bool)
-    return OwnDetectionDataset(
+    dataset = OwnDetectionDataset(
         names=tuple(names),
         category_ids=tuple(range(1, len(names) + 1)),
         source=source,
@@ -97,6 +101,22 @@ def own_detection_dataset(items: IndexedDataset, names: Sequence[str]) -> OwnDet
         annotation_ids=np.arange(1, number + 1),
         items=items,
     )
+    _warn(dataset)
+    return dataset
+
+
+def _warn(dataset: OwnDetectionDataset) -> None:
+    """Tell of boxes that are probably not meant."""
+    if in_first_pixel(dataset.boxes, dataset.sizes):
+        doubt = "every box lies within the first pixel; boxes are x1, y1, x2, y2 in pixels, are these fractions of the image?"
+        warnings.warn(f"{dataset.source}: {doubt}", BoxWarning, stacklevel=3)
+    owners = np.repeat(np.arange(len(dataset.sizes)), np.diff(dataset.offsets))
+    begins, ends = dataset.boxes[:, :2], dataset.boxes[:, :2] + dataset.boxes[:, 2:]
+    overshoot = np.concatenate([-begins, ends - dataset.sizes[owners, ::-1]], 1).max(1)
+    if count := int((overshoot >= ROUNDED).sum()):
+        worst = int(overshoot.argmax())
+        reach = f"reach out of their images and were clipped, by {overshoot[worst]:.3g} pixels at most"
+        warnings.warn(f"{dataset.source}: {count} boxes {reach}: {dataset.path(owners[worst])}", BoxWarning, stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -174,6 +194,12 @@ def _checked(item: Any, classes: int) -> tuple[tuple[int, int], NDArray[np.float
         problems.append(f"must have as many labels as boxes, got {len(classified)} and {len(boxes)}")
     broken = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
     problems += [f"box {row}: must be x1 < x2, y1 < y2, got {boxes[row].tolist()}" for row in np.flatnonzero(broken)]
+    size = np.array([picture.width, picture.height])
+    away = ~broken & ((boxes[:, 2:] <= 0) | (boxes[:, :2] >= size)).any(1)
+    problems += [
+        f"box {row}: lies outside its image of {size[0]} x {size[1]} pixels, got {boxes[row].tolist()}"
+        for row in np.flatnonzero(away)
+    ]
     outside = (classified < 0) | (classified >= classes)
     problems += [f"label {row}: must be 0 … {classes - 1}, got {classified[row]}" for row in np.flatnonzero(outside)]
     if problems:

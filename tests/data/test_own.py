@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from resdet.data.formats.annotations import BoxWarning
 from resdet.data.own import own_classification_dataset, own_detection_dataset
 from resdet.errors import DataError
 
@@ -30,6 +32,8 @@ def _item(boxes: Any, labels: Any, picture: Any = PICTURE) -> tuple[Any, dict[st
         (_item([[0, 0, 5, 5]], ["cat"]), r"labels must be numbers, got \['cat'\]"),
         (_item(None, [0]), "boxes must be numbers, got None"),
         (_item([[0, 0, 5, 5]], [0], "a.png"), "must be the picture itself.*'a.png'"),
+        (_item([[20, 0, 25, 5]], [0]), r"box 0: lies outside its image of 20 x 10 pixels, got \[20\.0, 0\.0, 25\.0, 5\.0\]"),
+        (_item([[0, 0, 5, 5], [1, -4, 5, 0]], [0, 0]), "box 1: lies outside its image of 20 x 10 pixels"),
         (_item([[0, 0, 5, 5]], [0], np.ones((4, 4, 3))), r"got float64 \(4, 4, 3\)"),
     ],
 )
@@ -37,6 +41,27 @@ def test_what_is_wrong_with_an_item_is_told(item: Any, problem: str) -> None:
     good = _item([[0, 0, 5, 5]], [0])
     with pytest.raises(DataError, match=rf"^list\[1\]: .*{problem}"):
         own_detection_dataset([good, item], ["cat"])
+
+
+def test_boxes_that_are_probably_not_meant_are_told() -> None:
+    with pytest.warns(BoxWarning, match="list: every box lies within the first pixel; .* are these fractions of the image"):
+        own_detection_dataset([_item([[0.1, 0.2, 0.5, 0.6]], [0])] * 3, ["cat"])
+    items = [
+        _item([], []),
+        _item([[0, 0, 5, 5], [-1, 0, 22, 9]], [0, 0]),
+        _item([[0, 4, 8, 13]], [0]),
+        _item([[0, 4, 8, 10.01]], [0]),
+    ]
+    with pytest.warns(
+        BoxWarning, match=r"list: 2 boxes reach out of their images and were clipped, by 3 pixels at most: list\[2\]"
+    ):
+        dataset = own_detection_dataset(items, ["cat"])
+    assert dataset.load(1)[1].boxes.tolist() == [[0, 0, 5, 5], [0, 0, 20, 9]]
+    assert dataset.load(2)[1].boxes.tolist() == [[0, 4, 8, 10]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        own_detection_dataset([_item([], [])] * 2, ["cat"])
+        own_detection_dataset([_item([[0, 0, 20, 10]], [0])] * 2, ["cat"])
 
 
 def test_tensors_with_a_gradient_and_pictures_without_objects() -> None:
