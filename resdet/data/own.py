@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.utils.data import ConcatDataset, Subset
 
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import BoxWarning, in_first_pixel
 from resdet.data.formats.readings import ROUNDED
-from resdet.errors import DataError
+from resdet.errors import ConfigError, DataError
 from resdet.structures import Target
 from resdet.structures.pictures import to_image
 
@@ -28,6 +29,29 @@ class IndexedDataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Any: ...
+
+
+def is_own(value: Any) -> bool:
+    """Whether an option is a data set, and not the name or the options of one."""
+    return hasattr(value, "__getitem__") and hasattr(value, "__len__") and not isinstance(value, (str, list, tuple, Mapping))
+
+
+def class_names(items: Any) -> tuple[str, ...]:
+    """The attribute ``classes`` of a data set, as in torchvision, or of those that a part or a row of data sets is made of.
+
+    Raises:
+        ConfigError: none has it, or those of a row differ.
+    """
+    whole = items
+    while not hasattr(whole, "classes") and isinstance(whole, (Subset, ConcatDataset)):
+        parts = whole.datasets if isinstance(whole, ConcatDataset) else [whole.dataset]
+        if len(different := {class_names(part) for part in parts}) > 1:
+            raise ConfigError(f"{type(items).__name__}: its data sets must have the same 'classes', have {sorted(different)}")
+        whole = parts[0]
+    found = tuple(map(str, getattr(whole, "classes", None) or ()))
+    if not found:
+        raise ConfigError(f"{type(items).__name__}: must have 'classes', the class names in label order")
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resdet.config import load_config
-from resdet.data.own import IndexedDataset
+from resdet.data.own import IndexedDataset, is_own
 from resdet.distributed.join import joined
 from resdet.engine.run import Hook, Run
 from resdet.engine.run_folder import set_aside
@@ -105,7 +105,7 @@ def train(
         if config is None or any(value is not None for value in (task, model, budget)):
             raise ConfigError("train: give a config, or 'data' as a path, with which alone 'task', 'model' and 'budget' go")
         given = _section(data)
-        own = {part: given.pop(part) for part in ("train", "val") if _is_dataset(given.get(part))}
+        own = {part: given.pop(part) for part in ("train", "val") if is_own(given.get(part))}
         overrides = [*(_without_files(config, own) if own else ()), *_overrides({**options, "data": given}), *changes]
         described = load_config(config, overrides)
         if output is not None:
@@ -129,7 +129,7 @@ def evaluate(
     Args:
         config: a run file, or the name of a shipped one; a finished run has ``config.yaml`` in its folder.
         weights: model files; None: ``model.safetensors`` in the config's output folder.
-        data: options of the section ``data``.
+        data: options of the section ``data``, where ``"val"`` may also be a ``torch.utils.data.Dataset``, as for ``train``.
         output: the folder for metrics, detections and pictures; None: ``eval`` in the config's output folder.
         how: the device, the precision and so on.
         options: other sections and options, as for ``train``.
@@ -137,10 +137,12 @@ def evaluate(
     Raises:
         ConfigError, DataError: files that do not fit the config or each other, and every problem of the data.
     """
-    chosen = load_config(config, list(_overrides({**options, "data": _section(data)})))
+    given = _section(data)
+    own = given.pop("val") if is_own(given.get("val")) else None
+    chosen = load_config(config, list(_overrides({**options, "data": given})))
     files = [weights] if isinstance(weights, (str, Path)) else list(weights or [Path(chosen.output) / "model.safetensors"])
     folder = Path(output) if output is not None else Path(chosen.output) / "eval"
-    return evaluate_files(chosen, [str(file) for file in files], folder, how or EvaluationOptions())
+    return evaluate_files(chosen, [str(file) for file in files], folder, how or EvaluationOptions(), own)
 
 
 def _section(data: Any) -> dict[str, Any]:
@@ -168,10 +170,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"must be a number, a text, or a list or mapping of these, got {value!r:.80}")
-
-
-def _is_dataset(value: Any) -> bool:
-    return hasattr(value, "__getitem__") and hasattr(value, "__len__") and not isinstance(value, (str, list, tuple, Mapping))
 
 
 def _without_files(config: str | Path, own: Mapping[str, IndexedDataset]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import torch
 
 from resdet.config import config_to_dict
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.data.own import IndexedDataset, class_names, own_classification_dataset, own_detection_dataset
 from resdet.distributed.join import joined
 from resdet.distributed.ranks import Ranks
 from resdet.engine.run_lock import not_in_training
@@ -73,7 +74,9 @@ class EvaluationOptions:
     runtime: str = "auto"
 
 
-def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, options: EvaluationOptions) -> Results:
+def evaluate_files(
+    config: RunFile, weights: Sequence[str], folder: Path, options: EvaluationOptions, own: IndexedDataset | None = None
+) -> Results:
     """Evaluate model files on the validation set of a config, several together as an ensemble.
 
     Args:
@@ -82,6 +85,7 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
             network.
         folder: the folder for the results, created when missing.
         options: the options of the evaluation.
+        own: a data set of detection or classification that replaces the config's validation files.
 
     In a process that torchrun started, all of its processes evaluate together, and the first one writes.
 
@@ -97,9 +101,11 @@ def evaluate_files(config: RunFile, weights: Sequence[str], folder: Path, option
     with joined(str(options.device)) as ranks, ranks.entered(not_in_training(folder)):
         device = select_device(options.device)
         if isinstance(config, DetectionRunConfig):
-            return _evaluate_detectors(config, weights, folder, options, device, ranks)
+            return _evaluate_detectors(config, weights, folder, options, device, ranks, own)
         if isinstance(config, ClassificationRunConfig):
-            return _evaluate_classifiers(config, weights, folder, options, device, ranks)
+            return _evaluate_classifiers(config, weights, folder, options, device, ranks, own)
+        if own is not None:
+            raise ConfigError("localizers are evaluated on files, not on data sets of one's own")
         if any(map(is_exported, weights)):
             localizer = load_localizer(weights, device=options.device, runtime=options.runtime)
         else:
@@ -130,13 +136,16 @@ def _evaluate_detectors(
     options: EvaluationOptions,
     device: torch.device,
     ranks: Ranks,
+    own: IndexedDataset | None,
 ) -> Results:
     """Evaluate detectors; the network of each file comes from its own card."""
     if any(map(is_exported, weights)):
         models: Sequence[FasterRCNN | ExportedDetector] = [_exported_detector(config, weights, options)]
     else:
         models = _torch_detectors(config, weights, options, device, ranks)
-    evaluation = DetectorEvaluation(config.data, models[0].names, config.model.test, options.backend, ranks=ranks)
+    names = models[0].names
+    dataset = None if own is None else own_detection_dataset(own, _same_names(own, names))
+    evaluation = DetectorEvaluation(config.data, names, config.model.test, options.backend, dataset, ranks)
     metrics = evaluation.run_ensemble(models, options.shares)
     metrics["meta"]["precision"] = options.precision
     if len(models) > 1:
@@ -189,13 +198,16 @@ def _evaluate_classifiers(
     options: EvaluationOptions,
     device: torch.device,
     ranks: Ranks,
+    own: IndexedDataset | None,
 ) -> Results:
     """Evaluate classifiers; the network of a model file comes from its own card."""
     known = [path for path in weights if is_exported(path) or is_model_file(path)]
-    own = {path: _load_classifier(path, config, len(weights), options.runtime) for path in known}
-    evaluation = ClassifierEvaluation(config.data, config.test, _common_names(own), ranks=ranks)
+    read = {path: _load_classifier(path, config, len(weights), options.runtime) for path in known}
+    names = _common_names(read)
+    dataset = None if own is None else own_classification_dataset(own, _same_names(own, names))
+    evaluation = ClassifierEvaluation(config.data, config.test, names, dataset, ranks)
     models = [
-        (own[path] if path in own else load_foreign_classifier(path, config.model, evaluation.names)).to(device)
+        (read[path] if path in read else load_foreign_classifier(path, config.model, evaluation.names)).to(device)
         for path in weights
     ]
     metrics = evaluation.run_ensemble(models, options.shares or [1.0] * len(models))
@@ -225,3 +237,12 @@ def _exported_classifier(path: str, config: ClassificationRunConfig, runtime: st
 def _common_names(models: Mapping[str, Classifier | ExportedClassifier]) -> tuple[str, ...] | None:
     """The class names that all ``models`` have; None when there is no model."""
     return common_names({path: model.names for path, model in models.items()}) if models else None
+
+
+def _same_names(own: IndexedDataset, names: Sequence[str] | None) -> Sequence[str]:
+    """The class names of a data set of one's own; a ConfigError when they are not the models' ``names``, in their order."""
+    found = class_names(own)
+    if names is not None and found != tuple(names):
+        wanted, given = list(names), list(found)
+        raise ConfigError(f"{type(own).__name__}: its classes must be the model's, in their order: {wanted}, got {given}")
+    return found

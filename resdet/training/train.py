@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
-from resdet.data.own import IndexedDataset, own_classification_dataset, own_detection_dataset
+from resdet.data.own import IndexedDataset, class_names, own_classification_dataset, own_detection_dataset
 from resdet.distributed.join import joined
 from resdet.distributed.ranks import ALONE, Ranks
 from resdet.engine.run import Hook, Run
@@ -107,19 +107,11 @@ def build_task(
     given = own or {}
     if isinstance(config, DetectionRunConfig):
         names = config.data.names
-        detected = {part: own_detection_dataset(items, _names(items, names)) for part, items in given.items()}
+        detected = {part: own_detection_dataset(items, names or class_names(items)) for part, items in given.items()}
         return detection_task(config, device, **detected, ranks=ranks)
     if isinstance(config, ClassificationRunConfig):
-        classified = {part: own_classification_dataset(items, _names(items)) for part, items in given.items()}
+        classified = {part: own_classification_dataset(items, class_names(items)) for part, items in given.items()}
         return classification_task(config, device, **classified, ranks=ranks)
     if own:
         raise ConfigError("localizers are trained on files, not on data sets of one's own")
     return localization_task(config, device, resume=resume, ranks=ranks)
-
-
-def _names(items: IndexedDataset, names: Sequence[str] = ()) -> Sequence[str]:
-    """The class names of a data set: the given ones, or else its attribute ``classes``, as in torchvision."""
-    found = names or getattr(items, "classes", ())
-    if not found:
-        raise ConfigError(f"{type(items).__name__}: must have 'classes', the class names in label order")
-    return [str(name) for name in found]

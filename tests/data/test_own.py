@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import ConcatDataset, Subset
 
 from resdet.data.formats.annotations import BoxWarning
-from resdet.data.own import own_classification_dataset, own_detection_dataset
-from resdet.errors import DataError
+from resdet.data.own import class_names, own_classification_dataset, own_detection_dataset
+from resdet.errors import ConfigError, DataError
 
 PICTURE = Image.new("RGB", (20, 10), (9, 9, 9))
 
@@ -62,6 +63,27 @@ def test_boxes_that_are_probably_not_meant_are_told() -> None:
         warnings.simplefilter("error")
         own_detection_dataset([_item([], [])] * 2, ["cat"])
         own_detection_dataset([_item([[0, 0, 20, 10]], [0])] * 2, ["cat"])
+
+
+class Named:
+    def __init__(self, *classes: str) -> None:
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return 2
+
+
+def test_the_class_names_of_parts_and_rows_of_data_sets() -> None:
+    cats = Named("cat", "dog")
+    assert class_names(cats) == class_names(Subset(cats, [1])) == ("cat", "dog")  # type: ignore[arg-type]
+    assert class_names(Subset(ConcatDataset([Subset(cats, [0]), cats]), [0])) == ("cat", "dog")  # type: ignore[arg-type,list-item]
+    with pytest.raises(
+        ConfigError, match=r"ConcatDataset: its data sets must have the same 'classes', have \[\('cat', 'dog'\), \('dog',"
+    ):
+        class_names(ConcatDataset([cats, Named("dog", "cat")]))  # type: ignore[list-item]
+    for without in ([], Named(), ConcatDataset([[(1, 2)]])):  # type: ignore[list-item]
+        with pytest.raises(ConfigError, match="must have 'classes', the class names in label order"):
+            class_names(without)
 
 
 def test_tensors_with_a_gradient_and_pictures_without_objects() -> None:

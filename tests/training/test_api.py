@@ -171,6 +171,10 @@ def test_evaluation_from_python_is_the_command(files: dict[str, Any], run_file: 
     assert main([*command, *flags]) == 0
     assert found.metrics == json.loads((tmp_path / "command" / "metrics.json").read_text())
     assert tmp_path / "python" / "metrics.json" in found.files
+    own = resdet.evaluate(run.folder / "config.yaml", data={"val": Pictures(files)}, output=tmp_path / "own")
+    assert own.metrics["bbox"] == found.metrics["bbox"]
+    joined = torch.utils.data.ConcatDataset([Pictures(files), Pictures(files)])
+    assert len(resdet.evaluate(run.folder / "config.yaml", data={"val": joined}, output=tmp_path / "own").metrics["bbox"]) > 10
 
 
 class Colours(torch.utils.data.Dataset[tuple[Any, int]]):
@@ -202,6 +206,17 @@ def test_a_classifier_of_a_data_set_of_ones_own(tmp_path: Path) -> None:
     )
     assert run.metrics["top1_error"] == 0
     assert run.model.names == ("dark", "bright")
+    part = torch.utils.data.Subset(Colours(), [0, 3, 5])
+    found = resdet.evaluate(
+        tmp_path / "cls.yaml", run.folder / "model.safetensors", data={"val": part}, output=tmp_path / "part"
+    )
+    assert (found.metrics["top1_error"], found.metrics["per_class"]["bright"]["images"]) == (0, 2)
+    other = Colours()
+    other.classes = ("bright", "dark")
+    with pytest.raises(
+        ConfigError, match=r"Colours: its classes must be the model's, .*: \['dark', 'bright'\], got \['bright', 'dark'\]"
+    ):
+        resdet.evaluate(tmp_path / "cls.yaml", run.folder / "model.safetensors", data={"val": other}, output=tmp_path / "part")
 
 
 class Broken(Colours):
