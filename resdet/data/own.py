@@ -199,7 +199,7 @@ def own_classification_dataset(items: IndexedDataset, names: Sequence[str]) -> O
 def _checked(item: Any, classes: int) -> tuple[tuple[int, int], NDArray[np.float64], NDArray[np.int64]]:
     """The size (height, width), boxes float64 (N, 4) and labels int64 (N,) of one pair."""
     if not (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[1], dict)):
-        raise DataError(f'must be a pair (image, {{"boxes", "labels"}}), got {type(item).__name__}')
+        raise DataError(f'must be a pair (image, {{"boxes", "labels"}}), got {_kinds(item)}')
     image, target = item
     missing = [key for key in ("boxes", "labels") if key not in target]
     if missing:
@@ -234,8 +234,15 @@ def _checked(item: Any, classes: int) -> tuple[tuple[int, int], NDArray[np.float
 def _pair(items: IndexedDataset, index: int) -> tuple[Any, Any]:
     item = items[index]
     if not (isinstance(item, (tuple, list)) and len(item) == 2):
-        raise DataError(f"{type(items).__name__}[{index}]: must be a pair (image, label), got {type(item).__name__}")
+        raise DataError(f"{type(items).__name__}[{index}]: must be a pair (image, label), got {_kinds(item)}")
     return item[0], item[1]
+
+
+def _kinds(item: Any) -> str:
+    """What an item is, and of a tuple or a list also what is in it."""
+    if isinstance(item, (tuple, list)):
+        return f"({', '.join(type(part).__name__ for part in item[:5])}{', …' * (len(item) > 5)})"
+    return type(item).__name__
 
 
 def _label(label: Any, where: str) -> int:

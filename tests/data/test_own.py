@@ -33,6 +33,7 @@ def _item(boxes: Any, labels: Any, picture: Any = PICTURE) -> tuple[Any, dict[st
         (_item([[0, 0, 5, 5]], ["cat"]), r"labels must be numbers, got \['cat'\]"),
         (_item(None, [0]), "boxes must be numbers, got None"),
         (_item([[0, 0, 5, 5]], [0], "a.png"), "must be the picture itself.*'a.png'"),
+        ((PICTURE, [{"bbox": [0, 0, 5, 5]}]), r'must be a pair \(image, \{"boxes", "labels"\}\), got \(Image, list\)'),
         (_item([[20, 0, 25, 5]], [0]), r"box 0: lies outside its image of 20 x 10 pixels, got \[20\.0, 0\.0, 25\.0, 5\.0\]"),
         (_item([[0, 0, 5, 5], [1, -4, 5, 0]], [0, 0]), "box 1: lies outside its image of 20 x 10 pixels"),
         (_item([[0, 0, 5, 5]], [0], np.ones((4, 4, 3))), r"got float64 \(4, 4, 3\)"),
@@ -108,6 +109,7 @@ def test_pictures_are_converted_as_those_of_files() -> None:
         ((PICTURE, 0.7), r"label must be a whole number, got 0\.7"),
         ((PICTURE, "cat"), "label must be a whole number, got 'cat'"),
         (PICTURE, r"must be a pair \(image, label\), got Image"),
+        ((PICTURE, 0, 0), r"must be a pair \(image, label\), got \(Image, int, int\)"),
     ],
 )
 def test_labels_of_a_classifier_are_whole_numbers(item: Any, problem: str) -> None:
