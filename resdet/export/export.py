@@ -92,7 +92,9 @@ def export_file(
             raise DataError([problem.replace(str(written), str(destination)) for problem in error.problems]) from error
         if trial.problems and precision == "fp32":
             raise ResdetError([f"{destination}: not written, it differs from {source}", *_some(trial.problems)])
-        # the weights first, then what names them
+        # the weights first, then what names them; a graph of before must not be read with these weights in between
+        if destination.suffix == ".xml":
+            destination.unlink(missing_ok=True)
         suffixes = (".bin", ".xml") if destination.suffix == ".xml" else (destination.suffix,)
         size = sum(written.with_suffix(suffix).stat().st_size for suffix in suffixes)
         for suffix in suffixes:
@@ -124,8 +126,8 @@ def _check(destination: Path, precision: str, images: Sequence[str | Path], *, r
     problems = []
     if destination.suffix not in (*OF_SUFFIX, _TORCH):
         problems.append(f"{destination}: must end in {', '.join(OF_SUFFIX)} or {_TORCH}")
-    if destination.is_dir():
-        problems.append(f"{destination}: is a folder")
+    files = (destination, destination.with_suffix(".bin")) if destination.suffix == ".xml" else (destination,)
+    problems += [f"{path}: is a folder" for path in files if path.is_dir()]
     if destination.suffix == _TORCH and (precision != "fp32" or resize):
         problems.append(f"{destination}: a {_TORCH} file is fp32 and takes resized pictures; .onnx and .xml have the rest")
     if destination.suffix != _TORCH and compiled:

@@ -40,7 +40,7 @@ def weights_facts(file: WeightsFile) -> dict[str, object]:
     facts |= {
         **({"of the file": "; ".join(file.notes)} if file.notes else {}),
         "looks like": describe_keys(file.state),
-        "classes": len(file.state["fc.bias"]) if "fc.bias" in file.state else "no classifier",
+        "classes": file.state["fc.bias"].numel() if "fc.bias" in file.state else "no classifier",
         "input": "unknown, no BN statistics" if scale is None else f"standard deviation about {scale:.3g}, by conv1's BN",
     }
     try:

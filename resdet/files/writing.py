@@ -124,7 +124,11 @@ def unfinished_folder(wanted: Path) -> Iterator[Path]:
     """
     wanted.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(wanted.parent)
-    with tempfile.TemporaryDirectory(_UNFINISHED, _hidden(wanted), wanted.parent, ignore_cleanup_errors=True) as folder:
+    try:
+        made = tempfile.TemporaryDirectory(_UNFINISHED, _hidden(wanted), wanted.parent, ignore_cleanup_errors=True)
+    except OSError as error:  # it names what was wanted, and not the temporary folder
+        raise OSError(error.errno, error.strerror, str(wanted)) from error
+    with made as folder:
         yield Path(folder)
 
 

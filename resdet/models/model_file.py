@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from resdet.errors import ConfigError, DataError
 from resdet.files import atomic_write, parse_json, regular
 from resdet.models.intact import checksums, damage, text_checksum, unusable
+from resdet.models.wrong_files import no_weights
 from resdet.wording import reason_of
 
 FORMAT = 1
@@ -137,6 +138,8 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
     # a shape that torch cannot have: more than 63 bits in a number, for one
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
+        if problem := no_weights(path):
+            raise DataError(f"{path}: {problem}") from error
         hint = "" if path.suffix == ".safetensors" else "; `resdet convert` makes one of other toolkits' weights"
         raise DataError(f"{path}: not a safetensors model file: {reason}{hint}") from error
     if "resdet" not in metadata:

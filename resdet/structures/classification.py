@@ -8,7 +8,7 @@ from typing import NamedTuple, overload
 
 from PIL import Image
 
-from resdet.structures.showing import as_html, as_text, known_picture, named, png_bytes
+from resdet.structures.showing import ROWS, as_html, as_text, known_picture, named, png_bytes, rest
 
 
 class ClassScore(NamedTuple):
@@ -59,16 +59,17 @@ class Classification(Sequence[ClassScore]):
         return named(self.path, self.image_id)
 
     def _cells(self) -> list[list[str]]:
-        return [[name, f"{score:.3f}"] for name, score in self]
+        return [[name, f"{score:.3f}"] for name, score in self[:ROWS]]
 
     def __repr__(self) -> str:
-        return f"Classification({self._title()}: {', '.join(f'{name} {score:.3f}' for name, score in self)})"
+        parts = [f"{name} {score}" for name, score in self._cells()] + rest(len(self))
+        return f"Classification({self._title()}: {', '.join(parts)})"
 
     def __str__(self) -> str:
-        return as_text(self._title(), self._cells())
+        return as_text(self._title(), self._cells(), len(self))
 
     def _repr_html_(self) -> str:
-        return as_html(self._title(), ["name", "score"], self._cells(), self._repr_png_())
+        return as_html(self._title(), ["name", "score"], self._cells(), len(self), self._repr_png_())
 
     def _repr_png_(self) -> bytes | None:
         picture = known_picture(self.image, self.path)

@@ -22,11 +22,14 @@ from resdet.ops.precision import in_float64
 from resdet.structures.choosing import chosen_rows, one_or_more, same_fields, share_problems
 from resdet.structures.drawing import class_color, draw_boxes
 from resdet.structures.pictures import ImageInput, to_image
-from resdet.structures.showing import as_html, as_text, known_picture, named, png_bytes
+from resdet.structures.showing import ROWS, as_html, as_text, known_picture, named, png_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
     import supervision
+
+
+_DRAWN = 1000  # objects of a picture in a notebook, the best; more cover it
 
 
 class Detection(NamedTuple):
@@ -259,8 +262,10 @@ class Detections:
     def summary(self) -> str:
         """The number of objects of each class, classes by best score: ``"2 person, 1 dog"``, or ``"nothing"``."""
         counts: dict[str, int] = {}
-        for found in self:
-            counts[found.name] = counts.get(found.name, 0) + 1
+        labels, first, times = np.unique(self.labels.cpu().numpy(), return_index=True, return_counts=True)
+        for row in first.argsort():
+            name = self._name(int(labels[row]))
+            counts[name] = counts.get(name, 0) + int(times[row])
         return ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
 
     def _title(self) -> str:
@@ -268,17 +273,17 @@ class Detections:
         return f"{named(self.path, self.image_id)}, {width} x {height} pixels: {self.summary()}"
 
     def _cells(self) -> list[list[str]]:
-        return [[found.name, f"{found.score:.3f}", *(f"{corner:.1f}" for corner in found.box)] for found in self]
+        return [[found.name, f"{found.score:.3f}", *(f"{corner:.1f}" for corner in found.box)] for found in self[:ROWS]]
 
     def __repr__(self) -> str:
         return f"Detections({self._title()})"
 
     def __str__(self) -> str:
-        return as_text(self._title(), self._cells())
+        return as_text(self._title(), self._cells(), len(self))
 
     def _repr_html_(self) -> str:
-        return as_html(self._title(), ["name", "score", "x1", "y1", "x2", "y2"], self._cells(), self._repr_png_())
+        return as_html(self._title(), ["name", "score", "x1", "y1", "x2", "y2"], self._cells(), len(self), self._repr_png_())
 
     def _repr_png_(self) -> bytes | None:
         picture = known_picture(self.image, self.path)
-        return None if picture is None else png_bytes(self.draw(picture))
+        return None if picture is None else png_bytes(self[:_DRAWN].draw(picture))

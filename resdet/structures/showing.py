@@ -14,7 +14,7 @@ from PIL import Image
 from resdet.errors import DataError
 from resdet.images import read_image
 
-_ROWS = 20  # rows shown
+ROWS = 20  # rows shown
 _SIDE = 800  # longest side of a picture in a notebook, pixels
 
 
@@ -31,25 +31,25 @@ def named(path: str, image_id: int | str) -> str:
     return name if frame is None else f"{name}, frame {frame}"
 
 
-def as_text(title: str, rows: Sequence[Sequence[str]]) -> str:
-    """A title and below it the first rows, each cell as wide as its column."""
-    shown = rows[:_ROWS]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
-    return "\n".join([title, *(f"  {line}" for line in [*lines, *_rest(rows)])])
+def as_text(title: str, rows: Sequence[Sequence[str]], count: int) -> str:
+    """A title and below it the first rows of ``count``, each cell as wide as its column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([title, *(f"  {line}" for line in [*lines, *rest(count)])])
 
 
-def as_html(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], png: bytes | None) -> str:
-    """A title, a picture if there is one, and a table of the first rows; all text is escaped."""
+def as_html(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], count: int, png: bytes | None) -> str:
+    """A title, a picture if there is one, and a table of the first rows of ``count``; all text is escaped."""
     picture = f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">' if png else ""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[:_ROWS])
-    rest = "".join(f"<p>{escape(line)}</p>" for line in _rest(rows))
-    return f"<p>{escape(title)}</p>{picture}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    below = "".join(f"<p>{escape(line)}</p>" for line in rest(count))
+    return f"<p>{escape(title)}</p>{picture}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
-def _rest(rows: Sequence[object]) -> list[str]:
-    return [f"… and {len(rows) - _ROWS} more"] if len(rows) > _ROWS else []
+def rest(count: int) -> list[str]:
+    """What is said of those rows of ``count`` that are not shown."""
+    return [f"… and {count - ROWS} more"] if count > ROWS else []
 
 
 def known_picture(image: Image.Image | None, path: str) -> Image.Image | None:

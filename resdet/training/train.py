@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from resdet.config.check import RunFile
     from resdet.engine.task import Task
+
+
+_log = logging.getLogger(__name__)
 
 
 def train_config(
@@ -80,6 +84,8 @@ def _begun(config: RunFile, *, resume: bool) -> RunFile:
     """The config with what the run in its folder has decided; of a new run, its weights are looked for."""
     if resume and holds_run(config.output):
         return as_recorded(config)
+    if resume:  # no mistake where a job is always begun with it, but one where the folder is another than was meant
+        _log.info("%s holds no run to resume: training begins from the start", config.output)
     check_pretrained(config)
     return config
 

@@ -189,6 +189,37 @@ def test_files_that_are_none_and_other_suffixes(models: Path, tmp_path: Path) ->
         export_file(models / "detector.safetensors", tmp_path / "a.onnx", images=[tmp_path / "empty"])
 
 
+def test_a_folder_in_the_place_of_the_weights_is_told_first(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").mkdir()
+    with pytest.raises(ConfigError, match=r"a\.bin: is a folder"):
+        export_file(models / "classifier.safetensors", tmp_path / "a.xml")
+
+
+@without_openvino
+def test_an_end_between_two_files_leaves_no_graph_beside_another_s_weights(
+    models: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_file(models / "classifier.safetensors", tmp_path / "a.xml", images=[photos])
+    moved = []
+
+    def ends_after_the_first(source: Path, target: Path) -> None:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(target)
+        source.replace(target)
+
+    monkeypatch.setattr("resdet.system.replace", ends_after_the_first)
+    with pytest.raises(KeyboardInterrupt):
+        export_file(models / "classifier.safetensors", tmp_path / "a.xml", images=[photos])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")
+def test_a_place_that_cannot_be_written_is_told_by_the_name_that_was_wanted(models: Path) -> None:
+    with pytest.raises(OSError, match=r"'/proc/a\.onnx'$"):
+        export_file(models / "classifier.safetensors", "/proc/a.onnx")
+
+
 def test_photos_are_those_of_a_folder_and_of_folders_in_it(tmp_path: Path) -> None:
     (tmp_path / "photos" / "more").mkdir(parents=True)
     for number, name in enumerate(("b.png", "more/a.png", ".hidden.png"), 5):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -71,6 +72,27 @@ def test_long_tables_are_cut() -> None:
     assert page.count("<tr>") == 21
     assert "… and 5 more" in page
     assert "more" not in detections(20)._repr_html_()
+
+
+def test_any_number_of_objects_is_shown_at_once() -> None:
+    many = detections(200_000, image=Image.new("RGB", (80, 50)))
+    started = time.process_time()
+    assert repr(many) == "Detections(image 0, 80 x 50 pixels: 100000 cat, 100000 dog)"
+    assert str(many).endswith("… and 199980 more")
+    assert many._repr_html_().endswith("<p>… and 199980 more</p>")
+    assert time.process_time() - started < 10  # 0.7 s; with a caption each it ended in hours
+
+
+def test_many_classes_are_shown_in_a_line() -> None:
+    names = tuple(f"c{label}" for label in range(1000))
+    found = Classification(tuple(range(1000)), (0.001,) * 1000, names, path="a.jpg", image_id="a.jpg")
+    assert repr(found).endswith("c18 0.001, c19 0.001, … and 980 more)")
+    assert str(found).splitlines()[-1] == "  … and 980 more"
+
+
+def test_classes_are_counted_in_the_order_of_their_best() -> None:
+    found = Detections(torch.zeros(5, 4), torch.ones(5), torch.tensor([2, 0, 2, 1, 0]), (9, 9), ("a", "b", "a"))
+    assert found.summary() == "4 a, 1 b"
 
 
 def test_names_and_files_are_text_in_a_page() -> None:

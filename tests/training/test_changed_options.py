@@ -40,7 +40,9 @@ def test_a_run_goes_on_from_the_command_and_from_python(
 ) -> None:
     folder = tmp_path / "run"
     command = ["train-det", "--config", str(run_file), "--device", "cpu"]
-    assert main(command) == 0
+    assert main([*command, "--resume"]) == 0
+    told = f"{folder} holds no run to resume: training begins from the start"
+    assert caplog.messages.count(told) == 1
     evaluated = [line for line in lines(folder) if "eval" in line]
     assert [line["score"] for line in evaluated] == [-line["eval"]["val_loss"]["loss"] for line in evaluated]
     assert json.loads((folder / "metrics.json").read_text())["val_loss"] == evaluated[-1]["eval"]["val_loss"]
@@ -51,6 +53,7 @@ def test_a_run_goes_on_from_the_command_and_from_python(
     assert main([*command, "--change", "schedule.iterations=4"]) == 2
     assert "give --resume with it" in capsys.readouterr().err
     assert main([*command, "--resume", "--change", "schedule.iterations=4", "optimizer.lr=0.002"]) == 0
+    assert caplog.messages.count(told) == 1  # not again, where there is one
     assert f"{folder}: from iteration 2 on schedule.iterations is 4, it was 2" in caplog.messages
     assert f"{folder}: from here on this is not, bit for bit, the run that either config describes" in caplog.messages
     assert [line["lr"] for line in lines(folder) if "lr" in line][2:] == [0.002, 0.002]

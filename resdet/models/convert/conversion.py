@@ -22,6 +22,7 @@ from resdet.models.convert.names import detector_name, from_caffe2, from_detectr
 from resdet.models.convert.settings import DetectorSettings
 from resdet.models.convert.torchvision_detector import from_torchvision
 from resdet.models.convert.variants import OTHER_HEADS, detector_differences, is_old_detector, network_differences
+from resdet.models.wrong_files import part_of
 from resdet.structures import PixelConvention
 from resdet.wording import first_few
 
@@ -149,7 +150,7 @@ def _identify(file: WeightsFile, wanted: str) -> str:
         names = ", ".join(list(file.state)[:3])
         raise ConfigError(
             f"{file.path}: names like {' and '.join(found) if found else 'no source that is known'} ({names}, …); "
-            f"resdet convert reads {', '.join(SCHEMES)}"
+            f"resdet convert reads {', '.join(SCHEMES)}{part_of(file.path)}"
         )
     asked = "torchvision" if wanted == "timm" else wanted  # timm has torchvision's names
     if asked not in ("auto", found[0]):
@@ -226,7 +227,8 @@ def _check_parameters(file: WeightsFile, state: Mapping[str, Tensor]) -> None:
         DataError: one without a dimension or an element, or of no floating numbers.
     """
     problems = [
-        f"{file.path}: {key} must hold floating numbers, got {value.dtype} of shape {tuple(value.shape)}"
+        f"{file.path}: {key} must hold floating numbers, at least one in at least one dimension, "
+        f"got {value.dtype} of shape {tuple(value.shape)}"
         for key, value in state.items()
         if not (value.is_floating_point() and value.ndim and value.numel()) and not key.endswith("num_batches_tracked")
     ]

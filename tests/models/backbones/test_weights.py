@@ -147,7 +147,7 @@ def _truncated_safetensors(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_text("conv1.weight: see attachment\n"), "not a torch weights file"),
+        (lambda path: path.write_text("conv1.weight: see attachment\n"), "is a text, and holds no tensors"),
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_bytes(bytes(range(256))), "not a torch weights file"),
         (lambda path: path.write_bytes(b"12345678{not json"), "not a safetensors file"),

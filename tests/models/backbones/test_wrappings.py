@@ -6,17 +6,22 @@ import os
 import re
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from narrow_networks import load_into, narrow_network, narrow_state
+from safetensors.torch import save_file
 from wrapped_weights import WRAPPINGS, Wrapping, two, under
 
 from resdet.cli import main
 from resdet.errors import ConfigError, DataError
 from resdet.models.backbones.weights.read import read_weights
+from resdet.models.convert import convert_weights
+from resdet.models.model_file import read_model
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "weights.md"
 
@@ -90,7 +95,14 @@ class Program(torch.nn.Module):
         (b"<!DOCTYPE html><html><body>Sign in", "is a web page"),
         (b"\n<HTML>", "is a web page"),
         (b"", "is empty"),
-        (b"\x1f\x8b\x08", "is compressed by gzip: unpack it"),
+        (b"\xef\xbb\xbf<!doctype html>", "is a web page"),
+        (b"\x1f\x8b\x08", "is compressed: unpack it"),
+        (b"7z\xbc\xaf\x27\x1c\x00", "is compressed: unpack it"),
+        (b"x.pth" + bytes(252) + b"ustar" + bytes(100), "is compressed: unpack it"),
+        (b"GGUF\x03\x00", "is GGUF"),
+        (b"\x93NUMPY\x01\x00", r"is one array of numpy's: torch\.save"),
+        (b"Entry not found", "is a text, and holds no tensors: 'Entry not found'"),
+        (b"404: Not\nFound", "is a text, and holds no tensors: '404: Not Found'"),
         (b"\x89HDF\r\n", "is HDF5"),
         (b'{"weight_map": {}}', "is JSON, and holds no tensors: an index of parts"),
     ],
@@ -99,6 +111,72 @@ def test_files_that_people_take_for_weights(content: bytes, problem: str, tmp_pa
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(DataError, match=rf"w\.pth: {problem}"):
         read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_pointer_is_told_whatever_the_file_is_called(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"w{suffix}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n", encoding="utf-8")
+    for read in (read_weights, read_model):
+        with pytest.raises(DataError, match=r"w\.\w+: is a pointer of Git LFS"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("model.ckpt.data-00000-of-00001", "TensorFlow's"),
+        ("model.ckpt.index", "TensorFlow's"),
+        ("m.tflite", "TensorFlow's"),
+        ("flax_model.msgpack", "Flax's"),
+        ("r50.caffemodel", "Caffe's"),
+        ("r50.params", "MXNet's"),
+        ("r50.onnx", "a graph of ONNX"),
+        ("__0_0.distcp", "a part of a checkpoint: .*dcp_to_torch_save"),
+    ],
+)
+def test_files_of_others_are_known_by_their_names(name: str, whose: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\x00\x01\xff\xfe" * 30)
+    with pytest.raises(DataError, match=f"is {whose}"):
+        read_weights(tmp_path / name)
+    torch.save(narrow_state(), tmp_path / name)  # a name alone refuses nothing
+    assert read_weights(tmp_path / name).state.keys() == narrow_state().keys()
+
+
+def test_archives_that_torch_did_not_write(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{key: value.numpy() for key, value in narrow_state().items()})
+    with pytest.raises(DataError, match=r"is an archive of numpy's: numpy\.load\(FILE\) has its arrays"):
+        read_weights(tmp_path / "w.npz")
+    for member, told in (("model.weights.h5", "is Keras's"), ("w.pth", "is compressed: unpack it")):
+        with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+            archive.writestr(member, "x")
+        with pytest.raises(DataError, match=told):
+            read_weights(tmp_path / "w.zip")
+
+
+def test_one_of_several_parts(tmp_path: Path) -> None:
+    part = {key: value for key, value in narrow_state().items() if "layer3" in key}
+    save_file(part, tmp_path / "model-00001-of-00002.safetensors")
+    with pytest.raises(ConfigError, match=r"by its name it is one part of several: in Python, torch\.save"):
+        convert_weights(read_weights(tmp_path / "model-00001-of-00002.safetensors"))
+
+
+def test_several_sets_without_a_usual_choice(tmp_path: Path) -> None:
+    torch.save({"generator": narrow_state(), "critic": narrow_state(), "epoch": 1}, tmp_path / "w.pth")
+    with pytest.raises(ConfigError, match=r"w\.pth: holds several sets of tensors, under generator, critic: save"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_a_variance_below_0_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    torch.save({**narrow_state(), "bn1.running_var": -torch.ones(4)}, tmp_path / "w.pth")
+    assert main(["convert", str(tmp_path / "w.pth"), str(tmp_path / "w.safetensors")]) == 3
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_bias_without_a_dimension_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({**narrow_state(), "fc.bias": torch.tensor(1.0)}, tmp_path / "w.pth")
+    assert main(["info", "--weights", str(tmp_path / "w.pth")]) == 0
+    assert "fc.bias must hold floating numbers, at least one in at least one dimension" in capsys.readouterr().out
 
 
 def test_torchscript_is_a_program(tmp_path: Path) -> None:

@@ -120,6 +120,24 @@ WRAPPINGS = (
         lambda state, other: {"model_state_dict": dict(state), "loss": 0.5},
     ),
     Wrapping(
+        "checkpoints of one's own, at any depth",
+        "`best`, `model` in `checkpoint`",
+        lambda state, other: {
+            "checkpoint": {"best": dict(state), "epoch": 3},
+            "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}},
+        },
+        "taken: checkpoint; taken: best",
+    ),
+    Wrapping(
+        "FSDP, checkpointed activations, parts that are compiled",
+        "`_fsdp_wrapped_module.`, `layer1._checkpoint_wrapped_module.`, `layer2._orig_mod.`",
+        lambda state, other: {
+            "_fsdp_wrapped_module."
+            + key.replace("layer1.", "layer1._checkpoint_wrapped_module.").replace("layer2.", "layer2._orig_mod."): value
+            for key, value in state.items()
+        },
+    ),
+    Wrapping(
         "timm, averaged weights beside",
         "`state_dict`, `state_dict_ema`",
         two("state_dict", "state_dict_ema"),

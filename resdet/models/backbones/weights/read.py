@@ -19,9 +19,9 @@ from torch import Tensor
 from resdet.errors import ConfigError, DataError
 from resdet.files import parse_json, regular
 from resdet.models.backbones.weights.wrappings import chosen_set, network_of, without_shared_prefix
-from resdet.models.backbones.weights.wrong_files import no_weights
-from resdet.models.intact import all_finite
+from resdet.models.intact import all_finite, unusable
 from resdet.models.model_file import check_sums
+from resdet.models.wrong_files import no_weights
 from resdet.pickles.read import read_pickle
 from resdet.wording import first_few, reason_of
 
@@ -77,6 +77,8 @@ def read_weights(path: str | Path, take: str = "") -> WeightsFile:
     broken = [key for key, value in state.items() if value.is_floating_point() and not all_finite(value)]
     if broken:
         raise DataError(f"{path}: NaN or infinity in {first_few(broken, 5)}")
+    if problems := unusable(state):
+        raise DataError([f"{path}: {problem}" for problem in problems])
     return WeightsFile(path, state, card, (*notes, *decided))
 
 
@@ -89,6 +91,8 @@ def _is_safetensors(path: Path) -> bool:
 def _read_safetensors(path: Path, take: str) -> tuple[dict[str, Tensor], dict[str, Any] | None, list[str]]:
     if take:
         raise ConfigError(f"--take {take}: a safetensors file has one set of tensors")
+    if problem := no_weights(path):
+        raise DataError(f"{path}: {problem}")
     try:
         with safe_open(regular(path), framework="pt") as file:
             metadata = file.metadata() or {}

@@ -41,6 +41,8 @@ _BESIDE = re.compile(r"(?:head|roi_head\.shared_head)\.((?:fc|layer4)\..+)")
 IN_SEQUENCE = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 # where torchvision's FasterRCNN has conv5: anywhere in its box head
 CONV5 = re.compile(r"(roi_heads\.box_head\.(?:\w+\.)*?)0\.conv1\.weight")
+# what torch puts into names where a part of a network is wrapped: for checkpointed activations, FSDP, or compiled
+_INSIDE = re.compile(r"(?:_checkpoint_wrapped_module|_fsdp_wrapped_module|_orig_mod)\.")
 _COUNTER = "n_averaged"  # of torch's AveragedModel
 _SHOWN = 3
 
@@ -67,7 +69,12 @@ def chosen_set(content: Any, take: str = "") -> tuple[Any, list[str]]:
             kind: name for kind, names in _SETS.items() for name in reversed(names) if isinstance(content.get(name), Mapping)
         }
         if not there:
-            break
+            name = _only_set(content)
+            if name is None:
+                break
+            notes.append(f"taken: {name}")
+            content = content[name]
+            continue
         kind = wanted if wanted in there else next(iter(there))
         wanted = "" if kind == wanted else wanted
         if len(there) > 1:
@@ -79,6 +86,33 @@ def chosen_set(content: Any, take: str = "") -> tuple[Any, list[str]]:
     return content, notes
 
 
+def _only_set(content: Mapping[Any, Any]) -> Any:
+    """The name of the one entry of a checkpoint that holds a network's tensors, at whatever depth; None: there is none.
+
+    Raises:
+        ConfigError: when there are several.
+    """
+    if any(isinstance(value, Tensor) for value in content.values()):
+        return None
+    found = [name for name, value in content.items() if _holds_weights(value, 5)]
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise ConfigError(f"holds several sets of tensors, under {names}: save the state dict of one of them alone")
+    return found[0] if found else None
+
+
+def _holds_weights(value: Any, depth: int) -> bool:
+    """Whether a mapping holds tensors under names like a layer's, itself or in what it holds; an optimizer's has none."""
+    return (
+        isinstance(value, Mapping)
+        and depth > 0
+        and any(
+            (isinstance(each, Tensor) and isinstance(key, str) and key.endswith(".weight")) or _holds_weights(each, depth - 1)
+            for key, each in value.items()
+        )
+    )
+
+
 def network_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors of the residual network in a state dict, without the prefix of its names; the state itself where none is.
 
@@ -87,6 +121,7 @@ def network_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
     Raises:
         ConfigError: for several networks of which none is the usual choice.
     """
+    state = {_INSIDE.sub("", key): value for key, value in state.items()}
     if is_torchvision_detector(whole := without_shared_prefix(state)):
         return whole, []
     renamed = _from_sequence(_from_hugging_face({key: value for key, value in state.items() if key != _COUNTER}))
