@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from resdet.data.convention import AS_READ, Convention
 from resdet.data.images.photo import Photo
 from resdet.data.shared import SharedArrays
 from resdet.errors import DataError
@@ -70,6 +71,7 @@ class DetectionDataset(SharedArrays):
         empty: bool (N,), objects without area in their image: training leaves them out, COCO's evaluation counts them.
         areas: float64 (N,), COCO's area (often that of the mask), or the area of the box; square pixels.
         annotation_ids: int64 (N,).
+        convention: how its files hold boxes.
     """
 
     names: tuple[str, ...]
@@ -87,6 +89,7 @@ class DetectionDataset(SharedArrays):
     empty: NDArray[np.bool_]
     areas: NDArray[np.float64]
     annotation_ids: NDArray[np.int64]
+    convention: Convention = AS_READ
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,3 +71,9 @@ def limits(dataset: DetectionDataset) -> NDArray[np.int64]:
     """int64 (N, 2): width and height of each object's image, pixels."""
     found: NDArray[np.int64] = dataset.sizes[owners(dataset), ::-1]
     return found
+
+
+def folders(dataset: DetectionDataset) -> NDArray[np.int64]:
+    """int64 (M,): the number of each image's folder."""
+    places = [os.path.dirname(name) for name in dataset.files.tolist()]  # noqa: PTH120
+    return np.unique(np.array(places), return_inverse=True)[1].reshape(-1).astype(np.int64)

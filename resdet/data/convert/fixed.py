@@ -12,10 +12,9 @@ from resdet.data.convert.unread import unread_fields
 from resdet.data.convert.write import convert_dataset
 from resdet.data.dataset import DetectionDataset
 from resdet.data.described import Source
-from resdet.data.formats.readings import Convention
 from resdet.data.formats.yolo import SPLITS
 from resdet.data.inspection.looks import look_at
-from resdet.data.inspection.mend import Change, mended, unmended
+from resdet.data.inspection.mend import Change, left_alone, mended, unmended
 from resdet.errors import DataError
 from resdet.files import write_csv
 
@@ -61,7 +60,7 @@ def write_fixed(
     """
     fixed, changes = dataset, list(changes)
     if kinds is None or kinds:
-        fixed, more = mended(dataset, look_at(dataset), kinds or (), Convention.of(source.format))
+        fixed, more = mended(dataset, look_at(dataset), kinds or ())
         changes += more
     if problems := unmended(fixed):
         raise DataError(problems)
@@ -73,4 +72,4 @@ def write_fixed(
     lost = convert_dataset(fixed, form, folder, split if form != "yolo" or split in SPLITS else "train")
     write_csv(folder / CHANGES, Change._fields, changes)
     unread = unread_fields(source, dataset) if isinstance(source, DetectionSourceConfig) else []
-    return Fixed(fixed, changes, form, [*lost, *unread])
+    return Fixed(fixed, changes, form, [*left_alone(fixed), *lost, *unread])

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from resdet.data.convention import Convention
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import BoxWarning, is_keeping
 from resdet.data.formats.file_names import missing_files
@@ -25,9 +26,9 @@ from resdet.files import NPZ_DAMAGE, atomic_write, sha256_of
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 3  # raise it whenever a reader gives another result for the same file
+_VERSION = 4  # raise it whenever a reader gives another result for the same file
 _LARGE = 8 << 20  # bytes; reading a file of this size takes about a second
-_PLAIN = ("names", "category_ids", "source")
+_PLAIN = ("names", "category_ids", "source", "convention")
 _ARRAYS = tuple(field.name for field in fields(DetectionDataset) if field.name not in _PLAIN)
 
 
@@ -82,6 +83,7 @@ def _load(file: Path, key: list[Any]) -> tuple[DetectionDataset, list[tuple[str,
             plain: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value for name, value in about["plain"].items()
             }
+            plain["convention"] = Convention(*plain["convention"])
             return DetectionDataset(**plain, **{name: archive[name] for name in _ARRAYS}), about["warnings"]
     except FileNotFoundError:
         return None

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resdet.data.convention import AS_READ, Convention
 from resdet.data.dataset import DetectionDataset
-from resdet.data.finding import fixes
 from resdet.data.formats.coco_rows import LIMIT
 from resdet.data.formats.image_files import ImageFiles
-from resdet.data.formats.readings import AS_READ, ROUNDED, Convention, mistaken, reversed_boxes
+from resdet.data.formats.readings import ROUNDED
+from resdet.data.formats.wrong_boxes import WrongBoxes
 from resdet.errors import DataError, did_you_mean, near_miss
 from resdet.images import read_size
 from resdet.wording import first_few
@@ -69,7 +70,7 @@ class DatasetBuilder:
     """
 
     def __init__(self, source: str, convention: Convention = AS_READ, *, fixable: bool = True) -> None:
-        self.source, self.convention, self.fixable = source, convention, fixable
+        self.source, self.convention = source, convention
         self.keeping = is_keeping()
         self.problems: list[str] = []
         self._files = ImageFiles(self.note)
@@ -79,9 +80,7 @@ class DatasetBuilder:
         self._corners = array("d")
         self._empty: list[str] = []
         self._outside: list[tuple[float, str]] = []
-        # boxes wholly outside: what is told of each, the box, and width and height of its image
-        self._astray: list[tuple[str, tuple[float, ...], tuple[int, int]]] = []
-        self._reversed: list[tuple[str, tuple[float, ...], tuple[int, int]]] = []  # boxes that end before they begin
+        self._wrong = WrongBoxes(convention, fixable)
         self._notes: dict[str, tuple[int, str]] = {}
 
     def note(self, what: str, where: str) -> None:
@@ -158,12 +157,10 @@ class DatasetBuilder:
         if not all(abs(value) < LIMIT for value in box):  # NaN is not, either
             self.problems.append(f"{where}: box must be finite, got {_show(box)}")
         elif (width < 0 or height < 0) and not self.keeping:
-            text = f"{where}: box must have a positive width and height, got {_show(box)}"
-            self.problems.append(text)
-            self._reversed.append((text, box, (image_width, image_height)))
+            self._wrong.add_reversed(f"{where}: box must have a positive width and height, got {_show(box)}", box, image)
         elif not (empty or self.keeping) and (x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0):
             text = f"{where}: box lies wholly outside its image of {image_width} x {image_height} pixels, got {_show(box)}"
-            self._astray.append((text, box, (image_width, image_height)))
+            self._wrong.add_outside(text, box, image)
         else:
             overshoot = max(-x, -y, x + width - image_width, y + height - image_height)
             visible_width = min(x + width, image_width) - max(x, 0)
@@ -191,7 +188,8 @@ class DatasetBuilder:
         else:
             self.problems += missing
         self.problems += self._files.shared(self.source)
-        self.problems = self._one_cause()
+        shown = np.array([size[:0:-1] for size in self._images], np.int64).reshape(-1, 2)
+        self.problems += self._wrong.problems(self._boxes, self._column("owners"), shown)
         if not self._images and not self.problems:
             self.problems.append(f"{self.source}: holds no image")
         if self.problems:
@@ -210,6 +208,7 @@ class DatasetBuilder:
             sizes=np.stack([np.array(heights, dtype=np.int64), np.array(widths, dtype=np.int64)], axis=1),
             offsets=np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(ids)))]).astype(np.int64),
             boxes=self._boxes[order],
+            convention=self.convention,
             **objects,
         )
 
@@ -219,33 +218,6 @@ class DatasetBuilder:
         order = np.lexsort(keys)  # which keeps the order of equals
         same = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
         return np.sort(order[1:][same])
-
-    def _one_cause(self) -> list[str]:
-        """The problems so far, with boxes wholly outside; these and reversed ones are one line where a convention fits all."""
-        wrong = [*self._reversed, *self._astray]
-        remedies: dict[str, str] = {}
-        if not wrong:
-            return self.problems
-        boxes = np.concatenate([self._boxes, [box for _, box, _ in wrong]])
-        given = [self.size(image)[::-1] for image in self._columns["owners"]] + [size for _, _, size in wrong]
-        sizes = np.array(given, dtype=np.int64)
-        usual = "left, top, right, bottom" if self.convention.cornered else "x, y, width, height in pixels"
-        if self._reversed and not self.convention.centred:
-            reading = reversed_boxes(boxes, sizes, cornered=self.convention.cornered)
-        else:
-            reading = mistaken(boxes, sizes, centred=self.convention.centred)
-            usual = "centre and size" if self.convention.centred else usual
-        if reading is None:
-            for kind, how, found in (
-                ("box-reversed", "turns them round", self._reversed),
-                ("box-wholly-outside", "removes them", self._astray),
-            ):
-                remedies |= {found[0][0]: f"; {fixes(kind, how)}"} if found and self.fixable else {}
-            return [text + remedies.get(text, "") for text in [*self.problems, *(text for text, _, _ in self._astray)]]
-        told = {text for text, _, _ in wrong}
-        remedy = f"write them as {usual}, or {fixes(reading.kind, 'does')}"
-        one = f"{wrong[0][0]}; all {len(boxes)} boxes lie inside when read as {reading.text}: {remedy}"
-        return [*(text for text in self.problems if text not in told), one]
 
     def _warn(self) -> None:
         for what, (count, where) in self._notes.items():

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from resdet.data.convention import Convention
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
-from resdet.data.formats.readings import Convention
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element
 from resdet.errors import DataError
 from resdet.images import read_size

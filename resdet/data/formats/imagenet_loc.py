@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from resdet.data.convention import Convention
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.folder import read_folder, sub_folders
 from resdet.data.formats.imagenet import counted, find_table, flat_images, synset_names
-from resdet.data.formats.readings import Convention
 from resdet.data.formats.table import read_csv
 from resdet.data.formats.voc_xml import add_objects, parse_xml, read_size_element, text_of
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images

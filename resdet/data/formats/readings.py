@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from resdet.data.convention import Convention
 
 Boxes = NDArray[np.float64]
 Sizes = NDArray[np.int64]
@@ -34,34 +35,12 @@ _FEW = 3  # fewer boxes outside are single mistakes
 _SHARE = 0.05  # as is a smaller share of them
 _PIXEL = 1.0  # boxes that are off by one leave the image by so much
 _SURE = 20  # so many boxes tell by their numbers alone what they are
+_HUNDREDTHS = 5  # lines of YOLO's that reach so far; as pixels, all would lie in one corner
 _LARGER = 200  # pixels of images that would have objects beyond the first hundred
 _BROKEN = 0.5  # of the boxes; hundredths are seldom whole numbers, pixels often
 _NEARLY = 0.9  # of the greatest share of a side, which some of many boxes reach in both directions
 _SPREAD = 0.01  # of a side, by which numbers must differ to be compared
 _ALONG = 0.5  # correlation of a corner with the one before it; that of a box's size with its place is 0 or less
-
-
-class Convention(NamedTuple):
-    """How the files of a format hold boxes.
-
-    Attributes:
-        centred: by their centres, as YOLO's do.
-        cornered: by two corners, as VOC's do.
-        both_ends: by their first and last pixel, as VOC's do.
-    """
-
-    centred: bool = False
-    cornered: bool = False
-    both_ends: bool = False
-
-    @classmethod
-    def of(cls, form: str) -> Convention:
-        """That of a format."""
-        both_ends = form in ("voc", "imagenet_det")
-        return cls(form == "yolo", both_ends or form in ("cvat", "csv"), both_ends)
-
-
-AS_READ = Convention()  # a corner and the size
 
 
 @dataclass(frozen=True)
@@ -111,9 +90,10 @@ def turned_round(boxes: Boxes, pixel: float = 0.0) -> Boxes:
 
 
 _SWAP = [1, 0, 3, 2]
+_SWAPPED = Reading("boxes-with-swapped-axes", "y, x, height, width", _swapped)
 _OF_CORNERS = (  # the numbers in the file are the box as it is in memory
     Reading("boxes-as-corners", "corners x1, y1, x2, y2", _from_corners),
-    Reading("boxes-with-swapped-axes", "y, x, height, width", _swapped),
+    _SWAPPED,
     Reading("boxes-as-corners", "corners y1, x1, y2, x2", lambda boxes, sizes: _from_corners(boxes[:, _SWAP], sizes)),
     Reading(
         "boxes-as-centres",
@@ -123,7 +103,7 @@ _OF_CORNERS = (  # the numbers in the file are the box as it is in memory
 )
 _OF_CENTRES = (  # those of a label file of YOLO's
     Reading("boxes-as-corners", "corners x1, y1, x2, y2", lambda boxes, sizes: _from_corners(_centred(boxes, sizes), sizes)),
-    Reading("boxes-with-swapped-axes", "y, x, height, width", _swapped),
+    _SWAPPED,
     Reading("boxes-as-left-top", "left, top, width, height", _centred),
 )
 _BY_NUMBERS = (
@@ -151,6 +131,11 @@ _OF_REVERSED = (  # files that hold left, top, right and bottom
         "left, top, width, height",
         lambda boxes, _: np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
     ),
+    Reading(
+        "boxes-as-centres",
+        "centre and size",
+        lambda boxes, _: np.concatenate([(boxes[:, :2] - boxes[:, 2:]) / 2, boxes[:, :2] + boxes[:, 2:]], axis=1),
+    ),
     Reading("box-reversed", "opposite corners in any order", lambda boxes, _: turned_round(boxes)),
 )
 _OF_SIGNED = (Reading("box-reversed", "any corner, and the way to the opposite one", lambda boxes, _: turned_round(boxes)),)
@@ -167,7 +152,7 @@ def mistaken(boxes: Boxes, sizes: NDArray[np.int64], *, centred: bool = False) -
     Returns:
         None when the boxes are well as they are, or no other convention fits all of them.
     """
-    away = int((~_inside(boxes, sizes)).sum())
+    away = int((~inside(boxes, sizes)).sum())
     if away == 0 and not centred:
         return _by_numbers(boxes, sizes)
     if away < max(_FEW, _SHARE * len(boxes)):
@@ -190,16 +175,26 @@ def reversed_boxes(boxes: Boxes, sizes: Sizes, *, cornered: bool) -> Reading | N
 
 
 def no_fractions(boxes: Boxes, sizes: Sizes) -> tuple[NDArray[np.bool_], Reading | None]:
-    """Boxes of YOLO's that no fractions can be (N,), and what they all are; all boxes, where most are so."""
+    """Boxes of YOLO's that no fractions can be (N,), and what they all are, None in doubt; all boxes, where most are so."""
     raw = _shares_of_sides(boxes, sizes)
     rows = np.asarray(((raw[:, :2] + raw[:, 2:] / 2) > NO_FRACTION).any(1), bool)
     if rows.sum() > len(rows) / 2:
         rows[:] = True
     if not rows.any():
         return rows, None
-    if _reach(raw[rows], 100) and np.median(sizes[rows]) >= _LARGER:
-        return rows, Reading("boxes-as-hundredths", "hundredths of the sides", lambda boxes, _: boxes / 100)
+    if raw[rows].max() <= 100 and np.median(sizes[rows]) >= _LARGER:  # of pixels some would be above 100
+        ends = (raw[rows, :2] + raw[rows, 2:]).max(0)
+        sure = rows.sum() >= _HUNDREDTHS and bool((ends >= 50).all() and (ends <= 100 + _PIXEL).all())
+        hundredths = Reading("boxes-as-hundredths", "hundredths of the sides", lambda boxes, _: boxes / 100)
+        return rows, hundredths if sure else None
     return rows, _first_fit(_OF_PIXELS, boxes[rows], sizes[rows])
+
+
+def readings_of(convention: Convention) -> Sequence[Reading]:
+    """The other conventions that some boxes of files of this one may be written in."""
+    if convention.cornered:
+        return (*_OF_REVERSED[:-1], _SWAPPED)
+    return _OF_CENTRES if convention.centred else _OF_CORNERS
 
 
 def wrong_boxes(boxes: Boxes, sizes: Sizes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -211,7 +206,7 @@ def wrong_boxes(boxes: Boxes, sizes: Sizes) -> tuple[NDArray[np.bool_], NDArray[
 
 
 def _first_fit(readings: Sequence[Reading], boxes: Boxes, sizes: Sizes) -> Reading | None:
-    return next((reading for reading in readings if _inside(reading.boxes(boxes, sizes), sizes).all()), None)
+    return next((reading for reading in readings if inside(reading.boxes(boxes, sizes), sizes).all()), None)
 
 
 def _by_numbers(boxes: Boxes, sizes: Sizes) -> Reading | None:
@@ -255,7 +250,7 @@ def from_fractions(boxes: Boxes, sizes: Sizes) -> Boxes:
     return meant * np.concatenate([sizes, sizes], axis=1)
 
 
-def _inside(boxes: Boxes, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+def inside(boxes: Boxes, sizes: Sizes) -> NDArray[np.bool_]:
     """(N,): the boxes of positive size that leave their images by a pixel at most."""
     ends = boxes[:, :2] + boxes[:, 2:]
     parts = [boxes[:, :2] >= -_PIXEL, ends <= sizes + _PIXEL, boxes[:, 2:] > 0]

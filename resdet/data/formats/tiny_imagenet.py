@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from resdet.data.convention import Convention
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
 from resdet.data.formats.file_names import is_image_name
 from resdet.data.formats.folder import sub_folders
 from resdet.data.formats.imagenet import counted
-from resdet.data.formats.readings import Convention
 from resdet.data.localization import UNLABELLED, LocalizedImages, localized_images
 from resdet.errors import DataError
 from resdet.files import read_text

@@ -9,11 +9,11 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
+from resdet.data.convention import Convention
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.file_names import is_image_name, same_stem
 from resdet.data.formats.nearest import NearestImages, files_below
-from resdet.data.formats.readings import Convention
 from resdet.data.formats.voc_xml import add_objects, known_names, parse_xml, read_image_set, read_size_element, text_of
 from resdet.errors import DataError
 from resdet.images import read_size

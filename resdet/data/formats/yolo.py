@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from resdet.data.convention import Convention
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder, class_mismatch
-from resdet.data.formats.readings import Convention
 from resdet.data.formats.yolo_images import every_image, images_of_split, label_file, label_path
 from resdet.data.formats.yolo_lines import LineReader, read_lines
 from resdet.data.formats.yolo_names import DESCRIPTION, SPLITS, class_names, read_description

@@ -6,42 +6,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.finding import Finding, about_objects, fixes, limits, object_place
+from resdet.data.finding import Finding, about_objects, fixes, folders, limits, object_place, owners
+from resdet.data.formats.misread import Part, misread_part
 from resdet.data.formats.readings import ROUNDED, fractions, mistaken
+from resdet.data.inspection.off_by_one import off_by_one
 
-_FEW = 3  # boxes that stop a pixel outside the image; fewer are chance
-_MANY = 8  # boxes that stop a pixel inside the image where none reaches its edge
-_SPIKE = 3  # … and so many times more than stop a pixel further inside
 _BLOCK = 256  # objects that are compared with all others of their image at once
 _NEAR = 0.01  # pixels: what fractions written with six digits are off by
 
 
-def box_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Finding]:
-    """All findings about the boxes of a data set. Boxes that one cause explains are not told of again.
-
-    Args:
-        dataset: the data set.
-        centred: its files hold the centres of boxes, as YOLO's do.
-    """
-    if found := convention_findings(dataset, centred=centred):
+def box_findings(dataset: DetectionDataset) -> list[Finding]:
+    """All findings about the boxes of a data set. Boxes that one cause explains are not told of again."""
+    if found := convention_findings(dataset):
         return found
     small = fractions(dataset.boxes, limits(dataset))
-    shifted = _off_by_one(dataset)
+    part = part_of(dataset)
+    explained = np.zeros(len(small), bool) if part is None else part.astray
+    shifted = _off_by_one(dataset, ~dataset.empty & ~explained)
     return [
         *_fractions(dataset, small),
-        *(shifted or _outside(dataset, small)),
+        *_partly(dataset, part),
+        *(shifted or _outside(dataset, small | explained)),
         *_without_area(dataset),
         *_of_one_pixel(dataset, small),
         *_repeated(dataset),
     ]
 
 
-def convention_findings(dataset: DetectionDataset, *, centred: bool = False) -> list[Finding]:
-    """That most boxes were written in another convention; arguments are those of ``box_findings``."""
+def convention_findings(dataset: DetectionDataset) -> list[Finding]:
+    """That most boxes were written in another convention."""
     small = fractions(dataset.boxes, limits(dataset))
     if small.sum() > len(small) / 2:
         return _fractions(dataset, small)
-    if reading := mistaken(dataset.boxes, limits(dataset), centred=centred):
+    if reading := mistaken(dataset.boxes, limits(dataset), centred=dataset.convention.centred):
         told = f"{{count}} of {len(dataset.boxes)} boxes leave their images, and all lie inside when read as {reading.text}"
         if reading.sign:
             told = f"{{count}} boxes seem to be {reading.text}, for of their numbers {reading.sign}"
@@ -50,16 +47,28 @@ def convention_findings(dataset: DetectionDataset, *, centred: bool = False) -> 
     return []
 
 
+def part_of(dataset: DetectionDataset) -> Part | None:
+    """The images whose boxes were written in another convention than the rest."""
+    return misread_part(dataset.boxes, limits(dataset), owners(dataset), dataset.convention, folders(dataset))
+
+
+def _partly(dataset: DetectionDataset, part: Part | None) -> list[Finding]:
+    if part is None:
+        return []
+    remedy = f"look at them with `resdet data view`; {fixes(part.reading.kind, 'reads those images so')}"
+    return about_objects(part.reading.kind, dataset, part.astray, part.told, remedy)
+
+
 def _fractions(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:
     message = "{count} boxes lie within the first pixel of their images (fractions of the image, read as pixels?)"
     remedy = fixes("boxes-as-fractions", "multiplies them by the image's sides")
     return about_objects("boxes-as-fractions", dataset, small, message, remedy)
 
 
-def _outside(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Finding]:
-    """Boxes that reach out of their images; one cause of its own explains those of ``_off_by_one``."""
+def _outside(dataset: DetectionDataset, other: NDArray[np.bool_]) -> list[Finding]:
+    """Boxes that reach out of their images, but for those that have an ``other`` cause."""
     overshoot = _overshoot(dataset)
-    rows = (overshoot >= ROUNDED) & ~dataset.empty & ~small
+    rows = (overshoot >= ROUNDED) & ~dataset.empty & ~other
     if not rows.any():
         return []
     row = int(np.where(rows, overshoot, 0).argmax())
@@ -83,28 +92,15 @@ def _of_one_pixel(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[F
     )
 
 
-def _off_by_one(dataset: DetectionDataset) -> list[Finding]:
-    """Boxes whose edges stop a pixel before or behind the images' edges, as those of a file that counts pixels otherwise."""
-    boxes, sizes = dataset.boxes[~dataset.empty], limits(dataset)[~dataset.empty]
-    rows = np.flatnonzero(~dataset.empty)
-    begins, ends = boxes[:, :2], sizes - boxes[:, :2] - boxes[:, 2:]
-    for distance, out, within in (
-        (begins, "begin a pixel before the first", "begin at the second pixel, and none at the first"),
-        (ends, "end a pixel behind the last", "end a pixel before the last, and none at it"),
-    ):
-        stops = [np.abs(distance - step) < _NEAR for step in (-1, 0, 1, 2)]
-        outside, edge, inside, further = (int(stop.any(1).sum()) for stop in stops)
-        beyond = int((distance < -1 - _NEAR).any(1).sum())
-        if outside >= _FEW and not beyond and outside == int((distance < -_NEAR).any(1).sum()):
-            count, text, stop = outside, out, stops[0]
-        elif edge == 0 and outside == 0 and inside >= max(_MANY, _SPIKE * max(further, 1)):
-            count, text, stop = inside, within, stops[2]
-        else:
-            continue
-        where = object_place(dataset, int(rows[stop.any(1).argmax()]))
-        message = f"{count} boxes {text} (do the files count pixels in another way?)"
-        return [Finding("boxes-off-by-one", where, count, message, "compare with `resdet data view`")]
-    return []
+def _off_by_one(dataset: DetectionDataset, among: NDArray[np.bool_]) -> list[Finding]:
+    found = off_by_one(dataset, among)
+    if found is None:
+        return []
+    remedy = fixes("boxes-off-by-one", f"moves all: {found.how}")
+    if found.boxes is None:
+        remedy = f"compare with `resdet data view`; if all boxes are off so, write them anew: {found.how}"
+    message = f"{{count}} boxes {found.text} (do the files count pixels in another way?)"
+    return about_objects("boxes-off-by-one", dataset, found.rows, message, remedy)
 
 
 def _repeated(dataset: DetectionDataset) -> list[Finding]:

@@ -15,7 +15,7 @@ from resdet.data.dataset import ClassificationDataset, DetectionDataset, concate
 from resdet.data.described import Source
 from resdet.data.finding import Finding
 from resdet.data.formats.folder import FileDataset
-from resdet.data.formats.readings import CONVENTIONS, Convention
+from resdet.data.formats.readings import CONVENTIONS
 from resdet.data.formats.yolo import label_path
 from resdet.data.inspection.anchors import Scale, anchor_findings
 from resdet.data.inspection.boxes import box_findings
@@ -90,7 +90,7 @@ class Inspection:
             yield from depth_findings(part.dataset, part.looks)
 
     def _of_source(self, source: DetectionSourceConfig, dataset: DetectionDataset, part: Part) -> Iterator[Finding]:
-        boxes = box_findings(dataset, centred=Convention.of(source.format).centred)
+        boxes = box_findings(dataset)
         yield from boxes
         annotated = source.format in _ANNOTATED_SIZES
         stated, side = _with_files(source, dataset), self._scale.max_side

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resdet.data.dataset import OBJECT_COLUMNS, DetectionDataset, subset
-from resdet.data.finding import limits, object_place
+from resdet.data.finding import fixes, limits, object_place
 from resdet.data.formats.readings import (
-    AS_READ,
     BOTH_ENDS,
     CONVENTIONS,
     ROUNDED,
-    Convention,
     fractions,
     from_fractions,
     mistaken,
@@ -27,10 +25,11 @@ from resdet.data.formats.readings import (
     turned_round,
     wrong_boxes,
 )
-from resdet.data.inspection.boxes import repeats
+from resdet.data.inspection.boxes import part_of, repeats
 from resdet.data.inspection.classes import object_counts, same_names
 from resdet.data.inspection.copies import later_copies
 from resdet.data.inspection.looks import Looks
+from resdet.data.inspection.off_by_one import off_by_one
 
 Boxes = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -48,23 +47,20 @@ class Change(NamedTuple):
 _GONE = "removed"
 
 
-def mended(
-    dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = (), convention: Convention = AS_READ
-) -> tuple[DetectionDataset, list[Change]]:
+def mended(dataset: DetectionDataset, looks: Looks, kinds: Sequence[str] = ()) -> tuple[DetectionDataset, list[Change]]:
     """A copy of a data set without its findings of these kinds.
 
     Args:
         dataset: the data set.
         looks: what its images are like.
         kinds: of ``KINDS``; all when none are given.
-        convention: how its files hold boxes.
 
     Returns:
         The mended data set, and what was changed.
     """
     changes: list[Change] = []
     wanted = set(kinds or KINDS)
-    dataset = _read_otherwise(dataset, wanted, changes, convention)
+    dataset = _read_partly(_read_otherwise(dataset, wanted, changes), set(kinds), changes)
     unusable = ~looks.usable
     if "image-unturned" in wanted:
         dataset = _turned(dataset, looks, changes)
@@ -78,21 +74,24 @@ def mended(
     dataset = subset(dataset, np.flatnonzero(kept).tolist())
     if "class-names-same" in wanted:
         dataset = _joined_classes(dataset, changes)
+    left = _unclear(dataset)
+    if "boxes-off-by-one" in wanted:
+        dataset = _moved(dataset, left, changes)
     if "box-reversed" in wanted:
-        dataset = _with_boxes(dataset, turned_round(dataset.boxes, float(convention.both_ends)), "box-reversed", changes)
+        boxes = turned_round(dataset.boxes, float(dataset.convention.both_ends))
+        dataset = _with_boxes(dataset, np.where(left[:, None], dataset.boxes, boxes), "box-reversed", changes)
     for kind, marked in _MARKED.items():
         if kind in wanted:
-            dataset = without(dataset, marked(dataset), kind, changes)
+            rows = marked(dataset) & ~left
+            dataset, left = without(dataset, rows, kind, changes), left[~rows]
     if "box-outside" in wanted:
-        dataset = _clipped(dataset, changes)
+        dataset = _clipped(dataset, left, changes)
     return dataset, changes
 
 
-def _read_otherwise(
-    dataset: DetectionDataset, kinds: set[str], changes: list[Change], convention: Convention
-) -> DetectionDataset:
+def _read_otherwise(dataset: DetectionDataset, kinds: set[str], changes: list[Change]) -> DetectionDataset:
     """The boxes in the convention that they were written in."""
-    sizes = limits(dataset)
+    sizes, convention = limits(dataset), dataset.convention
     small = fractions(dataset.boxes, sizes)
     if small.any():
         if "boxes-as-fractions" not in kinds:
@@ -114,9 +113,50 @@ def _read_otherwise(
     return _with_boxes(dataset, boxes, reading.kind, changes)
 
 
+def _read_partly(dataset: DetectionDataset, kinds: set[str], changes: list[Change]) -> DetectionDataset:
+    """The boxes of images that were written in another convention, where that kind was asked for by its name."""
+    part = part_of(dataset)
+    if part is None or part.reading.kind not in kinds:
+        return dataset
+    boxes = part.reading.boxes(dataset.boxes, limits(dataset))
+    return _with_boxes(dataset, np.where(part.rows[:, None], boxes, dataset.boxes), part.reading.kind, changes)
+
+
+def _unclear(dataset: DetectionDataset) -> Mask:
+    """(N,): the boxes that were perhaps written in another way, and so are not clipped, turned or removed."""
+    part = part_of(dataset)
+    astray = np.zeros(len(dataset.boxes), bool) if part is None else part.astray
+    rows = no_fractions(dataset.boxes, limits(dataset))[0] if dataset.convention.centred else np.zeros_like(astray)
+    return np.asarray(astray | rows)
+
+
+def left_alone(dataset: DetectionDataset) -> list[str]:
+    """What ``mended`` did not mend, because it may be meant in two ways: how much, why, where, and what does it."""
+    part = part_of(dataset)
+    if part is None:
+        return []
+    where = object_place(dataset, int(part.astray.argmax()))
+    return [f"left as they are: {part.told}: {where}; {fixes(part.reading.kind, 'reads those images so')}"]
+
+
+def _moved(dataset: DetectionDataset, left: Mask, changes: list[Change]) -> DetectionDataset:
+    """All boxes moved by the pixel that they are off by, where that is sure."""
+    found = off_by_one(dataset, ~dataset.empty & ~left)
+    if found is None or found.boxes is None:
+        return dataset
+    return _with_boxes(dataset, found.boxes, "boxes-off-by-one", changes)
+
+
 def unmended(dataset: DetectionDataset) -> list[str]:
     """What is still wrong with boxes that readers refuse."""
     sizes = limits(dataset)
+    part = part_of(dataset)
+    if part is not None and (np.logical_or(*wrong_boxes(dataset.boxes, sizes)) & part.astray).any():
+        return left_alone(dataset)
+    rows = no_fractions(dataset.boxes, sizes)[0] if dataset.convention.centred else np.zeros(len(sizes), bool)
+    if rows.any():
+        text = "lines hold no fractions, and may be pixels or hundredths of the sides: write them as fractions"
+        return [f"{object_place(dataset, int(rows.argmax()))}: {rows.sum()} {text}"]
     masks = zip(("box-reversed", "box-wholly-outside"), wrong_boxes(dataset.boxes, sizes), strict=True)
     return [
         f"{object_place(dataset, int(np.flatnonzero(mask)[0]))}: {int(mask.sum())} boxes cannot be written; add --kinds {kind}"
@@ -154,13 +194,13 @@ def upright_boxes(boxes: Boxes, size: tuple[int, int], turn: Image.Transpose | N
     return np.stack([*places[turn], h, w], axis=1)
 
 
-def _clipped(dataset: DetectionDataset, changes: list[Change]) -> DetectionDataset:
+def _clipped(dataset: DetectionDataset, left: Mask, changes: list[Change]) -> DetectionDataset:
     sizes = limits(dataset)
     low = np.clip(dataset.boxes[:, :2], 0, sizes)
     high = np.clip(dataset.boxes[:, :2] + dataset.boxes[:, 2:], 0, sizes)
     boxes = np.concatenate([low, high - low], axis=1)
     inside = np.abs(boxes - dataset.boxes).max(1, initial=0) < ROUNDED  # as in the finding
-    kept = inside | np.logical_or(*wrong_boxes(dataset.boxes, sizes))
+    kept = left | inside | np.logical_or(*wrong_boxes(dataset.boxes, sizes))
     return _with_boxes(dataset, np.where(kept[:, None], dataset.boxes, boxes), "box-outside", changes)
 
 
@@ -229,6 +269,7 @@ KINDS = (
     "image-unusable",
     "image-twice",
     "class-names-same",
+    "boxes-off-by-one",
     "box-reversed",
     *_MARKED,
     "box-outside",

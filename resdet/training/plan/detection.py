@@ -12,7 +12,6 @@ import torch
 from resdet.config.schema import DetectionRunConfig, DetectionSourceConfig
 from resdet.data.dataset import DetectionDataset, concatenate
 from resdet.data.finding import Finding
-from resdet.data.formats.readings import Convention
 from resdet.data.found import FoundData, find_data
 from resdet.data.inspection.anchors import Scale, anchor_findings
 from resdet.data.inspection.boxes import convention_findings
@@ -72,9 +71,8 @@ def plan_detection(
 
 def doubts(config: DetectionRunConfig, dataset: DetectionDataset) -> list[Finding]:
     """What makes half an hour of training a waste: boxes in another convention, or too small for the size that was chosen."""
-    centred = Convention.of(config.data.train[0].format).centred
     small = [found for found in anchor_findings(dataset, Scale.of(config.data, config.model)) if found.count >= _FEW]
-    return convention_findings(dataset, centred=centred) or small
+    return convention_findings(dataset) or small
 
 
 def _parts(

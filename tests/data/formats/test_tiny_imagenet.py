@@ -51,14 +51,16 @@ def test_every_problem_of_tiny_imagenet(tiny: Path) -> None:
         read_tiny_imagenet(tiny, "train")
     layout = "must be 'file xmin ymin xmax ymax', got"
     problems = list(caught.value.problems)
-    assert problems[:5] == [
+    assert problems[:4] == [
         f"{table}: line 1: {layout} '{A}_0.JPEG 1 2 3'",
         f"{table}: line 2: {layout} '{A}_0.JPEG a 2 3 4'",
         f"{table}: line 6: {A}_1.JPEG has a line already",
         f"{table}: lines without an image in {images} (1): {A}_9.JPEG",
-        f"{table}: line 5: box must have a positive width and height, got [9, 2, -5, 3] (x, y, width, height)",
     ]
-    assert f"{B}_boxes.txt: cannot be read" in problems[5]
+    assert f"{B}_boxes.txt: cannot be read" in problems[4]
+    assert (
+        problems[-1] == f"{table}: line 5: box must have a positive width and height, got [9, 2, -5, 3] (x, y, width, height)"
+    )
     val = tiny / "val" / "val_annotations.txt"
     val.write_text("val_1.JPEG n02 1 2 3 4\n")
     with pytest.raises(DataError) as caught:

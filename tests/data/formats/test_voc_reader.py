@@ -178,8 +178,8 @@ def test_every_defect_is_told(root: Path, xml: str, message: str) -> None:
 def test_defects_of_several_files_come_together(root: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(root, "<a", an_image(an_object(box=(8, 1, 5, 5))), an_image(), images=2)
-    assert [Path(problem.split(": ")[0]).name for problem in caught.value.problems] == ["1.xml", "2.xml", "3.xml"]
-    assert "no such image file" in caught.value.problems[2]
+    assert [Path(problem.split(": ")[0]).name for problem in caught.value.problems] == ["1.xml", "3.xml", "2.xml"]
+    assert "no such image file" in caught.value.problems[1]
 
 
 def test_defects_of_the_list(root: Path) -> None:

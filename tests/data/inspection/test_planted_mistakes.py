@@ -11,6 +11,7 @@ from planted_boxes import OF_BOXES
 from planted_sets import OF_SETS
 
 import resdet.data.inspection
+from resdet.data.formats.readings import CONVENTIONS
 from resdet.data.inspection.mend import KINDS
 
 MISTAKES = OF_BOXES | OF_SETS
@@ -52,6 +53,7 @@ def test_the_document_lists_every_kind_of_finding_and_what_is_mended() -> None:
     folder = Path(resdet.data.inspection.__file__).parent
     code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     kinds = set(re.findall(r'"((?:box|boxes|object|objects|class|image|images|file|anchors)-[a-z-]+)"', code))
+    kinds |= set(CONVENTIONS)
     document = Path(__file__).resolve().parents[3] / "docs" / "data.md"
     table = document.read_text(encoding="utf-8").partition("\n| kind |")[2].partition("\n\n")[0]
     rows = [line.strip("| ").split("|") for line in table.splitlines()[2:]]

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from resdet.data.convention import Convention
 from resdet.data.dataset import DetectionDataset
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Box, Picture, Shape, bounded, dataset_of, expecting, text
 from resdet.data.formats.exports.shapes import around, around_ellipse, around_turned
-from resdet.data.formats.readings import Convention
 from resdet.data.formats.voc_xml import parse_xml
 from resdet.errors import DataError
 

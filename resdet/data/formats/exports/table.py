@@ -7,11 +7,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from resdet.data.convention import Convention
 from resdet.data.dataset import DetectionDataset
 from resdet.data.finding import limits
 from resdet.data.formats.annotations import DatasetBuilder
 from resdet.data.formats.exports.pictures import Picture, Shape, bounded, dataset_of
-from resdet.data.formats.readings import Convention
 from resdet.data.formats.table import columns_of, delimiter_of, is_box_row, read_csv
 from resdet.errors import DataError
 from resdet.files import read_text
