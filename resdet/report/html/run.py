@@ -120,7 +120,9 @@ def config_of(folder: str | Path) -> RunFile:
     """
     folder = Path(folder).resolve()
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder")
+        raise ConfigError(
+            f"{folder}: must be the folder of a run, is a file" if folder.exists() else f"{folder}: no such folder"
+        )
     for place in (folder, folder.parent):
         if (place / "config.yaml").is_file():
             return load_config(place / "config.yaml")

@@ -165,6 +165,7 @@ def test_data_that_is_gone(run: Path, tiny_coco: Any) -> None:
     ("arguments", "message"),
     [
         (["report", "RUN/nowhere"], "nowhere: no such folder"),
+        (["report", "RUN/config.yaml"], "config.yaml: must be the folder of a run, is a file"),
         (["report", "RUN/.."], "holds no run: there is no config.yaml in it or in the folder above"),
         (["report", "RUN", "RUN"], "report takes one run folder, or compare A B; got "),
         (["report", "compare", "RUN"], "report compare takes two run folders, got 1"),
