@@ -177,6 +177,15 @@ def test_boxes_are_for_a_detector(case: str, tmp_path: Path) -> None:
     assert find_data(tmp_path).train
 
 
+@pytest.mark.parametrize("columns", ["x,y,width,height", "x,y,w,h"])
+def test_a_table_whose_boxes_cannot_be_read_is_no_list_of_classes(columns: str, tmp_path: Path) -> None:
+    table = f"filename,{columns},class\na.jpg,1,1,5,5,cat\nb.jpg,1,1,5,5,dog\n"
+    with pytest.raises(
+        DataError, match=r"x, y may be corners or centres; where they are left, top, .*, call the columns bbox_x"
+    ):
+        find_task(fill(tmp_path, **{"labels.csv": table, "a.jpg": None, "b.jpg": None}))
+
+
 @pytest.mark.parametrize("case", ["coco", "boxes in a csv"])
 def test_no_classes(case: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no labelled images found.*train a detector \(resdet train-det --data\)"):
