@@ -234,7 +234,7 @@ def npz(tmp_path: Path) -> Path:
         ("--weights S/headless.pth", 2, "headless.pth: holds no classifier: must have 'fc.weight'"),
         ("--weights S/four.pth", 2, "four.pth: its classifier has 4 classes, the data has 3"),
         ("--weights S/foreign.pth model.backbone.name=resnet34", 2, "do not fit option 'model.backbone.name'=resnet34"),
-        ("--weights A S/run.yaml", 3, "run.yaml: not a torch weights file"),
+        ("--weights A S/run.yaml", 3, "run.yaml: is a text, and holds no tensors"),
         ("--predictions P/gone.npz", 2, "gone.npz: no such predictions file"),
         ("--predictions S/foreign.pth", 3, "foreign.pth: array 'probabilities' is missing"),
         ("--predictions P/rows.npz", 3, "they do not for 12 of 12 (ant/0.png: 0.5, 0.5, 0.5)"),

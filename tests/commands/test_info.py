@@ -113,5 +113,5 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         _run("--weights", str(tmp_path / "absent.pth"))
     broken = tmp_path / "broken.pth"
     broken.write_text("not weights")
-    with pytest.raises(DataError, match=r"broken\.pth: not a torch weights file"):
+    with pytest.raises(DataError, match=r"broken\.pth: is a text, and holds no tensors"):
         _run("--weights", str(broken))

@@ -55,7 +55,7 @@ WEIGHTS = [
         "that are no weights",
         lambda lab: lab.train_det(f"model.backbone.weights={written(lab.folder / 'notes.pth', b'hello')}"),
         3,
-        r"notes\.pth: not a torch weights file",
+        r"notes\.pth: is a text, and holds no tensors",
     ),
     row(
         "safetensors cut short",

@@ -96,7 +96,7 @@ def test_truncated_file(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "model.safetensors"
     write_model(path, _state(), CARD)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataError, match=r"model\.safetensors: not a safetensors model file: ") as caught:
+    with pytest.raises(DataError, match=r"model\.safetensors: (not a safetensors model file: |is empty$)") as caught:
         read_model(path)
     assert "\n" not in str(caught.value)
 

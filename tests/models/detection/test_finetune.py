@@ -153,7 +153,7 @@ def test_files_that_are_no_detector(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such model file"):
         start_detector(small(weights=str(tmp_path / "none.safetensors")), NEW)
     (tmp_path / "broken.safetensors").write_bytes(b"x")
-    with pytest.raises(DataError, match="not a safetensors model file"):
+    with pytest.raises(DataError, match="is a text, and holds no tensors"):
         start_detector(small(weights=str(tmp_path / "broken.safetensors")), NEW)
     from resdet.config.schema import ClassifierConfig
 
