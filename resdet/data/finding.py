@@ -77,3 +77,10 @@ def folders(dataset: DetectionDataset) -> NDArray[np.int64]:
     """int64 (M,): the number of each image's folder."""
     places = [os.path.dirname(name) for name in dataset.files.tolist()]  # noqa: PTH120
     return np.unique(np.array(places), return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def overshoot(dataset: DetectionDataset) -> NDArray[np.float64]:
+    """(N,): by how many pixels each box reaches out of its image, at most; not above 0 when it lies inside."""
+    ends = dataset.boxes[:, :2] + dataset.boxes[:, 2:]
+    found: NDArray[np.float64] = np.maximum(-dataset.boxes[:, :2], ends - limits(dataset)).max(1, initial=-np.inf)
+    return found

@@ -16,6 +16,7 @@ from PIL import Image
 from torch.utils.data import ConcatDataset, Subset
 
 from resdet.data.dataset import DetectionDataset
+from resdet.data.finding import overshoot, owners
 from resdet.data.formats.annotations import BoxWarning, in_first_pixel
 from resdet.data.formats.readings import ROUNDED
 from resdet.errors import ConfigError, DataError
@@ -134,13 +135,13 @@ def _warn(dataset: OwnDetectionDataset) -> None:
     if in_first_pixel(dataset.boxes, dataset.sizes):
         doubt = "every box lies within the first pixel; boxes are x1, y1, x2, y2 in pixels, are these fractions of the image?"
         warnings.warn(f"{dataset.source}: {doubt}", BoxWarning, stacklevel=3)
-    owners = np.repeat(np.arange(len(dataset.sizes)), np.diff(dataset.offsets))
-    begins, ends = dataset.boxes[:, :2], dataset.boxes[:, :2] + dataset.boxes[:, 2:]
-    overshoot = np.concatenate([-begins, ends - dataset.sizes[owners, ::-1]], 1).max(1)
-    if count := int((overshoot >= ROUNDED).sum()):
-        worst = int(overshoot.argmax())
-        reach = f"reach out of their images and were clipped, by {overshoot[worst]:.3g} pixels at most"
-        warnings.warn(f"{dataset.source}: {count} boxes {reach}: {dataset.path(owners[worst])}", BoxWarning, stacklevel=3)
+    reach = overshoot(dataset)
+    if count := int((reach >= ROUNDED).sum()):
+        worst = int(reach.argmax())
+        told = f"reach out of their images and were clipped, by {reach[worst]:.3g} pixels at most"
+        warnings.warn(
+            f"{dataset.source}: {count} boxes {told}: {dataset.path(owners(dataset)[worst])}", BoxWarning, stacklevel=3
+        )
 
 
 @dataclass(frozen=True)

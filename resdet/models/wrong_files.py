@@ -48,7 +48,8 @@ def no_weights(path: Path) -> str | None:
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGES):
         return "is a web page, saved in place of the file: download it from its own address, perhaps after logging in"
     if start.startswith(b"PK"):
-        return _program(_members(path)) or _other_archive(_members(path))
+        names = _members(path)
+        return _program(names) or _other_archive(names)
     return _of_others(path, start)
 
 

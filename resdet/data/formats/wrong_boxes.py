@@ -50,7 +50,6 @@ class WrongBoxes:
         boxes = np.concatenate([boxes, [box for _, _, box, _ in self._rows]])
         owners = np.concatenate([owners, [image for *_, image in self._rows]])
         sizes = image_sizes[owners]
-        reading = None
         if not self.convention.centred and any(kind == "box-reversed" for kind, *_ in self._rows):
             reading = reversed_boxes(boxes, sizes, cornered=self.convention.cornered)
         else:

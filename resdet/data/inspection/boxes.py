@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.dataset import DetectionDataset
-from resdet.data.finding import Finding, about_objects, fixes, folders, limits, object_place, owners
+from resdet.data.finding import Finding, about_objects, fixes, folders, limits, object_place, overshoot, owners
 from resdet.data.formats.misread import Part, misread_part
 from resdet.data.formats.readings import ROUNDED, fractions, mistaken
 from resdet.data.inspection.off_by_one import off_by_one
@@ -42,7 +42,7 @@ def convention_findings(dataset: DetectionDataset) -> list[Finding]:
         told = f"{{count}} of {len(dataset.boxes)} boxes leave their images, and all lie inside when read as {reading.text}"
         if reading.sign:
             told = f"{{count}} boxes seem to be {reading.text}, for of their numbers {reading.sign}"
-        rows = (_overshoot(dataset) > _NEAR) | bool(reading.sign)
+        rows = (overshoot(dataset) > _NEAR) | bool(reading.sign)
         return about_objects(reading.kind, dataset, rows, told, fixes(reading.kind, "reads them so"))
     return []
 
@@ -67,13 +67,13 @@ def _fractions(dataset: DetectionDataset, small: NDArray[np.bool_]) -> list[Find
 
 def _outside(dataset: DetectionDataset, other: NDArray[np.bool_]) -> list[Finding]:
     """Boxes that reach out of their images, but for those that have an ``other`` cause."""
-    overshoot = _overshoot(dataset)
-    rows = (overshoot >= ROUNDED) & ~dataset.empty & ~other
+    reach = overshoot(dataset)
+    rows = (reach >= ROUNDED) & ~dataset.empty & ~other
     if not rows.any():
         return []
-    row = int(np.where(rows, overshoot, 0).argmax())
+    row = int(np.where(rows, reach, 0).argmax())
     count = int(rows.sum())
-    message = f"{count} boxes reach out of their images and were clipped, by {overshoot[row]:.3g} pixels at most"
+    message = f"{count} boxes reach out of their images and were clipped, by {reach[row]:.3g} pixels at most"
     return [
         Finding("box-outside", object_place(dataset, row), count, message, fixes("box-outside", "clips them in the files too"))
     ]
@@ -161,11 +161,4 @@ def _iou(some: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.fl
     common = np.clip(ends - np.maximum(some[:, None, :2], boxes[:, :2]), 0, None).prod(2)
     areas = some[:, 2:].prod(1)[:, None] + boxes[:, 2:].prod(1) - common
     found: NDArray[np.float64] = common / np.maximum(areas, 1e-9)
-    return found
-
-
-def _overshoot(dataset: DetectionDataset) -> NDArray[np.float64]:
-    """(N,): by how many pixels each box reaches out of its image, at most; not above 0 when it lies inside."""
-    ends = dataset.boxes[:, :2] + dataset.boxes[:, 2:]
-    found: NDArray[np.float64] = np.maximum(-dataset.boxes[:, :2], ends - limits(dataset)).max(1, initial=-np.inf)
     return found
