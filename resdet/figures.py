@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -35,10 +35,16 @@ def new_figure(panels: int, *, width: float = 6.0, height: float = 4.2) -> tuple
     return figure, axes
 
 
-def save_figure(figure: Figure, png: str | Path) -> Path:
-    """Write a figure as a PNG, atomically; returns its path."""
-    atomic_write(png, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
-    return Path(png)
+def save_figure(figure: Figure, picture: str | Path) -> Path:
+    """Write a figure as a PNG or an SVG, whichever the path ends with, atomically; the same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    picture = Path(picture)
+    kind = picture.suffix.lower().removeprefix(".")
+    undated: dict[str, Any] | None = {"Date": None} if kind == "svg" else None
+    with rc_context({"svg.hashsalt": "resdet"}):
+        atomic_write(picture, lambda temporary: figure.savefig(temporary, format=kind, dpi=110, metadata=undated))
+    return picture
 
 
 def figure_image(figure: Figure) -> Image.Image:

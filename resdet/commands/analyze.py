@@ -1,6 +1,6 @@
 """Measure why residual networks work: degradation, shortcuts, BN, gradients, responses, lesions, paths.
 
-Each analysis writes NAME.png, NAME.csv and NAME.txt into the output folder, and prints the conclusion.
+Each analysis writes NAME.png, NAME.svg, NAME.csv and NAME.txt into the output folder, and prints the conclusion.
 """
 
 from __future__ import annotations

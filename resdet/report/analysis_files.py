@@ -1,4 +1,4 @@
-"""Writes the files of an analysis: a picture, a table and a one-line conclusion."""
+"""Writes the files of an analysis: a picture in two formats, a table and a one-line conclusion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Analysis:
         name: the name of the analysis.
         rows: the rows of its table, at least one; all have the keys of the first, which are the header. None is an empty cell.
         conclusion: the conclusion, in one line.
-        draw: writes the picture to a path.
+        draw: writes the picture to a path that ends with .png or .svg.
     """
 
     name: str
@@ -31,21 +31,22 @@ class Analysis:
 
 
 def write_analysis(folder: str | Path, analysis: Analysis) -> list[Path]:
-    """Write ``NAME.png``, ``NAME.csv`` and ``NAME.txt``, the conclusion, into ``folder``, each atomically.
+    """Write ``NAME.png``, ``NAME.svg``, ``NAME.csv`` and ``NAME.txt``, the conclusion, into ``folder``, each atomically.
 
     Args:
         folder: the folder to write to, created when missing.
         analysis: the analysis to write.
 
     Returns:
-        The three paths.
+        The four paths.
     """
-    picture, table, text = (Path(folder) / f"{analysis.name}.{ending}" for ending in ("png", "csv", "txt"))
-    analysis.draw(picture)
+    *pictures, table, text = (Path(folder) / f"{analysis.name}.{ending}" for ending in ("png", "svg", "csv", "txt"))
+    for picture in pictures:
+        analysis.draw(picture)
     content = io.StringIO()
     writer = csv.DictWriter(content, list(analysis.rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(analysis.rows)
     write_text(table, content.getvalue())
     write_text(text, analysis.conclusion + "\n")
-    return [picture, table, text]
+    return [*pictures, table, text]

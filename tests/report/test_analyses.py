@@ -1,9 +1,10 @@
-"""The rows of the analyses' tables, and the three files."""
+"""The rows of the analyses' tables, and the files of an analysis."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import defusedxml.ElementTree
 from PIL import Image
 
 from resdet.analysis.gradients import GradientProfile, LayerGradient
@@ -52,11 +53,14 @@ def test_a_trained_network_is_a_row_and_what_was_not_measured_an_empty_cell(tmp_
         "big": TrainedNet("net", "B", 1, False, 8, 120, 0.5, 0.5, Log()),
     }
     paths = write_analysis(tmp_path / "new", shortcut_analysis(list(nets.values())))
-    assert paths == [tmp_path / "new" / f"shortcuts.{ending}" for ending in ("png", "csv", "txt")]
-    assert paths[1].read_bytes() == b"shortcut,seed,parameters,train_error,test_error\nA,0,100,,0.25\nB,1,120,0.5,0.5\n"
-    assert paths[2].read_text() == shortcut_analysis(list(nets.values())).conclusion + "\n"
+    assert paths == [tmp_path / "new" / f"shortcuts.{ending}" for ending in ("png", "svg", "csv", "txt")]
+    assert paths[2].read_bytes() == b"shortcut,seed,parameters,train_error,test_error\nA,0,100,,0.25\nB,1,120,0.5,0.5\n"
+    assert paths[3].read_text() == shortcut_analysis(list(nets.values())).conclusion + "\n"
     with Image.open(paths[0]) as picture:
         assert picture.format == "PNG"
+    assert defusedxml.ElementTree.fromstring(paths[1].read_bytes()).tag == "{http://www.w3.org/2000/svg}svg"
+    again = write_analysis(tmp_path / "again", shortcut_analysis(list(nets.values())))
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
     assert [tuple(row.values()) for row in degradation_analysis(nets).rows] == [
         ("small", 8, 100, None, 0.25),
         ("big", 8, 120, 0.5, 0.5),
