@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from appendix_b_pieces import Plan, classifier, draw, evaluate, evaluation, join, times, train
-from pieces import Piece, pool, run_pieces
+from pieces import Piece, only, pool, run_pieces
 from stage import Deadline, Report, arguments, device
 
 SPLITS = ("train", "val")
@@ -32,6 +32,9 @@ def main() -> int:
     parser.add_argument("--precision", default="bf16", choices=("bf16", "fp32"), help="of convolutions (default: bf16)")
     parser.add_argument("--cpu", action="store_true", help="where there is no GPU; see the other options for less to compute")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of each detector (default: 3)")
+    parser.add_argument(
+        "--pieces", nargs="+", default=["*"], metavar="NAME", help="these and what they need, as plain_*_both (default: all)"
+    )
     args = parser.parse_args()
     where, deadline = "cpu" if args.cpu else device(args.rehearse).type, Deadline(args.seconds)
     folder = (args.output or Path("runs/appendix_b.json")).absolute().with_suffix("")
@@ -52,7 +55,7 @@ def main() -> int:
     began = deadline.left
     make(plan, os.cpu_count() or 1, deadline)
     report.note(f"data: {began - deadline.left:.0f} s")
-    succeeded = run_pieces(all_pieces(plan, seeds), processes, deadline, report)
+    succeeded = run_pieces(only(all_pieces(plan, seeds), args.pieces), processes, deadline, report)
     for line in summary(report.content["rows"]):
         report.note(line)
     return 0 if succeeded else 1
@@ -108,7 +111,8 @@ def all_pieces(plan: Plan, seeds: tuple[int, ...]) -> list[Piece]:
         pieces.append(measured(plan, "context", (seed,), "baseline", ("plain", (seed,), "baseline")))
         pieces.append(measured(plan, "context", (seed,), "refinement", ("plain", (seed,), "refinement")))
         pieces.append(measured(plan, "context", (seed,), "both", ("context", (seed,), "refinement")))
-    pieces.append(measured(plan, "plain", everyone, "baseline", ("plain", first, "baseline")))
+    for way in ("baseline", "both"):
+        pieces.append(measured(plan, "plain", everyone, way, ("plain", first, way)))
     pieces.append(measured(plan, "context", everyone, "both", ("context", first, "both")))
     for seed in seeds:
         pieces.append(Piece(f"four-step_{seed}", train, (plan, "four-step", seed), begun))

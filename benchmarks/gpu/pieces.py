@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from stage import Deadline, Report
@@ -57,6 +58,16 @@ def _begin(seconds: float) -> None:
     end = threading.Timer(max(seconds, 0.1), os._exit, (1,))
     end.daemon = True
     end.start()
+
+
+def only(pieces: list[Piece], patterns: Iterable[str]) -> list[Piece]:
+    """The pieces whose name fits one of the patterns (``*`` is any text), and those that they need."""
+    chosen = {piece.name for piece in pieces if any(fnmatchcase(piece.name, pattern) for pattern in patterns)}
+    # what a piece needs stands before it
+    for piece in reversed(pieces):
+        if piece.name in chosen:
+            chosen.update(piece.after)
+    return [piece for piece in pieces if piece.name in chosen]
 
 
 def run_pieces(pieces: Iterable[Piece], processes: int, deadline: Deadline, report: Report) -> bool:

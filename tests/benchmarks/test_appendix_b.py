@@ -98,6 +98,23 @@ def test_the_next_piece(
     assert (found.name if found else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ("c", "c"),
+        ("b", "a alone b"),  # what is needed is, too, and what that needs
+        ("a*", "a alone"),
+        ("* x", "a alone b c"),
+        ("x", ""),
+    ],
+)
+def test_chosen_pieces_bring_what_they_need(imported: Callable[[str], ModuleType], patterns: str, expected: str) -> None:
+    module = imported("pieces")
+    after = {"a": (), "alone": ("a",), "b": ("alone",), "c": ()}
+    pieces = [module.Piece(name, list, (), needed) for name, needed in after.items()]
+    assert [piece.name for piece in module.only(pieces, patterns.split())] == expected.split()
+
+
 def test_a_mean_gain_and_whether_it_may_be_chance(imported: Callable[[str], ModuleType]) -> None:
     rows = [
         {"model": "plain", "seeds": seed, "piece": "both", "against": f"plain {seed} baseline", "AP gain": gain} | ends
