@@ -116,7 +116,10 @@ def refuse_unheard(args: argparse.Namespace, heard: Collection[str], where: str)
     parser = command_parser(args.command_line[0])
     everywhere = {"json", "quiet", "command_line"}
     given = [name for name in vars(args).keys() - everywhere if getattr(args, name) not in (parser.get_default(name), [])]
-    if unheard := [f"--{name.replace('_', '-')}" for name in sorted(given) if name not in heard]:
+    unheard = [f"--{name.replace('_', '-')}" for name in sorted(given) if name not in heard and name != "overrides"]
+    if "overrides" not in heard:
+        unheard += args.overrides
+    if unheard:
         raise ConfigError(f"{', '.join(unheard)}: {'has' if len(unheard) == 1 else 'have'} no effect {where}: leave out")
 
 

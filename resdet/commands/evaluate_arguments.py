@@ -70,11 +70,16 @@ def needs_config(args: argparse.Namespace) -> bool:
     Raises:
         ConfigError: for arguments that do not go together.
     """
-    files = (args.ground_truth, args.detections)
-    if any(files) or args.split or args.iou is not None:
-        others = (args.config, args.weights, args.predictions, args.classifier, args.shares, args.overrides, args.compile)
-        if not all(files) or any(others) or args.precision != "fp32" or args.report:
-            raise ConfigError("--ground-truth and --detections go together, and without --config, --weights and options")
+    of_results = {
+        "--ground-truth": args.ground_truth,
+        "--detections": args.detections,
+        "--split": args.split,
+        "--iou": args.iou is not None,
+    }
+    given = [name for name, value in of_results.items() if value]
+    if given:
+        if not (args.ground_truth and args.detections):
+            raise ConfigError(f"--ground-truth and --detections go together, got {' and '.join(given)}")
         refuse_unheard(args, _OF_RESULTS, "on results files")
         return False
     if not args.config:

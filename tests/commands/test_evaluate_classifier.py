@@ -248,7 +248,7 @@ def npz(tmp_path: Path) -> Path:
         ("--predictions P/good.npz --shares 1 1", 2, "for each of 1 file, got 1 1"),
         ("--weights A test.views=ten", 2, "option 'test.views' must be one of center, ten_crop, dense"),
         ("--weights A test.flip=true", 2, "option 'test.flip' goes with 'test.views' dense"),
-        ("--weights A --ground-truth x.json --detections y.json", 2, "--ground-truth and --detections go together"),
+        ("--weights A --ground-truth x.json --detections y.json", 2, "--config, --weights: have no effect on results files"),
     ],
 )
 def test_mistakes(

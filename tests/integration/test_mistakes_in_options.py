@@ -84,10 +84,19 @@ OPTIONS = [
         "16 bits of a results file",
         lambda lab: [*lab.score("{}", "[]"), "--precision", "bf16"],
         2,
-        r"--ground-truth and --detections go together, and without",
+        r"--precision: has no effect on results files: leave out",
     ),
     row(
-        "eval of half a pair", lambda lab: ["eval", "--detections", "x.json"], 2, r"--ground-truth and --detections go together"
+        "what a results file cannot have",
+        lambda lab: [*lab.score("{}", "[]"), "--report", "--weights", "a.pth", "data.workers=0"],
+        2,
+        r"--report, --weights, data.workers=0: have no effect on results files: leave out",
+    ),
+    row(
+        "eval of half a pair",
+        lambda lab: ["eval", "--detections", "x.json"],
+        2,
+        r"--ground-truth and --detections go together, got --detections",
     ),
 ]
 
