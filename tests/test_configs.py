@@ -133,9 +133,7 @@ def test_the_settings_of_the_paper() -> None:
     assert len(voc.data.names) == 20
 
 
-@pytest.mark.parametrize(
-    "name", [f"r{depth}" for depth in ("18_a", "34", "34_a", "34_c", 50, 101, 152)] + ["plain18", "plain34"]
-)
+@pytest.mark.parametrize("name", ["plain18", "plain34", "r18_a", "r34", "r34_a", "r34_c", "r50", "r101", "r152"])
 def test_the_imagenet_recipe_of_the_paper(name: str) -> None:
     config = load_config(f"imagenet_{name}")
     assert isinstance(config, ClassificationRunConfig)
