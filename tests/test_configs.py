@@ -114,7 +114,7 @@ def test_the_paper_s_bottlenecks_have_their_stride_in_the_1x1(name: str) -> None
 
 
 def test_the_settings_of_the_paper() -> None:
-    coco, voc, imagenet = load_config("coco_r101"), load_config("voc07_r101"), load_config("imagenet_r101")
+    coco, voc = load_config("coco_r101"), load_config("voc07_r101")
     assert isinstance(coco, DetectionRunConfig)
     assert isinstance(voc, DetectionRunConfig)
     for config, anchors, regions in ((coco, 15, 512), (voc, 9, 128)):
@@ -123,10 +123,25 @@ def test_the_settings_of_the_paper() -> None:
         assert config.model.rpn.post_nms_top_n_test == 300
         assert (config.data.test_short_side, config.data.max_side) == (600, 1000)
         assert config.optimizer.lr == 0.001
+        test, rpn, roi = config.model.test, config.model.rpn, config.model.roi
+        assert (test.score_thresh, test.detections_per_image) == (0.05, 100)
+        assert (rpn.batch_size_per_image, rpn.positive_fraction, rpn.fg_iou_thresh, rpn.bg_iou_thresh) == (256, 0.5, 0.7, 0.3)
+        assert (rpn.pre_nms_top_n_train, rpn.post_nms_top_n_train, rpn.nms_thresh) == (12_000, 2000, 0.7)
+        assert (roi.pooled_size, roi.positive_fraction, roi.fg_iou_thresh) == (14, 0.25, 0.5)
+    assert (coco.model.test.nms_thresh, voc.model.test.nms_thresh) == (0.5, 0.3)
     assert (coco.run.batch, coco.schedule.milestones, coco.schedule.iterations) == (8, [240_000], 320_000)
     assert len(voc.data.names) == 20
-    assert isinstance(imagenet, ClassificationRunConfig)
-    assert (imagenet.run.batch, imagenet.optimizer.lr, imagenet.optimizer.weight_decay) == (256, 0.1, 1e-4)
+
+
+@pytest.mark.parametrize("name", ["plain18", "plain34", "r18_a", "r34", "r34_a", "r34_c", "r50", "r101", "r152"])
+def test_the_imagenet_recipe_of_the_paper(name: str) -> None:
+    config = load_config(f"imagenet_{name}")
+    assert isinstance(config, ClassificationRunConfig)
+    data, optimizer, schedule = config.data, config.optimizer, config.schedule
+    assert (data.short_side, data.crop, data.crop_from, data.hflip, data.lighting) == ([256, 480], 224, "short_side", 0.5, 0.1)
+    assert (config.run.batch, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (256, 0.1, 0.9, 1e-4)
+    assert (schedule.iterations, len(schedule.milestones), schedule.gamma) == (600_600, 3, 0.1)
+    assert config.recompute_bn
 
 
 def test_the_improved_systems_and_the_four_steps_of_the_paper() -> None:

@@ -182,20 +182,35 @@ def _networks() -> list[tuple[str, dict]]:
 def test_whole_networks(name: str, options: dict, training: bool) -> None:
     torch.manual_seed(1)
     network = create_backbone(name, **options).double().train(training)
+    size = (10, 9) if network.spec.stem == "cifar" else (40, 37)
+    _assert_is_the_reference_network(network, (3, 3, *size), ALGEBRA)
+
+
+_OWN_WIDTH = ["resnet18", "resnet34", "resnet50", "resnet101", "plain34", "preact_resnet18", "preact_resnet50"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _OWN_WIDTH)
+def test_networks_of_their_own_width_in_training(name: str) -> None:
+    torch.manual_seed(1)
+    network = create_backbone(name, stride_in_1x1=True).double().train()
+    _assert_is_the_reference_network(network, (2, 3, 96, 96), 1e-12)
+
+
+def _assert_is_the_reference_network(network: ResNet, shape: tuple[int, ...], tolerance: float) -> None:
     _randomize(network)
     twin, _ = _reference_of(network)
-    size = (10, 9) if network.spec.stem == "cifar" else (40, 37)
-    values = torch.randn(3, 3, *size, dtype=torch.float64)
+    values = torch.randn(shape, dtype=torch.float64)
     x, reference_x = values.clone().requires_grad_(), values.clone().requires_grad_()
     output, expected = network(x), _reference_network(network, reference_x, twin)
-    assert_near(output, expected, ALGEBRA)
+    assert_near(output, expected, tolerance)
     output.sum().backward()
     expected.sum().backward()
     for key, parameter in network.named_parameters():
-        assert_near(parameter.grad, twin.state[key].grad, ALGEBRA, key)
+        assert_near(parameter.grad, twin.state[key].grad, tolerance, key)
     for key, value in network.named_buffers():
         if not key.endswith("num_batches_tracked"):
-            assert_near(value, twin.state[key], ALGEBRA, key)
+            assert_near(value, twin.state[key], tolerance, key)
 
 
 def _reference_network(network: ResNet, images: Tensor, twin: Layers) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounding import ALGEBRA, assert_near
+from torch import nn
 
 from resdet.errors import ConfigError
 from resdet.models.backbones.registry import create_backbone
@@ -39,6 +40,13 @@ def test_channels_and_strides(name: str, channels: tuple[int, int]) -> None:
         assert (trunk.stride, head.stride) == (16, 2)
         assert trunk(torch.empty(1, 3, 600, 1000)).shape == (1, channels[0], 38, 63)
         assert head(torch.empty(4, channels[0], 14, 14)).shape == (4, channels[1], 7, 7)
+
+
+def test_the_trunk_of_101_layers_has_91_of_them() -> None:
+    with torch.device("meta"):
+        trunk, _ = split_c4(create_backbone("resnet101"))
+    layers = [name for name, part in trunk.named_modules() if isinstance(part, nn.Conv2d)]
+    assert sum("downsample" not in name for name in layers) == 91  # paper, appendix A
 
 
 @pytest.fixture(scope="module")
