@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from resdet import system
 from resdet.errors import ConfigError, DataError, ResdetError
-from resdet.files import unfinished_folder
+from resdet.files import identity, unfinished_folder
 from resdet.inference.exported.program import PRECISIONS, ExportFacts, open_program
 from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed
+from resdet.inference.exported.seal import BLANK, seal
 from resdet.models.model_file import card_text
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def export_file(
         ResdetError: fp32, and a picture on which a box differs by more than 0.01 pixels or a score by more than 1e-4.
     """
     source, destination = Path(source), Path(destination)
-    _check(destination, precision, images, resize=resize, compiled=compiled)
+    _check(source, destination, precision, images, resize=resize, compiled=compiled)
     from resdet.export.check import try_exported  # now that onnx is known to be there
     from resdet.export.photos import trial_pictures
     from resdet.export.subject import read_subject
@@ -77,7 +78,7 @@ def export_file(
 
     pictures = trial_pictures(images)
     subject = read_subject(source, resize=resize, test=test or {})
-    facts = ExportFacts(precision, resize)
+    facts = ExportFacts(precision, resize, "" if destination.suffix == _TORCH else BLANK)
     metadata = dict(zip(METADATA, (card_text(subject.card), facts.to_text()), strict=True))
     with unfinished_folder(destination) as temporary:
         if destination.suffix == _TORCH:
@@ -119,10 +120,15 @@ def _write_graph(
     whole.write_bytes(subject.graph(half=precision == "fp16", resize=resize).model(metadata).SerializeToString())
     if whole != written:
         quantize(whole, written, subject, pictures, resize=resize)
-    return _to_openvino(written, metadata) if destination.suffix == ".xml" else written
+    if destination.suffix == ".xml":
+        written = _to_openvino(written, metadata)
+    seal(written)
+    return written
 
 
-def _check(destination: Path, precision: str, images: Sequence[str | Path], *, resize: bool, compiled: bool) -> None:
+def _check(
+    source: Path, destination: Path, precision: str, images: Sequence[str | Path], *, resize: bool, compiled: bool
+) -> None:
     problems = []
     if destination.suffix not in (*OF_SUFFIX, _TORCH):
         problems.append(f"{destination}: must end in {', '.join(OF_SUFFIX)} or {_TORCH}")
@@ -132,6 +138,11 @@ def _check(destination: Path, precision: str, images: Sequence[str | Path], *, r
         problems.append(f"{destination}: a {_TORCH} file is fp32 and takes resized pictures; .onnx and .xml have the rest")
     if destination.suffix != _TORCH and compiled:
         problems.append(f"{destination}: 'compile' is for {_TORCH} files")
+    problems += [
+        f"{path}: is the model that is exported, and would be written over"
+        for path in files
+        if identity(path) == identity(source)
+    ]
     if precision not in PRECISIONS:
         problems.append(f"'precision' must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if precision == "int8" and not images:

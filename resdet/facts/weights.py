@@ -18,7 +18,7 @@ from resdet.models.convert.find_settings import find_settings
 def exported_facts(program: Program) -> dict[str, object]:
     """The facts of an exported file, from its metadata."""
     facts, weights = program.facts, program.path.with_suffix(".bin")
-    files = [program.path, *([weights] if program.path.suffix == ".xml" and weights.is_file() else [])]
+    files = [program.path, *([weights] if program.path.suffix.lower() == ".xml" and weights.is_file() else [])]
     return {
         "file": program.path,
         "size": _size(*files),

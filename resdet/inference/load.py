@@ -32,7 +32,7 @@ from resdet.models.build import build_classifier, load_model
 from resdet.models.card_network import card_config
 from resdet.models.classifier import Classifier
 from resdet.models.detection.faster_rcnn import FasterRCNN
-from resdet.models.model_file import FileVersion, read_card
+from resdet.models.model_file import FileVersion, check_file, read_card
 from resdet.ops.kernels import Kernels
 from resdet.ops.precision import number_format
 
@@ -241,8 +241,7 @@ def is_model_file(path: str | Path) -> bool:
         ConfigError: no such file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such model file")
+    check_file(path)
     try:
         with safe_open(regular(path), framework="pt") as file:
             return "resdet" in (file.metadata() or {})

@@ -16,7 +16,7 @@ from resdet.inference.classifier import ImageClassifier
 from resdet.inference.detector import Detector
 from resdet.inference.device import Device
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector, ExportedLocalizer
-from resdet.inference.exported.program import Program, open_program
+from resdet.inference.exported.program import Program, is_exported, open_program
 from resdet.inference.kinds import card_sizes, check_kind
 from resdet.inference.load_localizer import make_localizer
 from resdet.inference.localizer import Localizer
@@ -79,7 +79,7 @@ def check_options(
     paths: Sequence[str | Path], *, device: Device, precision: str, compiled: bool, test: Mapping[str, Any] | None = None
 ) -> None:
     """A ConfigError with every option that an exported file does not have."""
-    path = paths[0]
+    path = next(filter(is_exported, paths), paths[0])
     problems = []
     if len(paths) > 1:
         problems.append(f"{path}: an exported file runs alone, an ensemble is of .safetensors files; got {len(paths)} files")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +20,11 @@ from resdet.errors import ConfigError, DataError
 from resdet.files import atomic_write, parse_json, regular
 from resdet.models.intact import checksums, damage, text_checksum, unusable
 from resdet.models.wrong_files import no_weights
-from resdet.wording import reason_of
+from resdet.wording import reason_of, shown_briefly
 
 FORMAT = 1
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-_KINDS: dict[str, type] = {"task": str, "architecture": dict, "names": list, "pixels": dict, "test": dict}
+_KINDS: dict[str, type] = {"task": str, "architecture": dict, "names": list, "pixels": dict, "test": dict}  # what a card needs
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,15 @@ class FileVersion:
         return read_model(self.path)[0]
 
 
-def _mark(path: Path) -> tuple[int, int]:
+def check_file(path: Path) -> None:
+    """A ConfigError that says what is in the place of a model file, when it is no file."""
     if not path.is_file():
-        raise ConfigError(f"{path}: no such model file")
+        there = "is a folder, name the file in it" if path.is_dir() else "is no file" if path.exists() else "no such model file"
+        raise ConfigError(f"{path}: {there}")
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    check_file(path)
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
@@ -129,8 +135,7 @@ def read_card(path: str | Path) -> ModelCard:
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], ModelCard]:
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such model file")
+    check_file(path)
     try:
         with safe_open(regular(path), framework="pt") as opened:
             metadata = opened.metadata() or {}
@@ -157,21 +162,46 @@ def card_from_text(path: str | Path, text: str, state: Mapping[str, Tensor] | No
         ConfigError: a newer format.
         DataError: what is no card, or another one than was written.
     """
-    try:
-        values = parse_json(text)
-        # before the keys are looked at: a newer format may have others
-        if values.get("format", FORMAT) > FORMAT:
-            raise ConfigError(f"{path}: model file format {values['format']}, this version reads up to {FORMAT}")
-        check_sums(path, values, state)
-        card = ModelCard(**values)
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: its model card cannot be read: {error}") from error
-    wrong = [name for name, kind in _KINDS.items() if not isinstance(getattr(card, name), kind)]
-    if wrong:
-        raise DataError([f"{path}: its model card: {name!r} must be a {_KINDS[name].__name__}" for name in wrong])
+    values = object_of(path, "its model card", text)
+    # before the keys are looked at: a newer format may have others
+    if format_of(path, "its model card", {"format": FORMAT, **values}) > FORMAT:
+        raise ConfigError(f"{path}: model file format {values['format']}, this version reads up to {FORMAT}")
+    check_sums(path, values, state)
+    known = [each.name for each in fields(ModelCard)]
+    problems = [f" cannot be read: {name!r} is missing" for name in _KINDS if name not in values]
+    problems += [f" cannot be read: {shown_briefly(name)} is no part of a card" for name in values if name not in known]
+    problems += [
+        f": {name!r} must be a {kind.__name__}, got {shown_briefly(values[name])}"
+        for name, kind in _KINDS.items()
+        if name in values and not isinstance(values[name], kind)
+    ]
+    if problems:
+        raise DataError([f"{path}: its model card{problem}" for problem in problems])
+    card = ModelCard(**values)
     if not all(isinstance(name, str) for name in card.names):
         raise DataError(f"{path}: its model card: 'names' must be texts")
     return card
+
+
+def object_of(path: str | Path, what: str, text: str) -> dict[str, Any]:
+    """The JSON object that a text in a file is, ``what`` for messages; a DataError when it is none."""
+    try:
+        values = parse_json(text)
+    except ValueError as error:
+        raise DataError(f"{path}: {what} cannot be read: is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: {what} cannot be read: must be a JSON object, got {shown_briefly(values)}")
+    return values
+
+
+def format_of(path: str | Path, what: str, values: Mapping[str, Any]) -> int:
+    """The number of a layout that such an object says; a DataError when it is none."""
+    number = values.get("format")
+    if type(number) is not int or number < 1:
+        raise DataError(
+            f"{path}: {what} cannot be read: 'format' must be a whole number, 1 or more, got {shown_briefly(number)}"
+        )
+    return number
 
 
 def check_sums(path: str | Path, values: dict[str, Any], state: Mapping[str, Tensor] | None) -> None:

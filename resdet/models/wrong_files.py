@@ -6,6 +6,8 @@ import re
 import zipfile
 from pathlib import Path
 
+from resdet.files import regular
+
 _PACKED = "is compressed: unpack it, and name the file of weights in it"
 _FROM_NUMPY = "torch.save({name: torch.from_numpy(array), …}, 'weights.pth') writes tensors under their names"
 _FROM_PARTS = (
@@ -33,24 +35,62 @@ _ENDS = {
     ".onnx": "is a graph of ONNX, of which no network can be made",
     ".distcp": f"is a part of a checkpoint: {_FROM_DCP}",
 }
-_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
+_PAGES = (b"<!doctype html", b"<html", b"<!doctype", b"<head")
+_GRAPH = (b"<net ", b"<net>")
 _PART = re.compile(r"-\d{5}-of-\d{5}$")
 
 
 def no_weights(path: Path) -> str | None:
     """Why a file holds no tensors, and the way out, in a line; None where that cannot be seen from outside."""
-    with path.open("rb") as file:
-        start = file.read(512)
-    if not start:
-        return "is empty"
-    if what := next((what for known, what in _STARTS.items() if start.startswith(known)), None):
+    start = _start(path)
+    if what := _common_mistake(start):
         return what
-    if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGES):
-        return "is a web page, saved in place of the file: download it from its own address, perhaps after logging in"
+    if (markup := _markup(start)) is not None:
+        graph = any(each in markup for each in _GRAPH)
+        return "is a graph of OpenVINO, of which no network can be made" if graph else "is XML, and holds no tensors"
     if start.startswith(b"PK"):
         names = _members(path)
         return _program(names) or _other_archive(names)
     return _of_others(path, start)
+
+
+def mistaken(path: Path) -> str | None:
+    """What a file is that ought to be an exported one, in a line; None where that cannot be seen from outside."""
+    start = _start(path)
+    if what := _common_mistake(start):
+        return what
+    if start.startswith(b"PK"):
+        return "is a zip file: an archive, or of torch"
+    markup = _markup(start)
+    graph = markup is not None and any(each in markup for each in _GRAPH)
+    if path.suffix.lower() == ".xml" and not graph:
+        return "is no graph of OpenVINO: must begin with <net"
+    if path.suffix.lower() != ".xml" and markup is not None:
+        return "is a graph of OpenVINO: its name must end in .xml" if graph else "is XML, and no graph of ONNX"
+    return None
+
+
+def _start(path: Path) -> bytes:
+    with regular(path).open("rb") as file:
+        return file.read(512)
+
+
+def _common_mistake(start: bytes) -> str | None:
+    """What a file is that begins so, when that is neither weights nor a graph."""
+    if not start:
+        return "is empty"
+    if what := next((what for known, what in _STARTS.items() if start.startswith(known)), None):
+        return what
+    markup = _markup(start) or b""
+    if markup.startswith(_PAGES) or any(each in markup for each in _PAGES[:2]):
+        return "is a web page, saved in place of the file: download it from its own address, perhaps after logging in"
+    return None
+
+
+def _markup(start: bytes) -> bytes | None:
+    """The beginning of a page or of XML, in small letters; None for what begins otherwise."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return text if text.startswith((*_PAGES, *_GRAPH, b"<?xml")) else None
 
 
 def part_of(path: Path) -> str:
@@ -64,6 +104,8 @@ def _of_others(path: Path, start: bytes) -> str | None:
         return None
     if start[257:262] == b"ustar":
         return _PACKED
+    if path.suffix == ".bin" and path.with_suffix(".xml").is_file():
+        return f"holds the numbers of a graph of OpenVINO, whose file is {path.with_suffix('.xml')}"
     if ".data-" in path.name and _PART.search(path.name):
         return _ENDS[".index"]
     return _ENDS.get(path.suffix) or _text(path, start)

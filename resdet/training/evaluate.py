@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from resdet.config import config_to_dict
-from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig
+from resdet.config.schema import ClassificationRunConfig, DetectionRunConfig, LocalizationRunConfig
 from resdet.data.own import IndexedDataset, class_names, own_classification_dataset, own_detection_dataset
 from resdet.distributed.join import joined
 from resdet.distributed.ranks import Ranks
@@ -22,7 +22,7 @@ from resdet.evaluation.predictions import average_predictions, normalized_shares
 from resdet.files import identity
 from resdet.inference.device import Device, select_device
 from resdet.inference.exported.networks import ExportedClassifier, ExportedDetector
-from resdet.inference.exported.program import is_exported, open_program
+from resdet.inference.exported.program import Program, is_exported, open_program
 from resdet.inference.exported.runtimes import check_torch_runs
 from resdet.inference.hub import local_file
 from resdet.inference.load import (
@@ -31,10 +31,10 @@ from resdet.inference.load import (
     is_model_file,
     load_detectors,
     load_foreign_classifier,
-    load_localizer,
 )
-from resdet.inference.load_exported import check_options
+from resdet.inference.load_exported import check_options, model_of
 from resdet.inference.load_localizer import load_localizers
+from resdet.inference.localizer import Localizer
 from resdet.models.build import load_model
 from resdet.models.card_network import card_config, check_same_network
 from resdet.models.classifier import Classifier
@@ -49,6 +49,8 @@ from resdet.training.localization.evaluation import evaluate_localizer
 
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
+
+_SIDES = ("short_side", "max_side")  # of a detector's card
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def evaluate_files(
         if own is not None:
             raise ConfigError("localizers are evaluated on files, not on data sets of one's own")
         if any(map(is_exported, weights)):
-            localizer = load_localizer(weights, device=options.device, runtime=options.runtime)
+            localizer = cast(Localizer, model_of(_exported_program(config, weights, options)))
         else:
             localizer = load_localizers(weights, device, config=config.model, crop=config.data.crop)
         return evaluate_localizer(config.data, config.classes, localizer, options.classifiers, device, folder, ranks)
@@ -174,21 +176,36 @@ def _torch_detectors(
 
 
 def _exported_detector(config: DetectionRunConfig, weights: Sequence[str], options: EvaluationOptions) -> ExportedDetector:
-    """The network of an exported file; a ConfigError where the config says other than the file, which cannot be changed."""
+    program = _exported_program(config, weights, options)
+    if config.data.val.proposals:
+        raise ConfigError(f"{program.path}: an exported detector proposes by itself, 'data.val.proposals' must be empty")
+    return ExportedDetector(program)
+
+
+def _exported_program(
+    config: DetectionRunConfig | LocalizationRunConfig, weights: Sequence[str], options: EvaluationOptions
+) -> Program:
+    """An exported file, opened; a ConfigError where the config says other than the file, which cannot be changed."""
     check_options(weights, device=options.device, precision=options.precision, compiled=options.compiled)
     program = open_program(weights[0], options.runtime)
     check_same_network(program.path, program.config, config.model, PixelConvention.from_dict(program.card.pixels))
-    wanted, fixed = (config_to_dict(model.test) for model in (config.model, program.config))
+    wanted, fixed = (
+        {f"model.test.{name}": value for name, value in config_to_dict(model.test).items()}
+        for model in (config.model, program.config)
+    )
+    if isinstance(config, LocalizationRunConfig):
+        wanted, fixed = {**wanted, "data.crop": config.data.crop}, {**fixed, "data.crop": program.card.test.get("crop")}
+    elif program.facts.resizes:
+        sizes = {"data.test_short_side": config.data.test_short_side, "data.max_side": config.data.max_side}
+        wanted, fixed = {**wanted, **sizes}, {**fixed, **dict(zip(sizes, map(program.card.test.get, _SIDES), strict=True))}
     problems = [
-        f"{program.path}: was exported with 'model.test.{name}' {fixed[name]}, the config says {wanted[name]}"
+        f"{program.path}: was exported with {name!r} {fixed[name]}, the config says {wanted[name]}"
         for name in wanted
         if wanted[name] != fixed[name]
     ]
-    if config.data.val.proposals:
-        problems.append(f"{program.path}: an exported detector proposes by itself, 'data.val.proposals' must be empty")
     if problems:
         raise ConfigError(problems)
-    return ExportedDetector(program)
+    return program
 
 
 def _evaluate_classifiers(

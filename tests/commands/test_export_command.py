@@ -121,10 +121,50 @@ def test_eval_refuses_what_the_file_does_not_do(folder: Path, capfd: pytest.Capt
     assert "was exported with 'model.test.flip' False, the config says True" in told
     assert main([*arguments, "model.backbone.width=16"]) == 2
     assert "was trained with 'model.backbone.width' 8, the config says 16" in capfd.readouterr().err
-    assert main([*arguments, str(folder / "model.safetensors")]) == 2
-    assert "an exported file runs alone" in capfd.readouterr().err
+    for files in ([str(folder / "model.safetensors")], ["--weights", str(folder / "model.safetensors"), str(target)]):
+        assert main([*arguments, *files]) == 2
+        assert "model.onnx: an exported file runs alone" in capfd.readouterr().err
     assert main([*arguments, "--precision", "bf16"]) == 2
     assert "computes as it was exported" in capfd.readouterr().err
+
+
+def test_eval_of_a_file_that_resizes_in_another_size(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    target = exported(folder, "--resize")
+    arguments = ["eval", "--config", str(folder / "run.yaml"), "--output", str(folder / "eval"), "--weights", str(target)]
+    assert main([*arguments, "data.test_short_side=40", "data.max_side=60"]) == 2
+    told = capfd.readouterr().err
+    assert "model.onnx: was exported with 'data.test_short_side' 48, the config says 40" in told
+    assert "model.onnx: was exported with 'data.max_side' 64, the config says 60" in told
+    assert main(arguments) == 0
+
+
+def test_eval_of_a_localizer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "val" / "images").mkdir(parents=True)
+    (tmp_path / "wnids.txt").write_text("\n".join(tiny_localizers.NAMES))
+    lines = []
+    for number, name in enumerate(tiny_localizers.NAMES):
+        Image.fromarray(picture(number).permute(1, 2, 0).numpy()).save(tmp_path / "val" / "images" / f"{number}.png")
+        lines.append(f"{number}.png {name} 0 0 63 47\n")
+    (tmp_path / "val" / "val_annotations.txt").write_text("".join(lines))
+    tiny_localizers.written(tmp_path / "model.safetensors", tiny_localizers.tiny_rpn(), test={"short_sides": [64]})
+    values = {
+        "task": "localization",
+        "model": {**tiny_localizers.SMALL, "test": {"short_sides": [64]}},
+        "data": {"val": {"format": "tiny_imagenet", "root": str(tmp_path), "split": "val"}, "crop": 64, "workers": 0},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    target = exported(tmp_path)
+    expected, found = (evaluated(tmp_path, path) for path in (tmp_path / "model.safetensors", target))
+    assert found["gt_class_loc_error"] == expected["gt_class_loc_error"]
+    assert found["mean_iou"] == pytest.approx(expected["mean_iou"], abs=1e-4)
+    capfd.readouterr()
+    arguments = ["eval", "--config", str(tmp_path / "run.yaml"), "--output", str(tmp_path / "eval"), "--weights", str(target)]
+    assert main([*arguments, "model.test.short_sides=[40]", "data.crop=48"]) == 2
+    told = capfd.readouterr().err
+    assert "model.onnx: was exported with 'model.test.short_sides' [64], the config says [40]" in told
+    assert "model.onnx: was exported with 'data.crop' 64, the config says 48" in told
+    assert main([*arguments, "model.backbone.width=16"]) == 2
+    assert "was trained with 'model.backbone.width' 8, the config says 16" in capfd.readouterr().err
 
 
 @pytest.fixture

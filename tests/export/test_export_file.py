@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,9 @@ def test_options_of_testing_are_part_of_the_file(models: Path, photos: Path, tmp
     assert card["test"] == {"short_side": 64, "max_side": 96}
     assert card["architecture"]["test"]["score_thresh"] == 0.5
     assert card["pixels"]["order"] == "RGB"
-    assert json.loads(metadata["resdet_export"]) == {"format": 1, "precision": "fp32", "resizes": False}
+    said = json.loads(metadata["resdet_export"])
+    assert re.fullmatch("[0-9a-f]{8}", said.pop("checksum"))
+    assert said == {"format": 1, "precision": "fp32", "resizes": False}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -212,6 +215,15 @@ def test_an_end_between_two_files_leaves_no_graph_beside_another_s_weights(
     with pytest.raises(KeyboardInterrupt):
         export_file(models / "classifier.safetensors", tmp_path / "a.xml", images=[photos])
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+@without_openvino
+def test_the_model_itself_is_not_written_over(models: Path, tmp_path: Path) -> None:
+    source = tmp_path / "a.bin"
+    source.write_bytes((models / "classifier.safetensors").read_bytes())
+    with pytest.raises(ConfigError, match=r"a\.bin: is the model that is exported, and would be written over"):
+        export_file(source, tmp_path / "a.xml")
+    assert source.read_bytes() == (models / "classifier.safetensors").read_bytes()
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")

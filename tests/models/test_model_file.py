@@ -139,7 +139,7 @@ def test_card_of_wrong_types_tells_each(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_model(_write(tmp_path / "model.safetensors", _card(names="cat", architecture=None)))
     rules = [problem.partition("model card: ")[2] for problem in caught.value.problems]
-    assert rules == ["'architecture' must be a dict", "'names' must be a list"]
+    assert rules == ["'architecture' must be a dict, got None", "'names' must be a list, got 'cat'"]
 
 
 def test_tensors_that_share_memory_are_written(tmp_path: Path) -> None:

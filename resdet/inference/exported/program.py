@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, DataError
 from resdet.inference.exported.runtimes import OF_SUFFIX, Arrays, Session, open_session
+from resdet.inference.exported.seal import check_seal
 from resdet.models.card_network import card_config
-from resdet.models.model_file import ModelCard, card_from_text
+from resdet.models.model_file import ModelCard, card_from_text, format_of, object_of
 from resdet.structures import PixelConvention
+from resdet.wording import shown_briefly
 
 EXPORT_FORMAT = 1
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -33,32 +36,37 @@ class ExportFacts:
     Attributes:
         precision: fp32, fp16 or int8.
         resizes: whether it takes pictures of any size and resizes them.
+        checksum: see ``resdet.inference.exported.seal``; "": none.
     """
 
     precision: str
     resizes: bool
+    checksum: str = ""
 
     def to_text(self) -> str:
         """The facts as JSON, as files hold them."""
-        return json.dumps({"format": EXPORT_FORMAT, "precision": self.precision, "resizes": self.resizes})
+        seal = {"checksum": self.checksum} if self.checksum else {}
+        return json.dumps({"format": EXPORT_FORMAT, "precision": self.precision, "resizes": self.resizes, **seal})
 
     @classmethod
     def from_text(cls, path: Path, text: str) -> ExportFacts:
         """What ``to_text`` gave; a ConfigError for a newer format, a DataError for anything else."""
+        values = object_of(path, "what it says of its export", text)
+        if format_of(path, "what it says of its export", values) > EXPORT_FORMAT:
+            raise ConfigError(f"{path}: format {values['format']} of exported files, this version reads up to {EXPORT_FORMAT}")
         try:
-            values = json.loads(text)
-            if values["format"] > EXPORT_FORMAT:
-                raise ConfigError(
-                    f"{path}: format {values['format']} of exported files, this version reads up to {EXPORT_FORMAT}"
-                )
-            facts = cls(values["precision"], values["resizes"])
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise DataError(f"{path}: what it says of its export cannot be read: {text[:100]!r}") from error
+            facts = cls(**{name: value for name, value in values.items() if name != "format"})
+        except TypeError as error:
+            raise DataError(
+                f"{path}: what it says of its export cannot be read: must have 'precision' and 'resizes', got {text[:100]!r}"
+            ) from error
         if facts.precision not in PRECISIONS or type(facts.resizes) is not bool:
             raise DataError(
                 f"{path}: its export: 'precision' must be one of {', '.join(PRECISIONS)} and 'resizes' true or false, "
                 f"got {facts.precision!r} and {facts.resizes!r}"
             )
+        if not isinstance(facts.checksum, str) or not re.fullmatch("([0-9a-f]{8})?", facts.checksum):
+            raise DataError(f"{path}: its export: 'checksum' must be 8 hexadecimal digits, got {shown_briefly(facts.checksum)}")
         return facts
 
 
@@ -97,7 +105,7 @@ class Program:
 
 def is_exported(path: str | Path) -> bool:
     """Whether a path has the suffix of an exported file."""
-    return Path(path).suffix in OF_SUFFIX
+    return Path(path).suffix.lower() in OF_SUFFIX
 
 
 def open_program(path: str | Path, runtime: str = "auto") -> Program:
@@ -131,6 +139,7 @@ def open_program(path: str | Path, runtime: str = "auto") -> Program:
         problems += [f"{path}: its model card: {problem}" for problem in error.problems]
     if problems:
         raise DataError(problems)
+    check_seal(path)
     return Program(path, card, config, facts, session)
 
 

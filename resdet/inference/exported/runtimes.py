@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, DataError
+from resdet.inference.exported.seal import check_seal, check_whole
+from resdet.models.model_file import check_file
 from resdet.wording import reason_of
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+# where in their own code the runtimes were, and what they checked there
+_OWN_PLACES = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z])|Exception from \S+:\d+: |"
+    r"Check '.*?' failed at \S+:\d+: |FrontEnd API failed with \w+: "
+)
 METADATA = ("resdet", "resdet_export")
 """The card of the model, and what is particular to the exported file; both JSON."""
 
@@ -50,17 +58,21 @@ def open_session(path: Path, runtime: str = "auto") -> Session:
         ConfigError: no such file, a runtime that cannot run it, or that is not installed.
         DataError: a file that the runtime refuses.
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such model file")
-    able = OF_SUFFIX[path.suffix]
+    check_file(path)
+    able = OF_SUFFIX[path.suffix.lower()]
     if runtime not in ("auto", *able):
         raise ConfigError(f"{path}: 'runtime' must be auto or {' or '.join(able)}, got {runtime!r}")
-    return _OPENERS[able[0] if runtime == "auto" else runtime](path)
+    check_whole(path)
+    try:
+        return _OPENERS[able[0] if runtime == "auto" else runtime](path)
+    except DataError:
+        check_seal(path)  # where that says more than the runtime does
+        raise
 
 
 def check_torch_runs(path: str | Path, runtime: str) -> None:
     """A ConfigError that says how a model file comes to a runtime that is not torch."""
-    if Path(path).suffix == ".pt2":
+    if Path(path).suffix.lower() == ".pt2" and Path(path).is_file():
         raise ConfigError(
             f"{path}: resdet does not read .pt2 files, because torch's reader executes what such a file says; where you trust "
             f"it, torch.export.load({str(path)!r}).module() runs it, or torch._inductor.aoti_load_package({str(path)!r}) "
@@ -163,4 +175,5 @@ def _known(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refused(path: Path, runtime: str, error: Exception) -> DataError:
-    return DataError(f"{path}: {runtime} cannot use it: {reason_of(error, 300)}")
+    reason = _OWN_PLACES.sub("", reason_of(error)).replace(f"Load model from {path} failed:", "")
+    return DataError(f"{path}: {runtime} cannot use it: {reason[:300]}")
