@@ -60,6 +60,16 @@ def test_reads_safetensors_and_casts_half_precision_up(tmp_path: Path, name: str
         assert torch.equal(value, halves[key].float()), key
 
 
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [("{", "is not JSON"), ("[1]", r"must be a JSON object, got \[1\]"), ("null", "must be a JSON object, got None")],
+)
+def test_a_card_that_cannot_be_read_is_no_truncated_file(tmp_path: Path, card: str, said: str) -> None:
+    save_file(narrow_state(), tmp_path / "a.safetensors", {"resdet": card})
+    with pytest.raises(DataError, match=rf"a\.safetensors: its model card cannot be read: {said}"):
+        load_into(narrow_network(), tmp_path / "a.safetensors")
+
+
 def test_loads_into_frozen_bn(tmp_path: Path) -> None:
     state = with_statistics(narrow_state(), TORCHVISION)
     torch.save(state, tmp_path / "weights.pth")

@@ -55,6 +55,22 @@ def test_every_network_is_recognized_at_any_width(name: str, width: int) -> None
     assert stem_width(state) == (width or (16 if name.startswith("cifar") else 64))
 
 
+@pytest.mark.parametrize(
+    ("name", "stages", "said"),
+    [
+        ("resnet18", (1, 2, 3), "a ResNet of basic blocks [2, 2, 2]"),  # not a CIFAR network: the stem is of 7x7
+        ("resnet18", (2, 3, 4), "a ResNet of basic blocks with stages 2, 3, 4 alone"),
+        ("resnet50", (1, 2, 4), "a ResNet of bottleneck blocks with stages 1, 2, 4 alone"),
+        ("resnet50", (4,), "a ResNet of bottleneck blocks with stage 4 alone"),
+        ("resnet50", (1, 2, 3), "a ResNet of bottleneck blocks [3, 4, 6]"),
+    ],
+)
+def test_a_part_of_a_network_is_not_another_one(name: str, stages: tuple[int, ...], said: str) -> None:
+    state = _torchvision(name)
+    kept = {key: value for key, value in state.items() if not key.startswith("layer") or int(key[5]) in stages}
+    assert describe_keys(kept) == said
+
+
 def _deep_stem(state: State) -> State:
     shapes = {0: (32, 3, 3, 3), 3: (32, 32, 3, 3), 6: (64, 32, 3, 3)}
     stem = {f"conv1.{index}.weight": torch.zeros(shape) for index, shape in shapes.items()}

@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from resdet.errors import ConfigError, DataError
-from resdet.files import parse_json, regular
+from resdet.files import regular
 from resdet.models.backbones.weights.wrappings import chosen_set, network_of, without_shared_prefix
 from resdet.models.intact import all_finite, unusable
-from resdet.models.model_file import check_sums
+from resdet.models.model_file import check_sums, object_of
 from resdet.models.wrong_files import no_weights
 from resdet.pickles.read import read_pickle
 from resdet.wording import first_few, reason_of
@@ -97,14 +97,12 @@ def _read_safetensors(path: Path, take: str) -> tuple[dict[str, Tensor], dict[st
         with safe_open(regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
-        card = parse_json(metadata["resdet"]) if "resdet" in metadata else None
-        if isinstance(card, dict):
-            check_sums(path, card, tensors)
-        tensors.pop("mean_image", None)  # a classifier's per-pixel mean; its mean colour stands in the card
     except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: not a safetensors file, or a truncated one: {_line(error)}") from error
-    if card is not None and not isinstance(card, dict):
-        raise DataError(f"{path}: its resdet metadata must be a JSON object, got {type(card).__name__}")
+    card = object_of(path, "its model card", metadata["resdet"]) if "resdet" in metadata else None
+    if card is not None:
+        check_sums(path, card, tensors)
+    tensors.pop("mean_image", None)  # a classifier's per-pixel mean; its mean colour stands in the card
     return tensors, card, []
 
 

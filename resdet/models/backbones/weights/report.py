@@ -88,9 +88,12 @@ def describe_keys(state: Mapping[str, Tensor]) -> str:
         return "something else than a ResNet in torchvision's naming"
     stages = sorted({int(stage) for stage, _ in places})
     layers = tuple(1 + max(int(block) for stage, block in places if int(stage) == wanted) for wanted in stages)
-    block = "bottleneck" if "layer1.0.conv3.weight" in state else "basic"
+    block = "bottleneck" if any(key.endswith(".conv3.weight") for key in state) else "basic"
     preact = "preact_" if "bn_last.weight" in state else ""
-    if len(layers) == 3 and len(set(layers)) == 1 and (block == "basic" or preact):
+    if stages != list(range(1, len(stages) + 1)):
+        return f"a ResNet of {block} blocks with stage{'s'[: len(stages) != 1]} {', '.join(map(str, stages))} alone"
+    cifar = not deep and _size(state, "conv1.weight", 2) == 3
+    if cifar and len(layers) == 3 and len(set(layers)) == 1 and (block == "basic" or preact):
         family, period = ("resnet", 6) if block == "basic" else ("bottleneck", 9)
         return f"cifar_{preact}{family}{period * layers[0] + 2}"
     depth = _DEPTHS.get((block, layers))
@@ -99,10 +102,10 @@ def describe_keys(state: Mapping[str, Tensor]) -> str:
     groups, base_width = _groups(state) if block == "bottleneck" else (1, 64)
     variant = "d" if deep and any(".downsample.2." in key for key in state) else ""
     if groups > 1:
-        return f"{preact}resnext{depth}{variant}_{groups}x{base_width}d"
-    if base_width != 64:
-        return f"{preact}wide_resnet{depth}{variant}_{base_width / 64:g}"
-    return f"{preact}resnet{depth}{variant}"
+        name = f"resnext{depth}{variant}_{groups}x{base_width}d"
+    else:
+        name = f"resnet{depth}{variant}" if base_width == 64 else f"wide_resnet{depth}{variant}_{base_width / 64:g}"
+    return preact + name
 
 
 def stem_width(state: Mapping[str, Tensor]) -> int:
