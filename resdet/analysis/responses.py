@@ -127,4 +127,11 @@ def _compare_kinds(plain: Sequence[ResponseProfile], residual: Sequence[Response
     trained_again = len({profile.depth for profile in (*plain, *residual)}) == 1 and min(len(there), len(here)) > 1
     if trained_again and not exceeds_noise(here, there):
         return f"residual and plain networks differ by no more than the noise of their trainings {numbers}"
+    means = [
+        [fmean(profile.average for profile in family if profile.depth == depth) for family in (residual, plain)]
+        for depth in sorted({profile.depth for profile in residual} & {profile.depth for profile in plain})
+    ]
+    if len({one < other for one, other in means}) > 1:
+        each = ", ".join(f"{one:.3g} and {other:.3g}" for one, other in means)
+        return f"residual networks respond less than plain ones of some depths, and no less than those of others ({each})"
     return f"residual networks respond {'less than' if fmean(here) < fmean(there) else 'no less than'} plain ones {numbers}"

@@ -130,6 +130,16 @@ def test_the_conclusion_follows_the_numbers() -> None:
     )
     swapped = conclude_responses([profile("p", True, 8, 0.5), profile("r", False, 8, 0.5)])
     assert swapped.endswith("residual networks respond no less than plain ones (0.5 and 0.5)")
+    mixed = [
+        profile("p8", True, 8, 0.5),
+        profile("p20", True, 20, 0.3),
+        profile("r8", False, 8, 0.4),
+        profile("r20", False, 20, 0.31),
+    ]
+    assert (
+        "; residual networks respond less than plain ones of some depths, and no less than those of others "
+        "(0.4 and 0.5, 0.31 and 0.3); "
+    ) in conclude_responses(mixed)
     several = [profile(str(value), plain, 8, value) for plain in (True, False) for value in (0.8 + plain * 0.01, 0.9, 1.0)]
     assert conclude_responses(several).endswith("differ by no more than the noise of their trainings (0.9 and 0.903)")
     apart = [profile(str(value), plain, 8, value + plain) for plain in (True, False) for value in (0.8, 0.9, 1.0)]
