@@ -6,8 +6,6 @@ import re
 import zipfile
 from pathlib import Path
 
-from resdet.files import regular
-
 _PACKED = "is compressed: unpack it, and name the file of weights in it"
 _FROM_NUMPY = "torch.save({name: torch.from_numpy(array), …}, 'weights.pth') writes tensors under their names"
 _FROM_PARTS = (
@@ -71,7 +69,7 @@ def mistaken(path: Path) -> str | None:
 
 
 def _start(path: Path) -> bytes:
-    with regular(path).open("rb") as file:
+    with path.open("rb") as file:
         return file.read(512)
 
 
