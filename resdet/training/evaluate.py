@@ -50,8 +50,6 @@ from resdet.training.localization.evaluation import evaluate_localizer
 if TYPE_CHECKING:
     from resdet.config.check import RunFile
 
-_SIDES = ("short_side", "max_side")  # of a detector's card
-
 
 @dataclass(frozen=True)
 class EvaluationOptions:
@@ -142,7 +140,7 @@ def _evaluate_detectors(
 ) -> Results:
     """Evaluate detectors; the network of each file comes from its own card."""
     if any(map(is_exported, weights)):
-        models: Sequence[FasterRCNN | ExportedDetector] = [_exported_detector(config, weights, options)]
+        models: Sequence[FasterRCNN | ExportedDetector] = [ExportedDetector(_exported_program(config, weights, options))]
     else:
         models = _torch_detectors(config, weights, options, device, ranks)
     names = models[0].names
@@ -175,13 +173,6 @@ def _torch_detectors(
     return loaded or load()
 
 
-def _exported_detector(config: DetectionRunConfig, weights: Sequence[str], options: EvaluationOptions) -> ExportedDetector:
-    program = _exported_program(config, weights, options)
-    if config.data.val.proposals:
-        raise ConfigError(f"{program.path}: an exported detector proposes by itself, 'data.val.proposals' must be empty")
-    return ExportedDetector(program)
-
-
 def _exported_program(
     config: DetectionRunConfig | LocalizationRunConfig, weights: Sequence[str], options: EvaluationOptions
 ) -> Program:
@@ -193,16 +184,19 @@ def _exported_program(
         {f"model.test.{name}": value for name, value in config_to_dict(model.test).items()}
         for model in (config.model, program.config)
     )
+    sizes = program.card.test
     if isinstance(config, LocalizationRunConfig):
-        wanted, fixed = {**wanted, "data.crop": config.data.crop}, {**fixed, "data.crop": program.card.test.get("crop")}
+        wanted["data.crop"], fixed["data.crop"] = config.data.crop, sizes.get("crop")
     elif program.facts.resizes:
-        sizes = {"data.test_short_side": config.data.test_short_side, "data.max_side": config.data.max_side}
-        wanted, fixed = {**wanted, **sizes}, {**fixed, **dict(zip(sizes, map(program.card.test.get, _SIDES), strict=True))}
+        wanted |= {"data.test_short_side": config.data.test_short_side, "data.max_side": config.data.max_side}
+        fixed |= {"data.test_short_side": sizes.get("short_side"), "data.max_side": sizes.get("max_side")}
     problems = [
         f"{program.path}: was exported with {name!r} {fixed[name]}, the config says {wanted[name]}"
         for name in wanted
         if wanted[name] != fixed[name]
     ]
+    if isinstance(config, DetectionRunConfig) and config.data.val.proposals:
+        problems.append(f"{program.path}: an exported detector proposes by itself, 'data.val.proposals' must be empty")
     if problems:
         raise ConfigError(problems)
     return program

@@ -119,6 +119,10 @@ def test_eval_refuses_what_the_file_does_not_do(folder: Path, capfd: pytest.Capt
     told = capfd.readouterr().err
     assert "was exported with 'model.test.score_thresh' 0.05, the config says 0.2" in told
     assert "was exported with 'model.test.flip' False, the config says True" in told
+    assert main([*arguments, "model.test.flip=true", "data.val.proposals=regions.npz"]) == 2
+    told = capfd.readouterr().err  # all that is wrong at once
+    assert "was exported with 'model.test.flip' False" in told
+    assert "an exported detector proposes by itself" in told
     assert main([*arguments, "model.backbone.width=16"]) == 2
     assert "was trained with 'model.backbone.width' 8, the config says 16" in capfd.readouterr().err
     for files in ([str(folder / "model.safetensors")], ["--weights", str(folder / "model.safetensors"), str(target)]):
