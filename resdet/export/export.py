@@ -12,7 +12,7 @@ from resdet.errors import ConfigError, DataError, ResdetError
 from resdet.files import identity, unfinished_folder
 from resdet.inference.exported.program import PRECISIONS, ExportFacts, open_program
 from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed
-from resdet.inference.exported.seal import BLANK, seal
+from resdet.inference.exported.seal import BLANK, files_of, seal
 from resdet.models.model_file import card_text
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def export_file(
         # the weights first, then what names them; a graph of before must not be read with these weights in between
         if destination.suffix == ".xml":
             destination.unlink(missing_ok=True)
-        suffixes = (".bin", ".xml") if destination.suffix == ".xml" else (destination.suffix,)
-        size = sum(written.with_suffix(suffix).stat().st_size for suffix in suffixes)
-        for suffix in suffixes:
-            system.replace(written.with_suffix(suffix), destination.with_suffix(suffix))
+        parts = files_of(written)
+        size = sum(part.stat().st_size for part in parts)
+        for part in reversed(parts):
+            system.replace(part, destination.with_suffix(part.suffix))
     return Exported(destination, size, len(pictures), trial.losses)
 
 
@@ -132,7 +132,7 @@ def _check(
     problems = []
     if destination.suffix not in (*OF_SUFFIX, _TORCH):
         problems.append(f"{destination}: must end in {', '.join(OF_SUFFIX)} or {_TORCH}")
-    files = (destination, destination.with_suffix(".bin")) if destination.suffix == ".xml" else (destination,)
+    files = files_of(destination)
     problems += [f"{path}: is a folder" for path in files if path.is_dir()]
     if destination.suffix == _TORCH and (precision != "fp32" or resize):
         problems.append(f"{destination}: a {_TORCH} file is fp32 and takes resized pictures; .onnx and .xml have the rest")

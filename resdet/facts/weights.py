@@ -7,6 +7,7 @@ from pathlib import Path
 
 from resdet.errors import ResdetError
 from resdet.inference.exported.program import Program
+from resdet.inference.exported.seal import files_of
 from resdet.models.backbones.weights.evidence import input_scale
 from resdet.models.backbones.weights.read import WeightsFile
 from resdet.models.backbones.weights.report import describe_keys
@@ -17,11 +18,10 @@ from resdet.models.convert.find_settings import find_settings
 
 def exported_facts(program: Program) -> dict[str, object]:
     """The facts of an exported file, from its metadata."""
-    facts, weights = program.facts, program.path.with_suffix(".bin")
-    files = [program.path, *([weights] if program.path.suffix.lower() == ".xml" and weights.is_file() else [])]
+    facts = program.facts
     return {
         "file": program.path,
-        "size": _size(*files),
+        "size": _size(*filter(Path.is_file, files_of(program.path))),
         "exported": f"{facts.precision}, {'takes pictures of any size' if facts.resizes else 'takes resized pictures'}",
         **asdict(program.card),
     }

@@ -33,7 +33,8 @@ _ENDS = {
     ".onnx": "is a graph of ONNX, of which no network can be made",
     ".distcp": f"is a part of a checkpoint: {_FROM_DCP}",
 }
-_PAGES = (b"<!doctype html", b"<html", b"<!doctype", b"<head")
+_HTML = (b"<!doctype html", b"<html")
+_PAGES = (b"<!doctype", b"<html", b"<head")
 _GRAPH = (b"<net ", b"<net>")
 _PART = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -44,8 +45,9 @@ def no_weights(path: Path) -> str | None:
     if what := _common_mistake(start):
         return what
     if (markup := _markup(start)) is not None:
-        graph = any(each in markup for each in _GRAPH)
-        return "is a graph of OpenVINO, of which no network can be made" if graph else "is XML, and holds no tensors"
+        return (
+            "is a graph of OpenVINO, of which no network can be made" if _is_graph(markup) else "is XML, and holds no tensors"
+        )
     if start.startswith(b"PK"):
         names = _members(path)
         return _program(names) or _other_archive(names)
@@ -60,7 +62,7 @@ def mistaken(path: Path) -> str | None:
     if start.startswith(b"PK"):
         return "is a zip file: an archive, or of torch"
     markup = _markup(start)
-    graph = markup is not None and any(each in markup for each in _GRAPH)
+    graph = markup is not None and _is_graph(markup)
     if path.suffix.lower() == ".xml" and not graph:
         return "is no graph of OpenVINO: must begin with <net"
     if path.suffix.lower() != ".xml" and markup is not None:
@@ -80,7 +82,7 @@ def _common_mistake(start: bytes) -> str | None:
     if what := next((what for known, what in _STARTS.items() if start.startswith(known)), None):
         return what
     markup = _markup(start) or b""
-    if markup.startswith(_PAGES) or any(each in markup for each in _PAGES[:2]):
+    if markup.startswith(_PAGES) or any(each in markup for each in _HTML):
         return "is a web page, saved in place of the file: download it from its own address, perhaps after logging in"
     return None
 
@@ -89,6 +91,10 @@ def _markup(start: bytes) -> bytes | None:
     """The beginning of a page or of XML, in small letters; None for what begins otherwise."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return text if text.startswith((*_PAGES, *_GRAPH, b"<?xml")) else None
+
+
+def _is_graph(markup: bytes) -> bool:
+    return any(each in markup for each in _GRAPH)
 
 
 def part_of(path: Path) -> str:

@@ -19,7 +19,7 @@ _PLACE = re.compile(rb'"resizes": (?:true|false), "checksum": "([0-9a-f]{8})"'.r
 def seal(path: Path) -> None:
     """Write the checksum of a file, and of the ``.bin`` beside an ``.xml``, in the place that is blank."""
     content = bytearray(path.read_bytes())
-    if place := _PLACE.search(content):
+    if place := _place(content):
         content[slice(*place.span(1))] = _checksum(path, content, place.span(1)).encode()
     path.write_bytes(content)
 
@@ -41,23 +41,33 @@ def check_seal(path: Path) -> None:
     Those of earlier releases carry none, nor do files of other programs.
     """
     content = _read(path)
-    place = _PLACE.search(content)
+    place = _place(content)
     if place is None:
         return
     written, found = place[1].decode(), _checksum(path, content, place.span(1))
     if found != written:
-        files = " or ".join(map(str, _files(path)))
+        files = " or ".join(map(str, files_of(path)))
         raise DataError(
             f"{files}: differs from what `resdet export` wrote: the checksum is {found}, it was written with {written}; "
             "it must be exported or copied again"
         )
 
 
+def _place(content: bytes | bytearray) -> re.Match[bytes] | None:
+    """Where the checksum stands, or None: near the end, behind all weights, so that they need not be searched."""
+    at = content.rfind(b"checksum")
+    while at >= 0:
+        if place := _PLACE.search(content, max(at - 40, 0), at + 40):
+            return place
+        at = content.rfind(b"checksum", 0, at)
+    return None
+
+
 def _checksum(path: Path, content: bytes | bytearray, place: tuple[int, int]) -> str:
     """The CRC-32 of a file with a blank checksum, and of its weights after it."""
     view, (start, stop) = memoryview(content), place
     found = zlib.crc32(view[stop:], zlib.crc32(BLANK.encode(), zlib.crc32(view[:start])))
-    for weights in _files(path)[1:]:
+    for weights in files_of(path)[1:]:
         if not weights.exists():
             raise DataError(f"{weights}: no such file; it holds the numbers of {path}")
         found = zlib.crc32(_read(weights), found)
@@ -95,7 +105,8 @@ def _number(content: bytes, place: int) -> tuple[int, int]:
     raise IndexError
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """What an exported file is made of: itself, and of an ``.xml`` the ``.bin`` with its numbers."""
     return [path, path.with_suffix(".bin")] if _is_xml(path) else [path]
 
 
