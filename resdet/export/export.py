@@ -11,7 +11,7 @@ from resdet import system
 from resdet.errors import ConfigError, DataError, ResdetError
 from resdet.files import identity, unfinished_folder
 from resdet.inference.exported.program import PRECISIONS, ExportFacts, open_program
-from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed
+from resdet.inference.exported.runtimes import METADATA, OF_SUFFIX, needed, openvino_core
 from resdet.inference.exported.seal import BLANK, files_of, seal
 from resdet.models.model_file import card_text
 
@@ -156,7 +156,7 @@ def _check(
 
 def _to_openvino(written: Path, metadata: Mapping[str, str]) -> Path:
     openvino = needed("openvino", "export")
-    model = openvino.Core().read_model(str(written))
+    model = openvino_core("export").read_model(str(written))
     for key, text in metadata.items():
         model.set_rt_info(text, key)
     target = written.with_suffix(".xml")

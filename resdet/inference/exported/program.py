@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, DataError
 from resdet.inference.exported.runtimes import OF_SUFFIX, Arrays, Session, open_session
-from resdet.inference.exported.seal import check_seal
 from resdet.models.card_network import card_config
 from resdet.models.model_file import ModelCard, card_from_text, format_of, object_of
 from resdet.structures import PixelConvention
@@ -139,7 +138,6 @@ def open_program(path: str | Path, runtime: str = "auto") -> Program:
         problems += [f"{path}: its model card: {problem}" for problem in error.problems]
     if problems:
         raise DataError(problems)
-    check_seal(path)
     return Program(path, card, config, facts, session)
 
 

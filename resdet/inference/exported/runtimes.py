@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import re
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from resdet.errors import ConfigError, DataError
-from resdet.inference.exported.seal import check_seal, check_whole
+from resdet.inference.exported.seal import check_whole
 from resdet.models.model_file import check_file
 from resdet.wording import reason_of
 
@@ -56,18 +57,14 @@ def open_session(path: Path, runtime: str = "auto") -> Session:
 
     Raises:
         ConfigError: no such file, a runtime that cannot run it, or that is not installed.
-        DataError: a file that the runtime refuses.
+        DataError: a file that is damaged, or that the runtime refuses.
     """
     check_file(path)
     able = OF_SUFFIX[path.suffix.lower()]
     if runtime not in ("auto", *able):
         raise ConfigError(f"{path}: 'runtime' must be auto or {' or '.join(able)}, got {runtime!r}")
     check_whole(path)
-    try:
-        return _OPENERS[able[0] if runtime == "auto" else runtime](path)
-    except DataError:
-        check_seal(path)  # where that says more than the runtime does
-        raise
+    return _OPENERS[able[0] if runtime == "auto" else runtime](path)
 
 
 def check_torch_runs(path: str | Path, runtime: str) -> None:
@@ -96,6 +93,22 @@ def needed(package: str, why: str) -> Any:
             return importlib.import_module(package)
         except ImportError as error:
             raise ConfigError(f"{why} needs the package {package}: pip install 'resdet[export]'") from error
+
+
+def openvino_core(why: str) -> Any:
+    """OpenVINO's ``Core``, one for the whole process; a ConfigError where the package is missing.
+
+    A core gives the thread that makes it another stack for signals, and frees that memory when it ends, whether or not it is
+    the stack of the thread by then: of two cores that end in the order in which they began, the thread is left with memory
+    that is gone, and the next signal, a Ctrl-C or a child that ends, kills the process without a word.
+    """
+    needed("openvino", why)
+    return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    return importlib.import_module("openvino").Core()
 
 
 @contextlib.contextmanager
@@ -136,18 +149,18 @@ def _open_onnx(path: Path) -> Session:
 
 
 def _open_openvino(path: Path) -> Session:
-    openvino = needed("openvino", f"{path}: to run it")
+    core = openvino_core(f"{path}: to run it")
     options = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "f32",  # else a CPU with bfloat16 computes in that
         "PERFORMANCE_HINT": "LATENCY",
     }
     try:
-        model = openvino.Core().read_model(str(path))
+        model = core.read_model(str(path))
         # of an ONNX file they are in a section of their own
         places = {key: place for key in METADATA for place in (["framework", key], [key]) if model.has_rt_info(place)}
         metadata = {key: model.get_rt_info(place).astype(str) for key, place in places.items()}
-        compiled = openvino.compile_model(model, "CPU", options)
+        compiled = core.compile_model(model, "CPU", options)
         # of the model as it was written: compiling may join an output with another tensor, and give it that one's name, too
         names, given = ([each.any_name for each in side] for side in (model.outputs, model.inputs))
     except (RuntimeError, ValueError) as error:

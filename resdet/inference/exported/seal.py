@@ -25,7 +25,11 @@ def seal(path: Path) -> None:
 
 
 def check_whole(path: Path) -> None:
-    """A DataError where a file cannot be read, is of another kind than its name says, or is cut off."""
+    """A DataError where a file cannot be read, is of another kind than its name says, is cut off, or is not as it was written.
+
+    The last is seen where it carries a checksum, of itself and of the weights beside it: files of earlier releases carry none,
+    nor do those of other programs. A runtime is given what has passed: its code is not made for graphs with a bit turned over.
+    """
     content = _read(path)
     if problem := mistaken(path):
         raise DataError(f"{path}: {problem}")
@@ -33,14 +37,6 @@ def check_whole(path: Path) -> None:
         raise DataError(f"{path}: is no graph of OpenVINO, or cut off: must end with </net>")
     if not _is_xml(path) and not _is_message(content):
         raise DataError(f"{path}: is no graph of ONNX, or cut off: its {len(content)} bytes are no whole message of Protobuf")
-
-
-def check_seal(path: Path) -> None:
-    """A DataError where a file that carries a checksum, or the weights beside it, differ from what was written.
-
-    Those of earlier releases carry none, nor do files of other programs.
-    """
-    content = _read(path)
     place = _place(content)
     if place is None:
         return
