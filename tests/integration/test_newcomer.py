@@ -20,7 +20,7 @@ from resdet.cli import main
 ROOT = Path(__file__).parents[2]
 # what the documents show stands as it is, but for the names of folders and the time there is
 SHORT = ["--budget", "25s"]
-SMALL = ["data.short_side=[96]", "data.test_short_side=96", "data.max_side=160", "schedule.iterations=20"]
+SMALL = ["data.short_side=[96]", "data.test_short_side=96", "data.max_side=160", "schedule.iterations=8"]
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_one_command_from_a_folder_to_a_detector(
     command = next(command for command in shown_commands() if len(command) == 3)
     assert main([*command[:2], "photos", *SHORT, *SMALL]) == 0
     err = capsys.readouterr().err
-    assert re.search(r"plan: +resnet18, shorter side 96, 20 steps of 2 images, about .* on \d+ threads", err), err
+    assert re.search(r"plan: +resnet18, shorter side 96, 8 steps of 2 images, about .* on \d+ threads", err), err
     assert "1 class: kangaroo" in err
     run = here / "runs" / "photos"
     for name in ("config.yaml", "model.safetensors", "metrics.json", "report/detections.png"):
@@ -182,7 +182,7 @@ def test_python_makes_the_same_call(kangaroo: Path, here: Path, capsys: pytest.C
     coco(kangaroo, here / "photos")
     small = {name: json.loads(value) for name, value in (text.split("=") for text in SMALL)}
     run = resdet.train(data="photos", budget="25s", output="mine", **small)
-    assert run.iteration == 20
+    assert run.iteration == 8
     assert run.folder == Path("mine")
     assert run.metrics["bbox"]["AP"] is not None
     assert run.model.names == ("kangaroo",)
