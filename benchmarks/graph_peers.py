@@ -13,6 +13,7 @@ import torch
 from machine import installed
 from torch import Tensor, nn
 
+from resdet.inference.exported.runtimes import openvino_core
 from resdet.models.detection.faster_rcnn import FasterRCNN
 
 Compiled = Callable[[Sequence[Tensor]], Sequence[Tensor]]  # inputs of a graph to its outputs
@@ -104,10 +105,8 @@ def _onnxruntime(graph: bytes, threads: int) -> Compiled:
 
 
 def _openvino(graph: bytes, threads: int) -> Compiled:
-    import openvino
-
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    core = openvino.Core()
+    core = openvino_core("this benchmark")
     request = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", options).create_infer_request()
 
     def run(inputs: Sequence[Tensor]) -> list[Tensor]:

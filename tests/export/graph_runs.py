@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from resdet.export.graph import Graph
+from resdet.inference.exported.runtimes import openvino_core
 
 RUNTIMES = ["onnxruntime", "openvino"]
 
@@ -32,7 +33,8 @@ def run_model(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], runtime:
         session = package.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    compiled = package.compile_model(package.Core().read_model(io.BytesIO(content)), "CPU", settings)
+    core = openvino_core("export")
+    compiled = core.compile_model(core.read_model(io.BytesIO(content)), "CPU", settings)
     found = compiled(dict(inputs))
     return {name: np.array(found[index]) for index, name in enumerate(names)}
 
