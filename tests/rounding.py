@@ -99,10 +99,11 @@ def assert_within(found: Tensor, exact: Tensor, bound: Tensor | float) -> None:
     )
 
 
-def assert_near(found: Tensor, expected: Tensor, relative: float, msg: str = "") -> None:
-    """Fail where two tensors differ by more than ``relative`` times the largest number of ``expected``."""
+def assert_near(found: Tensor, expected: Tensor, relative: float, msg: str = "", *, largest: float | None = None) -> None:
+    """Fail where two tensors differ by more than ``relative`` times ``largest``: by default that of ``expected``'s numbers."""
     assert found.dtype == expected.dtype
-    largest = float(expected.detach().abs().max()) if expected.numel() else 0.0
+    if largest is None:
+        largest = float(expected.detach().abs().max()) if expected.numel() else 0.0
     torch.testing.assert_close(
         found, expected, rtol=0, atol=relative * largest, msg=(lambda text: f"{msg}: {text}") if msg else None
     )

@@ -211,9 +211,7 @@ def _assert_is_the_reference_network(network: ResNet, shape: tuple[int, ...], to
     # of a shift that the next BN takes away again the gradient is rounding alone: all are held to the largest of the network
     largest = max(float(parameter.grad.abs().max()) for parameter in network.parameters())
     for key, parameter in network.named_parameters():
-        torch.testing.assert_close(
-            parameter.grad, twin.state[key].grad, rtol=0, atol=tolerance * largest, msg=lambda text, key=key: f"{key}: {text}"
-        )
+        assert_near(parameter.grad, twin.state[key].grad, tolerance, key, largest=largest)
     for key, value in network.named_buffers():
         if not key.endswith("num_batches_tracked"):
             assert_near(value, twin.state[key], tolerance, key)
